@@ -1,0 +1,269 @@
+/*===- ssmrt.h - C ABI of compiled layers and their runtime -----------------===*\
+|*                                                                            *|
+|* A compiled layer is one exported function, `const ssmrt_module             *|
+|* *NAME_module(void)`, whose result describes the layer and holds its code.  *|
+|* This header needs C99 and nothing else; libssmrt needs libc, libm and      *|
+|* pthreads.                                                                  *|
+|*                                                                            *|
+|* Memory is the caller's: prepared tables, state and workspace are blocks of *|
+|* 64-byte aligned memory whose sizes are asked for beforehand. Nothing in a  *|
+|* call allocates. There is no global mutable state: two threads may run two  *|
+|* sequences at once, each with its own state and workspace, sharing the      *|
+|* prepared tables.                                                           *|
+|*                                                                            *|
+|* Every function that can fail returns an ssmrt_status; the message of the   *|
+|* last failure on the calling thread is ssmrt_last_error().                  *|
+|*                                                                            *|
+\*===----------------------------------------------------------------------===*/
+
+#ifndef SSMRT_SSMRT_H
+#define SSMRT_SSMRT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define SSMRT_MAGIC UINT64_C(0x0031545253534D53)
+#define SSMRT_ABI_VERSION 1
+#define SSMRT_ALIGNMENT 64
+
+typedef enum ssmrt_status {
+  SSMRT_OK = 0,
+  SSMRT_BAD_ARGUMENT = 1, /* shape, dtype, alignment, null pointer */
+  SSMRT_BAD_FILE = 2,     /* unreadable, truncated, inconsistent */
+  SSMRT_NOT_FOUND = 3,    /* a tensor or symbol that is not there */
+  SSMRT_NO_MEMORY = 4,
+  SSMRT_BAD_VERSION = 5,  /* the module was compiled for another runtime */
+  SSMRT_BAD_STATE = 6     /* a state block of another layer, dtype or batch */
+} ssmrt_status;
+
+/* Message of the last failure on this thread; "" if there was none. */
+const char *ssmrt_last_error(void);
+
+/*===----------------------------------------------------------------------===*\
+|* Tensors: the memory layout of DLPack's DLTensor                            *|
+\*===----------------------------------------------------------------------===*/
+
+typedef enum ssmrt_type_code {
+  SSMRT_INT = 0,
+  SSMRT_UINT = 1,
+  SSMRT_FLOAT = 2,
+  SSMRT_BFLOAT = 4,
+  SSMRT_BOOL = 6
+} ssmrt_type_code;
+
+typedef struct ssmrt_dtype {
+  uint8_t code;   /* ssmrt_type_code */
+  uint8_t bits;
+  uint16_t lanes; /* 1 */
+} ssmrt_dtype;
+
+typedef struct ssmrt_tensor {
+  void *data;
+  struct { int32_t device_type, device_id; } device; /* 1, 0: CPU */
+  int32_t ndim;
+  ssmrt_dtype dtype;
+  int64_t *shape;
+  int64_t *strides;     /* in elements; NULL: C order */
+  uint64_t byte_offset;
+} ssmrt_tensor;
+
+/* Bytes of one element; 0 for an unknown dtype. */
+size_t ssmrt_dtype_size(ssmrt_dtype dtype);
+/* "f32", "bf16", "i64", ...; "?" for an unknown dtype. */
+const char *ssmrt_dtype_name(ssmrt_dtype dtype);
+
+/*===----------------------------------------------------------------------===*\
+|* Execution context: threads                                                 *|
+\*===----------------------------------------------------------------------===*/
+
+/* One piece of work: the items [begin, end) of a range. */
+typedef void (*ssmrt_body)(void *closure, int64_t begin, int64_t end);
+
+/* Generated code splits its work through the context it is given, never by
+ * itself. `parallel_for` must call `body` so that every item of [0, count) is
+ * covered exactly once, on any threads, and return when all is done. `cost` is
+ * the compiler's estimate of one item in nanoseconds, for deciding whether
+ * threads pay; 0 means unknown. Results do not depend on the split. */
+typedef struct ssmrt_context ssmrt_context;
+struct ssmrt_context {
+  uint32_t struct_size; /* sizeof(ssmrt_context) */
+  uint32_t threads;     /* at most this many run at once; informative */
+  void (*parallel_for)(ssmrt_context *context, ssmrt_body body, void *closure,
+                       int64_t count, int64_t cost);
+  void *pool; /* private to whoever made the context */
+};
+
+/* A context with its own pool of `threads` threads (0: one per core, 1: none). */
+ssmrt_status ssmrt_context_create(uint32_t threads, ssmrt_context **context);
+void ssmrt_context_destroy(ssmrt_context *context);
+/* The context that runs everything on the calling thread. */
+ssmrt_context *ssmrt_context_serial(void);
+
+/*===----------------------------------------------------------------------===*\
+|* Modules                                                                    *|
+\*===----------------------------------------------------------------------===*/
+
+/* Extents of a described shape that are known only at run time. */
+#define SSMRT_BATCH (-1)  /* the batch */
+#define SSMRT_LENGTH (-2) /* the length of the sequence */
+
+typedef struct ssmrt_value_info {
+  const char *name;
+  ssmrt_dtype dtype;
+  int32_t ndim;
+  const int64_t *shape; /* SSMRT_BATCH, SSMRT_LENGTH or an extent */
+  uint32_t flags;
+} ssmrt_value_info;
+
+#define SSMRT_OPTIONAL 1u /* an input that may be absent: data NULL */
+#define SSMRT_BORROWED 2u /* a weight that must outlive the prepared tables */
+
+/* What generated code receives. ssmrt_prepare, ssmrt_forward and ssmrt_step
+ * fill it after checking everything; the code itself checks nothing. */
+typedef struct ssmrt_frame {
+  ssmrt_context *context;
+  void *prepared;       /* written by prepare, read by the others */
+  void *state;          /* payload after the header; never NULL in step */
+  void *workspace;
+  int64_t batch, length;
+  int64_t position;     /* tokens of the sequence before this call */
+  const void *const *inputs; /* weights in prepare, inputs otherwise */
+  void *const *outputs;
+} ssmrt_frame;
+
+typedef struct ssmrt_module {
+  uint64_t magic;        /* SSMRT_MAGIC */
+  uint32_t abi_version;  /* SSMRT_ABI_VERSION */
+  uint32_t struct_size;  /* sizeof(ssmrt_module) */
+  const char *name;      /* the exported name */
+  const char *layer;     /* the layer's name in the spec */
+  const char *target;    /* "cpu x86-64-v4" */
+  const char *compiler;  /* "ssmc 0.1.0" */
+  uint64_t hash;         /* of spec, parameters and options */
+  int64_t num_weights, num_inputs, num_outputs, num_states;
+  const ssmrt_value_info *weights, *inputs, *outputs, *states;
+  /* Sizes in bytes; the state's without its header. */
+  int64_t (*prepared_bytes)(int64_t max_length);
+  int64_t (*state_bytes)(int64_t batch, int64_t max_length);
+  int64_t (*prepare_workspace_bytes)(int64_t max_length);
+  int64_t (*forward_workspace_bytes)(int64_t batch, int64_t length);
+  int64_t (*step_workspace_bytes)(int64_t batch);
+  /* Code. `forward` runs a whole segment from the state in the frame and
+   * leaves the state after it; `step` is forward of one token. NULL where the
+   * mathematics does not allow it (a backward pass over the sequence). */
+  void (*prepare)(const ssmrt_frame *frame);
+  void (*forward)(const ssmrt_frame *frame);
+  void (*step)(const ssmrt_frame *frame);
+  void (*backward)(const ssmrt_frame *frame); /* reserved: NULL */
+} ssmrt_module;
+
+/* Checks magic, version and sizes. Every function below does it too. */
+ssmrt_status ssmrt_module_check(const ssmrt_module *module);
+/* Loads a shared object and finds its module: the symbol `NAME_module`, or with
+ * name NULL the only one (exported also as `ssmrt_modules`). */
+ssmrt_status ssmrt_library_open(const char *path, void **library);
+ssmrt_status ssmrt_library_module(void *library, const char *name,
+                                  const ssmrt_module **module);
+void ssmrt_library_close(void *library);
+
+int64_t ssmrt_prepared_bytes(const ssmrt_module *module, int64_t max_length);
+int64_t ssmrt_state_bytes(const ssmrt_module *module, int64_t batch,
+                          int64_t max_length); /* header included */
+int64_t ssmrt_workspace_bytes(const ssmrt_module *module, int64_t batch,
+                              int64_t length); /* enough for forward and step */
+int64_t ssmrt_prepare_workspace_bytes(const ssmrt_module *module,
+                                      int64_t max_length);
+
+/* Tables from weights, in the order of module->weights. Tensors must be C order
+ * on the CPU; their dtype may be any float (or integer) and is converted. */
+ssmrt_status ssmrt_prepare(const ssmrt_module *module, ssmrt_context *context,
+                           const ssmrt_tensor *weights, int64_t num_weights,
+                           void *prepared, int64_t max_length, void *workspace);
+
+/* Runs a segment: inputs and outputs in the order of the description; C order,
+ * the described dtype. `state` may be NULL: the sequence starts at zero and its
+ * state is not kept (the workspace holds it). */
+ssmrt_status ssmrt_forward(const ssmrt_module *module, ssmrt_context *context,
+                           const void *prepared, const ssmrt_tensor *inputs,
+                           int64_t num_inputs, ssmrt_tensor *outputs,
+                           int64_t num_outputs, void *state, void *workspace);
+ssmrt_status ssmrt_step(const ssmrt_module *module, ssmrt_context *context,
+                        const void *prepared, const ssmrt_tensor *inputs,
+                        int64_t num_inputs, ssmrt_tensor *outputs,
+                        int64_t num_outputs, void *state, void *workspace);
+
+/*===----------------------------------------------------------------------===*\
+|* State blocks: opaque, versioned; a header, then the payload                *|
+\*===----------------------------------------------------------------------===*/
+
+/* Makes the block the state before the first token (all zero). */
+ssmrt_status ssmrt_state_reset(const ssmrt_module *module, void *state,
+                               int64_t batch, int64_t max_length);
+ssmrt_status ssmrt_state_copy(const ssmrt_module *module, void *to,
+                              const void *from);
+/* to[i] = from[rows[i]]: a block of `count` rows. */
+ssmrt_status ssmrt_state_select(const ssmrt_module *module, void *to,
+                                const void *from, const int64_t *rows,
+                                int64_t count);
+/* A described state variable inside the block, as a tensor over its memory;
+ * `shape` has room for SSMRT_MAX_DIMS extents. */
+#define SSMRT_MAX_DIMS 16
+ssmrt_status ssmrt_state_view(const ssmrt_module *module, void *state,
+                              int64_t index, int64_t shape[SSMRT_MAX_DIMS],
+                              ssmrt_tensor *view);
+
+/*===----------------------------------------------------------------------===*\
+|* Weight files: safetensors, mapped into memory                              *|
+\*===----------------------------------------------------------------------===*/
+
+typedef struct ssmrt_weights ssmrt_weights;
+
+/* One file, or `model.safetensors.index.json` with its shards beside it. */
+ssmrt_status ssmrt_weights_open(const char *path, ssmrt_weights **weights);
+void ssmrt_weights_close(ssmrt_weights *weights);
+int64_t ssmrt_weights_count(const ssmrt_weights *weights);
+const char *ssmrt_weights_name(const ssmrt_weights *weights, int64_t index);
+/* A view of the mapped file; valid until close. NULL names are an error; for a
+ * name that is absent the message lists the nearest names. */
+ssmrt_status ssmrt_weights_find(const ssmrt_weights *weights, const char *name,
+                                ssmrt_tensor *tensor);
+ssmrt_status ssmrt_weights_at(const ssmrt_weights *weights, int64_t index,
+                              ssmrt_tensor *tensor);
+/* The tensors of a module in its order, each name after `prefix` (or ""), shapes
+ * checked. `tensors` has room for module->num_weights. */
+ssmrt_status ssmrt_weights_bind(const ssmrt_weights *weights,
+                                const ssmrt_module *module, const char *prefix,
+                                ssmrt_tensor *tensors);
+
+/*===----------------------------------------------------------------------===*\
+|* .npy files                                                                 *|
+\*===----------------------------------------------------------------------===*/
+
+typedef struct ssmrt_array ssmrt_array;
+
+/* Versions 1 to 3, C order, little endian; `tensor` views memory that `array`
+ * owns. */
+ssmrt_status ssmrt_npy_read(const char *path, ssmrt_array **array,
+                            ssmrt_tensor *tensor);
+void ssmrt_array_free(ssmrt_array *array);
+/* Writes to a temporary file beside `path`, then renames it. */
+ssmrt_status ssmrt_npy_write(const char *path, const ssmrt_tensor *tensor);
+
+/*===----------------------------------------------------------------------===*\
+|* Conversion                                                                 *|
+\*===----------------------------------------------------------------------===*/
+
+/* Elementwise conversion between any two dtypes of the same shape in C order;
+ * refuses a conversion that would lose integers (i64 values beyond f32's 2^24
+ * count). */
+ssmrt_status ssmrt_convert(const ssmrt_tensor *from, ssmrt_tensor *to);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* SSMRT_SSMRT_H */
