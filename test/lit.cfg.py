@@ -1,53 +1,64 @@
-# Configuration of the test suite. Features:
-#   asserts          our code checks its assertions (the dev and asan presets)
-#   sanitizers       our code is instrumented
-# Substitutions:
-#   %lower_to_llvm   passes from loops over memory to LLVM, for mlir-runner
-#   %run             mlir-runner with its support libraries
-#   %python          the interpreter that runs lit
+# Configuration of the lit suite. Tests are .mlir, .ssm and .test files that have
+# RUN lines; what the build knows comes from lit.site.cfg.py. Features: `asserts`
+# (our assertions are on), `sanitizers`, `aarch64` (cross compiler and emulator).
+
 import os
-import sys
 
 import lit.formats
-import lit.llvm
-
-lit.llvm.initialize(lit_config, config)
+import lit.util
+from lit.llvm import llvm_config
 
 config.name = "ssmc"
 config.test_format = lit.formats.ShTest(execute_external=False)
 config.suffixes = [".mlir", ".ssm", ".test"]
-config.excludes = ["Inputs", "lit.cfg.py", "lit.site.cfg.py"]
+config.excludes = ["Inputs", "Numerics", "lib", "CMakeLists.txt"]
 config.test_source_root = os.path.dirname(__file__)
-config.test_exec_root = config.ssmc_test_dir
+config.test_exec_root = config.ssmc_binary_dir + "/test"
 
-config.environment["PATH"] = os.pathsep.join(
-    [config.ssmc_tools_dir, config.llvm_tools_dir, config.environment.get("PATH", "")]
-)
-# A variable not marked $ belongs to its CHECK-LABEL block.
-config.environment["FILECHECK_OPTS"] = "-enable-var-scope"
+try:  # without psutil lit refuses a limit
+    import psutil  # noqa: F401
 
-if config.ssmc_assertions:
+    lit_config.maxIndividualTestTime = 120
+except ImportError:
+    pass
+
+# Our tools first, then LLVM's, so that RUN lines need no paths and
+# --verify-roundtrip substitutions find what they run.
+llvm_config.with_environment("PATH", config.llvm_tools_dir, append_path=True)
+llvm_config.with_environment("PATH", config.ssmc_binary_dir + "/bin", append_path=True)
+llvm_config.with_environment("FILECHECK_OPTS", "-enable-var-scope")
+llvm_config.with_system_environment(["ASAN_OPTIONS", "UBSAN_OPTIONS", "TMPDIR", "HOME"])
+# Tests neither read nor fill the user's cache of compiled layers.
+llvm_config.with_environment("SSMC_CACHE_DIR", config.test_exec_root + "/cache")
+
+config.substitutions.append(("%examples", config.ssmc_source_dir + "/examples"))
+config.substitutions.append(("%library", config.ssmc_source_dir + "/lib/Frontend/Library"))
+config.substitutions.append(("%inputs", config.test_source_root + "/Inputs"))
+config.substitutions.append(("%include", config.ssmc_source_dir + "/include"))
+config.substitutions.append(("%build", config.ssmc_binary_dir))
+config.substitutions.append(("%source", config.ssmc_source_dir))
+config.substitutions.append(("%cc", config.host_cc))
+config.substitutions.append(("%python", config.python_executable))
+# From loops over memory to LLVM, and the tool that runs the result: the entry
+# point's name follows, as in `| %run main`.
+config.substitutions.append((
+    "%lower_to_llvm",
+    "--expand-strided-metadata --lower-affine --convert-scf-to-cf"
+    " --convert-math-to-llvm --convert-math-to-libm --convert-arith-to-llvm"
+    " --convert-index-to-llvm --finalize-memref-to-llvm --convert-func-to-llvm"
+    " --convert-cf-to-llvm --reconcile-unrealized-casts"))
+runner_libraries = ["libmlir_runner_utils.so", "libmlir_c_runner_utils.so"]
+config.substitutions.append((
+    "%run",
+    "mlir-runner --entry-point-result=void --shared-libs="
+    + ",".join(config.llvm_library_dir + "/" + name for name in runner_libraries)
+    + " -e"))
+if os.environ.get("SSMC_VERIFY_ROUNDTRIP"):
+    config.substitutions.append((r"\bssm-opt\b", "ssm-opt --verify-roundtrip"))
+
+if config.enable_assertions:
     config.available_features.add("asserts")
-if config.ssmc_sanitizers:
+if config.sanitizers:
     config.available_features.add("sanitizers")
-
-libraries = ",".join(
-    os.path.join(config.llvm_lib_dir, name)
-    for name in ("libmlir_runner_utils.so", "libmlir_c_runner_utils.so")
-)
-config.substitutions += [
-    ("%python", sys.executable),
-    (
-        "%lower_to_llvm",
-        "--expand-strided-metadata --lower-affine --convert-scf-to-cf "
-        "--convert-math-to-llvm --convert-math-to-libm --convert-arith-to-llvm "
-        "--convert-index-to-llvm --finalize-memref-to-llvm --convert-func-to-llvm "
-        "--convert-cf-to-llvm --reconcile-unrealized-casts",
-    ),
-    (
-        "%run",
-        "mlir-runner --entry-point-result=void --shared-libs=" + libraries + " -e",
-    ),
-    ("%ssmc_source", config.ssmc_source_dir),
-    ("%ssmc_build", config.ssmc_build_dir),
-]
+if lit.util.which("aarch64-linux-gnu-gcc") and lit.util.which("qemu-aarch64"):
+    config.available_features.add("aarch64")
