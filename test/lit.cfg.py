@@ -1,5 +1,6 @@
 # Configuration of the lit suite. Tests are .mlir, .ssm and .test files that have
-# RUN lines; what the build knows comes from lit.site.cfg.py.
+# RUN lines; what the build knows comes from lit.site.cfg.py. Features: `asserts`
+# (our assertions are on), `sanitizers`, `aarch64` (cross compiler and emulator).
 
 import os
 
@@ -14,9 +15,11 @@ config.excludes = ["Inputs", "Numerics", "lib", "CMakeLists.txt"]
 config.test_source_root = os.path.dirname(__file__)
 config.test_exec_root = config.ssmc_binary_dir + "/test"
 
-try:
+try:  # without psutil lit refuses a limit
+    import psutil  # noqa: F401
+
     lit_config.maxIndividualTestTime = 120
-except Exception:  # without psutil there is no limit
+except ImportError:
     pass
 
 # Our tools first, then LLVM's, so that RUN lines need no paths and
@@ -36,6 +39,20 @@ config.substitutions.append(("%build", config.ssmc_binary_dir))
 config.substitutions.append(("%source", config.ssmc_source_dir))
 config.substitutions.append(("%cc", config.host_cc))
 config.substitutions.append(("%python", config.python_executable))
+# From loops over memory to LLVM, and the tool that runs the result: the entry
+# point's name follows, as in `| %run main`.
+config.substitutions.append((
+    "%lower_to_llvm",
+    "--expand-strided-metadata --lower-affine --convert-scf-to-cf"
+    " --convert-math-to-llvm --convert-math-to-libm --convert-arith-to-llvm"
+    " --convert-index-to-llvm --finalize-memref-to-llvm --convert-func-to-llvm"
+    " --convert-cf-to-llvm --reconcile-unrealized-casts"))
+runner_libraries = ["libmlir_runner_utils.so", "libmlir_c_runner_utils.so"]
+config.substitutions.append((
+    "%run",
+    "mlir-runner --entry-point-result=void --shared-libs="
+    + ",".join(config.llvm_library_dir + "/" + name for name in runner_libraries)
+    + " -e"))
 if os.environ.get("SSMC_VERIFY_ROUNDTRIP"):
     config.substitutions.append((r"\bssm-opt\b", "ssm-opt --verify-roundtrip"))
 
