@@ -1,0 +1,103 @@
+//===- LowerToCPU.cpp - The pass that vectorises for the CPU --------------===//
+
+#include "CPULowering.h"
+
+#include "mlir/Dialect/Affine/IR/AffineOps.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/Linalg/Transforms/Transforms.h"
+#include "mlir/Dialect/Linalg/Utils/Utils.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+using namespace mlir::ssm;
+using namespace mlir::ssm::cpu;
+
+namespace {
+
+struct LowerToCPUPass
+    : PassWrapper<LowerToCPUPass, OperationPass<func::FuncOp>> {
+  MLIR_DEFINE_EXPLICIT_INTERNAL_INLINE_TYPE_ID(LowerToCPUPass)
+
+  LowerToCPUPass() = default;
+  LowerToCPUPass(const LowerToCPUPass &other) : PassWrapper(other) {
+    bits = other.bits;
+  }
+  explicit LowerToCPUPass(VectorTarget target) { bits = target.bits; }
+
+  StringRef getArgument() const override { return "ssm-lower-to-cpu"; }
+  StringRef getDescription() const override {
+    return "Turns memref-form structured ops into tasks of vector loops";
+  }
+  void getDependentDialects(DialectRegistry &registry) const override {
+    registry.insert<affine::AffineDialect, arith::ArithDialect,
+                    linalg::LinalgDialect, math::MathDialect,
+                    memref::MemRefDialect, scf::SCFDialect,
+                    vector::VectorDialect>();
+  }
+  void runOnOperation() override;
+
+  Option<int64_t> bits{*this, "vector-bits",
+                       llvm::cl::desc("Bits of a vector register"),
+                       llvm::cl::init(512)};
+};
+
+} // namespace
+
+void LowerToCPUPass::runOnOperation() {
+  if (bits != 128 && bits != 256 && bits != 512) {
+    getOperation().emitError("vector-bits is ")
+        << bits << ", expected 128, 256 or 512";
+    return signalPassFailure();
+  }
+  VectorTarget target;
+  target.bits = bits;
+  IRRewriter rewriter(&getContext());
+  SmallVector<Operation *> ops;
+  getOperation().walk([&](Operation *op) {
+    if (isa<linalg::LinalgOp, memref::CopyOp, ScanOp, ConvOp, ShiftOp, NormOp>(
+            op))
+      ops.push_back(op);
+  });
+  for (Operation *op : ops) {
+    rewriter.setInsertionPoint(op);
+    if (auto copy = dyn_cast<memref::CopyOp>(op)) {
+      Operation *generic = linalg::makeMemRefCopyOp(
+          rewriter, op->getLoc(), copy.getSource(), copy.getTarget());
+      rewriter.eraseOp(op);
+      op = generic;
+    } else if (isa<linalg::LinalgOp>(op) && !isa<linalg::GenericOp>(op)) {
+      FailureOr<linalg::GenericOp> generic = linalg::generalizeNamedOp(
+          rewriter, cast<linalg::LinalgOp>(op));
+      if (failed(generic))
+        continue;
+      op = *generic;
+    }
+    // What has no vector form stays for the literal lowering.
+    (void)llvm::TypeSwitch<Operation *, LogicalResult>(op)
+        .Case<linalg::GenericOp>([&](auto generic) {
+          return lowerGeneric(rewriter, generic, target);
+        })
+        .Case<ScanOp>(
+            [&](auto scan) { return lowerScan(rewriter, scan, target); })
+        .Case<ConvOp>(
+            [&](auto conv) { return lowerConv(rewriter, conv, target); })
+        .Case<ShiftOp>(
+            [&](auto shift) { return lowerShift(rewriter, shift, target); })
+        .Case<NormOp>(
+            [&](auto norm) { return lowerNorm(rewriter, norm, target); })
+        .Default([](Operation *) { return failure(); });
+  }
+}
+
+std::unique_ptr<Pass> mlir::ssm::cpu::createLowerToCPUPass(VectorTarget target) {
+  return std::make_unique<LowerToCPUPass>(target);
+}
+
+void mlir::ssm::cpu::registerLowerToCPUPass() {
+  PassRegistration<LowerToCPUPass>();
+}
