@@ -20,7 +20,6 @@ using namespace ssmc::cpu;
 static constexpr double infinity = std::numeric_limits<double>::infinity();
 static constexpr double notANumber = std::numeric_limits<double>::quiet_NaN();
 static constexpr double log2OfE = 1.4426950408889634;
-static constexpr double ln2 = 0.6931471805599453;
 /// ln 2 in two parts; the first has 9 bits, so that its product by an exponent
 /// is exact.
 static constexpr double ln2High = 0.693359375;
@@ -357,16 +356,18 @@ Value VectorMath::log1p(Value x) {
 // Trigonometric functions
 //===----------------------------------------------------------------------===//
 
-// In double precision: a product by pi/2 without a fused operation needs the
-// bits, and two conversions cost less than the many parts of a float pi/2.
+// In double precision, and pi/2 in two parts, the first of 33 bits: exact
+// without a fused operation for up to 2^20 quadrants. Floats would need many
+// more parts.
 VectorMath::Angle VectorMath::reduceAngle(Value x) {
   Type wide = withElement(x.getType(), b.getF64Type());
   Value y = arith::ExtFOp::create(b, wide, x);
   Value shifted =
       madd(y, 0.63661977236758134308, constant(roundingShift64, wide));
   Value n = add(shifted, -roundingShift64);
-  Value r = arith::TruncFOp::create(
-      b, x.getType(), nmadd(n, 1.57079632679489661923, y));
+  Value remainder = nmadd(n, 1.57079632673412561417, y);
+  remainder = nmadd(n, 6.07710050650619224932e-11, remainder);
+  Value r = arith::TruncFOp::create(b, x.getType(), remainder);
   Value quadrant = arith::TruncIOp::create(
       b, withElement(x.getType(), b.getI32Type()), bits(shifted));
   return {quadrant, clamp(r, -0.7853982, 0.7853982)};

@@ -8,12 +8,12 @@
 // |---------------|------|---------------------------------------------------|
 // | exp, exp2     | 1.2  | denormal results correct                          |
 // | exp, fast     | 70   | 4 in [-1, 0]; results below 2^-126 may become 0   |
-// | expm1         | 1.5  |                                                   |
+// | expm1, log1p  | 1.5  |                                                   |
 // | log           | 1    | log2 and log10: 2                                 |
-// | log1p         | 1.5  |                                                   |
 // | tanh          | 2.5  |                                                   |
-// | sin, cos      | 1    | up to 2^30; beyond 2^50 only bounded by [-1, 1]   |
-// | erf           | 1.5  |                                                   |
+// | sin, cos      | 1.5  | to 10^9 (10^6 without fused operations); beyond   |
+// |               |      | 2^50 only bounded by [-1, 1]                      |
+// | erf, rsqrt    | 1.5  |                                                   |
 // | pow           | 1.2  |                                                   |
 //
 // Infinities, NaN and the sign of zero are as in C. Products that feed a sum
