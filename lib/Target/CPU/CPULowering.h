@@ -1,7 +1,8 @@
 //===- CPULowering.h - Vectorised lowerings for the CPU --------*- C++ -*-===//
 //
 // Turns memref-form structured ops into tasks (`scf.parallel`) of loops over
-// vectors. Each function replaces the op, or fails and leaves it as it was.
+// vectors. Each function replaces the op, or fails and leaves it as it was. The
+// pass `ssm-lower-to-cpu` applies them to a function.
 //
 //===----------------------------------------------------------------------===//
 
@@ -9,10 +10,9 @@
 #define SSMC_TARGET_CPU_CPULOWERING_H
 
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
-#include "mlir/Pass/Pass.h"
 #include "ssm/IR/SSM.h"
 
-namespace mlir::ssm::cpu {
+namespace ssmc::cpu {
 
 /// The vector unit that code is generated for.
 struct VectorTarget {
@@ -27,21 +27,18 @@ struct VectorTarget {
   int64_t getRegisters() const { return bits == 256 ? 16 : 32; }
 };
 
-LogicalResult lowerGeneric(RewriterBase &rewriter, linalg::GenericOp op,
-                           const VectorTarget &target);
-LogicalResult lowerScan(RewriterBase &rewriter, ScanOp op,
-                        const VectorTarget &target);
-LogicalResult lowerConv(RewriterBase &rewriter, ConvOp op,
-                        const VectorTarget &target);
-LogicalResult lowerShift(RewriterBase &rewriter, ShiftOp op,
-                         const VectorTarget &target);
-LogicalResult lowerNorm(RewriterBase &rewriter, NormOp op,
-                        const VectorTarget &target);
+llvm::LogicalResult lowerGeneric(mlir::RewriterBase &rewriter,
+                                 mlir::linalg::GenericOp op,
+                                 const VectorTarget &target);
+llvm::LogicalResult lowerScan(mlir::RewriterBase &rewriter, mlir::ssm::ScanOp op,
+                                const VectorTarget &target);
+llvm::LogicalResult lowerConv(mlir::RewriterBase &rewriter, mlir::ssm::ConvOp op,
+                                const VectorTarget &target);
+llvm::LogicalResult lowerShift(mlir::RewriterBase &rewriter, mlir::ssm::ShiftOp op,
+                                const VectorTarget &target);
+llvm::LogicalResult lowerNorm(mlir::RewriterBase &rewriter, mlir::ssm::NormOp op,
+                                const VectorTarget &target);
 
-/// Applies the lowerings above to every op of a function.
-std::unique_ptr<Pass> createLowerToCPUPass(VectorTarget target = {});
-void registerLowerToCPUPass();
-
-} // namespace mlir::ssm::cpu
+} // namespace ssmc::cpu
 
 #endif // SSMC_TARGET_CPU_CPULOWERING_H

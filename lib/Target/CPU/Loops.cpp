@@ -7,45 +7,46 @@
 #include "mlir/IR/Matchers.h"
 
 using namespace mlir;
-using namespace mlir::ssm::cpu;
+using namespace ssmc;
+using namespace ssmc::cpu;
 
 /// What a task should take: long against the cost of handing it out, short
 /// against a layer.
 static constexpr double taskPicoseconds = 20e6;
 
-Value mlir::ssm::cpu::indexConstant(OpBuilder &builder, Location loc,
+Value ssmc::cpu::indexConstant(OpBuilder &builder, Location loc,
                                     int64_t value) {
   return arith::ConstantIndexOp::create(builder, loc, value);
 }
 
-std::optional<int64_t> mlir::ssm::cpu::getConstant(Value value) {
+std::optional<int64_t> ssmc::cpu::getConstant(Value value) {
   APInt constant;
   if (!value || !matchPattern(value, m_ConstantInt(&constant)))
     return std::nullopt;
   return constant.getSExtValue();
 }
 
-Value mlir::ssm::cpu::addIndex(OpBuilder &builder, Location loc, Value a,
+Value ssmc::cpu::addIndex(OpBuilder &builder, Location loc, Value a,
                                Value b) {
   return builder.createOrFold<arith::AddIOp>(loc, a, b);
 }
 
-Value mlir::ssm::cpu::subIndex(OpBuilder &builder, Location loc, Value a,
+Value ssmc::cpu::subIndex(OpBuilder &builder, Location loc, Value a,
                                Value b) {
   return builder.createOrFold<arith::SubIOp>(loc, a, b);
 }
 
-Value mlir::ssm::cpu::mulIndex(OpBuilder &builder, Location loc, Value a,
+Value ssmc::cpu::mulIndex(OpBuilder &builder, Location loc, Value a,
                                Value b) {
   return builder.createOrFold<arith::MulIOp>(loc, a, b);
 }
 
-Value mlir::ssm::cpu::minIndex(OpBuilder &builder, Location loc, Value a,
+Value ssmc::cpu::minIndex(OpBuilder &builder, Location loc, Value a,
                                Value b) {
   return builder.createOrFold<arith::MinSIOp>(loc, a, b);
 }
 
-Value mlir::ssm::cpu::ceilDivIndex(OpBuilder &builder, Location loc, Value a,
+Value ssmc::cpu::ceilDivIndex(OpBuilder &builder, Location loc, Value a,
                                    Value b) {
   if (getConstant(b) == 1)
     return a;
@@ -54,7 +55,7 @@ Value mlir::ssm::cpu::ceilDivIndex(OpBuilder &builder, Location loc, Value a,
   return builder.createOrFold<arith::DivUIOp>(loc, sum, b);
 }
 
-SmallVector<Value> mlir::ssm::cpu::delinearize(OpBuilder &builder, Location loc,
+SmallVector<Value> ssmc::cpu::delinearize(OpBuilder &builder, Location loc,
                                                Value linear,
                                                ArrayRef<Value> extents) {
   SmallVector<Value> digits(extents.size());
@@ -73,7 +74,7 @@ SmallVector<Value> mlir::ssm::cpu::delinearize(OpBuilder &builder, Location loc,
   return digits;
 }
 
-SmallVector<Value> mlir::ssm::cpu::emitFor(
+SmallVector<Value> ssmc::cpu::emitFor(
     OpBuilder &builder, Location loc, Value lower, Value upper, int64_t step,
     ValueRange inits,
     llvm::function_ref<SmallVector<Value>(Value, ValueRange)> body) {
@@ -100,7 +101,7 @@ SmallVector<Value> mlir::ssm::cpu::emitFor(
   return SmallVector<Value>(loop.getResults());
 }
 
-void mlir::ssm::cpu::emitFor(OpBuilder &builder, Location loc, Value lower,
+void ssmc::cpu::emitFor(OpBuilder &builder, Location loc, Value lower,
                              Value upper, int64_t step,
                              llvm::function_ref<void(Value)> body) {
   emitFor(builder, loc, lower, upper, step, ValueRange(),
@@ -110,7 +111,7 @@ void mlir::ssm::cpu::emitFor(OpBuilder &builder, Location loc, Value lower,
           });
 }
 
-void mlir::ssm::cpu::emitLaneLoops(
+void ssmc::cpu::emitLaneLoops(
     RegionEmitter &emitter, Location loc, unsigned dim, Value lower,
     Value upper, int64_t width, int64_t vectors, int64_t multiple,
     llvm::function_ref<void(RegionEmitter &, int64_t)> body) {
@@ -154,7 +155,7 @@ void mlir::ssm::cpu::emitLaneLoops(
   });
 }
 
-void mlir::ssm::cpu::emitTasks(
+void ssmc::cpu::emitTasks(
     OpBuilder &builder, Location loc, Value numUnits, Value unitsPerTask,
     std::optional<double> taskCost,
     llvm::function_ref<void(Value begin, Value end)> body) {
@@ -176,7 +177,7 @@ void mlir::ssm::cpu::emitTasks(
   body(begin, end);
 }
 
-Value mlir::ssm::cpu::getUnitsPerTask(OpBuilder &builder, Location loc,
+Value ssmc::cpu::getUnitsPerTask(OpBuilder &builder, Location loc,
                                       Value factor, double nanoseconds) {
   int64_t picoseconds = std::max<int64_t>(1, nanoseconds * 1e3);
   Value cost = mulIndex(builder, loc, factor,

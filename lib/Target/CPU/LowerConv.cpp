@@ -1,3 +1,3 @@
 #include "CPULowering.h"
 using namespace mlir;
-LogicalResult mlir::ssm::cpu::lowerConv(RewriterBase &, ConvOp, const VectorTarget &) { return failure(); }
+LogicalResult ssmc::cpu::lowerConv(RewriterBase &, ConvOp, const VectorTarget &) { return failure(); }

@@ -19,7 +19,8 @@
 
 using namespace mlir;
 using namespace mlir::ssm;
-using namespace mlir::ssm::cpu;
+using namespace ssmc;
+using namespace ssmc::cpu;
 
 namespace {
 
@@ -677,7 +678,7 @@ GenericLowering::emitLaneReduction(RegionEmitter &emitter,
       });
 }
 
-LogicalResult mlir::ssm::cpu::lowerGeneric(RewriterBase &rewriter,
+LogicalResult ssmc::cpu::lowerGeneric(RewriterBase &rewriter,
                                            linalg::GenericOp op,
                                            const VectorTarget &target) {
   if (!op.hasPureBufferSemantics() || op.getNumDpsInits() == 0)

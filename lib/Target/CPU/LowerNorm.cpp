@@ -1,3 +1,3 @@
 #include "CPULowering.h"
 using namespace mlir;
-LogicalResult mlir::ssm::cpu::lowerNorm(RewriterBase &, NormOp, const VectorTarget &) { return failure(); }
+LogicalResult ssmc::cpu::lowerNorm(RewriterBase &, NormOp, const VectorTarget &) { return failure(); }

@@ -10,7 +10,8 @@
 
 using namespace mlir;
 using namespace mlir::ssm;
-using namespace mlir::ssm::cpu;
+using namespace ssmc;
+using namespace ssmc::cpu;
 
 /// Bytes of state that one task keeps in the nearest caches.
 static constexpr int64_t stateBytes = 64 * 1024;
@@ -515,7 +516,7 @@ void ScanLowering::emitLanesKeys(RegionEmitter &emitter) {
       });
 }
 
-LogicalResult mlir::ssm::cpu::lowerScan(RewriterBase &rewriter, ScanOp op,
+LogicalResult ssmc::cpu::lowerScan(RewriterBase &rewriter, ScanOp op,
                                         const VectorTarget &target) {
   if (!isa<MemRefType>(op.getOuts().front().getType()))
     return failure();

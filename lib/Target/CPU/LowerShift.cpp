@@ -1,3 +1,3 @@
 #include "CPULowering.h"
 using namespace mlir;
-LogicalResult mlir::ssm::cpu::lowerShift(RewriterBase &, ShiftOp, const VectorTarget &) { return failure(); }
+LogicalResult ssmc::cpu::lowerShift(RewriterBase &, ShiftOp, const VectorTarget &) { return failure(); }

@@ -1,6 +1,7 @@
 //===- LowerToCPU.cpp - The pass that vectorises for the CPU --------------===//
 
 #include "CPULowering.h"
+#include "Passes.h"
 
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -15,47 +16,30 @@
 
 using namespace mlir;
 using namespace mlir::ssm;
-using namespace mlir::ssm::cpu;
+using namespace ssmc;
+using namespace ssmc::cpu;
+
+namespace ssmc::cpu {
+#define GEN_PASS_DEF_LOWERTOCPUPASS
+#include "Target/CPU/Passes.h.inc"
+} // namespace ssmc::cpu
 
 namespace {
-
 struct LowerToCPUPass
-    : PassWrapper<LowerToCPUPass, OperationPass<func::FuncOp>> {
-  MLIR_DEFINE_EXPLICIT_INTERNAL_INLINE_TYPE_ID(LowerToCPUPass)
-
-  LowerToCPUPass() = default;
-  LowerToCPUPass(const LowerToCPUPass &other) : PassWrapper(other) {
-    bits = other.bits;
-  }
-  explicit LowerToCPUPass(VectorTarget target) { bits = target.bits; }
-
-  StringRef getArgument() const override { return "ssm-lower-to-cpu"; }
-  StringRef getDescription() const override {
-    return "Turns memref-form structured ops into tasks of vector loops";
-  }
-  void getDependentDialects(DialectRegistry &registry) const override {
-    registry.insert<affine::AffineDialect, arith::ArithDialect,
-                    linalg::LinalgDialect, math::MathDialect,
-                    memref::MemRefDialect, scf::SCFDialect,
-                    vector::VectorDialect>();
-  }
+    : ssmc::cpu::impl::LowerToCPUPassBase<LowerToCPUPass> {
+  using LowerToCPUPassBase::LowerToCPUPassBase;
   void runOnOperation() override;
-
-  Option<int64_t> bits{*this, "vector-bits",
-                       llvm::cl::desc("Bits of a vector register"),
-                       llvm::cl::init(512)};
 };
-
 } // namespace
 
 void LowerToCPUPass::runOnOperation() {
-  if (bits != 128 && bits != 256 && bits != 512) {
+  if (vectorBits != 128 && vectorBits != 256 && vectorBits != 512) {
     getOperation().emitError("vector-bits is ")
-        << bits << ", expected 128, 256 or 512";
+        << vectorBits << ", expected 128, 256 or 512";
     return signalPassFailure();
   }
   VectorTarget target;
-  target.bits = bits;
+  target.bits = vectorBits;
   IRRewriter rewriter(&getContext());
   SmallVector<Operation *> ops;
   getOperation().walk([&](Operation *op) {
@@ -92,12 +76,4 @@ void LowerToCPUPass::runOnOperation() {
             [&](auto norm) { return lowerNorm(rewriter, norm, target); })
         .Default([](Operation *) { return failure(); });
   }
-}
-
-std::unique_ptr<Pass> mlir::ssm::cpu::createLowerToCPUPass(VectorTarget target) {
-  return std::make_unique<LowerToCPUPass>(target);
-}
-
-void mlir::ssm::cpu::registerLowerToCPUPass() {
-  PassRegistration<LowerToCPUPass>();
 }

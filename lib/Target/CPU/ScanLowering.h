@@ -12,7 +12,9 @@
 #include "CPULowering.h"
 #include "VectorEmitter.h"
 
-namespace mlir::ssm::cpu {
+namespace ssmc::cpu {
+
+using namespace mlir::ssm;
 
 /// Lanes run over a dimension of both state and output. A unit of work is one
 /// batch row, one step of each further dimension that state and output share,
@@ -162,6 +164,6 @@ private:
   Value copy;                ///< linear number of the copy
 };
 
-} // namespace mlir::ssm::cpu
+} // namespace ssmc::cpu
 
 #endif // SSMC_TARGET_CPU_SCANLOWERING_H

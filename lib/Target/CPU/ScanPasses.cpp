@@ -8,7 +8,8 @@
 
 using namespace mlir;
 using namespace mlir::ssm;
-using namespace mlir::ssm::cpu;
+using namespace ssmc;
+using namespace ssmc::cpu;
 
 Value ScanLowering::loadScratch(Value scratch, ValueRange indices) {
   Type type = cast<MemRefType>(scratch.getType()).getElementType();

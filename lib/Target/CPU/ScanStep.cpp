@@ -7,7 +7,8 @@
 
 using namespace mlir;
 using namespace mlir::ssm;
-using namespace mlir::ssm::cpu;
+using namespace ssmc;
+using namespace ssmc::cpu;
 
 /// Copies handled by straight code; more of them are a loop.
 static constexpr int64_t unrolledCopies = 4;

@@ -10,7 +10,8 @@
 #include "mlir/IR/IRMapping.h"
 
 using namespace mlir;
-using namespace mlir::ssm::cpu;
+using namespace ssmc;
+using namespace ssmc::cpu;
 
 static bool isVector(Value value) { return isa<VectorType>(value.getType()); }
 
@@ -28,7 +29,7 @@ static bool isContiguous(MemRefType type) {
   return strides.back() == 1;
 }
 
-Stride mlir::ssm::cpu::getStride(const Access &access, unsigned dim) {
+Stride ssmc::cpu::getStride(const Access &access, unsigned dim) {
   AffineMap map = access.map;
   if (!map.isFunctionOfDim(dim))
     return Stride::none;
@@ -49,7 +50,7 @@ Stride mlir::ssm::cpu::getStride(const Access &access, unsigned dim) {
 }
 
 SmallVector<Value>
-mlir::ssm::cpu::transposeInRegisters(OpBuilder &builder, Location loc,
+ssmc::cpu::transposeInRegisters(OpBuilder &builder, Location loc,
                                      SmallVector<Value> rows) {
   int64_t size = rows.size();
   assert(llvm::isPowerOf2_64(size) && "as many rows as lanes");
@@ -71,7 +72,7 @@ mlir::ssm::cpu::transposeInRegisters(OpBuilder &builder, Location loc,
   return rows;
 }
 
-Value mlir::ssm::cpu::reduceLanes(OpBuilder &builder, Location loc,
+Value ssmc::cpu::reduceLanes(OpBuilder &builder, Location loc,
                                   Operation *op, Value vector) {
   auto type = dyn_cast<VectorType>(vector.getType());
   while (type && type.getNumElements() > 1) {
@@ -365,7 +366,7 @@ Value RegionEmitter::compute(Value value, const Offsets &offsets) {
 
 /// One rounding instead of two; nothing is lost for NaN, infinities or the sign
 /// of zero.
-void mlir::ssm::cpu::allowContraction(Operation *op) {
+void ssmc::cpu::allowContraction(Operation *op) {
   if (!isa<arith::AddFOp, arith::SubFOp, arith::MulFOp, arith::NegFOp>(op))
     return;
   auto interface = cast<arith::ArithFastMathInterface>(op);

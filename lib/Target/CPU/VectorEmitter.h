@@ -23,7 +23,9 @@
 #include <map>
 #include <optional>
 
-namespace mlir::ssm::cpu {
+namespace ssmc::cpu {
+
+using namespace mlir;
 
 /// Memory and the index of the element that belongs to a point.
 struct Access {
@@ -192,6 +194,6 @@ Value ceilDivIndex(OpBuilder &builder, Location loc, Value a, Value b);
 SmallVector<Value> delinearize(OpBuilder &builder, Location loc, Value linear,
                                ArrayRef<Value> extents);
 
-} // namespace mlir::ssm::cpu
+} // namespace ssmc::cpu
 
 #endif // SSMC_TARGET_CPU_VECTOREMITTER_H
