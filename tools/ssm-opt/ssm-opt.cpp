@@ -5,6 +5,9 @@
 #include "mlir/InitAllPasses.h"
 #include "mlir/Tools/mlir-opt/MlirOptMain.h"
 #include "ssm/IR/SSM.h"
+#include "ssm/Interfaces/BufferizableOpInterfaceImpl.h"
+#include "ssm/Transforms/Passes.h"
+#include "ssmc/Conversion/Passes.h"
 
 int main(int argc, char **argv) {
   mlir::DialectRegistry registry;
@@ -12,6 +15,9 @@ int main(int argc, char **argv) {
   mlir::registerAllExtensions(registry);
   mlir::registerAllPasses();
   registry.insert<mlir::ssm::SSMDialect>();
+  mlir::ssm::registerBufferizableOpInterfaceExternalModels(registry);
+  mlir::ssm::registerSSMPasses();
+  ssmc::registerSSMCConversionPasses();
   return mlir::asMainReturnCode(
       mlir::MlirOptMain(argc, argv, "ssmc optimiser\n", registry));
 }

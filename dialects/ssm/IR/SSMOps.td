@@ -16,6 +16,7 @@ class SSM_DestinationOp<string mnemonic, list<Trait> traits = []>
         DestinationStyleOpInterface,
         DeclareOpInterfaceMethods<MemoryEffectsOpInterface>,
         DeclareOpInterfaceMethods<ConditionallySpeculatable>], traits)> {
+  let hasFolder = 1;
   code dpsDeclaration = [{
     ::mlir::MutableOperandRange getDpsInitsMutable() {
       return getOutsMutable();
@@ -67,14 +68,20 @@ def SSM_ScanOp : SSM_DestinationOp<"scan", [AttrSizedOperandSegments]> {
     * (C1) each map has as many dimensions as the others, and as many results as
       its operand has dimensions;
     * (C2) `state_map` and `output_map` are made of distinct dimensions, the
-      state's first is `d0`, the output's first two are `d0, d1`;
+      state's first is `d0`, the output's first two are `d0, d1`; together they
+      name all dimensions;
     * (C3) the state does not extend over time: `d1` is not in `state_map`;
     * (C4) coefficient arguments are the element types of `ins`, epilogue
       arguments those of the outputs and `epilogue_ins`;
     * (C5) `initial` and the final state agree with `state_map`: one operand
-      each, two when `complex`;
+      each, two when `complex`, all of one floating-point type;
     * (C6) coefficients other than `read` do not depend on copies;
-    * (C7) shapes agree wherever two operands name the same dimension alone.
+    * (C7) shapes agree wherever two operands name the same dimension alone, and
+      other indices stay inside their operand;
+    * (C8) `keys` lists dimensions of the state beyond the batch: with a read,
+      those that the output lacks; without one the output lacks none.
+
+    `dim_names`, if present, names the dimensions for messages.
 
     Example: the selective scan of Mamba (arXiv:2312.00752, equation 2), where
     `d2` is the channel and `d3` the state.
@@ -125,10 +132,12 @@ def SSM_ScanOp : SSM_DestinationOp<"scan", [AttrSizedOperandSegments]> {
                        DefaultValuedAttr<DenseI64ArrayAttr, "{}">:$keys,
                        UnitAttr:$reverse,
                        UnitAttr:$complex,
-                       OptionalAttr<SSM_ScheduleAttr>:$schedule);
+                       OptionalAttr<SSM_ScheduleAttr>:$schedule,
+                       OptionalAttr<StrArrayAttr>:$dim_names);
   let results = (outs Variadic<AnyRankedTensor>:$results);
   let regions = (region SizedRegion<1>:$coefficients, SizedRegion<1>:$epilogue);
   let hasCustomAssemblyFormat = 1;
+  let hasCanonicalizer = 1;
   let hasVerifier = 1;
   let hasRegionVerifier = 1;
   let extraClassDeclaration = dpsDeclaration # [{
@@ -156,6 +165,8 @@ def SSM_ScanOp : SSM_DestinationOp<"scan", [AttrSizedOperandSegments]> {
     ::mlir::ssm::YieldOp getEpilogueYield();
     /// Dimensions of the state beyond the batch, in the state's order.
     ::llvm::SmallVector<unsigned> getStateDims();
+    /// Dimensions of the output beyond batch and time, in the output's order.
+    ::llvm::SmallVector<unsigned> getOutputDims();
     /// State dimensions the read (or an erase pair) sums over.
     ::llvm::SmallVector<unsigned> getKeyDims();
     /// Output dimensions beyond batch and time that the state lacks.
@@ -208,7 +219,7 @@ def SSM_DiscretizeOp : SSM_Op<"discretize",
     | euler    | 1 + rate dt                   | dt                      |
     | backward | 1/(1 - rate dt)               | dt/(1 - rate dt)        |
 
-    `input` gives the input its own rule, as in Mamba: zoh for the state, euler
+    A complex rate has a real step (or two operands for it as well). `input` gives the input its own rule, as in Mamba: zoh for the state, euler
     for the input (arXiv:2312.00752, section 3.2). The zoh gain is computed as
     `dt * expm1(x)/x`, which has no pole at `x = rate dt = 0`.
 
@@ -225,7 +236,7 @@ def SSM_DiscretizeOp : SSM_Op<"discretize",
                        Variadic<AnyFloat>:$rate, Variadic<AnyFloat>:$step);
   let results = (outs Variadic<AnyFloat>:$decay, Variadic<AnyFloat>:$gain);
   let assemblyFormat = [{
-    $rule (`input` $input^)? `rate` `(` $rate `:` type($rate) `)`
+    `` $rule (`input` `` $input^)? `rate` `(` $rate `:` type($rate) `)`
     `step` `(` $step `:` type($step) `)`
     `->` `decay` `(` type($decay) `)` `gain` `(` type($gain) `)` attr-dict
   }];
@@ -257,13 +268,16 @@ def SSM_ConvOp : SSM_DestinationOp<"conv", [AttrSizedOperandSegments]> {
 
     Constraints:
     * (C1) the maps have the same number of dimensions, at least three;
-    * (C2) `output_map` starts with `d0, d1` and is made of distinct dimensions
-      other than the lag;
-    * (C3) `input_map` starts with `d0, d1` and does not contain the lag;
+    * (C2) `output_map` starts with `d0, d1` and is made of all dimensions but
+      the lag, once each;
+    * (C3) `input_map` starts with `d0, d1` and does not contain the lag; only
+      the kernel's map does;
     * (C4) `history` and the final history are `B x lags-1 x ...` with the
-      input's remaining dimensions;
+      input's remaining dimensions and one element type, `cut` is `B x T x i1`;
     * (C5) epilogue arguments are the output's element type, then those of
-      `epilogue_ins`.
+      `epilogue_ins`;
+    * (C6) there is at least one lag, shapes agree wherever two operands name
+      the same dimension alone, and other indices stay inside their operand.
 
     ```mlir
     func.func @short_conv(%u: tensor<?x?x8xf32>, %k: tensor<8x4xf32>,
@@ -297,7 +311,9 @@ def SSM_ConvOp : SSM_DestinationOp<"conv", [AttrSizedOperandSegments]> {
   let results = (outs Variadic<AnyRankedTensor>:$results);
   let regions = (region SizedRegion<1>:$epilogue);
   let hasCustomAssemblyFormat = 1;
+  let hasCanonicalizer = 1;
   let hasVerifier = 1;
+  let hasRegionVerifier = 1;
   let extraClassDeclaration = dpsDeclaration # [{
     unsigned getNumDims() { return getOutputMap().getNumDims(); }
     ::mlir::AffineMap getEpilogueMap(unsigned i) {
@@ -324,8 +340,9 @@ def SSM_ShiftOp : SSM_DestinationOp<"shift", [AttrSizedOperandSegments]> {
 
     Constraints:
     * (C1) the distance is not zero;
-    * (C2) history and cut go with a positive distance, and the history holds
-      `distance` tokens.
+    * (C2) history and cut go with a positive distance, the history holds
+      `distance` tokens, `cut` is `B x T x i1`;
+    * (C3) the output has the input's shape.
 
     ```mlir
     func.func @previous(%x: tensor<?x?x8xf32>, %h: tensor<?x1x8xf32>,
@@ -375,7 +392,7 @@ def SSM_NormOp : SSM_DestinationOp<"norm", [AttrSizedOperandSegments]> {
     * (C1) the last dimension is static and a multiple of `groups`;
     * (C2) the output has the input's shape;
     * (C3) epilogue arguments are the output's element type, then those of
-      `epilogue_ins`.
+      `epilogue_ins`, one map for each.
 
     ```mlir
     func.func @rms_norm(%x: tensor<?x?x8xf32>, %w: tensor<8xf32>,
@@ -400,12 +417,14 @@ def SSM_NormOp : SSM_DestinationOp<"norm", [AttrSizedOperandSegments]> {
   let results = (outs Variadic<AnyRankedTensor>:$results);
   let regions = (region SizedRegion<1>:$epilogue);
   let assemblyFormat = [{
-    $kind `eps` $eps (`groups` $groups^)? `input` `(` $input `:` type($input) `)`
+    `` $kind `eps` $eps (`groups` $groups^)? `input` `(` $input `:` type($input) `)`
     (`epilogue_ins` `(` $epilogue_ins^ `:` type($epilogue_ins) `)`)?
     `outs` `(` $outs `:` type($outs) `)` `maps` $epilogue_maps
     `epilogue` $epilogue attr-dict (`->` type($results)^)?
   }];
+  let hasCanonicalizer = 1;
   let hasVerifier = 1;
+  let hasRegionVerifier = 1;
   let extraClassDeclaration = dpsDeclaration # [{
     ::mlir::AffineMap getEpilogueMap(unsigned i) {
       return ::llvm::cast<::mlir::AffineMapAttr>(getEpilogueMaps()[i])
@@ -432,6 +451,10 @@ def SSM_PackOp : SSM_DestinationOp<"pack"> {
       take, and that two one-cycle operations turn into f32.
 
     The element type may narrow or widen. Runs in `prepare`.
+
+    Constraints:
+    * (C1) the weight is a matrix of floating-point numbers, and the packed one
+      has the layout of its element type.
 
     ```mlir
     func.func @pack(%w: tensor<48x64xf32>, %p0: tensor<2x64x32xf32>)
@@ -496,7 +519,9 @@ def SSM_MatmulOp : SSM_DestinationOp<"matmul", [AttrSizedOperandSegments]> {
     `outs` `(` $outs `:` type($outs) `)` `maps` $epilogue_maps
     `epilogue` $epilogue attr-dict (`->` type($results)^)?
   }];
+  let hasCanonicalizer = 1;
   let hasVerifier = 1;
+  let hasRegionVerifier = 1;
   let extraClassDeclaration = dpsDeclaration # [{
     ::mlir::AffineMap getEpilogueMap(unsigned i) {
       return ::llvm::cast<::mlir::AffineMapAttr>(getEpilogueMaps()[i])

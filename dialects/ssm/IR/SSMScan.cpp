@@ -1,0 +1,441 @@
+//===- SSMScan.cpp - The structured recurrence ----------------------------===//
+//
+// Assembly, verification and queries of ssm.scan.
+//
+//===----------------------------------------------------------------------===//
+
+#include "OpsDetail.h"
+
+#include "llvm/ADT/SetVector.h"
+
+using namespace mlir;
+using namespace mlir::ssm;
+using namespace mlir::ssm::detail;
+
+static const MapEntry scanMaps[] = {{"ins", "ins_maps", true},
+                                    {"epilogue", "epilogue_maps", true},
+                                    {"state", "state_map", false},
+                                    {"output", "output_map", false}};
+
+//===----------------------------------------------------------------------===//
+// Queries
+//===----------------------------------------------------------------------===//
+
+/// Dimensions that `map` names alone, after the first `skip` results.
+static SmallVector<unsigned> getDims(AffineMap map, unsigned skip) {
+  SmallVector<unsigned> dims;
+  for (AffineExpr expr : map.getResults().drop_front(skip))
+    dims.push_back(cast<AffineDimExpr>(expr).getPosition());
+  return dims;
+}
+
+CoefficientsOp ScanOp::getCoefficientsOp() {
+  return cast<CoefficientsOp>(getCoefficients().front().back());
+}
+
+YieldOp ScanOp::getEpilogueYield() {
+  return cast<YieldOp>(getEpilogue().front().back());
+}
+
+SmallVector<unsigned> ScanOp::getStateDims() {
+  return getDims(getStateMap(), /*skip=*/1);
+}
+
+SmallVector<unsigned> ScanOp::getOutputDims() {
+  return getDims(getOutputMap(), /*skip=*/2);
+}
+
+SmallVector<unsigned> ScanOp::getKeyDims() {
+  SmallVector<unsigned> keys;
+  if (getCoefficientsOp().getRead().empty()) {
+    for (int64_t key : getKeys())
+      keys.push_back(key);
+    return keys;
+  }
+  for (unsigned dim : getStateDims())
+    if (!getOutputMap().isFunctionOfDim(dim))
+      keys.push_back(dim);
+  return keys;
+}
+
+SmallVector<unsigned> ScanOp::getCopyDims() {
+  SmallVector<unsigned> copies;
+  for (unsigned dim : getOutputDims())
+    if (!getStateMap().isFunctionOfDim(dim))
+      copies.push_back(dim);
+  return copies;
+}
+
+int64_t ScanOp::getDimSize(unsigned dim) {
+  int64_t size = ShapedType::kDynamic;
+  auto note = [&](AffineMap map, Value operand) {
+    auto shape = cast<ShapedType>(operand.getType()).getShape();
+    for (auto [axis, expr] : llvm::enumerate(map.getResults()))
+      if (auto named = dyn_cast<AffineDimExpr>(expr))
+        if (named.getPosition() == dim && ShapedType::isDynamic(size))
+          size = shape[axis];
+  };
+  for (Value output : getOutputInits())
+    note(getOutputMap(), output);
+  for (Value state : getFinalStates())
+    note(getStateMap(), state);
+  for (Value state : getInitial())
+    note(getStateMap(), state);
+  for (auto [index, operand] : llvm::enumerate(getIns()))
+    note(getInsMap(index), operand);
+  for (auto [index, operand] : llvm::enumerate(getEpilogueIns()))
+    note(getEpilogueMap(index), operand);
+  return size;
+}
+
+llvm::SmallBitVector ScanOp::getDependentDims(Value value) {
+  llvm::SmallBitVector dims(getNumDims());
+  llvm::SetVector<Value> values;
+  values.insert(value);
+  for (unsigned next = 0; next < values.size(); ++next) {
+    Value current = values[next];
+    if (auto argument = dyn_cast<BlockArgument>(current)) {
+      if (argument.getOwner() != &getCoefficients().front())
+        continue;
+      AffineMap map = getInsMap(argument.getArgNumber());
+      for (unsigned dim = 0, end = getNumDims(); dim < end; ++dim)
+        if (map.isFunctionOfDim(dim))
+          dims.set(dim);
+      continue;
+    }
+    Operation *definition = current.getDefiningOp();
+    if (!getCoefficients().isAncestor(definition->getParentRegion()))
+      continue;
+    // Regions of nested ops may use other values of this one.
+    definition->walk([&](Operation *nested) {
+      values.insert(nested->operand_begin(), nested->operand_end());
+    });
+  }
+  return dims;
+}
+
+//===----------------------------------------------------------------------===//
+// Interfaces
+//===----------------------------------------------------------------------===//
+
+void ScanOp::getEffects(
+    SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>>
+        &effects) {
+  getDestinationEffects(*this, effects);
+}
+
+Speculation::Speculatability ScanOp::getSpeculatability() {
+  return getDestinationSpeculatability(*this);
+}
+
+//===----------------------------------------------------------------------===//
+// Verification
+//===----------------------------------------------------------------------===//
+
+/// (C2) `map` is made of distinct dimensions, the first ones `d0, d1, ...`.
+static LogicalResult verifyDistinct(ScanOp op, StringRef what, AffineMap map,
+                                    unsigned numLeading) {
+  if (map.getNumResults() < numLeading)
+    return op.emitOpError()
+           << "(C2) results of the " << what << " map: found "
+           << map.getNumResults() << ", wanted at least " << numLeading;
+  llvm::SmallBitVector seen(map.getNumDims());
+  for (auto [index, expr] : llvm::enumerate(map.getResults())) {
+    auto dim = dyn_cast<AffineDimExpr>(expr);
+    if (!dim)
+      return op.emitOpError()
+             << "(C2) result " << index << " of the " << what << " map: found "
+             << toString(expr) << ", wanted a dimension alone";
+    if (seen.test(dim.getPosition()))
+      return op.emitOpError()
+             << "(C2) result " << index << " of the " << what << " map: found "
+             << toString(expr) << " again, wanted distinct dimensions";
+    seen.set(dim.getPosition());
+    if (index < numLeading && dim.getPosition() != index)
+      return op.emitOpError()
+             << "(C2) result " << index << " of the " << what << " map: found "
+             << toString(expr) << ", wanted d" << index;
+  }
+  return success();
+}
+
+/// (C1) to (C3): the maps.
+static LogicalResult verifyScanMaps(ScanOp op) {
+  unsigned numDims = op.getNumDims();
+  if (op.getOuts().size() <= op.getNumStates())
+    return op.emitOpError()
+           << "(C5) outs: found " << op.getOuts().size() << ", wanted "
+           << op.getNumStates() + 1 << (op.getComplex() ? " or 4" : "")
+           << ", outputs and then final states";
+  if (op.getNumOutputs() > op.getNumStates())
+    return op.emitOpError()
+           << "(C5) outs: found " << op.getOuts().size() << ", wanted "
+           << op.getNumStates() + 1 << (op.getComplex() ? " or 4" : "")
+           << ", outputs and then final states";
+  if (failed(verifyMaps(op, "(C1)", "ins", op.getInsMaps(), numDims,
+                        op.getIns())) ||
+      failed(verifyMaps(op, "(C1)", "epilogue", op.getEpilogueMaps(), numDims,
+                        op.getEpilogueIns())))
+    return failure();
+  for (Value output : op.getOutputInits())
+    if (failed(verifyMap(op, "(C1)", "output", op.getOutputMap(), numDims,
+                         output)))
+      return failure();
+  for (Value state : op.getFinalStates())
+    if (failed(
+            verifyMap(op, "(C1)", "state", op.getStateMap(), numDims, state)))
+      return failure();
+  for (Value state : op.getInitial())
+    if (failed(
+            verifyMap(op, "(C1)", "state", op.getStateMap(), numDims, state)))
+      return failure();
+
+  if (failed(verifyDistinct(op, "state", op.getStateMap(), 1)) ||
+      failed(verifyDistinct(op, "output", op.getOutputMap(), 2)))
+    return failure();
+  if (op.getStateMap().isFunctionOfDim(1))
+    return op.emitOpError() << "(C3) state map: found d1, the sequence, in "
+                            << AffineMapAttr::get(op.getStateMap())
+                            << ", wanted a state without it";
+  for (unsigned dim = 2; dim < numDims; ++dim)
+    if (!op.getStateMap().isFunctionOfDim(dim) &&
+        !op.getOutputMap().isFunctionOfDim(dim))
+      return op.emitOpError()
+             << "(C2) d" << dim
+             << ": found neither in the state nor in the output map, wanted "
+                "it in one of them";
+  return success();
+}
+
+/// (C5): the states, and the element types of everything that is computed.
+static LogicalResult verifyStates(ScanOp op) {
+  unsigned numStates = op.getNumStates();
+  if (!op.getInitial().empty() && op.getInitial().size() != numStates)
+    return op.emitOpError()
+           << "(C5) initial states: found " << op.getInitial().size()
+           << ", wanted 0 or " << numStates;
+  Type element = getElementTypeOrSelf(op.getFinalStates().front());
+  if (!isa<FloatType>(element))
+    return op.emitOpError() << "(C5) elements of the final state: found "
+                            << element << ", wanted a floating-point type";
+  for (Value state :
+       llvm::concat<Value>(SmallVector<Value>(op.getInitial()),
+                           SmallVector<Value>(op.getFinalStates())))
+    if (getElementTypeOrSelf(state) != element)
+      return op.emitOpError() << "(C5) elements of a state: found "
+                              << getElementTypeOrSelf(state) << ", wanted "
+                              << element << " as in the first final state";
+  for (Value output : op.getOutputInits())
+    if (!isa<FloatType>(getElementTypeOrSelf(output)))
+      return op.emitOpError() << "(C5) elements of an output: found "
+                              << getElementTypeOrSelf(output)
+                              << ", wanted a floating-point type";
+  return success();
+}
+
+/// (C7): extents.
+static LogicalResult verifyExtents(ScanOp op) {
+  DimSizes sizes(op, op.getNumDims());
+  for (Value output : op.getOutputInits())
+    if (failed(sizes.add("(C7)", "the outputs", op.getOutputMap(), output)))
+      return failure();
+  for (Value state : op.getFinalStates())
+    if (failed(sizes.add("(C7)", "the final state", op.getStateMap(), state)))
+      return failure();
+  for (Value state : op.getInitial())
+    if (failed(sizes.add("(C7)", "the initial state", op.getStateMap(), state)))
+      return failure();
+  for (auto [index, operand] : llvm::enumerate(op.getIns()))
+    if (failed(sizes.add("(C7)", "ins " + Twine(index), op.getInsMap(index),
+                         operand)))
+      return failure();
+  for (auto [index, operand] : llvm::enumerate(op.getEpilogueIns()))
+    if (failed(sizes.add("(C7)", "epilogue_ins " + Twine(index),
+                         op.getEpilogueMap(index), operand)))
+      return failure();
+  for (auto [index, operand] : llvm::enumerate(op.getIns()))
+    if (failed(sizes.verifyBounds("(C7)", "ins " + Twine(index),
+                                  op.getInsMap(index), operand)))
+      return failure();
+  for (auto [index, operand] : llvm::enumerate(op.getEpilogueIns()))
+    if (failed(sizes.verifyBounds("(C7)", "epilogue_ins " + Twine(index),
+                                  op.getEpilogueMap(index), operand)))
+      return failure();
+  return success();
+}
+
+LogicalResult ScanOp::verify() {
+  if (failed(verifyOneForm(*this)) || failed(verifyScanMaps(*this)) ||
+      failed(verifyStates(*this)) || failed(verifyExtents(*this)))
+    return failure();
+  if (std::optional<ArrayAttr> names = getDimNames())
+    if (names->size() != getNumDims())
+      return emitOpError() << "(C1) dim_names: found " << names->size()
+                           << ", wanted " << getNumDims()
+                           << ", one for each dimension";
+  return success();
+}
+
+/// The number of operands of each role.
+static LogicalResult verifyRoles(ScanOp op, CoefficientsOp roles) {
+  unsigned width = op.getNumStates();
+  auto verifyRole = [&](StringRef name, ValueRange values) -> LogicalResult {
+    if (values.empty() || values.size() == width)
+      return success();
+    return roles.emitOpError()
+           << name << ": found " << values.size() << " operands, wanted 0 or "
+           << width << (width == 2 ? ", real and imaginary part" : "");
+  };
+  if (failed(verifyRole("decay", roles.getDecay())) ||
+      failed(verifyRole("write", roles.getWrite())) ||
+      failed(verifyRole("read", roles.getRead())))
+    return failure();
+  if (roles.getErase().size() % (2 * width) != 0)
+    return roles.emitOpError()
+           << "erase: found " << roles.getErase().size()
+           << " operands, wanted a multiple of " << 2 * width;
+  return success();
+}
+
+/// (C8): the keys attribute.
+static LogicalResult verifyKeys(ScanOp op, CoefficientsOp roles) {
+  llvm::SmallBitVector seen(op.getNumDims());
+  for (int64_t key : op.getKeys()) {
+    bool inRange = key >= 2 && key < op.getNumDims();
+    if (!inRange || !op.getStateMap().isFunctionOfDim(key) || seen.test(key))
+      return op.emitOpError()
+             << "(C8) keys: found " << key
+             << ", wanted distinct dimensions of the state beyond the batch";
+    seen.set(key);
+  }
+  if (roles.getRead().empty()) {
+    for (unsigned dim : op.getStateDims())
+      if (!op.getOutputMap().isFunctionOfDim(dim))
+        return op.emitOpError()
+               << "(C8) d" << dim
+               << ": found in the state but not in the output, wanted a read "
+                  "that sums over it";
+    return success();
+  }
+  if (op.getKeys().empty())
+    return success();
+  for (unsigned dim : op.getStateDims())
+    if (seen.test(dim) == op.getOutputMap().isFunctionOfDim(dim))
+      return op.emitOpError()
+             << "(C8) keys: found d" << dim << (seen.test(dim) ? "" : " not")
+             << " among them, wanted the state dimensions that the output "
+                "lacks";
+  return success();
+}
+
+LogicalResult ScanOp::verifyRegions() {
+  SmallVector<Type> wanted;
+  for (Value operand : getIns())
+    wanted.push_back(getElementTypeOrSelf(operand));
+  TypeRange found = getCoefficients().getArgumentTypes();
+  if (found != TypeRange(wanted))
+    return emitOpError() << "(C4) coefficient arguments: found (" << found
+                         << "), wanted (" << wanted << ")";
+  Operation &last = getCoefficients().front().back();
+  auto roles = dyn_cast<CoefficientsOp>(last);
+  if (!roles)
+    return emitOpError() << "(C4) end of the coefficients: found '"
+                         << last.getName() << "', wanted 'ssm.coefficients'";
+  if (failed(verifyEpilogue(*this, "(C4)", getEpilogue(), getOutputInits(),
+                            getEpilogueIns())) ||
+      failed(verifyRoles(*this, roles)) || failed(verifyKeys(*this, roles)))
+    return failure();
+
+  SmallVector<unsigned> copies = getCopyDims();
+  auto isRead = [&](OpOperand &operand) {
+    auto [begin, size] = roles.getODSOperandIndexAndLength(2);
+    return operand.getOperandNumber() >= begin &&
+           operand.getOperandNumber() < begin + size;
+  };
+  for (OpOperand &operand : roles->getOpOperands()) {
+    if (isRead(operand))
+      continue;
+    llvm::SmallBitVector dims = getDependentDims(operand.get());
+    for (unsigned copy : copies)
+      if (dims.test(copy))
+        return emitOpError()
+               << "(C6) coefficient " << operand.getOperandNumber()
+               << ": found to depend on d" << copy
+               << ", which the state lacks, wanted only the read to do so";
+  }
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// Assembly
+//===----------------------------------------------------------------------===//
+
+ParseResult ScanOp::parse(OpAsmParser &parser, OperationState &result) {
+  Builder &builder = parser.getBuilder();
+  if (succeeded(parser.parseOptionalKeyword("reverse")))
+    result.addAttribute("reverse", builder.getUnitAttr());
+  if (succeeded(parser.parseOptionalKeyword("complex")))
+    result.addAttribute("complex", builder.getUnitAttr());
+
+  OperandGroup ins, initial, epilogueIns, outs;
+  if (parseGroup(parser, "ins", /*required=*/false, ins) ||
+      parseGroup(parser, "initial", /*required=*/false, initial) ||
+      parseGroup(parser, "epilogue_ins", /*required=*/false, epilogueIns) ||
+      parseGroup(parser, "outs", /*required=*/true, outs))
+    return failure();
+  SmallVector<int32_t> segments;
+  for (OperandGroup *group : {&ins, &initial, &epilogueIns, &outs}) {
+    segments.push_back(group->operands.size());
+    if (parser.resolveOperands(group->operands, group->types, group->loc,
+                               result.operands))
+      return failure();
+  }
+  result.addAttribute(getOperandSegmentSizeAttr(),
+                      builder.getDenseI32ArrayAttr(segments));
+
+  if (parseMaps(parser, result, scanMaps))
+    return failure();
+  if (succeeded(parser.parseOptionalKeyword("keys"))) {
+    SmallVector<int64_t> keys;
+    if (parser.parseCommaSeparatedList(OpAsmParser::Delimiter::Square, [&] {
+          return parser.parseInteger(keys.emplace_back());
+        }))
+      return failure();
+    result.addAttribute("keys", builder.getDenseI64ArrayAttr(keys));
+  }
+  if (parser.parseKeyword("coefficients") ||
+      parser.parseRegion(*result.addRegion()) ||
+      parser.parseKeyword("epilogue") ||
+      parser.parseRegion(*result.addRegion()) ||
+      parser.parseOptionalAttrDictWithKeyword(result.attributes))
+    return failure();
+  return parseResultTypes(parser, result);
+}
+
+void ScanOp::print(OpAsmPrinter &printer) {
+  if (getReverse())
+    printer << " reverse";
+  if (getComplex())
+    printer << " complex";
+  printGroup(printer, "ins", getIns());
+  printGroup(printer, "initial", getInitial());
+  printGroup(printer, "epilogue_ins", getEpilogueIns());
+  printGroup(printer, "outs", getOuts());
+  printMaps(printer, *this, scanMaps);
+  if (!getKeys().empty()) {
+    printer << " keys [";
+    llvm::interleaveComma(getKeys(), printer);
+    printer << ']';
+  }
+  printer << " coefficients ";
+  printer.printRegion(getCoefficients());
+  printer << " epilogue ";
+  printer.printRegion(getEpilogue());
+  SmallVector<StringRef> elided = {
+      "ins_maps", "epilogue_maps", "state_map", "output_map",
+      "reverse",  "complex",       "keys",      getOperandSegmentSizeAttr()};
+  if (getSchedule() == std::nullopt)
+    elided.push_back("schedule");
+  printer.printOptionalAttrDictWithKeyword((*this)->getAttrs(), elided);
+  printResultTypes(printer, getResultTypes());
+}

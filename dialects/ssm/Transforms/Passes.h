@@ -1,0 +1,25 @@
+//===- Passes.h - ssm to ssm -----------------------------------*- C++ -*-===//
+
+#ifndef SSM_TRANSFORMS_PASSES_H
+#define SSM_TRANSFORMS_PASSES_H
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Pass/Pass.h"
+
+namespace mlir {
+class RewritePatternSet;
+
+namespace ssm {
+#define GEN_PASS_DECL
+#include "ssm/Transforms/Passes.h.inc"
+
+/// Patterns of ssm-expand-discretize.
+void populateExpandDiscretizePatterns(RewritePatternSet &patterns);
+
+#define GEN_PASS_REGISTRATION
+#include "ssm/Transforms/Passes.h.inc"
+} // namespace ssm
+} // namespace mlir
+
+#endif // SSM_TRANSFORMS_PASSES_H
