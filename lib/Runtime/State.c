@@ -49,10 +49,13 @@ static bool getDescribedBytes(const ssmrt_module *module, int64_t batch,
 
 ssmrt_status ssmrtStatePayload(const ssmrt_module *module, int64_t batch,
                                int64_t maxLength, int64_t *bytes) {
-  int64_t wanted =
-      module->state_bytes ? module->state_bytes(batch, maxLength) : 0;
-  if (!getDescribedBytes(module, batch, maxLength, bytes) || wanted < 0 ||
-      !ssmrtRoundUp(wanted, &wanted))
+  /* The module's own function multiplies without looking: it is asked only
+   * when the described variables fit. */
+  int64_t wanted = 0;
+  bool fits = getDescribedBytes(module, batch, maxLength, bytes);
+  if (fits && module->state_bytes)
+    wanted = module->state_bytes(batch, maxLength);
+  if (!fits || wanted < 0 || !ssmrtRoundUp(wanted, &wanted))
     return ssmrtFail(SSMRT_BAD_ARGUMENT,
                      "%s: the state of batch %lld and length %lld does not fit "
                      "into memory",

@@ -285,7 +285,6 @@ TEST_F(Safetensors, NotAFile) {
   write("d/model.safetensors", pack("{}"));
   EXPECT_EQ(open("d"), SSMRT_OK);
   EXPECT_EQ(ssmrt_weights_open(nullptr, &weights), SSMRT_BAD_ARGUMENT);
-  weights = nullptr;
 }
 
 class Sharded : public Safetensors {
