@@ -403,7 +403,7 @@ struct Substitution {
 TermRef ssmc::substitute(const TermRef &term,
                          const std::function<AffineExpr(IndexId)> &map,
                          mlir::MLIRContext *context) {
-  Substitution substitution{map, context};
+  Substitution substitution{map, context, llvm::DenseMap<const Term *, TermRef>()};
   return substitution.run(term);
 }
 
