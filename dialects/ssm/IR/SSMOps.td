@@ -16,6 +16,7 @@ class SSM_DestinationOp<string mnemonic, list<Trait> traits = []>
         DestinationStyleOpInterface,
         DeclareOpInterfaceMethods<MemoryEffectsOpInterface>,
         DeclareOpInterfaceMethods<ConditionallySpeculatable>], traits)> {
+  let hasFolder = 1;
   code dpsDeclaration = [{
     ::mlir::MutableOperandRange getDpsInitsMutable() {
       return getOutsMutable();
@@ -136,6 +137,7 @@ def SSM_ScanOp : SSM_DestinationOp<"scan", [AttrSizedOperandSegments]> {
   let results = (outs Variadic<AnyRankedTensor>:$results);
   let regions = (region SizedRegion<1>:$coefficients, SizedRegion<1>:$epilogue);
   let hasCustomAssemblyFormat = 1;
+  let hasCanonicalizer = 1;
   let hasVerifier = 1;
   let hasRegionVerifier = 1;
   let extraClassDeclaration = dpsDeclaration # [{
@@ -309,6 +311,7 @@ def SSM_ConvOp : SSM_DestinationOp<"conv", [AttrSizedOperandSegments]> {
   let results = (outs Variadic<AnyRankedTensor>:$results);
   let regions = (region SizedRegion<1>:$epilogue);
   let hasCustomAssemblyFormat = 1;
+  let hasCanonicalizer = 1;
   let hasVerifier = 1;
   let hasRegionVerifier = 1;
   let extraClassDeclaration = dpsDeclaration # [{
@@ -419,6 +422,7 @@ def SSM_NormOp : SSM_DestinationOp<"norm", [AttrSizedOperandSegments]> {
     `outs` `(` $outs `:` type($outs) `)` `maps` $epilogue_maps
     `epilogue` $epilogue attr-dict (`->` type($results)^)?
   }];
+  let hasCanonicalizer = 1;
   let hasVerifier = 1;
   let hasRegionVerifier = 1;
   let extraClassDeclaration = dpsDeclaration # [{
@@ -515,6 +519,7 @@ def SSM_MatmulOp : SSM_DestinationOp<"matmul", [AttrSizedOperandSegments]> {
     `outs` `(` $outs `:` type($outs) `)` `maps` $epilogue_maps
     `epilogue` $epilogue attr-dict (`->` type($results)^)?
   }];
+  let hasCanonicalizer = 1;
   let hasVerifier = 1;
   let hasRegionVerifier = 1;
   let extraClassDeclaration = dpsDeclaration # [{

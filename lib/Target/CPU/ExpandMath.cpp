@@ -1,0 +1,139 @@
+//===- ExpandMath.cpp - Elementary functions as arithmetic ----------------===//
+//
+// Decides which operations of `math` become arithmetic, which are taken apart
+// into scalars and which stay. The functions themselves are in VectorMath.
+//
+//===----------------------------------------------------------------------===//
+
+#include "Target/CPU/ExpandMath.h"
+
+#include "Target/CPU/Passes.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+namespace ssmc::cpu {
+#define GEN_PASS_DEF_EXPANDMATHPASS
+#include "Target/CPU/Passes.h.inc"
+} // namespace ssmc::cpu
+
+using namespace mlir;
+using namespace ssmc::cpu;
+
+/// Whether processors have an instruction, or LLVM a short sequence, for it.
+static bool hasInstruction(Operation *op) {
+  return isa<math::AbsFOp, math::AbsIOp, math::CeilOp, math::CopySignOp,
+             math::CountLeadingZerosOp, math::CountTrailingZerosOp,
+             math::CtPopOp, math::FloorOp, math::FmaOp, math::IsFiniteOp,
+             math::IsInfOp, math::IsNaNOp, math::IsNormalOp,
+             math::RoundEvenOp, math::SqrtOp, math::TruncOp>(op);
+}
+
+/// The function as arithmetic on f32 operands, or null if not in the list.
+static Value emitFunction(VectorMath &math, Operation *op,
+                          ArrayRef<Value> operands) {
+  Value x = operands[0];
+  return llvm::TypeSwitch<Operation *, Value>(op)
+      .Case([&](math::ExpOp) { return math.exp(x); })
+      .Case([&](math::Exp2Op) { return math.exp2(x); })
+      .Case([&](math::ExpM1Op) { return math.expm1(x); })
+      .Case([&](math::LogOp) { return math.log(x); })
+      .Case([&](math::Log2Op) { return math.log2(x); })
+      .Case([&](math::Log10Op) { return math.log10(x); })
+      .Case([&](math::Log1pOp) { return math.log1p(x); })
+      .Case([&](math::TanhOp) { return math.tanh(x); })
+      .Case([&](math::SinOp) { return math.sin(x); })
+      .Case([&](math::CosOp) { return math.cos(x); })
+      .Case([&](math::ErfOp) { return math.erf(x); })
+      .Case([&](math::RsqrtOp) { return math.rsqrt(x); })
+      .Case([&](math::PowFOp) { return math.pow(x, operands[1]); })
+      .Default([](Operation *) { return Value(); });
+}
+
+static Type withElement(Type type, Type element) {
+  if (auto vector = dyn_cast<VectorType>(type))
+    return vector.clone(element);
+  return element;
+}
+
+/// In f32, with conversions around it if the operands are narrower.
+static Value emitInF32(ImplicitLocOpBuilder &b, Operation *op,
+                       const VectorMathOptions &options) {
+  Type type = op->getResult(0).getType();
+  Type element = getElementTypeOrSelf(type);
+  if (!isa<FloatType>(element) || element.getIntOrFloatBitWidth() > 32)
+    return {};
+  bool narrow = !element.isF32();
+  Type wide = withElement(type, b.getF32Type());
+  SmallVector<Value> operands;
+  for (Value operand : op->getOperands()) {
+    if (operand.getType() != type)
+      return {};
+    operands.push_back(
+        narrow ? Value(arith::ExtFOp::create(b, wide, operand)) : operand);
+  }
+  VectorMath math(b, options);
+  Value result = emitFunction(math, op, operands);
+  if (result && narrow)
+    result = arith::TruncFOp::create(b, type, result);
+  return result;
+}
+
+/// One scalar operation a lane.
+static Value emitByLane(ImplicitLocOpBuilder &b, Operation *op) {
+  auto type = cast<VectorType>(op->getResult(0).getType());
+  Value result =
+      arith::ConstantOp::create(b, cast<TypedAttr>(b.getZeroAttr(type)));
+  SmallVector<int64_t> lane(type.getRank());
+  for (int64_t i = 0, e = type.getNumElements(); i != e; ++i) {
+    int64_t rest = i;
+    for (int64_t d = type.getRank() - 1; d >= 0; --d) {
+      lane[d] = rest % type.getDimSize(d);
+      rest /= type.getDimSize(d);
+    }
+    SmallVector<Value> operands;
+    for (Value operand : op->getOperands())
+      operands.push_back(vector::ExtractOp::create(b, operand, lane));
+    OperationState state(op->getLoc(), op->getName(), operands,
+                         {type.getElementType()}, op->getAttrs());
+    Value scalar = b.create(state)->getResult(0);
+    result = vector::InsertOp::create(b, scalar, result, lane);
+  }
+  return result;
+}
+
+void ssmc::cpu::expandMath(Operation *root, const VectorMathOptions &options) {
+  SmallVector<Operation *> functions;
+  root->walk([&](Operation *op) {
+    if (isa_and_nonnull<math::MathDialect>(op->getDialect()) &&
+        !hasInstruction(op))
+      functions.push_back(op);
+  });
+  for (Operation *op : functions) {
+    ImplicitLocOpBuilder b(op->getLoc(), op);
+    Value result = emitInF32(b, op, options);
+    if (!result) {
+      auto vector = dyn_cast<VectorType>(op->getResult(0).getType());
+      if (!vector || vector.isScalable())
+        continue;
+      result = emitByLane(b, op);
+    }
+    op->getResult(0).replaceAllUsesWith(result);
+    op->erase();
+  }
+}
+
+namespace {
+struct ExpandMath : ssmc::cpu::impl::ExpandMathPassBase<ExpandMath> {
+  using Base::Base;
+
+  void runOnOperation() override {
+    VectorMathOptions options;
+    options.fastExp = fastExp;
+    options.avx512 = avx512;
+    expandMath(getOperation(), options);
+  }
+};
+} // namespace
