@@ -347,7 +347,8 @@ bool Lexer::lexPunctuation() {
   }
   for (size_t length : {2, 1})
     for (auto [spelling, kind] : spellings)
-      if (strlen(spelling) == length && rest.starts_with(spelling)) {
+      if (*spelling == *cursor && strlen(spelling) == length &&
+          rest.starts_with(spelling)) {
         cursor += length;
         add(kind, begin);
         return true;

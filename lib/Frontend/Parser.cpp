@@ -287,14 +287,14 @@ void Parser::reportUnclosed(uint32_t block, const Twine &what) {
   SaveAndRestore newlines(newlinesEnd, false);
   expected("'}' to end the body of the " + what);
   note(tokens[block].range(), "the '{' is here");
-  noteBraces(block);
+  noteBraces(block, block);
 }
 
 /// Points at the brace that is likely wrong in the declaration around `at`: a '{'
 /// whose '}' stands further left than its own line has got that of another one,
 /// and of several such the innermost is the one; likewise a '}' further right.
-/// Returns false when all braces of the declaration match.
-bool Parser::noteBraces(uint32_t at) {
+/// The brace `shown` has a note already. Returns false when all braces match.
+bool Parser::noteBraces(uint32_t at, uint32_t shown) {
   uint32_t begin = at, end = at;
   while (begin && !startsDeclaration(begin))
     --begin;
@@ -322,13 +322,15 @@ bool Parser::noteBraces(uint32_t at) {
       break;
     suspect = open;
   }
-  if (isOpen)
-    note(tokens[suspect == Token::none ? unmatched : suspect].range(),
-         "this '{' may be the one that is not closed");
-  else
-    note(tokens[suspect == Token::none ? unmatched : tokens[suspect].partner].range(),
-         suspect == Token::none ? "this '}' closes nothing"
-                                : "this '}' may be one too many");
+  if (isOpen) {
+    uint32_t open = suspect == Token::none ? unmatched : suspect;
+    if (open != shown)
+      note(tokens[open].range(), "this '{' may be the one that is not closed");
+  } else if (suspect != Token::none) {
+    note(tokens[tokens[suspect].partner].range(), "this '}' may be one too many");
+  } else {
+    note(tokens[unmatched].range(), "this '}' closes nothing");
+  }
   return true;
 }
 

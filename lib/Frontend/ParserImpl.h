@@ -91,7 +91,7 @@ private:
   bool expectString(std::string &value, const llvm::Twine &wanted);
   /// "expected '}'" at the current token, with the '{' that was likely forgotten.
   void reportUnclosed(uint32_t block, const llvm::Twine &what);
-  bool noteBraces(uint32_t at);
+  bool noteBraces(uint32_t at, uint32_t shown = Token::none);
   size_t getIndent(uint32_t index) const;
   /// Stops at the end of the file; no error after this one is worth reading.
   void giveUp();
