@@ -35,6 +35,68 @@ def ExpandDiscretizePass : Pass<"ssm-expand-discretize"> {
   let dependentDialects = ["mlir::arith::ArithDialect", "mlir::math::MathDialect"];
 }
 
+def PackWeightsPass : Pass<"ssm-pack-weights", "mlir::func::FuncOp"> {
+  let summary = "Products of tokens by weights as ssm.matmul";
+  let description = [{
+    A `linalg.generic` that sums products of tokens `x[b, t, ..k]` by a weight
+    `W[..n, ..k]` (or `W[..k, ..n]`) becomes `ssm.pack` of the weight and
+    `ssm.matmul`. A weight is what depends on weights, constants and the index
+    of a loop over depth only, so `ssm-split-prepare` moves the packing out.
+    Panels keep the type in which the weight is stored. Each further product of
+    a sum of products is a matmul that continues from the one before it, in
+    place. Weights of fewer than 64 elements or 4 columns stay as they are.
+    Example:
+
+    ```mlir
+    func.func @linear(%w: tensor<64x8xf32> {ssm.weight = "w"},
+                      %x: tensor<?x?x8xf32>, %y: tensor<?x?x64xf32>)
+        -> tensor<?x?x64xf32> {
+      %zero = arith.constant 0.0 : f32
+      %0 = linalg.fill ins(%zero : f32) outs(%y : tensor<?x?x64xf32>)
+          -> tensor<?x?x64xf32>
+      %1 = linalg.generic {
+          indexing_maps = [affine_map<(b, t, n, k) -> (n, k)>,
+                           affine_map<(b, t, n, k) -> (b, t, k)>,
+                           affine_map<(b, t, n, k) -> (b, t, n)>],
+          iterator_types = ["parallel", "parallel", "parallel", "reduction"]}
+          ins(%w, %x : tensor<64x8xf32>, tensor<?x?x8xf32>)
+          outs(%0 : tensor<?x?x64xf32>) {
+      ^bb0(%a: f32, %b: f32, %o: f32):
+        %2 = arith.mulf %a, %b : f32
+        %3 = arith.addf %o, %2 : f32
+        linalg.yield %3 : f32
+      } -> tensor<?x?x64xf32>
+      return %1 : tensor<?x?x64xf32>
+    }
+    ```
+
+    becomes
+
+    ```mlir
+    func.func @linear(%w: tensor<64x8xf32> {ssm.weight = "w"},
+                      %x: tensor<?x?x8xf32>, %y: tensor<?x?x64xf32>)
+        -> tensor<?x?x64xf32> {
+      %e = tensor.empty() : tensor<2x8x32xf32>
+      %p = ssm.pack weight(%w : tensor<64x8xf32>)
+          outs(%e : tensor<2x8x32xf32>) -> tensor<2x8x32xf32>
+      %1 = ssm.matmul input(%x : tensor<?x?x8xf32>)
+          weight(%p : tensor<2x8x32xf32>) outs(%y : tensor<?x?x64xf32>)
+          maps [] epilogue {
+      ^bb0(%v: f32):
+        ssm.yield %v : f32
+      } -> tensor<?x?x64xf32>
+      return %1 : tensor<?x?x64xf32>
+    }
+    ```
+  }];
+  let options = [
+    Option<"panelColumns", "panel-columns", "int64_t", "32",
+           "Most columns of a panel: 32 or 16, by the registers of the target">,
+  ];
+  let dependentDialects = ["mlir::arith::ArithDialect",
+                           "mlir::tensor::TensorDialect", "mlir::ssm::SSMDialect"];
+}
+
 def SplitPreparePass : Pass<"ssm-split-prepare", "mlir::ModuleOp"> {
   let summary = "Moves what depends on weights alone to @prepare";
   let description = [{
