@@ -175,7 +175,7 @@ void Splitter::buildLoop(scf::ForOp loop, ArrayRef<Value> members,
     collectMembers(member, loop, ops);
   for (Operation *op : ops)
     for (Value read : ssm::getReadValues(op))
-      if (!prepared.getLoop(read))
+      if (!prepared.getLoop(read) && prepared.isWorthy(read))
         materialize(read, mapping, builder);
   SmallVector<Value> inits;
   for (Value member : members)
@@ -189,8 +189,13 @@ void Splitter::buildLoop(scf::ForOp loop, ArrayRef<Value> members,
   auto body = [&](OpBuilder &nested, Location, Value iv, ValueRange filled) {
     IRMapping inner(mapping);
     inner.map(loop.getInductionVar(), iv);
-    for (Operation *op : ops)
+    // Constants and empty tensors are made anew in each trip: an empty tensor
+    // can then turn out to be a part of the table.
+    for (Operation *op : ops) {
+      for (Value read : ssm::getReadValues(op))
+        materialize(read, inner, nested);
       nested.clone(*op, inner);
+    }
     Value trip = emitTrip(nested, loop, iv);
     SmallVector<Value> yielded;
     for (auto [member, table] : llvm::zip_equal(members, filled)) {
