@@ -35,6 +35,48 @@ def ExpandDiscretizePass : Pass<"ssm-expand-discretize"> {
   let dependentDialects = ["mlir::arith::ArithDialect", "mlir::math::MathDialect"];
 }
 
+def HoistInvariantsPass : Pass<"ssm-hoist-invariants", "mlir::func::FuncOp"> {
+  let summary = "Computes what does not depend on time once";
+  let description = [{
+    A part of a scan's coefficients that depends neither on time nor on the
+    batch becomes a `linalg.generic` before the scan, over the dimensions it
+    depends on, if it takes costly math, combines two operands, or depends on
+    weights alone; in the last case `ssm-split-prepare` moves it out of
+    `@forward`. A factor that changes over time is taken out of sums before:
+    `a (b u) - c (d u)` is `(a b - c d) u`. Of an elementwise `linalg.generic`,
+    costly parts that depend on weights and indices alone are hoisted the same
+    way. Example: the coefficients
+
+    ```mlir
+    func.func @decay(%a: tensor<8xf32> {ssm.weight = "a"}, %u: tensor<?x?x8xf32>,
+        %s: tensor<?x8xf32>, %y: tensor<?x?x8xf32>)
+        -> (tensor<?x?x8xf32>, tensor<?x8xf32>) {
+      %0:2 = ssm.scan ins(%a, %u : tensor<8xf32>, tensor<?x?x8xf32>)
+          initial(%s : tensor<?x8xf32>)
+          outs(%y, %s : tensor<?x?x8xf32>, tensor<?x8xf32>)
+          maps {ins = [affine_map<(b, t, e) -> (e)>,
+                       affine_map<(b, t, e) -> (b, t, e)>],
+                state = affine_map<(b, t, e) -> (b, e)>,
+                output = affine_map<(b, t, e) -> (b, t, e)>}
+          coefficients {
+      ^bb0(%v: f32, %w: f32):
+        %1 = math.exp %v : f32
+        ssm.coefficients decay(%1 : f32) write(%w : f32)
+      } epilogue {
+      ^bb0(%v: f32):
+        ssm.yield %v : f32
+      } -> tensor<?x?x8xf32>, tensor<?x8xf32>
+      return %0#0, %0#1 : tensor<?x?x8xf32>, tensor<?x8xf32>
+    }
+    ```
+
+    read a `tensor<8xf32>` of exponentials afterwards.
+  }];
+  let dependentDialects = ["mlir::arith::ArithDialect",
+                           "mlir::linalg::LinalgDialect",
+                           "mlir::tensor::TensorDialect"];
+}
+
 def FuseScansPass : Pass<"ssm-fuse-scans", "mlir::func::FuncOp"> {
   let summary = "Moves elementwise producers into the scans that read them";
   let description = [{
