@@ -77,6 +77,51 @@ def HoistInvariantsPass : Pass<"ssm-hoist-invariants", "mlir::func::FuncOp"> {
                            "mlir::tensor::TensorDialect"];
 }
 
+def FuseElementwisePass : Pass<"ssm-fuse-elementwise", "mlir::func::FuncOp"> {
+  let summary = "Joins elementwise ops, without reshapes between them";
+  let description = [{
+    An elementwise `linalg.generic` moves into the elementwise one that alone
+    reads its result. Costly math (exp, a division, ...) does not move to where
+    it would be repeated; nothing moves into a sum; what depends on weights alone
+    stays apart. On the way reshapes move through elementwise ops towards the
+    shapes of scans and norms, and unit dimensions of norms and elementwise ops
+    are dropped. Example:
+
+    ```mlir
+    func.func @both(%x: tensor<?x8xf32>, %y: tensor<?x8xf32>, %e: tensor<?x8xf32>)
+        -> tensor<?x8xf32> {
+      %0 = linalg.generic {
+          indexing_maps = [affine_map<(t, d) -> (t, d)>,
+                           affine_map<(t, d) -> (t, d)>],
+          iterator_types = ["parallel", "parallel"]}
+          ins(%x : tensor<?x8xf32>) outs(%e : tensor<?x8xf32>) {
+      ^bb0(%v: f32, %o: f32):
+        %2 = math.exp %v : f32
+        linalg.yield %2 : f32
+      } -> tensor<?x8xf32>
+      %1 = linalg.generic {
+          indexing_maps = [affine_map<(t, d) -> (t, d)>,
+                           affine_map<(t, d) -> (t, d)>,
+                           affine_map<(t, d) -> (t, d)>],
+          iterator_types = ["parallel", "parallel"]}
+          ins(%0, %y : tensor<?x8xf32>, tensor<?x8xf32>)
+          outs(%e : tensor<?x8xf32>) {
+      ^bb0(%v: f32, %w: f32, %o: f32):
+        %2 = arith.mulf %v, %w : f32
+        linalg.yield %2 : f32
+      } -> tensor<?x8xf32>
+      return %1 : tensor<?x8xf32>
+    }
+    ```
+
+    becomes one `linalg.generic` of `%x` and `%y`.
+  }];
+  let dependentDialects = ["mlir::affine::AffineDialect",
+                           "mlir::arith::ArithDialect",
+                           "mlir::linalg::LinalgDialect",
+                           "mlir::tensor::TensorDialect"];
+}
+
 def FuseScansPass : Pass<"ssm-fuse-scans", "mlir::func::FuncOp"> {
   let summary = "Moves elementwise producers into the scans that read them";
   let description = [{
