@@ -6,6 +6,7 @@
 // RUN: %run scan_erase %t.mlir | %python %S/Inputs/check.py scan_erase
 // RUN: %run scan_erase_keys %t.mlir | %python %S/Inputs/check.py scan_erase_keys
 // RUN: %run scan_reverse %t.mlir | %python %S/Inputs/check.py scan_reverse
+// RUN: %run scan_dense %t.mlir | %python %S/Inputs/check.py scan_dense
 // RUN: %run scan_empty %t.mlir | %python %S/Inputs/check.py scan_empty
 // Runs the literal lowering. What is printed is checked by Inputs/check.py, which
 // computes the outputs again from the printed inputs.
@@ -463,6 +464,63 @@ func.func @scan_reverse() {
   call @printMemrefF64(%y_show5) : (memref<*xf64>) -> ()
   %state_show6 = memref.cast %state : memref<2x3x2xf64> to memref<*xf64>
   call @printMemrefF64(%state_show6) : (memref<*xf64>) -> ()
+  return
+}
+
+func.func @scan_dense() {
+  %a = memref.alloc() : memref<3x3xf64>
+  %a_flat = memref.collapse_shape %a [[0, 1]] : memref<3x3xf64> into memref<9xf64>
+  %a_all = memref.cast %a_flat : memref<9xf64> to memref<?xf64>
+  %a_seed = arith.constant 1 : index
+  call @fill_f64(%a_all, %a_seed) : (memref<?xf64>, index) -> ()
+  %a_show1 = memref.cast %a : memref<3x3xf64> to memref<*xf64>
+  call @printMemrefF64(%a_show1) : (memref<*xf64>) -> ()
+  %rate = memref.alloc() : memref<5xf64>
+  %rate_all = memref.cast %rate : memref<5xf64> to memref<?xf64>
+  %rate_seed = arith.constant 2 : index
+  call @fill_f64(%rate_all, %rate_seed) : (memref<?xf64>, index) -> ()
+  %rate_show2 = memref.cast %rate : memref<5xf64> to memref<*xf64>
+  call @printMemrefF64(%rate_show2) : (memref<*xf64>) -> ()
+  %u = memref.alloc() : memref<2x5x3xf64>
+  %u_flat = memref.collapse_shape %u [[0, 1, 2]] : memref<2x5x3xf64> into memref<30xf64>
+  %u_all = memref.cast %u_flat : memref<30xf64> to memref<?xf64>
+  %u_seed = arith.constant 3 : index
+  call @fill_f64(%u_all, %u_seed) : (memref<?xf64>, index) -> ()
+  %u_show3 = memref.cast %u : memref<2x5x3xf64> to memref<*xf64>
+  call @printMemrefF64(%u_show3) : (memref<*xf64>) -> ()
+  %c = memref.alloc() : memref<3xf64>
+  %c_all = memref.cast %c : memref<3xf64> to memref<?xf64>
+  %c_seed = arith.constant 4 : index
+  call @fill_f64(%c_all, %c_seed) : (memref<?xf64>, index) -> ()
+  %c_show4 = memref.cast %c : memref<3xf64> to memref<*xf64>
+  call @printMemrefF64(%c_show4) : (memref<*xf64>) -> ()
+  %state = memref.alloc() : memref<2x3x3xf64>
+  %state_flat = memref.collapse_shape %state [[0, 1, 2]] : memref<2x3x3xf64> into memref<18xf64>
+  %state_all = memref.cast %state_flat : memref<18xf64> to memref<?xf64>
+  %state_seed = arith.constant 5 : index
+  call @fill_f64(%state_all, %state_seed) : (memref<?xf64>, index) -> ()
+  %state_show5 = memref.cast %state : memref<2x3x3xf64> to memref<*xf64>
+  call @printMemrefF64(%state_show5) : (memref<*xf64>) -> ()
+  %y = memref.alloc() : memref<2x5x3xf64>
+  ssm.scan ins(%a, %rate, %u, %c : memref<3x3xf64>, memref<5xf64>, memref<2x5x3xf64>, memref<3xf64>)
+      initial(%state : memref<2x3x3xf64>)
+      outs(%y, %state : memref<2x5x3xf64>, memref<2x3x3xf64>)
+      maps {ins = [affine_map<(b, t, e, n, m) -> (n, m)>, affine_map<(b, t, e, n, m) -> (t)>,
+                   affine_map<(b, t, e, n, m) -> (b, t, e)>, affine_map<(b, t, e, n, m) -> (n)>],
+            state = affine_map<(b, t, e, n, m) -> (b, e, n)>,
+            output = affine_map<(b, t, e, n, m) -> (b, t, e)>} dense [3, 4]
+      coefficients {
+  ^bb0(%av: f64, %rv: f64, %uv: f64, %cv: f64):
+    %transition = arith.mulf %av, %rv : f64
+    ssm.coefficients write(%uv : f64) read(%cv : f64) dense(%transition : f64)
+  } epilogue {
+  ^bb0(%o: f64):
+    ssm.yield %o : f64
+  }
+  %y_show6 = memref.cast %y : memref<2x5x3xf64> to memref<*xf64>
+  call @printMemrefF64(%y_show6) : (memref<*xf64>) -> ()
+  %state_show7 = memref.cast %state : memref<2x3x3xf64> to memref<*xf64>
+  call @printMemrefF64(%state_show7) : (memref<*xf64>) -> ()
   return
 }
 

@@ -163,6 +163,22 @@ def scan_reverse(decay, starts, u, ct):
     return y, state
 
 
+def scan_dense(a, rate, u, c, state):
+    batch, length, channels = u.shape
+    size = a.shape[0]
+    state = state.copy()
+    y = Array(u.shape)
+    for b in range(batch):
+        for t in range(length):
+            for e in range(channels):
+                before = [state[b, e, m] for m in range(size)]
+                for n in range(size):
+                    state[b, e, n] = rate[t] * sum(a[n, m] * before[m] for m in range(size))
+                    state[b, e, n] += u[b, t, e]
+                y[b, t, e] = sum(c[n] * state[b, e, n] for n in range(size))
+    return y, state
+
+
 def scan_empty(u, state):
     return Array(u.shape), state
 
@@ -324,6 +340,7 @@ CASES = {
     "scan_erase": scan_erase,
     "scan_erase_keys": scan_erase_keys,
     "scan_reverse": scan_reverse,
+    "scan_dense": scan_dense,
     "scan_empty": scan_empty,
     "conv": conv,
     "conv_short": conv,
