@@ -331,8 +331,8 @@ bool Elaborator::bindParameters(const ast::LayerDecl &layer,
                                          std::fabs(number) < 1e15);
       else
         value = Constant::of(text);
-    } else if (param.testValue && !call &&
-               (options.testValues || !param.defaultValue ||
+    } else if (param.testValue &&
+               ((options.testValues && !call) || !param.defaultValue ||
                 (!options.config && !evaluateConstant(*param.defaultValue, scope) &&
                  !asChoice(*param.defaultValue)))) {
       where = param.testValue->range;
@@ -972,9 +972,13 @@ bool Elaborator::emitForward(Instance &instance) {
                                    : nullptr)
         initials[from->name] = true;
 
+  position = addArgument(builder.getIndexType(),
+                         {builder.getNamedAttr("ssm.position", builder.getUnitAttr())});
+  // Axes get their extents from the weights.
+  if (!elaborateMembers(instance))
+    return false;
   auto scope = std::make_shared<Scope>(instance.scope);
   std::vector<Entity> args;
-  llvm::SmallVector<std::string> absent;
   bool sized = false;
   for (const ast::FnDecl::Param &param : forward->params) {
     const ast::Pattern &pattern = param.pattern;
@@ -1051,13 +1055,9 @@ bool Elaborator::emitForward(Instance &instance) {
     entity.tensor = tensor;
     args.push_back(entity);
   }
-  position = addArgument(builder.getIndexType(),
-                         {builder.getNamedAttr("ssm.position", builder.getUnitAttr())});
   if (!sized)
     return diagnostics.error(forward->name.range, "a layer needs an input with the "
                                                   "sequence axis t");
-  if (!elaborateMembers(instance))
-    return false;
   auto run = std::make_shared<Scope>(instance.scope);
   auto result = callFunction(*forward, run, std::move(args), forward->name.range, nullptr);
   if (!result)
@@ -1084,6 +1084,7 @@ bool Elaborator::emitForward(Instance &instance) {
     auto found = run->values.find(name);
     if (found != run->values.end() && found->second.kind == Entity::FinalState) {
       states[found->second.slot].finalOutput = name;
+      ++next;
       continue;
     }
     TensorValue tensor = values[next++].tensor;
