@@ -1,0 +1,44 @@
+//===- CPULowering.h - Vectorised lowerings for the CPU --------*- C++ -*-===//
+//
+// Turns memref-form structured ops into tasks (`scf.parallel`) of loops over
+// vectors. Each function replaces the op, or fails and leaves it as it was. The
+// pass `ssm-lower-to-cpu` applies them to a function.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef SSMC_TARGET_CPU_CPULOWERING_H
+#define SSMC_TARGET_CPU_CPULOWERING_H
+
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "ssm/IR/SSM.h"
+
+namespace ssmc::cpu {
+
+/// The vector unit that code is generated for.
+struct VectorTarget {
+  /// Bits of a vector register: 128, 256 or 512.
+  int64_t bits = 512;
+
+  /// Lanes for elements of `type`: those of the widest type that takes part.
+  int64_t getLanes(unsigned elementBits) const {
+    return bits / std::max(elementBits, 32u);
+  }
+  /// Architectural vector registers.
+  int64_t getRegisters() const { return bits == 256 ? 16 : 32; }
+};
+
+llvm::LogicalResult lowerGeneric(mlir::RewriterBase &rewriter,
+                                 mlir::linalg::GenericOp op,
+                                 const VectorTarget &target);
+llvm::LogicalResult lowerScan(mlir::RewriterBase &rewriter, mlir::ssm::ScanOp op,
+                                const VectorTarget &target);
+llvm::LogicalResult lowerConv(mlir::RewriterBase &rewriter, mlir::ssm::ConvOp op,
+                                const VectorTarget &target);
+llvm::LogicalResult lowerShift(mlir::RewriterBase &rewriter, mlir::ssm::ShiftOp op,
+                                const VectorTarget &target);
+llvm::LogicalResult lowerNorm(mlir::RewriterBase &rewriter, mlir::ssm::NormOp op,
+                                const VectorTarget &target);
+
+} // namespace ssmc::cpu
+
+#endif // SSMC_TARGET_CPU_CPULOWERING_H

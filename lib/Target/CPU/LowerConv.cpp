@@ -1,0 +1,3 @@
+#include "CPULowering.h"
+using namespace mlir;
+LogicalResult ssmc::cpu::lowerConv(RewriterBase &, ConvOp, const VectorTarget &) { return failure(); }

@@ -1,0 +1,687 @@
+//===- LowerGeneric.cpp - Elementwise maps and contractions ---------------===//
+//
+// A `linalg.generic` becomes tasks over its outer parallel dimensions. The
+// lanes of a vector run over the dimension that makes memory accesses
+// contiguous: a parallel one if possible, else a reduction with a horizontal
+// combination at the end. Reductions keep a block of rows x vectors of
+// accumulators in registers.
+//
+//===----------------------------------------------------------------------===//
+
+#include "CPULowering.h"
+#include "VectorEmitter.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include <numeric>
+
+using namespace mlir;
+using namespace mlir::ssm;
+using namespace ssmc;
+using namespace ssmc::cpu;
+
+namespace {
+
+/// Extent assumed where only the run time knows it.
+constexpr int64_t assumedExtent = 64;
+
+/// Lowers one op; see the file's comment.
+class GenericLowering {
+public:
+  GenericLowering(RewriterBase &builder, linalg::GenericOp op,
+                  const VectorTarget &target)
+      : builder(builder), op(op), loc(op.getLoc()), target(target),
+        body(*op.getBody()), numDims(op.getNumLoops()) {}
+
+  LogicalResult run();
+
+private:
+  bool analyze();
+  Operation *matchCombiner(unsigned output);
+  double getCostPerVector(unsigned dim);
+  void chooseLanes();
+  void chooseRows();
+  double getPointCost();
+  Value getNeutral(Operation *combiner, Type type);
+
+  void emitAll();
+  void emitUnit(RegionEmitter &emitter, Value first, Value last);
+  void emitRange(RegionEmitter &emitter, Value first, Value last);
+  void emitOthers(RegionEmitter &emitter, unsigned next,
+                  llvm::function_ref<void(RegionEmitter &)> inner);
+  void emitLanes(RegionEmitter &emitter, int64_t rows, Value first, Value last);
+  void emitTile(RegionEmitter &emitter, int64_t rows, int64_t vectors);
+  SmallVector<Value> emitReductions(RegionEmitter &emitter, unsigned level,
+                                    SmallVector<Value> accumulators,
+                                    int64_t rows, int64_t vectors);
+  SmallVector<Value> emitLaneReduction(RegionEmitter &emitter,
+                                       SmallVector<Value> accumulators,
+                                       int64_t rows);
+  void bindAccumulators(RegionEmitter &emitter,
+                        SmallVector<Value> accumulators, int64_t rows,
+                        int64_t vectors);
+  SmallVector<Value> emitStep(RegionEmitter &emitter,
+                              SmallVector<Value> accumulators, int64_t rows,
+                              int64_t vectors, Offsets shift);
+  SmallVector<Offsets> getPoints(int64_t rows, int64_t vectors);
+
+  int64_t getAssumed(unsigned dim) {
+    return ShapedType::isDynamic(sizes[dim]) ? assumedExtent : sizes[dim];
+  }
+  bool isReduction(unsigned dim) {
+    return op.getIteratorTypesArray()[dim] == utils::IteratorType::reduction;
+  }
+  Value index(int64_t value) { return indexConstant(builder, loc, value); }
+  bool lanesReduce() { return lane && isReduction(*lane); }
+  bool isTransposed(const Access &access, unsigned inner) {
+    return lane && getStride(access, *lane) == Stride::other &&
+           getStride(access, inner) == Stride::unit;
+  }
+
+  RewriterBase &builder;
+  linalg::GenericOp op;
+  Location loc;
+  const VectorTarget &target;
+  Block &body;
+  unsigned numDims;
+
+  SmallVector<Access> inputs, outputs;
+  SmallVector<int64_t> sizes; // Static extents or kDynamic.
+  SmallVector<Value> extents;
+  SmallVector<unsigned> reductions; // The innermost last.
+  int64_t width = 1;
+  std::optional<unsigned> lane;
+  /// Dimension of which several steps are blocked in registers.
+  std::optional<unsigned> rowDim;
+  int64_t blockRows = 1, blockVectors = 1;
+  bool transposes = false;
+  /// A unit of work is one step of `outer` and a range of `range`.
+  std::optional<unsigned> outer, range;
+  int64_t rangeBlock = 1;
+  SmallVector<unsigned> others;
+};
+
+} // namespace
+
+bool GenericLowering::analyze() {
+  unsigned widest = 32;
+  for (OpOperand &operand : op->getOpOperands()) {
+    auto type = dyn_cast<MemRefType>(operand.get().getType());
+    if (!type) {
+      // A scalar operand is a value of its own.
+      if (!operand.get().getType().isIntOrIndexOrFloat())
+        return false;
+      inputs.push_back({operand.get(), AffineMap()});
+      continue;
+    }
+    Access access{operand.get(), op.getMatchingIndexingMap(&operand)};
+    (op.isDpsInit(&operand) ? outputs : inputs).push_back(access);
+    if (type.getElementType().isF64())
+      widest = 64;
+  }
+  for (Operation &inner : body)
+    if (inner.getNumRegions() != 0)
+      return false;
+  width = target.getLanes(widest);
+  sizes = op.getStaticLoopRanges();
+  for (unsigned dim = 0; dim < numDims; ++dim)
+    if (isReduction(dim))
+      reductions.push_back(dim);
+  return true;
+}
+
+/// The op that combines the accumulator of an output with a new value, or null.
+Operation *GenericLowering::matchCombiner(unsigned output) {
+  Value argument = op.getRegionOutputArgs()[output];
+  Operation *combiner =
+      body.getTerminator()->getOperand(output).getDefiningOp();
+  if (!combiner || !argument.hasOneUse() || combiner->getBlock() != &body ||
+      !llvm::is_contained(combiner->getOperands(), argument) ||
+      !isa<arith::AddFOp, arith::MulFOp, arith::AddIOp, arith::MulIOp,
+           arith::MaximumFOp, arith::MinimumFOp, arith::MaxNumFOp,
+           arith::MinNumFOp, arith::MaxSIOp, arith::MinSIOp, arith::OrIOp,
+           arith::AndIOp>(combiner))
+    return nullptr;
+  return combiner;
+}
+
+Value GenericLowering::getNeutral(Operation *combiner, Type type) {
+  auto kind =
+      llvm::TypeSwitch<Operation *, arith::AtomicRMWKind>(combiner)
+          .Case<arith::AddFOp>([](auto) { return arith::AtomicRMWKind::addf; })
+          .Case<arith::MulFOp>([](auto) { return arith::AtomicRMWKind::mulf; })
+          .Case<arith::AddIOp>([](auto) { return arith::AtomicRMWKind::addi; })
+          .Case<arith::MulIOp>([](auto) { return arith::AtomicRMWKind::muli; })
+          .Case<arith::MaximumFOp>(
+              [](auto) { return arith::AtomicRMWKind::maximumf; })
+          .Case<arith::MinimumFOp>(
+              [](auto) { return arith::AtomicRMWKind::minimumf; })
+          .Case<arith::MaxNumFOp>(
+              [](auto) { return arith::AtomicRMWKind::maxnumf; })
+          .Case<arith::MinNumFOp>(
+              [](auto) { return arith::AtomicRMWKind::minnumf; })
+          .Case<arith::MaxSIOp>([](auto) { return arith::AtomicRMWKind::maxs; })
+          .Case<arith::MinSIOp>([](auto) { return arith::AtomicRMWKind::mins; })
+          .Case<arith::OrIOp>([](auto) { return arith::AtomicRMWKind::ori; })
+          .Default([](auto) { return arith::AtomicRMWKind::andi; });
+  return arith::getIdentityValue(kind, type, builder, loc);
+}
+
+/// Memory accesses, in vectors, that one vector of points along `dim` takes, or
+/// a negative number if its lanes cannot run over `dim`.
+double GenericLowering::getCostPerVector(unsigned dim) {
+  double cost = 0;
+  for (const Access &output : outputs) {
+    Stride stride = getStride(output, dim);
+    if (isReduction(dim) != (stride == Stride::none))
+      return -1;
+    if (!isReduction(dim))
+      cost += stride == Stride::unit ? 1 : 2.0 * width;
+  }
+  if (isReduction(dim)) {
+    for (unsigned i = 0; i < outputs.size(); ++i)
+      if (!matchCombiner(i))
+        return -1;
+    cost += 12.0 * outputs.size() * width /
+            std::max<int64_t>(getAssumed(dim), 1);
+  }
+  for (const Access &input : inputs) {
+    if (!input.map)
+      continue;
+    Stride stride = getStride(input, dim);
+    bool transposable = llvm::any_of(reductions, [&](unsigned inner) {
+      return inner != dim && getStride(input, inner) == Stride::unit &&
+             getAssumed(inner) >= width;
+    });
+    if (stride == Stride::none)
+      cost += 0.1;
+    else if (stride == Stride::unit)
+      cost += 1;
+    else
+      cost += transposable ? 5 : width;
+  }
+  return cost + 0.5;
+}
+
+void GenericLowering::chooseLanes() {
+  double best = 0;
+  for (unsigned dim = 0; dim < numDims; ++dim) {
+    if (sizes[dim] == 1)
+      continue;
+    double cost = getCostPerVector(dim);
+    if (cost < 0)
+      continue;
+    double size = getAssumed(dim);
+    double whole = llvm::divideCeil(std::max<int64_t>(size, 1), width) * width;
+    cost *= whole / std::max(size, 1.0);
+    if (!lane || cost <= best) {
+      lane = dim;
+      best = cost;
+    }
+  }
+  if (!lane)
+    width = 1;
+}
+
+/// Picks the rows of a block of accumulators: steps of a dimension along which
+/// an operand that is loaded as a vector stays the same.
+void GenericLowering::chooseRows() {
+  if (reductions.empty() || !lane)
+    return;
+  if (lanesReduce()) {
+    llvm::erase(reductions, *lane);
+    reductions.push_back(*lane);
+  } else {
+    // Innermost the reduction along which memory is contiguous.
+    llvm::stable_sort(reductions, [&](unsigned a, unsigned b) {
+      auto contiguous = [&](unsigned dim) {
+        return llvm::any_of(inputs, [&](const Access &input) {
+          return input.map && isTransposed(input, dim);
+        });
+      };
+      return contiguous(a) < contiguous(b);
+    });
+    unsigned inner = reductions.back();
+    transposes = getAssumed(inner) >= width &&
+                 llvm::any_of(inputs, [&](const Access &input) {
+                   return input.map && isTransposed(input, inner);
+                 });
+  }
+  int64_t registers = target.getRegisters();
+  if (transposes)
+    blockRows = registers == 32 ? 8 : 4;
+  else if (lanesReduce())
+    blockRows = 4;
+  else {
+    blockVectors = registers == 32 ? 4 : 2;
+    blockVectors =
+        std::clamp<int64_t>(getAssumed(*lane) / width, 1, blockVectors);
+    blockRows = (registers == 32 ? 16 : 8) / blockVectors;
+    blockRows = std::min<int64_t>(blockRows, 8);
+  }
+  blockRows = std::max<int64_t>(1, blockRows / outputs.size());
+  for (unsigned dim = 0; dim < numDims; ++dim) {
+    if (isReduction(dim) || dim == *lane || sizes[dim] == 1)
+      continue;
+    bool reused = llvm::any_of(inputs, [&](const Access &input) {
+      return input.map && getStride(input, *lane) != Stride::none &&
+             getStride(input, dim) == Stride::none;
+    });
+    if (reused && (!rowDim || getAssumed(dim) > getAssumed(*rowDim)))
+      rowDim = dim;
+  }
+  if (!rowDim)
+    blockRows = 1;
+  else
+    blockRows =
+        std::clamp<int64_t>(getAssumed(*rowDim), 1, blockRows);
+}
+
+/// A rough time for one point, in nanoseconds.
+double GenericLowering::getPointCost() {
+  double perVector = inputs.size() + outputs.size();
+  for (Operation &inner : body.without_terminator()) {
+    bool slow = inner.getDialect()->getNamespace() ==
+                math::MathDialect::getDialectNamespace();
+    perVector += slow ? 8 : isa<arith::DivFOp>(inner) ? 4 : 0.5;
+  }
+  return 0.2 * perVector / width;
+}
+
+LogicalResult GenericLowering::run() {
+  if (!analyze())
+    return failure();
+  builder.setInsertionPoint(op);
+  for (Range loopRange :
+       cast<linalg::LinalgOp>(op.getOperation()).createLoopRanges(builder, loc))
+    extents.push_back(
+        getValueOrCreateConstantIndexOp(builder, loc, loopRange.size));
+  chooseLanes();
+  chooseRows();
+  emitAll();
+  builder.eraseOp(op);
+  return success();
+}
+
+void GenericLowering::emitAll() {
+  // Parallel dimensions in the order in which the first output is stored.
+  SmallVector<unsigned> parallel;
+  auto add = [&](unsigned dim) {
+    if (!isReduction(dim) && lane != dim && rowDim != dim &&
+        !llvm::is_contained(parallel, dim))
+      parallel.push_back(dim);
+  };
+  for (AffineExpr expr : outputs.front().map.getResults())
+    if (auto dim = dyn_cast<AffineDimExpr>(expr))
+      add(dim.getPosition());
+  for (unsigned dim = 0; dim < numDims; ++dim)
+    add(dim);
+  if (rowDim)
+    range = rowDim;
+  else if (!parallel.empty()) {
+    range = parallel[parallel.size() > 1 ? 1 : 0];
+    llvm::erase(parallel, *range);
+  } else if (lane && !lanesReduce())
+    range = lane;
+  if (!parallel.empty()) {
+    outer = parallel.front();
+    others.assign(parallel.begin() + 1, parallel.end());
+  }
+
+  // The range of a unit is long enough to be worth a task.
+  double stepCost = getPointCost();
+  for (unsigned dim = 0; dim < numDims; ++dim)
+    if (outer != dim && range != dim)
+      stepCost *= std::max<int64_t>(getAssumed(dim), 1);
+  int64_t granule = range == lane && lane ? width * 4 : blockRows;
+  rangeBlock = std::max<int64_t>(1, 2e4 / stepCost);
+  rangeBlock = std::min<int64_t>(llvm::alignTo(rangeBlock, granule), 1 << 20);
+
+  Value one = index(1);
+  Value numUnits = one, blocks = one;
+  Value unitsPerTask = one;
+  if (range) {
+    blocks = ceilDivIndex(builder, loc, extents[*range], index(rangeBlock));
+    numUnits = blocks;
+    if (outer) {
+      Value steps =
+          minIndex(builder, loc, extents[*range], index(rangeBlock));
+      unitsPerTask = getUnitsPerTask(builder, loc, steps, stepCost);
+    }
+  }
+  if (outer)
+    numUnits = mulIndex(builder, loc, numUnits, extents[*outer]);
+
+  RegionEmitter emitter(builder, loc, numDims);
+  emitter.addBody(body);
+  for (auto [i, input] : llvm::enumerate(inputs)) {
+    Value argument = op.getRegionInputArgs()[i];
+    if (input.map) {
+      emitter.bindAccess(argument, input);
+      continue;
+    }
+    Value scalar = input.memref;
+    emitter.bindSource(argument, [scalar](const Offsets &) { return scalar; },
+                       llvm::SmallBitVector(numDims));
+  }
+  for (auto [i, output] : llvm::enumerate(outputs))
+    if (reductions.empty())
+      emitter.bindAccess(op.getRegionOutputArgs()[i], output);
+  if (!reductions.empty())
+    bindAccumulators(emitter, {}, 1, 1);
+
+  std::optional<double> taskCost;
+  if (getConstant(unitsPerTask))
+    taskCost = stepCost * (range ? std::min(rangeBlock, getAssumed(*range)) : 1);
+  auto emitOne = [&](Value unit) {
+    RegionEmitter inner = emitter;
+    Value first, last;
+    Value block = unit;
+    if (outer) {
+      SmallVector<Value> digits =
+          delinearize(builder, loc, unit, {extents[*outer], blocks});
+      inner.bindDim(*outer, digits[0]);
+      block = digits[1];
+    }
+    if (range) {
+      first = mulIndex(builder, loc, block, index(rangeBlock));
+      last = addIndex(builder, loc, first, index(rangeBlock));
+      last = minIndex(builder, loc, last, extents[*range]);
+    }
+    emitUnit(inner, first, last);
+  };
+  // A single unit is nothing to share.
+  if (getConstant(numUnits) == 1)
+    return emitOne(index(0));
+  bool single = getConstant(unitsPerTask) == 1;
+  emitTasks(builder, loc, numUnits, unitsPerTask, taskCost,
+            [&](Value begin, Value end) {
+              if (single)
+                return emitOne(begin);
+              emitFor(builder, loc, begin, end, 1, emitOne);
+            });
+}
+
+void GenericLowering::emitUnit(RegionEmitter &emitter, Value first,
+                               Value last) {
+  // Rows of accumulators are the innermost loop; otherwise the range is the
+  // outermost, as it is in memory.
+  if (rowDim)
+    return emitOthers(emitter, 0, [&](RegionEmitter &inner) {
+      emitRange(inner, first, last);
+    });
+  emitRange(emitter, first, last);
+}
+
+void GenericLowering::emitOthers(
+    RegionEmitter &emitter, unsigned next,
+    llvm::function_ref<void(RegionEmitter &)> inner) {
+  if (next == others.size())
+    return inner(emitter);
+  unsigned dim = others[next];
+  emitFor(builder, loc, index(0), extents[dim], 1, [&](Value step) {
+    RegionEmitter nested = emitter;
+    nested.bindDim(dim, step);
+    nested.hoist(body, {nested.zeroOffsets()});
+    emitOthers(nested, next + 1, inner);
+  });
+}
+
+void GenericLowering::emitRange(RegionEmitter &emitter, Value first,
+                                Value last) {
+  if (!range || range == lane) {
+    emitOthers(emitter, 0, [&](RegionEmitter &inner) {
+      emitLanes(inner, 1, first, last);
+    });
+    return;
+  }
+  auto emitRows = [&](Value begin, Value end, int64_t rows) {
+    emitFor(builder, loc, begin, end, rows, [&](Value step) {
+      RegionEmitter inner = emitter;
+      inner.bindDim(*range, step);
+      if (rowDim)
+        return emitLanes(inner, rows, Value(), Value());
+      inner.hoist(body, {inner.zeroOffsets()});
+      emitOthers(inner, 0, [&](RegionEmitter &nested) {
+        emitLanes(nested, 1, Value(), Value());
+      });
+    });
+  };
+  if (blockRows == 1)
+    return emitRows(first, last, 1);
+  Value whole = last;
+  bool exact = !ShapedType::isDynamic(sizes[*range]) &&
+               sizes[*range] % blockRows == 0;
+  if (!exact) {
+    Value size = index(blockRows);
+    Value count = builder.createOrFold<arith::DivUIOp>(
+        loc, subIndex(builder, loc, last, first), size);
+    whole = addIndex(builder, loc, first, mulIndex(builder, loc, count, size));
+  }
+  emitRows(first, whole, blockRows);
+  if (!exact)
+    emitRows(whole, last, 1);
+}
+
+void GenericLowering::emitLanes(RegionEmitter &emitter, int64_t rows,
+                                Value first, Value last) {
+  if (!lane || lanesReduce())
+    return emitTile(emitter, rows, 1);
+  bool isRange = range == lane;
+  int64_t multiple = ShapedType::isDynamic(sizes[*lane]) ? 1 : sizes[*lane];
+  if (isRange)
+    multiple = std::gcd(multiple, rangeBlock);
+  emitLaneLoops(emitter, loc, *lane, isRange ? first : index(0),
+                isRange ? last : extents[*lane], width, blockVectors, multiple,
+                [&](RegionEmitter &inner, int64_t vectors) {
+                  emitTile(inner, rows, vectors);
+                });
+}
+
+SmallVector<Offsets> GenericLowering::getPoints(int64_t rows, int64_t vectors) {
+  SmallVector<Offsets> points;
+  for (int64_t row = 0; row < rows; ++row)
+    for (int64_t vector = 0; vector < vectors; ++vector) {
+      Offsets point(numDims, 0);
+      if (rowDim)
+        point[*rowDim] = row;
+      if (lane)
+        point[*lane] = vector * width;
+      points.push_back(point);
+    }
+  return points;
+}
+
+void GenericLowering::emitTile(RegionEmitter &emitter, int64_t rows,
+                               int64_t vectors) {
+  SmallVector<Offsets> points = getPoints(rows, vectors);
+  OperandRange yielded = body.getTerminator()->getOperands();
+  if (reductions.empty()) {
+    for (const Offsets &point : points)
+      for (auto [i, output] : llvm::enumerate(outputs))
+        emitter.get(yielded[i], point);
+    for (const Offsets &point : points)
+      for (auto [i, output] : llvm::enumerate(outputs))
+        emitter.store(output, emitter.get(yielded[i], point), point);
+    return;
+  }
+  // With the lanes over a reduction, partial results start from neutral
+  // elements and what the output held comes in last.
+  SmallVector<Value> accumulators;
+  RegionEmitter inner = emitter;
+  if (lanesReduce()) {
+    Lanes lanes;
+    lanes.dim = lane;
+    lanes.width = width;
+    inner.setLanes(lanes);
+  }
+  for (auto [i, output] : llvm::enumerate(outputs)) {
+    for (const Offsets &point : points) {
+      Type element = cast<MemRefType>(output.memref.getType()).getElementType();
+      Value start = lanesReduce() ? getNeutral(matchCombiner(i), element)
+                                  : inner.load(output, point);
+      accumulators.push_back(inner.splat(start));
+    }
+  }
+  inner.hoist(body, points);
+  accumulators =
+      emitReductions(inner, 0, std::move(accumulators), rows, vectors);
+  unsigned next = 0;
+  for (auto [i, output] : llvm::enumerate(outputs)) {
+    for (const Offsets &point : points) {
+      Value result = accumulators[next++];
+      if (lanesReduce()) {
+        Operation *combiner = matchCombiner(i);
+        result = reduceLanes(builder, loc, combiner, result);
+        Value old = emitter.load(output, point);
+        IRMapping mapping;
+        bool accumulatorFirst =
+            combiner->getOperand(0) == op.getRegionOutputArgs()[i];
+        mapping.map(combiner->getOperand(0), accumulatorFirst ? old : result);
+        mapping.map(combiner->getOperand(1), accumulatorFirst ? result : old);
+        result = builder.clone(*combiner, mapping)->getResult(0);
+      }
+      emitter.store(output, result, point);
+    }
+  }
+}
+
+/// The region reads accumulators where it has the outputs' arguments.
+void GenericLowering::bindAccumulators(RegionEmitter &emitter,
+                                       SmallVector<Value> accumulators,
+                                       int64_t rows, int64_t vectors) {
+  llvm::SmallBitVector dims(numDims);
+  if (rowDim)
+    dims.set(*rowDim);
+  if (lane)
+    dims.set(*lane);
+  for (unsigned i = 0; i < outputs.size(); ++i) {
+    auto source = [=](const Offsets &point) {
+      int64_t row = rowDim ? point[*rowDim] : 0;
+      int64_t vector = lane ? point[*lane] / width : 0;
+      return accumulators[(i * rows + row) * vectors + vector];
+    };
+    emitter.bindSource(op.getRegionOutputArgs()[i], source, dims,
+                       /*varies=*/true);
+  }
+}
+
+/// One evaluation of the body for all points, `shift` steps further.
+SmallVector<Value>
+GenericLowering::emitStep(RegionEmitter &emitter,
+                          SmallVector<Value> accumulators, int64_t rows,
+                          int64_t vectors, Offsets shift) {
+  SmallVector<Offsets> points = getPoints(rows, vectors);
+  bindAccumulators(emitter, accumulators, rows, vectors);
+  SmallVector<Value> next;
+  for (Value yielded : body.getTerminator()->getOperands())
+    for (const Offsets &point : points) {
+      Offsets shifted = point;
+      for (unsigned dim = 0; dim < numDims; ++dim)
+        shifted[dim] += shift[dim];
+      next.push_back(emitter.getVector(yielded, shifted));
+    }
+  return next;
+}
+
+SmallVector<Value>
+GenericLowering::emitReductions(RegionEmitter &emitter, unsigned level,
+                                SmallVector<Value> accumulators, int64_t rows,
+                                int64_t vectors) {
+  unsigned dim = reductions[level];
+  bool innermost = level + 1 == reductions.size();
+  if (innermost && lanesReduce())
+    return emitLaneReduction(emitter, std::move(accumulators), rows);
+  auto emitLoop = [&](Value begin, Value end, int64_t step,
+                      SmallVector<Value> inits) {
+    return emitFor(
+        builder, loc, begin, end, step, inits,
+        [&](Value iv, ValueRange carried) {
+          RegionEmitter inner = emitter;
+          inner.bindDim(dim, iv);
+          SmallVector<Value> values(carried);
+          if (!innermost) {
+            inner.hoist(body, getPoints(rows, vectors));
+            return emitReductions(inner, level + 1, values, rows, vectors);
+          }
+          for (int64_t i = 0; step > 1 && i < int64_t(inputs.size()); ++i) {
+            if (!inputs[i].map || !isTransposed(inputs[i], dim))
+              continue;
+            for (const Offsets &point : getPoints(rows, vectors)) {
+              Offsets start = inner.zeroOffsets();
+              for (unsigned d = 0; d < numDims; ++d)
+                if (inputs[i].map.isFunctionOfDim(d))
+                  start[d] = point[d];
+              if (start != point && !(rowDim && point[*rowDim] == 0))
+                continue;
+              SmallVector<Value> loaded =
+                  inner.loadTransposed(inputs[i], dim, step, start);
+              for (auto [u, value] : llvm::enumerate(loaded)) {
+                Offsets at = start;
+                at[dim] = u;
+                inner.setValue(op.getRegionInputArgs()[i], at, value);
+              }
+            }
+          }
+          for (int64_t u = 0; u < step; ++u) {
+            Offsets shift = inner.zeroOffsets();
+            shift[dim] = u;
+            values = emitStep(inner, values, rows, vectors, shift);
+          }
+          return values;
+        });
+  };
+  if (!innermost || !transposes)
+    return emitLoop(index(0), extents[dim], 1, std::move(accumulators));
+  Value size = index(width);
+  Value whole = mulIndex(
+      builder, loc,
+      builder.createOrFold<arith::DivUIOp>(loc, extents[dim], size), size);
+  accumulators = emitLoop(index(0), whole, width, std::move(accumulators));
+  return emitLoop(whole, extents[dim], 1, std::move(accumulators));
+}
+
+SmallVector<Value>
+GenericLowering::emitLaneReduction(RegionEmitter &emitter,
+                                   SmallVector<Value> accumulators,
+                                   int64_t rows) {
+  Value size = index(width);
+  Value whole = mulIndex(
+      builder, loc,
+      builder.createOrFold<arith::DivUIOp>(loc, extents[*lane], size), size);
+  accumulators = emitFor(builder, loc, index(0), whole, width, accumulators,
+                         [&](Value iv, ValueRange carried) {
+                           RegionEmitter inner = emitter;
+                           inner.bindDim(*lane, iv);
+                           return emitStep(inner, SmallVector<Value>(carried),
+                                           rows, 1, inner.zeroOffsets());
+                         });
+  return emitFor(
+      builder, loc, whole, extents[*lane], width, accumulators,
+      [&](Value iv, ValueRange carried) {
+        RegionEmitter inner = emitter;
+        Lanes lanes = emitter.getLanes();
+        lanes.mask = vector::CreateMaskOp::create(
+            builder, loc, VectorType::get({width}, builder.getI1Type()),
+            subIndex(builder, loc, extents[*lane], iv));
+        lanes.last = subIndex(builder, loc, extents[*lane], index(1));
+        inner.setLanes(lanes);
+        inner.bindDim(*lane, iv);
+        SmallVector<Value> next =
+            emitStep(inner, SmallVector<Value>(carried), rows, 1,
+                     inner.zeroOffsets());
+        for (auto [value, old] : llvm::zip(next, carried))
+          value = arith::SelectOp::create(builder, loc, lanes.mask, value, old);
+        return next;
+      });
+}
+
+LogicalResult ssmc::cpu::lowerGeneric(RewriterBase &rewriter,
+                                           linalg::GenericOp op,
+                                           const VectorTarget &target) {
+  if (!op.hasPureBufferSemantics() || op.getNumDpsInits() == 0)
+    return failure();
+  return GenericLowering(rewriter, op, target).run();
+}

@@ -1,0 +1,524 @@
+//===- LowerScan.cpp - Analysis and schedule of the recurrence ------------===//
+
+#include "ScanLowering.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include <numeric>
+
+using namespace mlir;
+using namespace mlir::ssm;
+using namespace ssmc;
+using namespace ssmc::cpu;
+
+/// Bytes of state that one task keeps in the nearest caches.
+static constexpr int64_t stateBytes = 64 * 1024;
+/// Lanes that one task owns at most: long rows of memory, enough tasks.
+static constexpr int64_t maximumLanes = 256;
+
+ScanLowering::ScanLowering(RewriterBase &builder, ScanOp op,
+                           const VectorTarget &target)
+    : builder(builder), op(op), loc(op.getLoc()), target(target),
+      roles(op.getCoefficientsOp()),
+      coefficientsBody(op.getCoefficients().front()),
+      epilogueBody(op.getEpilogue().front()), numDims(op.getNumDims()),
+      parts(op.getNumStates()), coefficientsBase(builder, loc, numDims),
+      epilogueBase(builder, loc, numDims) {
+  element =
+      cast<MemRefType>(op.getFinalStates().front().getType()).getElementType();
+}
+
+unsigned ScanLowering::getErasePairs() {
+  return roles.getErase().size() / (2 * parts);
+}
+
+double ScanLowering::getLaneCost(unsigned dim) {
+  double cost = 0.1;
+  auto note = [&](Value operand, AffineMap map) {
+    Access access{operand, map};
+    double weight = map.isFunctionOfDim(1) ? 1 : 0.05;
+    Stride stride = getStride(access, dim);
+    cost += stride == Stride::none    ? 0.05 * weight
+            : stride == Stride::unit ? weight
+                                     : weight * width;
+  };
+  for (auto [i, operand] : llvm::enumerate(op.getIns()))
+    note(operand, op.getInsMap(i));
+  for (auto [i, operand] : llvm::enumerate(op.getEpilogueIns()))
+    note(operand, op.getEpilogueMap(i));
+  for (Value output : op.getOutputInits())
+    note(output, op.getOutputMap());
+  note(op.getFinalStates().front(), op.getStateMap());
+  int64_t size = std::max<int64_t>(op.getDimSize(dim), 1);
+  return cost * llvm::divideCeil(size, width) * width / size;
+}
+
+bool ScanLowering::chooseLanes() {
+  keyDims = op.getKeyDims();
+  copyDims = op.getCopyDims();
+  double best = 0;
+  for (unsigned dim : op.getStateDims()) {
+    if (op.getDimSize(dim) == 1 || llvm::is_contained(keyDims, dim))
+      continue;
+    double cost = getLaneCost(dim);
+    if (!lane || cost <= best) {
+      lane = dim;
+      best = cost;
+    }
+  }
+  for (unsigned dim : op.getStateDims())
+    if (dim != lane && !llvm::is_contained(keyDims, dim))
+      outerDims.push_back(dim);
+  for (unsigned dim = 2; dim < numDims; ++dim)
+    if (ShapedType::isDynamic(op.getDimSize(dim)))
+      return false;
+  if (!lane)
+    width = 1;
+  else
+    lanes = op.getDimSize(*lane);
+  return true;
+}
+
+void ScanLowering::chooseBlocks() {
+  int64_t registers = target.getRegisters();
+  keyBlock = (registers == 32 ? 16 : 8) / parts;
+  for (unsigned dim : copyDims)
+    copies *= op.getDimSize(dim);
+  for (unsigned dim : keyDims)
+    outerKeys *= op.getDimSize(dim);
+  if (hasKeys()) {
+    // The innermost key is the one blocked in registers.
+    innerKey = keyDims.back();
+    for (unsigned dim : keyDims)
+      if (op.getDimSize(*innerKey) == 1 && op.getDimSize(dim) > 1)
+        innerKey = dim;
+    innerKeys = op.getDimSize(*innerKey);
+    outerKeys = innerKeys == 0 ? 0 : outerKeys / innerKeys;
+    keyBlock = std::max<int64_t>(1, std::min(keyBlock, innerKeys));
+  }
+  int64_t vectors = llvm::divideCeil(std::max<int64_t>(lanes, 1), width);
+  group = std::min<int64_t>(hasKeys() ? 4 : registers / 8 / parts, vectors);
+  group = std::max<int64_t>(group, 1);
+  int64_t bytes = element.getIntOrFloatBitWidth() / 8 * parts;
+  int64_t limit = stateBytes /
+                  std::max<int64_t>(bytes * innerKeys * outerKeys, 1);
+  limit = std::clamp<int64_t>(limit, width, maximumLanes);
+  ScheduleAttr schedule = op.getScheduleAttr();
+  if (schedule && schedule.getLanes() > 0)
+    limit = schedule.getLanes();
+  if (schedule && schedule.getMode() == ScanMode::scan &&
+      schedule.getChunk() > 0)
+    timeTile = std::min<int64_t>(schedule.getChunk(), 256);
+  timeTile = llvm::alignTo(timeTile, fullWidth);
+  // Blocks of equal size, whole groups each.
+  int64_t blocks = llvm::divideCeil(std::max<int64_t>(lanes, 1), limit);
+  laneBlock = llvm::alignTo(
+      llvm::divideCeil(std::max<int64_t>(lanes, 1), blocks), width * group);
+}
+
+/// Time for one token of a unit, in nanoseconds.
+double ScanLowering::getUnitStepCost() {
+  double perState = 3, perLane = 8;
+  for (Operation &inner : coefficientsBody.without_terminator()) {
+    bool slow = inner.getDialect()->getNamespace() ==
+                math::MathDialect::getDialectNamespace();
+    llvm::SmallBitVector dims =
+        coefficientsBase.getDependentDims(inner.getResult(0));
+    bool perKey = llvm::any_of(keyDims, [&](unsigned d) { return dims[d]; });
+    (perKey ? perState : perLane) += slow ? 7 : 0.5;
+  }
+  for (Operation &inner : epilogueBody.without_terminator())
+    perLane += inner.getDialect()->getNamespace() ==
+                       math::MathDialect::getDialectNamespace()
+                   ? 7
+                   : 0.5;
+  double vectors = std::min(laneBlock, std::max<int64_t>(lanes, 1)) /
+                   double(std::max<int64_t>(width, 1));
+  double keys = double(innerKeys) * outerKeys;
+  return vectors * (perLane + perState * keys * parts) * 0.15;
+}
+
+/// Finds the largest subexpressions that do not depend on everything a state
+/// element does, and are worth computing once: they go to scratch memory.
+void ScanLowering::visitKept(Value value) {
+  if (llvm::any_of(kept, [&](const Kept &k) { return k.value == value; }))
+    return;
+  auto argument = dyn_cast<BlockArgument>(value);
+  Operation *definition = value.getDefiningOp();
+  if (argument ? argument.getOwner() != &coefficientsBody
+               : definition->getBlock() != &coefficientsBody)
+    return;
+  llvm::SmallBitVector dims = coefficientsBase.getDependentDims(value);
+  bool time = dims.test(1);
+  bool onLanes = lane && dims.test(*lane);
+  bool onKeys = llvm::any_of(keyDims, [&](unsigned d) { return dims.test(d); });
+  bool onCopies =
+      llvm::any_of(copyDims, [&](unsigned d) { return dims.test(d); });
+  // Cheap, or hoisted where it is used.
+  if (!value.getType().isF32() && !value.getType().isF64() && !argument)
+    return;
+  auto keep = [&](Kind kind) { kept.push_back({value, kind, Value()}); };
+  auto recurse = [&] {
+    if (definition)
+      for (Value operand : definition->getOperands())
+        visitKept(operand);
+  };
+  if (argument && !isa<FloatType>(value.getType()))
+    return;
+  if (onCopies)
+    return recurse();
+  if (onLanes && onKeys && !time)
+    return keep(Kind::lanesKeys);
+  if (onLanes && onKeys)
+    return recurse();
+  if (onLanes && time)
+    return keep(Kind::timeLanes);
+  if (argument || !time)
+    return;
+  keep(onKeys ? Kind::timeKeys : Kind::time);
+}
+
+void ScanLowering::chooseKept() {
+  if (!hasKeys())
+    return;
+  for (Value role : roles->getOperands())
+    visitKept(role);
+}
+
+LogicalResult ScanLowering::run() {
+  for (Block *body : {&coefficientsBody, &epilogueBody})
+    for (Operation &inner : *body)
+      if (inner.getNumRegions() != 0)
+        return failure();
+  width = target.getLanes(element.getIntOrFloatBitWidth());
+  auto noteWidth = [&](Value operand) {
+    if (cast<MemRefType>(operand.getType()).getElementType().isF64())
+      width = target.getLanes(64);
+  };
+  for (Value operand : op->getOperands())
+    noteWidth(operand);
+  fullWidth = width;
+  if (!chooseLanes() || op.getNumOutputs() > parts)
+    return failure();
+  chooseBlocks();
+
+  coefficientsBase.addBody(coefficientsBody);
+  epilogueBase.addBody(epilogueBody);
+  for (auto [i, operand] : llvm::enumerate(op.getIns()))
+    coefficientsBase.bindAccess(coefficientsBody.getArgument(i),
+                                {operand, op.getInsMap(i)});
+  unsigned numOutputs = op.getNumOutputs();
+  for (auto [i, operand] : llvm::enumerate(op.getEpilogueIns()))
+    epilogueBase.bindAccess(epilogueBody.getArgument(numOutputs + i),
+                            {operand, op.getEpilogueMap(i)});
+  for (Value operand : op.getInitial())
+    initial.push_back({operand, op.getStateMap()});
+  for (Value operand : op.getFinalStates())
+    finals.push_back({operand, op.getStateMap()});
+  for (Value operand : op.getOutputInits())
+    outputs.push_back({operand, op.getOutputMap()});
+  bindOutputs(epilogueBase, {});
+  chooseKept();
+
+  builder.setInsertionPoint(op);
+  auto getExtent = [&](Value memref, int64_t axis) -> Value {
+    auto type = cast<MemRefType>(memref.getType());
+    if (!type.isDynamicDim(axis))
+      return index(type.getDimSize(axis));
+    return memref::DimOp::create(builder, loc, memref, axis);
+  };
+  batches = getExtent(outputs.front().memref, 0);
+  tokens = getExtent(outputs.front().memref, 1);
+  int64_t units = llvm::divideCeil(lanes, laneBlock);
+  for (unsigned dim : outerDims)
+    units *= op.getDimSize(dim);
+  Value numUnits = mulIndex(builder, loc, batches, index(units));
+  Value unitsPerTask =
+      getUnitsPerTask(builder, loc, tokens, getUnitStepCost());
+  unitsPerTask =
+      minIndex(builder, loc, unitsPerTask,
+               builder.createOrFold<arith::MaxSIOp>(loc, numUnits, index(1)));
+  emitTasks(builder, loc, numUnits, unitsPerTask, std::nullopt,
+            [&](Value begin, Value end) { emitTask(begin, end); });
+  builder.eraseOp(op);
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// Schedule
+//===----------------------------------------------------------------------===//
+
+Value ScanLowering::allocate(ArrayRef<int64_t> shape, Type type) {
+  return memref::AllocaOp::create(builder, loc, MemRefType::get(shape, type),
+                                  builder.getI64IntegerAttr(64));
+}
+
+void ScanLowering::allocateScratch() {
+  if (!hasKeys())
+    return;
+  int64_t tiles = laneBlock / width;
+  int64_t paddedKeys = llvm::alignTo(std::max<int64_t>(innerKeys, 1), fullWidth);
+  for (unsigned part = 0; part < parts; ++part)
+    stateScratch.push_back(
+        allocate({tiles, outerKeys, innerKeys, width}, element));
+  for (Kept &value : kept) {
+    Type type = value.value.getType();
+    switch (value.kind) {
+    case Kind::time:
+      value.scratch = allocate({timeTile}, type);
+      break;
+    case Kind::timeKeys:
+      value.scratch = allocate({timeTile, outerKeys, paddedKeys}, type);
+      break;
+    case Kind::timeLanes:
+      value.scratch = allocate({timeTile, group, width}, type);
+      break;
+    case Kind::lanesKeys:
+      value.scratch = allocate({tiles, outerKeys, innerKeys, width}, type);
+      break;
+    }
+  }
+  if (reads())
+    for (unsigned i = 0; i < outputs.size(); ++i)
+      readScratch.push_back(
+          allocate({timeTile, copies, group, width}, element));
+}
+
+void ScanLowering::emitTask(Value begin, Value end) {
+  allocateScratch();
+  emitFor(builder, loc, begin, end, 1, [&](Value unit) { emitUnit(unit); });
+}
+
+void ScanLowering::emitUnit(Value unit) {
+  SmallVector<Value> unitExtents{batches};
+  for (unsigned dim : outerDims)
+    unitExtents.push_back(index(op.getDimSize(dim)));
+  unitExtents.push_back(index(llvm::divideCeil(lanes, laneBlock)));
+  SmallVector<Value> digits = delinearize(builder, loc, unit, unitExtents);
+  RegionEmitter coefficients = coefficientsBase;
+  RegionEmitter epilogue = epilogueBase;
+  for (RegionEmitter *emitter : {&coefficients, &epilogue}) {
+    emitter->bindDim(0, digits[0]);
+    for (auto [i, dim] : llvm::enumerate(outerDims))
+      emitter->bindDim(dim, digits[i + 1]);
+  }
+  coefficients.hoist(coefficientsBody, {coefficients.zeroOffsets()});
+  if (lane) {
+    firstLane = mulIndex(builder, loc, digits.back(), index(laneBlock));
+    endLane = minIndex(builder, loc,
+                       addIndex(builder, loc, firstLane, index(laneBlock)),
+                       index(lanes));
+  }
+  if (hasKeys())
+    return emitTiles(coefficients, epilogue);
+  emitDirect(coefficients, epilogue);
+}
+
+/// Runs `body` over the unit's lanes; without lanes, once.
+static void forLanes(RegionEmitter &emitter, Location loc,
+                     std::optional<unsigned> lane, Value begin, Value end,
+                     int64_t width, int64_t vectors, int64_t multiple,
+                     llvm::function_ref<void(RegionEmitter &, int64_t)> body) {
+  if (lane)
+    return emitLaneLoops(emitter, loc, *lane, begin, end, width, vectors,
+                         multiple, body);
+  RegionEmitter inner = emitter;
+  body(inner, 1);
+}
+
+/// The other emitter of the same point: same lanes, same dimensions.
+static RegionEmitter follow(const RegionEmitter &emitter,
+                            const RegionEmitter &leader,
+                            std::optional<unsigned> lane) {
+  RegionEmitter result = emitter;
+  if (!lane)
+    return result;
+  result.setLanes(leader.getLanes());
+  result.bindDim(*lane, leader.getDim(*lane));
+  return result;
+}
+
+void ScanLowering::emitDirect(RegionEmitter &coefficients,
+                              RegionEmitter &epilogue) {
+  int64_t multiple = std::gcd(lanes, laneBlock);
+  forLanes(
+      coefficients, loc, lane, firstLane, endLane, width, group, multiple,
+      [&](RegionEmitter &emitter, int64_t vectors) {
+        RegionEmitter after = follow(epilogue, emitter, lane);
+        SmallVector<Offsets> points;
+        for (int64_t v = 0; v < vectors; ++v) {
+          points.push_back(emitter.zeroOffsets());
+          if (lane)
+            points.back()[*lane] = v * width;
+        }
+        SmallVector<Value> carried;
+        for (const Offsets &point : points)
+          for (unsigned part = 0; part < parts; ++part)
+            carried.push_back(
+                initial.empty()
+                    ? zeroState(emitter)[part]
+                    : convert(emitter.splat(emitter.load(initial[part], point)),
+                              element));
+        emitter.hoist(coefficientsBody, points);
+        after.hoist(epilogueBody, points);
+        carried = emitFor(
+            builder, loc, index(0), tokens, 1, carried,
+            [&](Value iv, ValueRange states) {
+              Value token = iv;
+              if (op.getReverse())
+                token = subIndex(builder, loc,
+                                 subIndex(builder, loc, tokens, index(1)), iv);
+              RegionEmitter inner = emitter, innerAfter = after;
+              inner.bindDim(1, token);
+              innerAfter.bindDim(1, token);
+              SmallVector<Value> next;
+              for (auto [v, point] : llvm::enumerate(points)) {
+                Number state(states.begin() + v * parts,
+                             states.begin() + (v + 1) * parts);
+                state = applyReset(inner, state, point);
+                SmallVector<Number> erased(getErasePairs(),
+                                           zeroState(inner));
+                addErased(inner, {state}, {point}, erased);
+                Number updated = getNext(inner, state, erased, point);
+                emitReads(inner, innerAfter, {updated}, {point}, false);
+                next.append(updated.begin(), updated.end());
+              }
+              return next;
+            });
+        unsigned next = 0;
+        for (const Offsets &point : points)
+          for (unsigned part = 0; part < parts; ++part)
+            emitter.store(finals[part], carried[next++], point);
+      });
+}
+
+void ScanLowering::emitTiles(RegionEmitter &coefficients,
+                             RegionEmitter &epilogue) {
+  emitBoundary(coefficients, /*load=*/true);
+  emitLanesKeys(coefficients);
+  RegionEmitter staged = coefficients;
+  bindSources(staged);
+  staged.hoist(coefficientsBody, {staged.zeroOffsets()});
+  int64_t multiple = std::gcd(lanes, laneBlock);
+  emitFor(builder, loc, index(0), tokens, timeTile, [&](Value start) {
+    Value end = minIndex(
+        builder, loc, addIndex(builder, loc, start, index(timeTile)), tokens);
+    firstToken = start;
+    endToken = end;
+    if (op.getReverse()) {
+      firstToken = subIndex(builder, loc, tokens, end);
+      endToken = subIndex(builder, loc, tokens, start);
+    }
+    emitTimePass(coefficients);
+    emitTimeKeysPass(coefficients);
+    forLanes(coefficients, loc, lane, firstLane, endLane, width, group,
+             multiple, [&](RegionEmitter &raw, int64_t vectors) {
+               RegionEmitter rawGroup = raw;
+               RegionEmitter stagedGroup = follow(staged, raw, lane);
+               RegionEmitter after = follow(epilogue, raw, lane);
+               emitPrologue(rawGroup, vectors);
+               emitRecurrence(stagedGroup, after, vectors);
+               if (reads())
+                 emitEpilogue(after, vectors);
+             });
+  });
+  emitBoundary(coefficients, /*load=*/false);
+}
+
+/// Moves the state between the buffers of the op and scratch memory.
+void ScanLowering::emitBoundary(RegionEmitter &emitter, bool load) {
+  int64_t multiple = std::gcd(lanes, laneBlock);
+  forLanes(
+      emitter, loc, lane, firstLane, endLane, width, 1, multiple,
+      [&](RegionEmitter &inner, int64_t) {
+        tile = lane ? builder.createOrFold<arith::DivUIOp>(
+                          loc,
+                          subIndex(builder, loc, inner.getDim(*lane), firstLane),
+                          index(width))
+                    : index(0);
+        emitKeyBlocks(
+            {&inner}, {},
+            [&](ArrayRef<RegionEmitter *> emitters, int64_t count, ValueRange) {
+              RegionEmitter &block = *emitters[0];
+              SmallVector<Offsets> points = getKeyPoints(count);
+              SmallVector<Number> states(count, zeroState(block));
+              for (unsigned part = 0; part < parts; ++part) {
+                if (load && initial.empty())
+                  continue;
+                Access &access = load ? initial[part] : finals[part];
+                if (!load) {
+                  SmallVector<Value> values;
+                  for (int64_t k = 0; k < count; ++k)
+                    values.push_back(loadState(k)[part]);
+                  if (!block.storeTransposed(access, *innerKey, values,
+                                             points[0]))
+                    for (int64_t k = 0; k < count; ++k)
+                      block.store(access, values[k], points[k]);
+                  continue;
+                }
+                SmallVector<Value> values =
+                    block.loadTransposed(access, *innerKey, count, points[0]);
+                for (int64_t k = 0; k < count; ++k)
+                  states[k][part] = convert(
+                      block.splat(values.empty() ? block.load(access, points[k])
+                                                 : values[k]),
+                      element);
+              }
+              if (load)
+                for (int64_t k = 0; k < count; ++k)
+                  storeState(states[k], k);
+              return SmallVector<Value>();
+            });
+      });
+}
+
+/// What depends on lanes and keys but not on time is computed once per unit.
+void ScanLowering::emitLanesKeys(RegionEmitter &emitter) {
+  if (llvm::none_of(kept,
+                    [](const Kept &k) { return k.kind == Kind::lanesKeys; }))
+    return;
+  int64_t multiple = std::gcd(lanes, laneBlock);
+  forLanes(
+      emitter, loc, lane, firstLane, endLane, width, 1, multiple,
+      [&](RegionEmitter &inner, int64_t) {
+        tile = builder.createOrFold<arith::DivUIOp>(
+            loc, subIndex(builder, loc, inner.getDim(*lane), firstLane),
+            index(width));
+        emitKeyBlocks(
+            {&inner}, {},
+            [&](ArrayRef<RegionEmitter *> emitters, int64_t count, ValueRange) {
+              RegionEmitter &block = *emitters[0];
+              SmallVector<Offsets> points = getKeyPoints(count);
+              for (auto [i, operand] : llvm::enumerate(op.getIns())) {
+                AffineMap map = op.getInsMap(i);
+                if (map.isFunctionOfDim(1))
+                  continue;
+                SmallVector<Value> values = block.loadTransposed(
+                    {operand, map}, *innerKey, count, points[0]);
+                for (auto [k, value] : llvm::enumerate(values))
+                  block.setValue(coefficientsBody.getArgument(i), points[k],
+                                 value);
+              }
+              for (Kept &value : kept) {
+                if (value.kind != Kind::lanesKeys)
+                  continue;
+                for (int64_t k = 0; k < count; ++k) {
+                  Value key = addIndex(builder, loc, keyBase, index(k));
+                  storeScratch(block.getVector(value.value, points[k]),
+                               value.scratch,
+                               {tile, outerKey, key, index(0)});
+                }
+              }
+              return SmallVector<Value>();
+            });
+      });
+}
+
+LogicalResult ssmc::cpu::lowerScan(RewriterBase &rewriter, ScanOp op,
+                                        const VectorTarget &target) {
+  if (!isa<MemRefType>(op.getOuts().front().getType()))
+    return failure();
+  return ScanLowering(rewriter, op, target).run();
+}

@@ -1,0 +1,3 @@
+#include "CPULowering.h"
+using namespace mlir;
+LogicalResult ssmc::cpu::lowerShift(RewriterBase &, ShiftOp, const VectorTarget &) { return failure(); }

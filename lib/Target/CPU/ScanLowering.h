@@ -1,0 +1,169 @@
+//===- ScanLowering.h - The sequential recurrence on vectors ---*- C++ -*-===//
+//
+// Internal to the lowering of `ssm.scan`: LowerScan.cpp analyses the op and
+// emits the schedule, ScanPasses.cpp the loops over a time tile, and ScanStep.cpp
+// the arithmetic of one step.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef SSMC_TARGET_CPU_SCANLOWERING_H
+#define SSMC_TARGET_CPU_SCANLOWERING_H
+
+#include "CPULowering.h"
+#include "VectorEmitter.h"
+
+namespace ssmc::cpu {
+
+using namespace mlir::ssm;
+
+/// Lanes run over a dimension of both state and output. A unit of work is one
+/// batch row, one step of each further dimension that state and output share,
+/// and a block of lanes. With keys it runs over tiles of time:
+///
+///   what depends on time alone, or on time and keys -> scratch
+///   for each group of lane vectors:
+///     what depends on time and lanes -> scratch, a row of memory at a time
+///     for each vector, for each block of keys: the steps of the tile, the
+///       block of the state in registers, partial outputs in scratch
+///     epilogue, a row of memory at a time
+///
+/// Without keys several lane vectors of the state stay in registers for the
+/// whole sequence.
+class ScanLowering {
+public:
+  ScanLowering(RewriterBase &builder, ScanOp op, const VectorTarget &target);
+  LogicalResult run();
+
+private:
+  /// A value of the state or of a coefficient: real, or real and imaginary.
+  using Number = SmallVector<Value, 2>;
+  /// How a value kept in scratch is indexed.
+  enum class Kind { time, timeKeys, timeLanes, lanesKeys };
+  struct Kept {
+    Value value;
+    Kind kind;
+    Value scratch;
+  };
+
+  // Analysis.
+  bool chooseLanes();
+  double getLaneCost(unsigned dim);
+  void chooseBlocks();
+  void chooseKept();
+  void visitKept(Value value);
+  double getUnitStepCost();
+
+  // Schedule.
+  void emitTask(Value begin, Value end);
+  void allocateScratch();
+  Value allocate(ArrayRef<int64_t> shape, Type element);
+  void emitUnit(Value unit);
+  void emitDirect(RegionEmitter &coefficients, RegionEmitter &epilogue);
+  void emitTiles(RegionEmitter &coefficients, RegionEmitter &epilogue);
+  void emitBoundary(RegionEmitter &emitter, bool load);
+  void emitLanesKeys(RegionEmitter &emitter);
+
+  // Passes over a tile of time.
+  void emitTimePass(RegionEmitter &raw);
+  void emitTimeKeysPass(RegionEmitter &raw);
+  void emitPrologue(RegionEmitter &raw, int64_t vectors);
+  void emitRecurrence(RegionEmitter &staged, RegionEmitter &epilogue,
+                      int64_t vectors);
+  void emitBlockInRegisters(RegionEmitter &staged, RegionEmitter &epilogue,
+                            int64_t count, bool partial);
+  void emitErasing(RegionEmitter &staged, RegionEmitter &epilogue);
+  void emitEpilogue(RegionEmitter &epilogue, int64_t vectors);
+  void bindSources(RegionEmitter &staged);
+
+  // Steps.
+  Number getRole(RegionEmitter &emitter, OperandRange role, unsigned first,
+                 const Offsets &offsets);
+  Number multiply(const Number &a, const Number &b);
+  Number multiplyAdd(const Number &a, const Number &b, const Number &c);
+  Number add(const Number &a, const Number &b);
+  Value multiplyReal(Value a, Value b);
+  Value addReal(Value a, Value b);
+  Value subtractReal(Value a, Value b);
+  Value convert(Value value, Type element);
+  Number applyReset(RegionEmitter &emitter, Number state,
+                    const Offsets &offsets);
+  /// Adds left * state of the points to the sums over keys of each erase pair.
+  void addErased(RegionEmitter &emitter, ArrayRef<Number> states,
+                 ArrayRef<Offsets> points, SmallVectorImpl<Number> &sums);
+  Number getNext(RegionEmitter &emitter, const Number &state,
+                 ArrayRef<Number> erased, const Offsets &offsets);
+  /// Values of the outputs from a read of the states at `points`.
+  Number getRead(RegionEmitter &emitter, ArrayRef<Number> states,
+                 ArrayRef<Offsets> points);
+  void bindOutputs(RegionEmitter &epilogue, const Number &read);
+  void storeOutputs(RegionEmitter &epilogue, const Number &read,
+                    const Offsets &offsets);
+  void emitReads(RegionEmitter &emitter, RegionEmitter &epilogue,
+                 ArrayRef<Number> states, ArrayRef<Offsets> points,
+                 bool partial);
+
+  /// Runs `body` for each block of keys with the key dimensions bound; `count`
+  /// keys of the innermost one are offsets.
+  SmallVector<Value> emitKeyBlocks(
+      ArrayRef<RegionEmitter *> emitters, ValueRange inits,
+      llvm::function_ref<SmallVector<Value>(ArrayRef<RegionEmitter *>, int64_t,
+                                            ValueRange)>
+          body);
+  SmallVector<Offsets> getKeyPoints(int64_t count);
+  SmallVector<Offsets> getLanePoints(int64_t vectors);
+  /// The steps of the tile in the direction of the recurrence; `body` gets the
+  /// token.
+  SmallVector<Value>
+  emitSteps(ValueRange inits,
+            llvm::function_ref<SmallVector<Value>(Value, ValueRange)> body);
+  /// Runs `body` for each copy with the copy dimensions bound.
+  void forCopies(ArrayRef<RegionEmitter *> emitters,
+                 llvm::function_ref<void(ArrayRef<RegionEmitter *>)> body);
+  Value loadScratch(Value scratch, ValueRange indices);
+  void storeScratch(Value value, Value scratch, ValueRange indices);
+  Number loadState(int64_t key);
+  void storeState(const Number &state, int64_t key);
+  Number zeroState(RegionEmitter &emitter);
+
+  bool hasKeys() const { return !keyDims.empty(); }
+  bool resident() const { return outerKeys == 1 && innerKeys <= keyBlock; }
+  bool erases() { return !roles.getErase().empty(); }
+  bool reads() { return !roles.getRead().empty(); }
+  unsigned getErasePairs();
+  Value index(int64_t value) { return indexConstant(builder, loc, value); }
+
+  RewriterBase &builder;
+  ScanOp op;
+  Location loc;
+  VectorTarget target;
+  CoefficientsOp roles;
+  Block &coefficientsBody, &epilogueBody;
+  unsigned numDims, parts;
+  Type element;
+
+  SmallVector<unsigned> outerDims, keyDims, copyDims;
+  std::optional<unsigned> lane, innerKey;
+  int64_t fullWidth = 1, width = 1, group = 1, lanes = 1, laneBlock = 1;
+  int64_t innerKeys = 1, outerKeys = 1, keyBlock = 1;
+  int64_t copies = 1, timeTile = 32;
+  SmallVector<Kept> kept;
+
+  SmallVector<Access> initial, finals, outputs;
+  Value batches, tokens;
+  RegionEmitter coefficientsBase, epilogueBase;
+  SmallVector<Value> stateScratch;
+  SmallVector<Value> readScratch;
+
+  // Where the code being emitted is.
+  Value firstLane, endLane;  ///< of the unit
+  Value firstToken, endToken; ///< of the tile
+  Value step;                ///< token minus first token
+  Value vectorOfGroup;       ///< number of the vector in its group
+  Value tile;                ///< number of the vector in the unit
+  Value outerKey, keyBase;   ///< of the block of keys
+  Value copy;                ///< linear number of the copy
+};
+
+} // namespace ssmc::cpu
+
+#endif // SSMC_TARGET_CPU_SCANLOWERING_H

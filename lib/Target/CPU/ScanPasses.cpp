@@ -1,0 +1,359 @@
+//===- ScanPasses.cpp - The loops of a recurrence over a tile of time -----===//
+
+#include "ScanLowering.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+
+using namespace mlir;
+using namespace mlir::ssm;
+using namespace ssmc;
+using namespace ssmc::cpu;
+
+Value ScanLowering::loadScratch(Value scratch, ValueRange indices) {
+  Type type = cast<MemRefType>(scratch.getType()).getElementType();
+  if (!lane)
+    return memref::LoadOp::create(builder, loc, scratch, indices);
+  return vector::LoadOp::create(builder, loc, VectorType::get({width}, type),
+                                scratch, indices);
+}
+
+void ScanLowering::storeScratch(Value value, Value scratch,
+                                ValueRange indices) {
+  if (isa<VectorType>(value.getType()))
+    vector::StoreOp::create(builder, loc, value, scratch, indices);
+  else
+    memref::StoreOp::create(builder, loc, value, scratch, indices);
+}
+
+/// Values in scratch are read where the code being emitted is.
+void ScanLowering::bindSources(RegionEmitter &staged) {
+  for (const Kept &value : kept) {
+    auto source = [this, value](const Offsets &offsets) -> Value {
+      Value scratch = value.scratch;
+      Value zero = index(0);
+      if (value.kind == Kind::time)
+        return memref::LoadOp::create(builder, loc, scratch, step);
+      if (value.kind == Kind::timeLanes)
+        return loadScratch(scratch, {step, vectorOfGroup, zero});
+      Value key =
+          addIndex(builder, loc, keyBase, index(offsets[*innerKey]));
+      if (value.kind == Kind::timeKeys)
+        return memref::LoadOp::create(builder, loc, scratch,
+                                      ValueRange{step, outerKey, key});
+      return loadScratch(scratch, {tile, outerKey, key, zero});
+    };
+    llvm::SmallBitVector dims =
+        coefficientsBase.getDependentDims(value.value);
+    // The address needs the block of keys even where the value does not.
+    if (value.kind == Kind::timeKeys || value.kind == Kind::lanesKeys)
+      for (unsigned dim : keyDims)
+        dims.set(dim);
+    if (value.kind == Kind::lanesKeys || value.kind == Kind::timeLanes)
+      dims.set(*lane);
+    staged.bindSource(value.value, source, dims);
+  }
+}
+
+SmallVector<Offsets> ScanLowering::getKeyPoints(int64_t count) {
+  SmallVector<Offsets> points;
+  for (int64_t k = 0; k < count; ++k) {
+    points.push_back(Offsets(numDims, 0));
+    if (innerKey)
+      points.back()[*innerKey] = k;
+  }
+  return points;
+}
+
+SmallVector<Value> ScanLowering::emitKeyBlocks(
+    ArrayRef<RegionEmitter *> emitters, ValueRange inits,
+    llvm::function_ref<SmallVector<Value>(ArrayRef<RegionEmitter *>, int64_t,
+                                          ValueRange)>
+        body) {
+  SmallVector<unsigned> otherKeys;
+  SmallVector<Value> otherExtents;
+  for (unsigned dim : keyDims)
+    if (dim != innerKey) {
+      otherKeys.push_back(dim);
+      otherExtents.push_back(index(op.getDimSize(dim)));
+    }
+  return emitFor(
+      builder, loc, index(0), index(outerKeys), 1, inits,
+      [&](Value outer, ValueRange carried) {
+        SmallVector<Value> digits =
+            delinearize(builder, loc, outer, otherExtents);
+        auto emitBlocks = [&](int64_t begin, int64_t end, int64_t count,
+                              ValueRange values) {
+          return emitFor(
+              builder, loc, index(begin), index(end), count, values,
+              [&](Value base, ValueRange innerCarried) {
+                std::vector<RegionEmitter> copied;
+                for (RegionEmitter *emitter : emitters)
+                  copied.push_back(*emitter);
+                SmallVector<RegionEmitter *> inner;
+                for (RegionEmitter &emitter : copied) {
+                  for (auto [dim, digit] : llvm::zip(otherKeys, digits))
+                    emitter.bindDim(dim, digit);
+                  emitter.bindDim(*innerKey, base);
+                  inner.push_back(&emitter);
+                }
+                outerKey = outer;
+                keyBase = base;
+                return body(inner, count, innerCarried);
+              });
+        };
+        int64_t whole = innerKeys / keyBlock * keyBlock;
+        SmallVector<Value> values(carried);
+        values = emitBlocks(0, whole, keyBlock, values);
+        if (whole < innerKeys)
+          values = emitBlocks(whole, innerKeys, innerKeys - whole, values);
+        return values;
+      });
+}
+
+/// Values that depend on time only: lanes over time.
+void ScanLowering::emitTimePass(RegionEmitter &raw) {
+  if (llvm::none_of(kept, [](const Kept &k) { return k.kind == Kind::time; }))
+    return;
+  emitLaneLoops(raw, loc, 1, firstToken, endToken, fullWidth, 1, 1,
+                [&](RegionEmitter &emitter, int64_t) {
+                  Value at =
+                      subIndex(builder, loc, emitter.getDim(1), firstToken);
+                  for (const Kept &value : kept)
+                    if (value.kind == Kind::time)
+                      vector::StoreOp::create(
+                          builder, loc,
+                          emitter.getVector(value.value, emitter.zeroOffsets()),
+                          value.scratch, at);
+                });
+}
+
+/// Values that depend on time and keys: lanes over the innermost key.
+void ScanLowering::emitTimeKeysPass(RegionEmitter &raw) {
+  if (llvm::none_of(kept,
+                    [](const Kept &k) { return k.kind == Kind::timeKeys; }))
+    return;
+  Value count = subIndex(builder, loc, endToken, firstToken);
+  emitFor(builder, loc, index(0), count, 1, [&](Value at) {
+    RegionEmitter token = raw;
+    token.bindDim(1, addIndex(builder, loc, firstToken, at));
+    int64_t block = keyBlock;
+    keyBlock = std::max<int64_t>(innerKeys, 1); // All of them at once.
+    emitKeyBlocks(
+        {&token}, {},
+        [&](ArrayRef<RegionEmitter *> emitters, int64_t, ValueRange) {
+          RegionEmitter keys = *emitters[0];
+          keys.unbindDim(*innerKey);
+          emitLaneLoops(keys, loc, *innerKey, index(0), index(innerKeys),
+                        fullWidth, 1, innerKeys,
+                        [&](RegionEmitter &emitter, int64_t) {
+                          Value key = emitter.getDim(*innerKey);
+                          for (const Kept &value : kept)
+                            if (value.kind == Kind::timeKeys)
+                              vector::StoreOp::create(
+                                  builder, loc,
+                                  emitter.getVector(value.value,
+                                                    emitter.zeroOffsets()),
+                                  value.scratch,
+                                  ValueRange{at, outerKey, key});
+                        });
+          return SmallVector<Value>();
+        });
+    keyBlock = block;
+  });
+}
+
+SmallVector<Offsets> ScanLowering::getLanePoints(int64_t vectors) {
+  SmallVector<Offsets> points;
+  for (int64_t v = 0; v < vectors; ++v) {
+    points.push_back(Offsets(numDims, 0));
+    if (lane)
+      points.back()[*lane] = v * width;
+  }
+  return points;
+}
+
+/// Values that depend on time and lanes, a row of memory at a time.
+void ScanLowering::emitPrologue(RegionEmitter &raw, int64_t vectors) {
+  if (llvm::none_of(kept,
+                    [](const Kept &k) { return k.kind == Kind::timeLanes; }))
+    return;
+  SmallVector<Offsets> points = getLanePoints(vectors);
+  raw.hoist(coefficientsBody, points);
+  Value count = subIndex(builder, loc, endToken, firstToken);
+  emitFor(builder, loc, index(0), count, 1, [&](Value at) {
+    RegionEmitter emitter = raw;
+    emitter.bindDim(1, addIndex(builder, loc, firstToken, at));
+    for (auto [v, point] : llvm::enumerate(points))
+      for (const Kept &value : kept)
+        if (value.kind == Kind::timeLanes)
+          storeScratch(emitter.getVector(value.value, point), value.scratch,
+                       {at, index(v), index(0)});
+  });
+}
+
+void ScanLowering::emitRecurrence(RegionEmitter &staged,
+                                  RegionEmitter &epilogue, int64_t vectors) {
+  emitFor(builder, loc, index(0), index(vectors), 1, [&](Value number) {
+    vectorOfGroup = number;
+    RegionEmitter emitter = staged, after = epilogue;
+    tile = index(0);
+    if (lane) {
+      Value shift = mulIndex(builder, loc, number, index(width));
+      Value position = addIndex(builder, loc, staged.getDim(*lane), shift);
+      emitter.bindDim(*lane, position);
+      after.bindDim(*lane, position);
+      tile = builder.createOrFold<arith::DivUIOp>(
+          loc, subIndex(builder, loc, position, firstLane), index(width));
+    }
+    emitter.hoist(coefficientsBody, {emitter.zeroOffsets()});
+    if (!reads())
+      after.hoist(epilogueBody, {after.zeroOffsets()});
+    bool partial = !resident();
+    Value count = subIndex(builder, loc, endToken, firstToken);
+    if (reads() && partial)
+      emitFor(builder, loc, index(0), count, 1, [&](Value at) {
+        emitFor(builder, loc, index(0), index(copies), 1, [&](Value c) {
+          for (Value scratch : readScratch)
+            storeScratch(zeroState(emitter)[0], scratch,
+                         {at, c, vectorOfGroup, index(0)});
+        });
+      });
+    if (erases() && partial)
+      return emitErasing(emitter, after);
+    emitKeyBlocks({&emitter, &after}, {},
+                  [&](ArrayRef<RegionEmitter *> emitters, int64_t keys,
+                      ValueRange) {
+                    emitBlockInRegisters(*emitters[0], *emitters[1], keys,
+                                         partial);
+                    return SmallVector<Value>();
+                  });
+  });
+}
+
+SmallVector<Value> ScanLowering::emitSteps(
+    ValueRange inits,
+    llvm::function_ref<SmallVector<Value>(Value, ValueRange)> body) {
+  Value count = subIndex(builder, loc, endToken, firstToken);
+  return emitFor(builder, loc, index(0), count, 1, inits,
+                 [&](Value iv, ValueRange carried) {
+                   step = iv;
+                   if (op.getReverse())
+                     step = subIndex(
+                         builder, loc,
+                         subIndex(builder, loc, count, index(1)), iv);
+                   return body(addIndex(builder, loc, firstToken, step),
+                               carried);
+                 });
+}
+
+/// The steps of the tile for one block of keys, whose state stays in registers.
+void ScanLowering::emitBlockInRegisters(RegionEmitter &staged,
+                                        RegionEmitter &epilogue, int64_t count,
+                                        bool partial) {
+  SmallVector<Offsets> points = getKeyPoints(count);
+  SmallVector<Value> carried;
+  for (int64_t k = 0; k < count; ++k)
+    llvm::append_range(carried, loadState(k));
+  staged.hoist(coefficientsBody, points);
+  if (!reads())
+    epilogue.hoist(epilogueBody, points);
+  carried = emitSteps(carried, [&](Value token, ValueRange values) {
+    RegionEmitter emitter = staged, after = epilogue;
+    emitter.bindDim(1, token);
+    after.bindDim(1, token);
+    SmallVector<Number> states;
+    for (int64_t k = 0; k < count; ++k)
+      states.push_back(applyReset(emitter,
+                                  Number(values.begin() + k * parts,
+                                         values.begin() + (k + 1) * parts),
+                                  points[k]));
+    SmallVector<Number> erased(getErasePairs(), zeroState(emitter));
+    addErased(emitter, states, points, erased);
+    SmallVector<Value> next;
+    for (int64_t k = 0; k < count; ++k) {
+      states[k] = getNext(emitter, states[k], erased, points[k]);
+      llvm::append_range(next, states[k]);
+    }
+    emitReads(emitter, after, states, points, partial);
+    return next;
+  });
+  for (int64_t k = 0; k < count; ++k)
+    storeState(Number(carried.begin() + k * parts,
+                      carried.begin() + (k + 1) * parts),
+               k);
+}
+
+/// With erase pairs a step needs all keys before it changes any: the state
+/// stays in scratch and each step passes over it twice.
+void ScanLowering::emitErasing(RegionEmitter &staged, RegionEmitter &epilogue) {
+  emitSteps({}, [&](Value token, ValueRange) {
+    RegionEmitter emitter = staged, after = epilogue;
+    emitter.bindDim(1, token);
+    after.bindDim(1, token);
+    SmallVector<Value> inits;
+    for (unsigned pair = 0; pair < getErasePairs(); ++pair)
+      llvm::append_range(inits, zeroState(emitter));
+    auto group = [&](ValueRange values) {
+      SmallVector<Number> numbers;
+      for (unsigned i = 0; i < values.size(); i += parts)
+        numbers.push_back(
+            Number(values.begin() + i, values.begin() + i + parts));
+      return numbers;
+    };
+    auto load = [&](RegionEmitter &block, ArrayRef<Offsets> points) {
+      SmallVector<Number> states;
+      for (auto [k, point] : llvm::enumerate(points))
+        states.push_back(applyReset(block, loadState(k), point));
+      return states;
+    };
+    SmallVector<Value> sums = emitKeyBlocks(
+        {&emitter}, inits,
+        [&](ArrayRef<RegionEmitter *> emitters, int64_t count,
+            ValueRange carried) {
+          SmallVector<Offsets> points = getKeyPoints(count);
+          SmallVector<Number> erased = group(carried);
+          addErased(*emitters[0], load(*emitters[0], points), points, erased);
+          SmallVector<Value> next;
+          for (const Number &sum : erased)
+            llvm::append_range(next, sum);
+          return next;
+        });
+    SmallVector<Number> erased = group(sums);
+    emitKeyBlocks({&emitter, &after}, {},
+                  [&](ArrayRef<RegionEmitter *> emitters, int64_t count,
+                      ValueRange) {
+                    SmallVector<Offsets> points = getKeyPoints(count);
+                    SmallVector<Number> states = load(*emitters[0], points);
+                    for (auto [k, point] : llvm::enumerate(points)) {
+                      states[k] =
+                          getNext(*emitters[0], states[k], erased, point);
+                      storeState(states[k], k);
+                    }
+                    emitReads(*emitters[0], *emitters[1], states, points,
+                              /*partial=*/true);
+                    return SmallVector<Value>();
+                  });
+    return SmallVector<Value>();
+  });
+}
+
+void ScanLowering::emitEpilogue(RegionEmitter &epilogue, int64_t vectors) {
+  SmallVector<Offsets> points = getLanePoints(vectors);
+  epilogue.hoist(epilogueBody, points);
+  Value count = subIndex(builder, loc, endToken, firstToken);
+  emitFor(builder, loc, index(0), count, 1, [&](Value at) {
+    RegionEmitter emitter = epilogue;
+    emitter.bindDim(1, addIndex(builder, loc, firstToken, at));
+    forCopies({&emitter}, [&](ArrayRef<RegionEmitter *> emitters) {
+      for (auto [v, point] : llvm::enumerate(points)) {
+        Number read;
+        for (Value scratch : readScratch)
+          read.push_back(
+              loadScratch(scratch, {at, copy, index(v), index(0)}));
+        storeOutputs(*emitters[0], read, point);
+      }
+    });
+  });
+}
