@@ -75,27 +75,4 @@ def LowerMatmulPass : Pass<"ssm-lower-matmul"> {
                            "::mlir::vector::VectorDialect"];
 }
 
-def LowerMatmulPass : Pass<"ssm-lower-matmul"> {
-  let summary = "Products by packed weights, and the packing, as loops";
-  let description = [{
-    Rewrites `ssm.matmul` and `ssm.pack` on memrefs into `scf.parallel` over
-    tasks, whose bodies are loops of `vector` code (`PackedMatmul.h`). Buffers
-    of a task are static `memref.alloca`s at the start of its body. The
-    attribute `ssm.cost` of the parallel loop is the number of nanoseconds that
-    a task takes at least.
-  }];
-  let options = [
-    Option<"vectorBits", "vector-bits", "int64_t", "256",
-           "Bits of a vector register">,
-    Option<"vectorRegisters", "vector-registers", "int64_t", "16",
-           "Number of vector registers">,
-    Option<"reuseBytes", "reuse-bytes", "int64_t", "196608",
-           "Bytes of cache that weights may fill while they are reused">,
-  ];
-  let dependentDialects = ["::mlir::arith::ArithDialect",
-                           "::mlir::memref::MemRefDialect",
-                           "::mlir::scf::SCFDialect",
-                           "::mlir::vector::VectorDialect"];
-}
-
 #endif // SSMC_TARGET_CPU_PASSES_TD
