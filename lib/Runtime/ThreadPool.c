@@ -37,6 +37,9 @@ enum { LongWork = 200000, ChunksOfLongWork = 4 };
 /* Pauses before a worker sleeps: some 50 to 150 microseconds. With more threads
  * than cores spinning takes time from those who work. */
 enum { SpinPauses = 3000, SpinPausesCrowded = 50 };
+/* After so many pauses a spinning thread offers its core now and then: on a busy
+ * machine it may sit on the one that the thread it waits for needs. */
+enum { PausesBeforeYield = 256, PausesPerYield = 64 };
 enum { MaxThreads = 1024, CacheLine = 64 };
 
 /* The floating-point environment that results depend on: flush-to-zero and
@@ -179,6 +182,8 @@ static void waitUntil(Slot *slot, Ready ready) {
     if (ready(slot))
       return;
     pauseCore();
+    if (i >= PausesBeforeYield && i % PausesPerYield == 0)
+      sched_yield();
   }
   pthread_mutex_lock(&slot->mutex);
   atomic_store(&slot->sleeping, 1);
