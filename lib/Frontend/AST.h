@@ -28,6 +28,8 @@ struct Stmt;
 struct FnDecl;
 using ExprPtr = std::unique_ptr<Expr>;
 using StmtPtr = std::unique_ptr<Stmt>;
+/// A trailing `if c` holds for all definitions of its line, which share it.
+using ConditionPtr = std::shared_ptr<Expr>;
 
 /// A name with the place where it stands.
 struct Ident {
@@ -75,7 +77,7 @@ struct Pattern {
 struct Expr {
   enum Kind {
     Number, String, Name, Config, Index, Call, Apply, Unary, Binary, If, Match,
-    Tuple, Lambda, Iverson, Range, Lag
+    Tuple, Lambda, Iverson, Range, Lag, Rename
   };
   Expr(Kind kind, SMRange range) : kind(kind), range(range) {}
   virtual ~Expr() = default;
@@ -209,7 +211,7 @@ struct MatchExpr : Expr {
 struct TupleExpr : Expr {
   TupleExpr(SMRange r) : Expr(Tuple, r) {}
   std::vector<ExprPtr> elements;
-  /// `split(x, (h, p: headdim), h)`: a size annotation after an element.
+  /// `split(x, (h, p: headdim), h)`: the size after each element, or null.
   std::vector<ExprPtr> sizes;
   static bool classof(const Expr *e) { return e->kind == Tuple; }
 };
@@ -231,7 +233,8 @@ struct IversonExpr : Expr {
   static bool classof(const Expr *e) { return e->kind == Iverson; }
 };
 
-/// `a .. b` (b excluded in a `for`; see docs/Language.md).
+/// `a .. b` (b excluded in a `for`; see docs/Language.md); both null for the `..`
+/// of an index list (any leading axes).
 struct RangeExpr : Expr {
   RangeExpr(ExprPtr from, ExprPtr to, SMRange r)
       : Expr(Range, r), from(std::move(from)), to(std::move(to)) {}
@@ -244,6 +247,14 @@ struct LagExpr : Expr {
   LagExpr(AxisPattern axis, SMRange r) : Expr(Lag, r), axis(std::move(axis)) {}
   AxisPattern axis;
   static bool classof(const Expr *e) { return e->kind == Lag; }
+};
+
+/// `t -> m`, an argument: the axis t becomes the axis m (`rfft(x, t -> m)`).
+struct RenameExpr : Expr {
+  RenameExpr(Ident from, Ident to, SMRange r)
+      : Expr(Rename, r), from(std::move(from)), to(std::move(to)) {}
+  Ident from, to;
+  static bool classof(const Expr *e) { return e->kind == Rename; }
 };
 
 //===----------------------------------------------------------------------===//
@@ -279,7 +290,7 @@ struct PartStmt : Stmt {
   std::vector<AxisPattern> family;
   ExprPtr value;
   std::optional<std::string> at;
-  ExprPtr condition;
+  ConditionPtr condition;
   static bool classof(const Stmt *s) { return s->kind == Part; }
 };
 
@@ -290,7 +301,7 @@ struct WeightStmt : Stmt {
   std::optional<std::string> at;    // name in the checkpoint
   std::optional<std::string> group; // prefix of the enclosing group
   ExprPtr init;                     // after '~'
-  ExprPtr condition;                // after 'if'
+  ConditionPtr condition;           // after 'if'
   ExprPtr otherwise;                // after 'else': the value where absent
   static bool classof(const Stmt *s) { return s->kind == Weight; }
 };
@@ -302,6 +313,7 @@ struct FnDecl : Stmt {
     bool shared = false, batched = false;
     ExprPtr defaultValue, condition;
     std::vector<Ident> choices; // `disc: zoh | bilinear`
+    Ident type;                 // a declared list of names (`act: Act`)
   };
   struct Result {
     Pattern pattern;

@@ -9,6 +9,12 @@
 #include "ssm/Transforms/Passes.h"
 #include "ssmc/Conversion/Passes.h"
 
+#ifdef SSMC_BUILD_TESTS
+namespace ssmc::test {
+void registerTestRecurrenceClassPass();
+} // namespace ssmc::test
+#endif
+
 int main(int argc, char **argv) {
   mlir::DialectRegistry registry;
   mlir::registerAllDialects(registry);
@@ -18,6 +24,9 @@ int main(int argc, char **argv) {
   mlir::ssm::registerBufferizableOpInterfaceExternalModels(registry);
   mlir::ssm::registerSSMPasses();
   ssmc::registerSSMCConversionPasses();
+#ifdef SSMC_BUILD_TESTS
+  ssmc::test::registerTestRecurrenceClassPass();
+#endif
   return mlir::asMainReturnCode(
       mlir::MlirOptMain(argc, argv, "ssmc optimiser\n", registry));
 }

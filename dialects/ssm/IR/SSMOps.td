@@ -16,6 +16,7 @@ class SSM_DestinationOp<string mnemonic, list<Trait> traits = []>
         DestinationStyleOpInterface,
         DeclareOpInterfaceMethods<MemoryEffectsOpInterface>,
         DeclareOpInterfaceMethods<ConditionallySpeculatable>], traits)> {
+  let hasFolder = 1;
   code dpsDeclaration = [{
     ::mlir::MutableOperandRange getDpsInitsMutable() {
       return getOutsMutable();
@@ -52,6 +53,11 @@ def SSM_ScanOp : SSM_DestinationOp<"scan", [AttrSizedOperandSegments]> {
     depend on them. Without `read` the state itself is the output, and there are
     no keys unless an erase pair names them: `keys` then lists them.
 
+    **Dense transitions.** `dense [n, m]` names a state dimension `n` and a
+    dimension `m` of its own, of the same extent, that no result has; the role
+    `dense` takes the place of `decay`, which becomes a matrix:
+    `sum_m dense * S_(t-1)[m]` at the point `n`.
+
     **Complex.** With `complex` every coefficient is two values (real,
     imaginary), so is the state, and products are complex. One output holds the
     real part of the read; two outputs hold real and imaginary parts.
@@ -68,7 +74,7 @@ def SSM_ScanOp : SSM_DestinationOp<"scan", [AttrSizedOperandSegments]> {
       its operand has dimensions;
     * (C2) `state_map` and `output_map` are made of distinct dimensions, the
       state's first is `d0`, the output's first two are `d0, d1`; together they
-      name all dimensions;
+      name all dimensions but `m` of `dense [n, m]`;
     * (C3) the state does not extend over time: `d1` is not in `state_map`;
     * (C4) coefficient arguments are the element types of `ins`, epilogue
       arguments those of the outputs and `epilogue_ins`;
@@ -78,7 +84,9 @@ def SSM_ScanOp : SSM_DestinationOp<"scan", [AttrSizedOperandSegments]> {
     * (C7) shapes agree wherever two operands name the same dimension alone, and
       other indices stay inside their operand;
     * (C8) `keys` lists dimensions of the state beyond the batch: with a read,
-      those that the output lacks; without one the output lacks none.
+      those that the output lacks; without one the output lacks none;
+    * (C9) `dense [n, m]` goes with the role of that name and without `decay`;
+      only that role depends on `m`, which no result has.
 
     `dim_names`, if present, names the dimensions for messages.
 
@@ -132,10 +140,12 @@ def SSM_ScanOp : SSM_DestinationOp<"scan", [AttrSizedOperandSegments]> {
                        UnitAttr:$reverse,
                        UnitAttr:$complex,
                        OptionalAttr<SSM_ScheduleAttr>:$schedule,
-                       OptionalAttr<StrArrayAttr>:$dim_names);
+                       OptionalAttr<StrArrayAttr>:$dim_names,
+                       OptionalAttr<DenseI64ArrayAttr>:$dense);
   let results = (outs Variadic<AnyRankedTensor>:$results);
   let regions = (region SizedRegion<1>:$coefficients, SizedRegion<1>:$epilogue);
   let hasCustomAssemblyFormat = 1;
+  let hasCanonicalizer = 1;
   let hasVerifier = 1;
   let hasRegionVerifier = 1;
   let extraClassDeclaration = dpsDeclaration # [{
@@ -169,6 +179,20 @@ def SSM_ScanOp : SSM_DestinationOp<"scan", [AttrSizedOperandSegments]> {
     ::llvm::SmallVector<unsigned> getKeyDims();
     /// Output dimensions beyond batch and time that the state lacks.
     ::llvm::SmallVector<unsigned> getCopyDims();
+    /// Dimension that the transition matrix sums over, and the state dimension
+    /// of the same extent; none without a matrix.
+    std::optional<unsigned> getDenseSource() {
+      if (!getDense())
+        return std::nullopt;
+      return static_cast<unsigned>((*getDense())[1]);
+    }
+    std::optional<unsigned> getDenseTarget() {
+      if (!getDense())
+        return std::nullopt;
+      return static_cast<unsigned>((*getDense())[0]);
+    }
+    /// Name of dimension `dim` for messages: that of `dim_names`, or `d2`.
+    std::string getDimName(unsigned dim);
     /// Static extent of dimension `dim` (>= 2), or kDynamic.
     int64_t getDimSize(unsigned dim);
     /// Dimensions on which a value of the coefficients region depends.
@@ -182,17 +206,26 @@ def SSM_CoefficientsOp : SSM_Op<"coefficients",
   let description = [{
     Terminates the `coefficients` region of `ssm.scan`. An absent `decay` is 1,
     an absent `write` is 0, an absent `read` makes the state the output. `erase`
-    holds pairs `left, right` (quadruples when complex). Complex roles are two
-    operands, real part first; `reset` is a boolean.
+    holds pairs `left, right` (quadruples when complex). `dense` is an element of
+    the transition matrix, which takes the place of the decay. Complex roles are
+    two operands, real part first; `reset` is a boolean.
   }];
   let arguments = (ins Variadic<AnyFloat>:$decay, Variadic<AnyFloat>:$write,
                        Variadic<AnyFloat>:$read, Variadic<AnyFloat>:$erase,
-                       Optional<I1>:$reset);
+                       Optional<I1>:$reset, Variadic<AnyFloat>:$dense);
+  let builders = [
+    OpBuilder<(ins "::mlir::ValueRange":$decay, "::mlir::ValueRange":$write,
+                   "::mlir::ValueRange":$read, "::mlir::ValueRange":$erase,
+                   "::mlir::Value":$reset), [{
+      build($_builder, $_state, decay, write, read, erase, reset,
+            ::mlir::ValueRange());
+    }]>];
   let assemblyFormat = [{
     oilist(`decay` `(` $decay `:` type($decay) `)`
          | `write` `(` $write `:` type($write) `)`
          | `read` `(` $read `:` type($read) `)`
          | `erase` `(` $erase `:` type($erase) `)`
+         | `dense` `(` $dense `:` type($dense) `)`
          | `reset` `(` $reset `)`) attr-dict
   }];
 }
@@ -309,6 +342,7 @@ def SSM_ConvOp : SSM_DestinationOp<"conv", [AttrSizedOperandSegments]> {
   let results = (outs Variadic<AnyRankedTensor>:$results);
   let regions = (region SizedRegion<1>:$epilogue);
   let hasCustomAssemblyFormat = 1;
+  let hasCanonicalizer = 1;
   let hasVerifier = 1;
   let hasRegionVerifier = 1;
   let extraClassDeclaration = dpsDeclaration # [{
@@ -419,6 +453,7 @@ def SSM_NormOp : SSM_DestinationOp<"norm", [AttrSizedOperandSegments]> {
     `outs` `(` $outs `:` type($outs) `)` `maps` $epilogue_maps
     `epilogue` $epilogue attr-dict (`->` type($results)^)?
   }];
+  let hasCanonicalizer = 1;
   let hasVerifier = 1;
   let hasRegionVerifier = 1;
   let extraClassDeclaration = dpsDeclaration # [{
@@ -515,6 +550,7 @@ def SSM_MatmulOp : SSM_DestinationOp<"matmul", [AttrSizedOperandSegments]> {
     `outs` `(` $outs `:` type($outs) `)` `maps` $epilogue_maps
     `epilogue` $epilogue attr-dict (`->` type($results)^)?
   }];
+  let hasCanonicalizer = 1;
   let hasVerifier = 1;
   let hasRegionVerifier = 1;
   let extraClassDeclaration = dpsDeclaration # [{

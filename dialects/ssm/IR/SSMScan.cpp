@@ -66,7 +66,16 @@ SmallVector<unsigned> ScanOp::getCopyDims() {
   return copies;
 }
 
+std::string ScanOp::getDimName(unsigned dim) {
+  if (std::optional<ArrayAttr> names = getDimNames())
+    return cast<StringAttr>((*names)[dim]).getValue().str();
+  return "d" + std::to_string(dim);
+}
+
 int64_t ScanOp::getDimSize(unsigned dim) {
+  // The matrix is square.
+  if (getDenseSource() == dim)
+    dim = *getDenseTarget();
   int64_t size = ShapedType::kDynamic;
   auto note = [&](AffineMap map, Value operand) {
     auto shape = cast<ShapedType>(operand.getType()).getShape();
@@ -198,7 +207,7 @@ static LogicalResult verifyScanMaps(ScanOp op) {
                             << AffineMapAttr::get(op.getStateMap())
                             << ", wanted a state without it";
   for (unsigned dim = 2; dim < numDims; ++dim)
-    if (!op.getStateMap().isFunctionOfDim(dim) &&
+    if (op.getDenseSource() != dim && !op.getStateMap().isFunctionOfDim(dim) &&
         !op.getOutputMap().isFunctionOfDim(dim))
       return op.emitOpError()
              << "(C2) d" << dim
@@ -245,6 +254,8 @@ static LogicalResult verifyExtents(ScanOp op) {
   for (Value state : op.getInitial())
     if (failed(sizes.add("(C7)", "the initial state", op.getStateMap(), state)))
       return failure();
+  if (std::optional<unsigned> source = op.getDenseSource())
+    sizes.set(*source, sizes.get(*op.getDenseTarget()));
   for (auto [index, operand] : llvm::enumerate(op.getIns()))
     if (failed(sizes.add("(C7)", "ins " + Twine(index), op.getInsMap(index),
                          operand)))
@@ -264,9 +275,27 @@ static LogicalResult verifyExtents(ScanOp op) {
   return success();
 }
 
+/// (C9): the attribute of a transition matrix.
+static LogicalResult verifyDense(ScanOp op) {
+  std::optional<ArrayRef<int64_t>> dense = op.getDense();
+  if (!dense)
+    return success();
+  auto inRange = [&](int64_t dim) { return dim >= 2 && dim < op.getNumDims(); };
+  if (dense->size() != 2 || !inRange((*dense)[0]) || !inRange((*dense)[1]) ||
+      !op.getStateMap().isFunctionOfDim((*dense)[0]) ||
+      op.getStateMap().isFunctionOfDim((*dense)[1]) ||
+      op.getOutputMap().isFunctionOfDim((*dense)[1]))
+    return op.emitOpError()
+           << "(C9) dense: found [" << *dense
+           << "], wanted a state dimension and one that neither state nor "
+              "output has";
+  return success();
+}
+
 LogicalResult ScanOp::verify() {
-  if (failed(verifyOneForm(*this)) || failed(verifyScanMaps(*this)) ||
-      failed(verifyStates(*this)) || failed(verifyExtents(*this)))
+  if (failed(verifyOneForm(*this)) || failed(verifyDense(*this)) ||
+      failed(verifyScanMaps(*this)) || failed(verifyStates(*this)) ||
+      failed(verifyExtents(*this)))
     return failure();
   if (std::optional<ArrayAttr> names = getDimNames())
     if (names->size() != getNumDims())
@@ -288,8 +317,18 @@ static LogicalResult verifyRoles(ScanOp op, CoefficientsOp roles) {
   };
   if (failed(verifyRole("decay", roles.getDecay())) ||
       failed(verifyRole("write", roles.getWrite())) ||
-      failed(verifyRole("read", roles.getRead())))
+      failed(verifyRole("read", roles.getRead())) ||
+      failed(verifyRole("dense", roles.getDense())))
     return failure();
+  if (roles.getDense().empty() == op.getDense().has_value())
+    return op.emitOpError() << "(C9) dense: found "
+                            << (op.getDense() ? "dimensions but no role"
+                                              : "a role but no "
+                                                "dimensions")
+                            << ", wanted both or neither";
+  if (!roles.getDense().empty() && !roles.getDecay().empty())
+    return roles.emitOpError(
+        "(C9) dense: found beside a decay, wanted one of them");
   if (roles.getErase().size() % (2 * width) != 0)
     return roles.emitOpError()
            << "erase: found " << roles.getErase().size()
@@ -328,6 +367,34 @@ static LogicalResult verifyKeys(ScanOp op, CoefficientsOp roles) {
   return success();
 }
 
+/// (C6), (C9): what the coefficients depend on.
+static LogicalResult verifyDependences(ScanOp op, CoefficientsOp roles) {
+  SmallVector<unsigned> copies = op.getCopyDims();
+  auto isOneOf = [](OpOperand &operand, OperandRange role) {
+    return !role.empty() &&
+           operand.getOperandNumber() >= role.getBeginOperandIndex() &&
+           operand.getOperandNumber() <
+               role.getBeginOperandIndex() + role.size();
+  };
+  for (OpOperand &operand : roles->getOpOperands()) {
+    llvm::SmallBitVector dims = op.getDependentDims(operand.get());
+    if (!isOneOf(operand, roles.getRead()))
+      for (unsigned copy : copies)
+        if (dims.test(copy))
+          return op.emitOpError()
+                 << "(C6) coefficient " << operand.getOperandNumber()
+                 << ": found to depend on " << op.getDimName(copy)
+                 << ", which the state lacks, wanted only the read to do so";
+    std::optional<unsigned> source = op.getDenseSource();
+    if (source && dims.test(*source) && !isOneOf(operand, roles.getDense()))
+      return op.emitOpError()
+             << "(C9) coefficient " << operand.getOperandNumber()
+             << ": found to depend on " << op.getDimName(*source)
+             << ", wanted only the dense one to do so";
+  }
+  return success();
+}
+
 LogicalResult ScanOp::verifyRegions() {
   SmallVector<Type> wanted;
   for (Value operand : getIns())
@@ -346,24 +413,7 @@ LogicalResult ScanOp::verifyRegions() {
       failed(verifyRoles(*this, roles)) || failed(verifyKeys(*this, roles)))
     return failure();
 
-  SmallVector<unsigned> copies = getCopyDims();
-  auto isRead = [&](OpOperand &operand) {
-    auto [begin, size] = roles.getODSOperandIndexAndLength(2);
-    return operand.getOperandNumber() >= begin &&
-           operand.getOperandNumber() < begin + size;
-  };
-  for (OpOperand &operand : roles->getOpOperands()) {
-    if (isRead(operand))
-      continue;
-    llvm::SmallBitVector dims = getDependentDims(operand.get());
-    for (unsigned copy : copies)
-      if (dims.test(copy))
-        return emitOpError()
-               << "(C6) coefficient " << operand.getOperandNumber()
-               << ": found to depend on d" << copy
-               << ", which the state lacks, wanted only the read to do so";
-  }
-  return success();
+  return verifyDependences(*this, roles);
 }
 
 //===----------------------------------------------------------------------===//
@@ -395,13 +445,15 @@ ParseResult ScanOp::parse(OpAsmParser &parser, OperationState &result) {
 
   if (parseMaps(parser, result, scanMaps))
     return failure();
-  if (succeeded(parser.parseOptionalKeyword("keys"))) {
-    SmallVector<int64_t> keys;
-    if (parser.parseCommaSeparatedList(OpAsmParser::Delimiter::Square, [&] {
-          return parser.parseInteger(keys.emplace_back());
-        }))
+  for (StringRef name : {"keys", "dense"}) {
+    if (failed(parser.parseOptionalKeyword(name)))
+      continue;
+    SmallVector<int64_t> dims;
+    auto parseDim = [&] { return parser.parseInteger(dims.emplace_back()); };
+    if (parser.parseCommaSeparatedList(OpAsmParser::Delimiter::Square,
+                                       parseDim))
       return failure();
-    result.addAttribute("keys", builder.getDenseI64ArrayAttr(keys));
+    result.addAttribute(name, builder.getDenseI64ArrayAttr(dims));
   }
   if (parser.parseKeyword("coefficients") ||
       parser.parseRegion(*result.addRegion()) ||
@@ -422,20 +474,23 @@ void ScanOp::print(OpAsmPrinter &printer) {
   printGroup(printer, "epilogue_ins", getEpilogueIns());
   printGroup(printer, "outs", getOuts());
   printMaps(printer, *this, scanMaps);
-  if (!getKeys().empty()) {
-    printer << " keys [";
-    llvm::interleaveComma(getKeys(), printer);
+  auto printDims = [&](StringRef name, ArrayRef<int64_t> dims) {
+    printer << ' ' << name << " [";
+    llvm::interleaveComma(dims, printer);
     printer << ']';
-  }
+  };
+  if (!getKeys().empty())
+    printDims("keys", getKeys());
+  if (getDense())
+    printDims("dense", *getDense());
   printer << " coefficients ";
   printer.printRegion(getCoefficients());
   printer << " epilogue ";
   printer.printRegion(getEpilogue());
   SmallVector<StringRef> elided = {
       "ins_maps", "epilogue_maps", "state_map", "output_map",
-      "reverse",  "complex",       "keys",      getOperandSegmentSizeAttr()};
-  if (getSchedule() == std::nullopt)
-    elided.push_back("schedule");
+      "reverse",  "complex",       "keys",      "dense",
+      getOperandSegmentSizeAttr()};
   printer.printOptionalAttrDictWithKeyword((*this)->getAttrs(), elided);
   printResultTypes(printer, getResultTypes());
 }

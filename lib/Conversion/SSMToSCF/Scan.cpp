@@ -28,16 +28,24 @@ public:
   void run();
 
 private:
-  Parts loadState();
+  /// The state at the point in the buffers `memrefs`.
+  Parts loadState(ValueRange memrefs);
   void storeState(const Parts &state);
   /// Coefficients `values` at the point, as numbers of the state.
   SmallVector<Value> evaluate(ValueRange values);
   /// The state before this token: zero after a reset.
   Parts loadPrevious();
   void initialize();
+  /// A transition matrix needs the state before this token while the new one is
+  /// written: copies it aside.
+  void copyStates();
+  /// The transition matrix times the state before this token.
+  Parts applyDense();
   void updateStates();
   void writeOutputs();
 
+  /// Memory of the shape and elements of `memref`.
+  Value allocateLike(Value memref);
   Parts multiply(ValueRange left, ValueRange right);
   Parts add(ValueRange left, ValueRange right);
   Parts zero() { return Parts(width, loops.constant(type, 0.0)); }
@@ -53,6 +61,8 @@ private:
   Type type;
   SmallVector<Value> point;
   SmallVector<Value> sizes;
+  /// Where the state before this token is.
+  SmallVector<Value> previous;
 };
 
 struct LowerScan : public OpRewritePattern<ScanOp> {
@@ -69,6 +79,17 @@ struct LowerScan : public OpRewritePattern<ScanOp> {
 };
 } // namespace
 
+Value ScanLowering::allocateLike(Value memref) {
+  auto type = cast<MemRefType>(memref.getType());
+  SmallVector<Value> dynamicSizes;
+  for (auto [dim, size] : llvm::enumerate(type.getShape()))
+    if (ShapedType::isDynamic(size))
+      dynamicSizes.push_back(loops.size(memref, dim));
+  return memref::AllocOp::create(
+      loops.builder, loops.loc,
+      MemRefType::get(type.getShape(), type.getElementType()), dynamicSizes);
+}
+
 Parts ScanLowering::multiply(ValueRange left, ValueRange right) {
   if (width == 1)
     return {loops.mul(left[0], right[0])};
@@ -84,10 +105,10 @@ Parts ScanLowering::add(ValueRange left, ValueRange right) {
   return sum;
 }
 
-Parts ScanLowering::loadState() {
+Parts ScanLowering::loadState(ValueRange memrefs) {
   SmallVector<Value> indices = loops.apply(op.getStateMap(), point);
   Parts state;
-  for (Value memref : op.getFinalStates())
+  for (Value memref : memrefs)
     state.push_back(loops.convert(loops.load(memref, indices), type));
   return state;
 }
@@ -110,7 +131,7 @@ SmallVector<Value> ScanLowering::evaluate(ValueRange values) {
 }
 
 Parts ScanLowering::loadPrevious() {
-  Parts state = loadState();
+  Parts state = loadState(previous);
   if (!roles.getReset())
     return state;
   Value reset = evaluate(roles.getReset()).front();
@@ -135,26 +156,50 @@ void ScanLowering::initialize() {
   });
 }
 
+void ScanLowering::copyStates() {
+  loops.repeat(op.getStateDims(), sizes, point, [&] {
+    SmallVector<Value> indices = loops.apply(op.getStateMap(), point);
+    for (auto [from, to] : llvm::zip_equal(op.getFinalStates(), previous))
+      loops.store(loops.load(from, indices), to, indices);
+  });
+}
+
+Parts ScanLowering::applyDense() {
+  unsigned source = *op.getDenseSource();
+  unsigned target = *op.getDenseTarget();
+  Value row = point[target];
+  Parts sum = loops.reduce(ArrayRef(source), sizes, point, zero(),
+                           [&](ValueRange partial) {
+                             Parts element = evaluate(roles.getDense());
+                             point[target] = point[source];
+                             Parts state = loadPrevious();
+                             point[target] = row;
+                             return add(partial, multiply(element, state));
+                           });
+  return sum;
+}
+
 void ScanLowering::updateStates() {
   unsigned numPairs = roles.getErase().size() / (2 * width);
   loops.repeat(laneDims, sizes, point, [&] {
     // The sums of all erase pairs over the state before this token come first:
-    // they need all keys, which are overwritten below.
+    // they need all keys, which are overwritten below. (With a matrix the state
+    // before this token is in a copy.)
     SmallVector<Value> sums(numPairs * width, loops.constant(type, 0.0));
     if (numPairs > 0)
       sums = loops.reduce(keyDims, sizes, point, sums, [&](ValueRange partial) {
-        Parts previous = loadPrevious();
+        Parts before = loadPrevious();
         SmallVector<Value> next;
         for (unsigned pair = 0; pair < numPairs; ++pair) {
           SmallVector<Value> left =
               evaluate(roles.getErase().slice(2 * width * pair, width));
           llvm::append_range(next, add(partial.slice(width * pair, width),
-                                       multiply(left, previous)));
+                                       multiply(left, before)));
         }
         return next;
       });
     loops.repeat(keyDims, sizes, point, [&] {
-      Parts state = loadPrevious();
+      Parts state = op.getDense() ? applyDense() : loadPrevious();
       if (!roles.getDecay().empty())
         state = multiply(evaluate(roles.getDecay()), state);
       for (unsigned pair = 0; pair < numPairs; ++pair) {
@@ -174,12 +219,12 @@ void ScanLowering::writeOutputs() {
   loops.repeat(op.getOutputDims(), sizes, point, [&] {
     Parts output;
     if (roles.getRead().empty()) {
-      output = loadState();
+      output = loadState(op.getFinalStates());
     } else {
       output =
           loops.reduce(keyDims, sizes, point, zero(), [&](ValueRange partial) {
-            return add(partial,
-                       multiply(evaluate(roles.getRead()), loadState()));
+            return add(partial, multiply(evaluate(roles.getRead()),
+                                         loadState(op.getFinalStates())));
           });
     }
     output.resize(op.getNumOutputs());
@@ -204,6 +249,13 @@ void ScanLowering::run() {
   // A map may mention a dimension that is not looped over where it is applied;
   // every use overwrites this.
   llvm::fill(point, loops.index(0));
+  if (std::optional<unsigned> source = op.getDenseSource())
+    sizes[*source] = sizes[*op.getDenseTarget()];
+
+  llvm::append_range(previous, op.getFinalStates());
+  if (op.getDense())
+    for (Value &memref : previous)
+      memref = allocateLike(memref);
 
   initialize();
   loops.repeat(sizes[0], [&](Value batch) {
@@ -212,10 +264,16 @@ void ScanLowering::run() {
       point[1] = step;
       if (op.getReverse())
         point[1] = loops.sub(loops.sub(sizes[1], loops.index(1)), step);
+      if (op.getDense())
+        copyStates();
       updateStates();
       writeOutputs();
     });
   });
+
+  if (op.getDense())
+    for (Value memref : previous)
+      memref::DeallocOp::create(loops.builder, loops.loc, memref);
 }
 
 void ssmc::detail::populateScanPatterns(RewritePatternSet &patterns) {

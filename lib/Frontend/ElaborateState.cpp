@@ -1,0 +1,645 @@
+//===- ElaborateState.cpp - State blocks become ssm.scan ------------------===//
+//
+// The update lines of a block give one expression that is linear in the state
+// before the token; its parts are the roles of `ssm.scan`. An output line is
+// fused as the scan's read and epilogue where it contracts the state along axes
+// it shares with the output; otherwise the sequence of states is the result and
+// the output an ordinary contraction behind it.
+//
+//===----------------------------------------------------------------------===//
+
+#include "Elaborator.h"
+#include "TermEmitter.h"
+
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "ssm/IR/SSM.h"
+#include "llvm/ADT/MapVector.h"
+#include "llvm/ADT/StringSwitch.h"
+
+using namespace ssmc;
+using namespace mlir;
+
+/// A read whose axes are not those of the state costs a pass over the state for
+/// each of them; beyond this many, a contraction behind the scan is cheaper.
+constexpr int64_t kMaxCopies = 8;
+
+struct Elaborator::StateBlock {
+  const ast::StateStmt &stmt;
+  std::vector<Axis> axes;
+  std::vector<IndexId> ids;
+  std::vector<AffineExpr> at;
+  IndexId time = 0;
+  Axis timeAxis;
+  bool backward = false;
+  Number decay, write;
+  std::vector<LinearForm::Erase> erase;
+  unsigned slot = ~0u;      // of the carried state
+  Value initial[2], finals[2];
+  bool isComplex() const { return stmt.state.isComplex; }
+};
+
+/// The index space of a line: the token and the state's axes.
+static void bindAxes(PointContext &point, llvm::ArrayRef<Axis> axes,
+                     llvm::ArrayRef<IndexId> ids,
+                     llvm::function_ref<AffineExpr(IndexId)> dim) {
+  for (auto [axis, id] : llvm::zip(axes, ids)) {
+    point.bound[axis.name] = dim(id);
+    point.variables.push_back(id);
+  }
+}
+
+/// Evaluates the update lines and splits the result into its roles.
+bool Elaborator::readStateLines(StateBlock &block, std::shared_ptr<Scope> scope) {
+  const ast::StateStmt &stmt = block.stmt;
+  PointContext point;
+  point.bound[block.timeAxis.name] = dim(block.time);
+  point.variables.push_back(block.time);
+  bindAxes(point, block.axes, block.ids, [&](IndexId id) { return dim(id); });
+  point.stateAt = &block.at;
+  point.stateName = stmt.state.name.name;
+  point.stateComplex = block.isComplex();
+  Number before = ssmc::real(stateTerm(block.at, 0));
+  if (block.isComplex())
+    before.im = stateTerm(block.at, 1);
+  point.stateValue = before;
+  bool updated = false;
+  for (const ast::StateStmt::Line &line : stmt.lines) {
+    if (line.kind == ast::StateStmt::Line::Output)
+      continue;
+    auto value = evaluatePoint(*line.value, scope, point);
+    if (!value)
+      return false;
+    updated = true;
+    if (line.kind == ast::StateStmt::Line::Update) {
+      if (stmt.rule)
+        return diagnostics.error(line.range, "a block with 'discretize' is written as "
+                                             "d" + point.stateName + "/dt = ...");
+      point.stateValue = *value;
+      continue;
+    }
+    if (!stmt.rule || !stmt.step)
+      return diagnostics.error(line.range, "a differential equation needs a line "
+                                           "'discretize RULE, step EXPRESSION'");
+    LinearForm form = linearForm(*value, block.at, block.isComplex());
+    if (!form.failure.empty())
+      return diagnostics.error(line.value->range, form.failure);
+    if (!form.erase.empty())
+      return diagnostics.error(line.value->range,
+                               "a dense or low-rank transition in a differential "
+                               "equation is not available in this version");
+    auto ruleOf = [&](const ast::Expr *expr) -> std::optional<int> {
+      std::string name;
+      if (auto known = evaluateConstant(*expr, *scope))
+        name = known->str();
+      else if (auto *plain = llvm::dyn_cast<ast::NameExpr>(expr))
+        name = plain->name;
+      int rule = llvm::StringSwitch<int>(name)
+                     .Case("zoh", 0).Case("bilinear", 1)
+                     .Cases("euler", "forward", 2).Case("backward", 3).Default(-1);
+      if (rule >= 0)
+        return rule;
+      diagnostics.error(expr->range, "'" + name + "' is not a discretisation rule; "
+                                     "known are zoh, bilinear, euler, backward");
+      return std::nullopt;
+    };
+    auto rule = ruleOf(stmt.rule.get());
+    std::optional<int> inputRule = -1;
+    if (stmt.inputRule)
+      inputRule = ruleOf(stmt.inputRule.get());
+    if (!rule || !inputRule)
+      return false;
+    PointContext stepPoint;
+    stepPoint.parent = &point;
+    auto step = evaluatePoint(*stmt.step, scope, stepPoint);
+    if (!step)
+      return false;
+    if (step->im || step->re->hasState)
+      return diagnostics.error(stmt.step->range, "the step must be a real number that "
+                                                 "does not contain the state");
+    Number rate = form.decay ? form.decay : ssmc::real(constant(0));
+    auto [decay, gain] = ssmc::discretize(*rule, *inputRule, rate, step->re);
+    point.stateValue = multiply(decay, before);
+    if (form.write)
+      point.stateValue = add(point.stateValue, multiply(gain, form.write));
+  }
+  if (!updated)
+    return diagnostics.error(stmt.range, "the state '" + point.stateName +
+                                             "' is never updated");
+  LinearForm form = linearForm(point.stateValue, block.at, block.isComplex());
+  if (!form.failure.empty())
+    return diagnostics.error(stmt.lines[0].range, form.failure);
+  block.decay = form.decay ? form.decay : ssmc::real(constant(0));
+  block.write = form.write;
+  block.erase = std::move(form.erase);
+  return true;
+}
+
+bool Elaborator::runState(const ast::StateStmt &stmt, std::shared_ptr<Scope> outer) {
+  StateBlock block{stmt, {}, {}, {}, 0, {}, false, {}, {}, {}, ~0u, {}, {}};
+  const std::string &name = stmt.state.name.name;
+  for (const ast::AxisPattern &pattern : stmt.state.axes) {
+    auto axis = resolveAxis(pattern, *outer, true);
+    if (!axis)
+      return false;
+    if (axis->name.empty() || axis->sequence)
+      return diagnostics.error(pattern.range, "an axis of a state needs a name and a "
+                                              "fixed extent");
+    block.axes.push_back(*axis);
+    block.ids.push_back(newIndex(*axis));
+    block.at.push_back(dim(block.ids.back()));
+  }
+  auto *timeAxis = outer->findAxis("t");
+  if (!timeAxis || !timeAxis->first.sequence)
+    return diagnostics.error(stmt.range, "a state needs a sequence: no input has the "
+                                         "axis t");
+  block.timeAxis = timeAxis->first;
+  block.time = newIndex(block.timeAxis);
+  if (stmt.along) {
+    auto direction = evaluate(*stmt.along, outer);
+    if (!direction)
+      return false;
+    if (direction->kind != Entity::Direction)
+      return diagnostics.error(stmt.along->range, "'along' takes forward or backward");
+    block.backward = direction->backward;
+  }
+  // The state's name inside the block is not the value it has outside.
+  auto scope = std::make_shared<Scope>(outer);
+  if (!readStateLines(block, scope))
+    return false;
+
+  // Where the state lives between calls.
+  if (!block.backward) {
+    llvm::SmallVector<int64_t> sizes;
+    for (const Axis &axis : block.axes)
+      sizes.push_back(axis.size);
+    if (block.isComplex())
+      sizes.push_back(2);
+    block.slot = states.size();
+    Value current;
+    addState(uniqueState(name), sizes, scalarType, current);
+    if (!block.isComplex()) {
+      block.initial[0] = current;
+    } else {
+      auto type = cast<RankedTensorType>(current.getType());
+      for (unsigned part = 0; part < 2; ++part) {
+        llvm::SmallVector<OpFoldResult> offsets(type.getRank(),
+                                                builder.getIndexAttr(0)),
+            strides(type.getRank(), builder.getIndexAttr(1));
+        sizes.back() = 1;
+        llvm::SmallVector<OpFoldResult> extents = mixedSizes(sizes, true);
+        offsets.back() = builder.getIndexAttr(part);
+        block.initial[part] = tensor::ExtractSliceOp::create(
+            builder, loc,
+            RankedTensorType::get(type.getShape().drop_back(), scalarType), current,
+            offsets, extents, strides);
+      }
+    }
+    if (stmt.from) {
+      auto *from = llvm::dyn_cast<ast::NameExpr>(stmt.from.get());
+      Entity *entity = from ? outer->findValue(from->name) : nullptr;
+      auto zero = evaluateConstant(*stmt.from, *outer);
+      bool isZero = zero && zero->isNumber() && zero->number == 0;
+      if (entity && entity->kind == Entity::Tensor && entity->tensor.inlined)
+        isZero = isConstant(entity->tensor.inlined.re, 0);
+      if (entity && entity->kind == Entity::InitialState)
+        states[block.slot].initialInput = entity->name;
+      else if (!isZero)
+        return diagnostics.error(stmt.from->range, "a state starts from an input of "
+                                                   "the layer or from 0");
+    }
+    if (!stmt.to.name.empty()) {
+      Entity entity;
+      entity.kind = Entity::FinalState;
+      entity.slot = block.slot;
+      entity.range = stmt.to.range;
+      outer->values[stmt.to.name] = entity;
+    }
+  } else if (stmt.from || !stmt.to.name.empty()) {
+    return diagnostics.error(stmt.range, "a state along backward has no initial and "
+                                         "final value that a later call could use");
+  }
+  if (block.backward)
+    reversed = true;
+
+  const ast::StateStmt::Line *output = nullptr;
+  unsigned outputs = 0;
+  for (const ast::StateStmt::Line &line : stmt.lines)
+    if (line.kind == ast::StateStmt::Line::Output) {
+      output = &line;
+      ++outputs;
+    }
+  bool usedLater = outer->usedLater && llvm::is_contained(*outer->usedLater, name);
+  if (outputs == 1 && !usedLater) {
+    bool fused = emitScan(block, outer, output);
+    if (fused || diagnostics.hasErrors())
+      return fused;
+  }
+  if (!emitScan(block, outer, nullptr))
+    return false;
+  for (const ast::StateStmt::Line &line : stmt.lines) {
+    if (line.kind != ast::StateStmt::Line::Output)
+      continue;
+    auto tensor = defineTensor(line.target, *line.value, outer, false);
+    if (!tensor)
+      return false;
+    Entity entity;
+    entity.kind = Entity::Tensor;
+    entity.tensor = *tensor;
+    entity.range = line.target.name.range;
+    outer->values[line.target.name.name] = entity;
+  }
+  return true;
+}
+
+/// Emits the scan. With `output`, that line is its read and epilogue; returns
+/// false without a message if it does not have the form for it. Without, the
+/// sequence of states is the result, under the state's name.
+bool Elaborator::emitScan(StateBlock &block, std::shared_ptr<Scope> scope,
+                          const ast::StateStmt::Line *output) {
+  const std::string &name = block.stmt.state.name.name;
+  llvm::SmallVector<IndexId> outputIds, copies;
+  llvm::SmallVector<Axis> outputAxes; // as on the left, merged ones included
+  Number value;                       // what is stored, over the accumulators
+  TermRef accumulators[2];            // terms that stand for the read
+  TermRef read[2];
+  unsigned numOutputs = block.isComplex() ? 2 : 1;
+
+  if (output) {
+    PointContext point;
+    point.bound[block.timeAxis.name] = dim(block.time);
+    point.variables.push_back(block.time);
+    bool first = true;
+    auto bind = [&](const ast::AxisPattern &pattern) -> std::optional<Axis> {
+      auto axis = resolveAxis(pattern, *scope, true);
+      if (!axis)
+        return std::nullopt;
+      for (auto [own, id] : llvm::zip(block.axes, block.ids))
+        if (own.name == axis->name) {
+          point.bound[axis->name] = dim(id);
+          point.variables.push_back(id);
+          outputIds.push_back(id);
+          return axis;
+        }
+      IndexId id = newIndex(*axis);
+      point.bound[axis->name] = dim(id);
+      point.variables.push_back(id);
+      outputIds.push_back(id);
+      copies.push_back(id);
+      return axis;
+    };
+    for (const ast::AxisPattern &pattern : output->target.axes) {
+      if (first) {
+        first = false;
+        if (pattern.name.name != block.timeAxis.name)
+          return diagnostics.error(pattern.range, "an output of a state block starts "
+                                                  "with the sequence axis '" +
+                                                      block.timeAxis.name + "'");
+        continue;
+      }
+      if (pattern.kind == ast::AxisPattern::Merged) {
+        Axis merged;
+        merged.size = 1;
+        for (const ast::AxisPattern &member : pattern.members) {
+          auto axis = bind(member);
+          if (!axis)
+            return false;
+          merged.members.push_back(*axis);
+          merged.size *= axis->size;
+        }
+        outputAxes.push_back(merged);
+        continue;
+      }
+      auto axis = bind(pattern);
+      if (!axis)
+        return false;
+      outputAxes.push_back(*axis);
+    }
+    // A contraction along axes the output does not share is a matrix product.
+    int64_t copyCount = 1;
+    for (IndexId id : copies)
+      copyCount *= indexAxis(id).size;
+    if (copyCount > kMaxCopies ||
+        (outputIds.size() == copies.size() && !block.axes.empty()))
+      return false;
+    point.stateAt = &block.at;
+    point.stateName = name;
+    point.stateComplex = block.isComplex();
+    point.stateValue = ssmc::real(stateTerm(block.at, 0));
+    if (block.isComplex())
+      point.stateValue.im = stateTerm(block.at, 1);
+    auto number = evaluatePoint(*output->value, scope, point);
+    if (!number)
+      return false;
+    value = *number;
+    // The reads it contains.
+    llvm::SmallVector<TermRef> reduces;
+    bool bare = false;
+    auto scan = [&](const TermRef &term) {
+      std::function<void(const TermRef &)> visit = [&](const TermRef &t) {
+        if (!t->hasState)
+          return;
+        if (t->kind == Term::Reduce) {
+          if (!llvm::is_contained(reduces, t))
+            reduces.push_back(t);
+          return;
+        }
+        bare |= t->kind == Term::State;
+        for (const TermRef &operand : t->operands)
+          visit(operand);
+      };
+      visit(term);
+    };
+    scan(value.re);
+    if (value.im)
+      scan(value.im);
+    unsigned wanted = value.im ? 2 : 1;
+    if (bare || reduces.empty() || reduces.size() > wanted)
+      return false;
+    for (const TermRef &term : reduces) {
+      if (accumulators[term->part] || (term->part == 1 && wanted == 1))
+        return false;
+      accumulators[term->part] = term;
+    }
+    if (!accumulators[0])
+      return false;
+    numOutputs = wanted;
+    // The coefficients of the read, at the state's own key indices.
+    const TermRef &body = accumulators[0]->operands[0];
+    llvm::SmallVector<AffineExpr> inner;
+    walk(body, [&](const TermRef &t) {
+      if (t->kind == Term::State && inner.empty())
+        inner.assign(t->at.begin(), t->at.end());
+    });
+    llvm::DenseMap<IndexId, AffineExpr> rename;
+    for (auto [own, at] : llvm::zip(block.at, inner)) {
+      auto d = llvm::dyn_cast<AffineDimExpr>(at);
+      if (!d)
+        return false;
+      bool summed = llvm::is_contained(accumulators[0]->over, d.getPosition());
+      if (!summed && at != own)
+        return false;
+      rename[d.getPosition()] = own;
+    }
+    RealLinear linear = realLinear(body, inner);
+    if (!linear.failure.empty() || linear.rest || linear.hasErase)
+      return false;
+    auto renamed = [&](TermRef term) {
+      return substitute(term ? term : constant(0),
+                        [&](IndexId id) { return rename.lookup(id); }, &context);
+    };
+    read[0] = renamed(linear.coefficient[0]);
+    if (block.isComplex())
+      read[1] = negate(renamed(linear.coefficient[1]));
+  } else {
+    for (auto [id, axis] : llvm::zip(block.ids, block.axes)) {
+      outputIds.push_back(id);
+      outputAxes.push_back(axis);
+    }
+    accumulators[0] = stateTerm(block.at, 0);
+    value = ssmc::real(accumulators[0]);
+    if (block.isComplex())
+      value.im = accumulators[1] = stateTerm(block.at, 1);
+  }
+
+  // Dimensions: batch, time, the state's, copies.
+  llvm::DenseMap<IndexId, unsigned> dimension;
+  dimension[block.time] = 1;
+  for (IndexId id : llvm::concat<const IndexId>(block.ids, copies))
+    dimension.insert({id, dimension.size() + 1});
+  unsigned numDims = dimension.size() + 1;
+  auto remap = [&](AffineExpr expr) {
+    llvm::DenseMap<AffineExpr, AffineExpr> map;
+    expr.walk([&](AffineExpr e) {
+      if (auto d = dyn_cast<AffineDimExpr>(e))
+        map[e] = getAffineDimExpr(dimension.lookup(d.getPosition()), &context);
+    });
+    return expr.replace(map);
+  };
+  using Operands = llvm::MapVector<std::pair<Value, AffineMap>, unsigned>;
+  auto mapOf = [&](const Term &node) {
+    llvm::SmallVector<AffineExpr> exprs;
+    if (node.batched)
+      exprs.push_back(getAffineDimExpr(0, &context));
+    for (AffineExpr expr : node.at)
+      exprs.push_back(remap(expr));
+    return AffineMap::get(numDims, 0, exprs, &context);
+  };
+  auto prepare = [&](TermRef term, Operands &operands) {
+    if (!term)
+      return term;
+    term = hoistFixed(term, true);
+    walk(term, [&](const TermRef &node) {
+      if (node->kind == Term::Element)
+        operands.insert({{node->tensor, mapOf(*node)}, operands.size()});
+    });
+    return term;
+  };
+
+  Operands ins, epilogueIns;
+  auto parts = [&](const Number &number) {
+    llvm::SmallVector<TermRef, 2> terms;
+    if (!number)
+      return terms;
+    terms.push_back(prepare(number.re, ins));
+    if (block.isComplex())
+      terms.push_back(prepare(imag(number), ins));
+    return terms;
+  };
+  llvm::SmallVector<TermRef, 2> decay, write, reads, erases;
+  if (!isConstant(block.decay.re, 1) || block.decay.im)
+    decay = parts(block.decay);
+  write = parts(block.write);
+  if (read[0]) {
+    reads.push_back(prepare(read[0], ins));
+    if (block.isComplex())
+      reads.push_back(prepare(read[1], ins));
+  }
+  llvm::SmallVector<int64_t> keys;
+  for (LinearForm::Erase &erase : block.erase) {
+    // The summed indices become the state's own.
+    llvm::DenseMap<IndexId, AffineExpr> rename;
+    for (auto [i, own, at] : llvm::enumerate(block.at, erase.at)) {
+      auto d = llvm::dyn_cast<AffineDimExpr>(at);
+      if (!d)
+        return diagnostics.error(block.stmt.range, "an erase term sums the state over "
+                                                   "whole axes");
+      if (at != own) {
+        rename[d.getPosition()] = own;
+        if (!llvm::is_contained(keys, int64_t(i + 2)))
+          keys.push_back(i + 2);
+      }
+    }
+    for (IndexId id : block.ids)
+      if (erase.left.re->dependsOn(id) &&
+          llvm::any_of(keys, [&](int64_t k) { return block.ids[k - 2] == id; }))
+        return diagnostics.error(block.stmt.range,
+                                 "a dense transition is not available in this version; "
+                                 "terms separable in the two axes are");
+    TermRef left = substitute(erase.left.re,
+                              [&](IndexId id) { return rename.lookup(id); }, &context);
+    erases.push_back(prepare(left, ins));
+    erases.push_back(prepare(erase.right.re, ins));
+  }
+  TermRef reset;
+  if (const TensorValue *cut = scope->findCut())
+    reset = prepare(element(cut->re, dim(block.time), cut->batched, false, true), ins);
+  // The epilogue's leaves: everything but the accumulators.
+  llvm::SmallVector<TermRef, 2> stored = {value.re};
+  if (value.im)
+    stored.push_back(value.im);
+  for (TermRef &term : stored) {
+    // Accumulators stay as they are.
+    std::function<TermRef(const TermRef &)> hoist = [&](const TermRef &t) -> TermRef {
+      if (t == accumulators[0] || t == accumulators[1])
+        return t;
+      if (!t->hasState)
+        return prepare(t, epilogueIns);
+      auto copy = std::make_shared<Term>(*t);
+      for (TermRef &operand : copy->operands)
+        operand = hoist(operand);
+      return copy;
+    };
+    term = hoist(term);
+  }
+
+  llvm::SmallVector<AffineExpr> stateExprs = {getAffineDimExpr(0, &context)},
+                                outputExprs = {getAffineDimExpr(0, &context),
+                                               getAffineDimExpr(1, &context)};
+  llvm::SmallVector<int64_t> outputSizes = {kDynamicExtent}, stateSizes;
+  for (IndexId id : block.ids) {
+    stateExprs.push_back(getAffineDimExpr(dimension[id], &context));
+    stateSizes.push_back(indexAxis(id).size);
+  }
+  for (IndexId id : outputIds) {
+    outputExprs.push_back(getAffineDimExpr(dimension[id], &context));
+    outputSizes.push_back(indexAxis(id).size);
+  }
+  auto collect = [&](Operands &operands, llvm::SmallVectorImpl<Value> &values,
+                     llvm::SmallVectorImpl<AffineMap> &maps) {
+    for (auto &[key, number] : operands) {
+      values.push_back(key.first);
+      maps.push_back(key.second);
+    }
+  };
+  llvm::SmallVector<Value> inValues, epilogueValues, initial, outs;
+  llvm::SmallVector<AffineMap> inMaps, epilogueMaps;
+  collect(ins, inValues, inMaps);
+  collect(epilogueIns, epilogueValues, epilogueMaps);
+  llvm::SmallVector<Type> types;
+  for (unsigned i = 0; i < numOutputs; ++i)
+    outs.push_back(emptyTensor(outputSizes, true, scalarType));
+  for (unsigned part = 0; part < (block.isComplex() ? 2u : 1u); ++part) {
+    Value start = block.initial[part];
+    if (start)
+      initial.push_back(start);
+    outs.push_back(start ? start : emptyTensor(stateSizes, true, scalarType));
+  }
+  for (Value out : outs)
+    types.push_back(out.getType());
+  auto scan = ssm::ScanOp::create(
+      builder, loc, types, inValues, initial, epilogueValues, outs,
+      builder.getAffineMapArrayAttr(inMaps), builder.getAffineMapArrayAttr(epilogueMaps),
+      AffineMapAttr::get(AffineMap::get(numDims, 0, stateExprs, &context)),
+      AffineMapAttr::get(AffineMap::get(numDims, 0, outputExprs, &context)));
+  scan.setKeys(keys);
+  scan.setReverse(block.backward);
+  scan.setComplex(block.isComplex());
+  llvm::SmallVector<Attribute> dimNames = {builder.getStringAttr("batch"),
+                                           builder.getStringAttr(block.timeAxis.name)};
+  for (IndexId id : llvm::concat<const IndexId>(block.ids, copies))
+    dimNames.push_back(builder.getStringAttr(indexAxis(id).name));
+  scan->setAttr("dim_names", builder.getArrayAttr(dimNames));
+  scan->setAttr("state_name", builder.getStringAttr(name));
+
+  OpBuilder::InsertionGuard guard(builder);
+  auto typesOf = [&](llvm::ArrayRef<Value> values) {
+    llvm::SmallVector<Type> elements;
+    for (Value v : values)
+      elements.push_back(cast<RankedTensorType>(v.getType()).getElementType());
+    return elements;
+  };
+  {
+    llvm::SmallVector<Type> argTypes = typesOf(inValues);
+    Block *body = builder.createBlock(&scan.getCoefficients(), {}, argTypes,
+                                      llvm::SmallVector<Location>(argTypes.size(), loc));
+    TermEmitter emitter(builder, loc, scalarType);
+    emitter.elementOf = [&](const Term &node) -> Value {
+      return body->getArgument(ins.find({node.tensor, mapOf(node)})->second);
+    };
+    auto emitAll = [&](llvm::ArrayRef<TermRef> terms) {
+      llvm::SmallVector<Value> values;
+      for (const TermRef &term : terms)
+        values.push_back(emitter.emit(term, scalarType));
+      return values;
+    };
+    auto decayValues = emitAll(decay), writeValues = emitAll(write),
+         readValues = emitAll(reads), eraseValues = emitAll(erases);
+    Value resetValue;
+    if (reset)
+      resetValue = emitter.emit(reset);
+    ssm::CoefficientsOp::create(builder, loc, decayValues, writeValues, readValues,
+                                eraseValues, resetValue);
+  }
+  {
+    llvm::SmallVector<Type> argTypes(numOutputs, scalarType);
+    llvm::append_range(argTypes, typesOf(epilogueValues));
+    Block *body = builder.createBlock(&scan.getEpilogue(), {}, argTypes,
+                                      llvm::SmallVector<Location>(argTypes.size(), loc));
+    TermEmitter emitter(builder, loc, scalarType);
+    for (unsigned i = 0; i < 2; ++i)
+      if (accumulators[i] && i < numOutputs)
+        emitter.define(accumulators[i].get(), body->getArgument(i));
+    emitter.elementOf = [&](const Term &node) -> Value {
+      return body->getArgument(numOutputs +
+                               epilogueIns.find({node.tensor, mapOf(node)})->second);
+    };
+    llvm::SmallVector<Value> yields;
+    for (const TermRef &term : stored)
+      yields.push_back(emitter.emit(term, scalarType));
+    ssm::YieldOp::create(builder, loc, yields);
+  }
+  builder.setInsertionPointAfter(scan);
+
+  // The state after the segment, for the next call.
+  if (block.slot != ~0u) {
+    if (!block.isComplex()) {
+      setState(block.slot, scan.getResult(numOutputs));
+    } else {
+      StateSlot &slot = states[block.slot];
+      Value whole = loop ? slot.inner : slot.value;
+      auto type = cast<RankedTensorType>(whole.getType());
+      for (unsigned part = 0; part < 2; ++part) {
+        llvm::SmallVector<int64_t> sizes(stateSizes);
+        sizes.push_back(1);
+        llvm::SmallVector<OpFoldResult> offsets(type.getRank(),
+                                                builder.getIndexAttr(0)),
+            strides(type.getRank(), builder.getIndexAttr(1)),
+            extents = mixedSizes(sizes, true);
+        offsets.back() = builder.getIndexAttr(part);
+        whole = tensor::InsertSliceOp::create(
+            builder, loc, scan.getResult(numOutputs + part), whole, offsets, extents,
+            strides);
+      }
+      setState(block.slot, whole);
+    }
+  }
+
+  // The outcome under its name.
+  llvm::SmallVector<IndexId> variables = {block.time};
+  llvm::SmallVector<Axis> axes = {block.timeAxis};
+  llvm::SmallVector<AffineExpr> at = {dim(block.time)};
+  for (IndexId id : outputIds) {
+    variables.push_back(id);
+    at.push_back(dim(id));
+  }
+  llvm::append_range(axes, outputAxes);
+  Number result = ssmc::real(element(scan.getResult(0), at, true, false, false));
+  if (numOutputs == 2)
+    result.im = element(scan.getResult(1), at, true, false, false);
+  Entity entity;
+  entity.kind = Entity::Tensor;
+  entity.tensor = materialize(result, variables, axes, false);
+  entity.range = output ? output->target.name.range : block.stmt.state.name.range;
+  scope->values[output ? output->target.name.name : name] = entity;
+  return true;
+}

@@ -1,0 +1,355 @@
+//===- Elaborator.h - From a syntax tree to tensors ------------*- C++ -*-===//
+//
+// Runs the text of one layer with its parameters fixed: parameters, sizes and
+// static choices are computed here; what is left, tensors over named axes, is
+// emitted as `func.func @forward` with `linalg` and `ssm` ops.
+//
+// Arguments of the function, in the order of first use after the inputs, carry
+// one of these attributes:
+//   ssm.input = "x"       a declared input, with its batch axis if it has one
+//   ssm.weight = "a.b"    a weight under its name in a checkpoint. ssm.shape is
+//                         the stored shape; a family (a loop over depth that
+//                         stays a loop) has "{}" in its name and its members
+//                         along a leading dimension
+//   ssm.state = "s"       a carried value, zero at the start of a sequence
+//   ssm.position          an index: tokens of the sequence before this call
+// Results carry ssm.output = "y", then the states in the order of their arguments.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef SSMC_FRONTEND_ELABORATOR_H
+#define SSMC_FRONTEND_ELABORATOR_H
+
+#include "AST.h"
+#include "Diagnostics.h"
+#include "Term.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "ssmc/Frontend/Frontend.h"
+#include "llvm/ADT/StringMap.h"
+#include <map>
+
+namespace ssmc {
+
+class Elaborator;
+struct Scope;
+struct Instance;
+
+/// A parameter's value: a number, a boolean, or a name.
+struct Constant {
+  enum Kind { Integer, Real, Boolean, Name } kind = Integer;
+  double number = 0;
+  std::string name;
+  static Constant of(double value, bool integer) {
+    return {integer ? Integer : Real, value, ""};
+  }
+  static Constant of(bool value) { return {Boolean, double(value), ""}; }
+  static Constant of(std::string name) { return {Name, 0, std::move(name)}; }
+  bool isNumber() const { return kind == Integer || kind == Real; }
+  std::string str() const;
+};
+
+/// A tensor over named axes; the batch, if any, is the first dimension and is
+/// never an axis. An axis may be absent from the tensor: constant along it.
+struct TensorValue {
+  llvm::SmallVector<Axis> axes;
+  llvm::SmallVector<int> dimension; // of each axis in the tensor, or -1
+  mlir::Value re, im;
+  bool batched = false, integer = false, boolean = false;
+  /// Instead of tensors: a term over `variables` (one an axis), kept symbolic
+  /// because it is a number or a function of indices.
+  Number inlined;
+  llvm::SmallVector<IndexId> variables;
+  bool isComplex() const { return im || inlined.im; }
+};
+
+/// What a name stands for.
+struct Entity {
+  enum Kind {
+    Absent,   // declared under a condition that is false
+    Tensor,
+    Point,    // a number at the current point (argument of an inlined fn)
+    Tuple,
+    Function,
+    Lambda,
+    Part,
+    PartFamily,
+    Weight,       // declared; becomes a tensor when first used
+    WeightFamily,
+    InitialState, // an input that a state starts from
+    FinalState,   // a result that is a state's last value
+    Direction
+  } kind = Absent;
+  TensorValue tensor;
+  Number number;
+  std::vector<Entity> elements;
+  const ast::FnDecl *function = nullptr;
+  const ast::LambdaExpr *lambda = nullptr;
+  const ast::PartStmt *part = nullptr;
+  const ast::WeightStmt *weight = nullptr;
+  std::shared_ptr<Instance> instance; // Part; null for Identity
+  std::shared_ptr<Scope> scope;       // where functions and families were defined
+  bool backward = false;              // Direction
+  unsigned slot = 0;                  // FinalState
+  std::string name;                   // InitialState: the input's
+  llvm::SMRange range;
+};
+
+/// Names visible at a place. Axes, constants (parameters, numeric lets, loop
+/// indices) and values are separate namespaces.
+struct Scope {
+  explicit Scope(std::shared_ptr<Scope> parent) : parent(std::move(parent)) {}
+  std::shared_ptr<Scope> parent;
+  std::map<std::string, Entity> values;
+  std::map<std::string, Constant> constants;
+  std::map<std::string, std::pair<Axis, llvm::SMRange>> axes;
+  std::string loopIndex; // a rolled loop's index, not a constant
+  /// The predicate that cuts the sequence, if any: true where a document starts.
+  std::shared_ptr<TensorValue> cut;
+  /// Names later statements of the enclosing function use, to decide what a
+  /// state block must deliver.
+  const std::vector<std::string> *usedLater = nullptr;
+  const ast::FnDecl *enclosing = nullptr;
+
+  Entity *findValue(llvm::StringRef name);
+  Constant *findConstant(llvm::StringRef name);
+  std::pair<Axis, llvm::SMRange> *findAxis(llvm::StringRef name);
+  const TensorValue *findCut();
+  bool isLoopIndex(llvm::StringRef name);
+};
+
+/// A layer with its parameters, under a prefix of weight names.
+struct Instance {
+  const ast::LayerDecl *layer = nullptr;
+  std::shared_ptr<Scope> scope;
+  std::string prefix; // "" or ends in '.'
+  bool elaborated = false; // members evaluated
+  std::string path;        // of part names, for state names
+};
+
+/// The index space of one definition while its right side is evaluated.
+struct PointContext {
+  bool automatic = false; // axes are taken from the operands
+  std::map<std::string, mlir::AffineExpr> bound;
+  llvm::SmallVector<IndexId> variables; // of the left side, or found so far
+  llvm::SmallVector<IndexId> rest;      // what `..` stands for
+  std::map<std::pair<size_t, size_t>, IndexId> positional; // (rank, position)
+  llvm::SmallVector<IndexId> longest; // axes of the operand that has most
+  PointContext *parent = nullptr;
+  const std::vector<mlir::AffineExpr> *stateAt = nullptr; // inside a state block
+  std::string stateName;
+  bool stateComplex = false;
+  Number stateValue; // the state as the previous line left it
+  mlir::AffineExpr find(llvm::StringRef name) const;
+};
+
+/// A weight of the compiled layer, with what an initialiser needs.
+struct WeightInfo {
+  std::string name;
+  llvm::SmallVector<int64_t> shape; // as stored, without the family dimension
+  int64_t family = 0;
+  TermRef init;                     // over variables 0, 1, ... of `shape`; or null
+};
+
+class Elaborator {
+public:
+  Elaborator(mlir::MLIRContext &context, Diagnostics &diagnostics,
+             const FrontendOptions &options);
+
+  void addModule(const ast::Module &module) { modules.push_back(&module); }
+  mlir::OwningOpRef<mlir::ModuleOp> run(const ast::Module &main);
+  std::vector<WeightInfo> weights;
+
+private:
+  friend class TermEmitter;
+  // Declarations (Elaborator.cpp)
+  const ast::LayerDecl *findLayer(llvm::StringRef name);
+  const ast::FnDecl *findFunction(llvm::StringRef name);
+  std::shared_ptr<Instance> instantiate(const ast::LayerDecl &layer,
+                                        const ast::CallExpr *call,
+                                        std::shared_ptr<Scope> caller,
+                                        std::string prefix, std::string path);
+  bool bindParameters(const ast::LayerDecl &layer, const ast::CallExpr *call,
+                      Scope *caller, Scope &scope);
+  bool elaborateMembers(Instance &instance);
+  bool declarePart(const ast::PartStmt &part, Instance &instance);
+  std::optional<Entity> evaluatePart(const ast::Expr &expr,
+                                     std::shared_ptr<Scope> scope,
+                                     const std::string &prefix,
+                                     const std::string &path);
+  std::optional<std::string> expandName(llvm::StringRef text, Scope &scope,
+                                        llvm::SMRange range);
+  bool emitForward(Instance &instance);
+  const ast::FnDecl *forwardOf(const Instance &instance);
+
+  // Statements (ElaborateStatement.cpp)
+  bool runBody(const std::vector<ast::StmtPtr> &body, std::shared_ptr<Scope> scope,
+               Entity *returned);
+  bool runStatement(const ast::Stmt &stmt, std::shared_ptr<Scope> scope,
+                    Entity *returned);
+  bool runAssign(const ast::AssignStmt &stmt, std::shared_ptr<Scope> scope);
+  bool assignPattern(const ast::Pattern &target, Entity value, Scope &scope);
+  std::optional<TensorValue> defineTensor(const ast::Pattern &target,
+                                          const ast::Expr &value,
+                                          std::shared_ptr<Scope> scope,
+                                          bool force);
+  bool runFor(const ast::ForStmt &stmt, std::shared_ptr<Scope> scope);
+  bool runRolled(const ast::ForStmt &stmt, std::shared_ptr<Scope> scope,
+                 int64_t trips);
+  bool canRoll(const ast::ForStmt &stmt, Scope &scope);
+  std::optional<Entity> callFunction(const ast::FnDecl &fn,
+                                     std::shared_ptr<Scope> definition,
+                                     std::vector<Entity> args,
+                                     llvm::SMRange where, PointContext *point,
+                                     llvm::StringRef cutOwner = "");
+  std::optional<TensorValue> bindParameter(const ast::Pattern &pattern,
+                                           TensorValue value, Scope &scope,
+                                           llvm::SMRange where);
+
+  // State blocks (ElaborateState.cpp)
+  bool runState(const ast::StateStmt &stmt, std::shared_ptr<Scope> scope);
+  struct StateBlock;
+  bool readStateLines(StateBlock &block, std::shared_ptr<Scope> scope);
+  bool emitScan(StateBlock &block, std::shared_ptr<Scope> scope,
+                const ast::StateStmt::Line *output);
+
+  // Expressions (ElaborateExpr.cpp, Builtins.cpp)
+  std::optional<Constant> evaluateConstant(const ast::Expr &expr, Scope &scope);
+  std::optional<Constant> requireConstant(const ast::Expr &expr, Scope &scope,
+                                          llvm::StringRef what);
+  std::optional<int64_t> requireInteger(const ast::Expr &expr, Scope &scope,
+                                        llvm::StringRef what);
+  std::optional<bool> requireBoolean(const ast::Expr &expr, Scope &scope,
+                                     llvm::StringRef what);
+  std::optional<Entity> evaluate(const ast::Expr &expr,
+                                 std::shared_ptr<Scope> scope);
+  std::optional<TensorValue> evaluateTensor(const ast::Expr &expr,
+                                            std::shared_ptr<Scope> scope);
+  std::optional<Number> evaluatePoint(const ast::Expr &expr,
+                                      std::shared_ptr<Scope> scope,
+                                      PointContext &point);
+  std::optional<Number> pointOfName(const ast::NameExpr &expr,
+                                    std::shared_ptr<Scope> scope,
+                                    PointContext &point);
+  std::optional<Number> pointOfEntity(Entity &entity, llvm::SMRange range,
+                                      llvm::StringRef name,
+                                      std::shared_ptr<Scope> scope,
+                                      PointContext &point);
+  std::optional<Number> pointOfState(PointContext &block, llvm::SMRange range,
+                                     PointContext &point);
+  std::optional<Number> broadcast(const TensorValue &tensor, PointContext &point,
+                                  Scope &scope, llvm::SMRange range,
+                                  llvm::StringRef name);
+  std::optional<Number> pointOfIndex(const ast::IndexExpr &expr,
+                                     std::shared_ptr<Scope> scope,
+                                     PointContext &point);
+  std::optional<Number> pointOfCall(const ast::CallExpr &expr,
+                                    std::shared_ptr<Scope> scope,
+                                    PointContext &point);
+  std::optional<Number> pointOfApply(const ast::ApplyExpr &expr,
+                                     std::shared_ptr<Scope> scope,
+                                     PointContext &point);
+  std::optional<Number> builtin(llvm::StringRef name,
+                                llvm::ArrayRef<Number> args,
+                                llvm::SMRange range);
+  std::optional<Entity> callBuiltinTensor(const ast::CallExpr &call,
+                                          llvm::StringRef name,
+                                          std::shared_ptr<Scope> scope,
+                                          bool &known);
+  std::optional<Entity> callEntity(Entity &callee, const ast::CallExpr &call,
+                                   std::shared_ptr<Scope> scope,
+                                   PointContext *point);
+  std::optional<mlir::AffineExpr> affineIndex(const ast::Expr &expr,
+                                              std::shared_ptr<Scope> scope,
+                                              PointContext &point);
+  std::optional<Number> access(const TensorValue &tensor,
+                               llvm::ArrayRef<mlir::AffineExpr> at,
+                               llvm::ArrayRef<TermRef> terms,
+                               llvm::SMRange range, Scope &scope,
+                               PointContext &point);
+  std::optional<Number> sumOver(llvm::ArrayRef<IndexId> over, Number body,
+                                llvm::SMRange range, Scope &scope);
+  std::optional<Number> convolve(llvm::ArrayRef<IndexId> over, TermRef body,
+                                 IndexId lag, llvm::SMRange range, Scope &scope);
+  const Entity *resolveWeight(Entity &entity, Scope &scope);
+  std::optional<TensorValue> weightTensor(const ast::WeightStmt &weight,
+                                          std::shared_ptr<Scope> scope,
+                                          const std::string &prefix,
+                                          llvm::ArrayRef<Axis> axes);
+  TensorValue shift(const TensorValue &tensor, int64_t distance, Scope &scope,
+                    llvm::StringRef name);
+
+  // Axes
+  std::optional<Axis> resolveAxis(const ast::AxisPattern &pattern, Scope &scope,
+                                  bool define);
+  IndexId newIndex(Axis axis);
+  Axis &indexAxis(IndexId id) { return indexAxes[id]; }
+  mlir::AffineExpr dim(IndexId id);
+  bool unify(IndexId id, int64_t size, llvm::SMRange range);
+
+  // Emission (EmitTensor.cpp)
+  TensorValue materialize(const Number &number, llvm::ArrayRef<IndexId> variables,
+                          llvm::ArrayRef<Axis> axes, bool force);
+  mlir::Value emitGeneric(llvm::ArrayRef<TermRef> results,
+                          llvm::ArrayRef<IndexId> parallel,
+                          llvm::ArrayRef<IndexId> reduced, Op combine,
+                          llvm::SmallVectorImpl<mlir::Value> &values,
+                          bool forceBatch = false);
+  TermRef hoistFixed(const TermRef &term, bool always);
+  TermRef materializeTerm(const TermRef &term);
+  mlir::Value emptyTensor(llvm::ArrayRef<int64_t> sizes, bool batched,
+                          mlir::Type type);
+  llvm::SmallVector<mlir::OpFoldResult> mixedSizes(llvm::ArrayRef<int64_t> sizes,
+                                                   bool batched);
+  mlir::Value view(mlir::Value tensor, const TermRef &term,
+                   llvm::ArrayRef<IndexId> variables);
+  TensorValue slice(const TensorValue &tensor, unsigned axis, int64_t offset,
+                    Axis piece);
+
+  // The function under construction
+  mlir::Value addArgument(mlir::Type type, llvm::ArrayRef<mlir::NamedAttribute> attrs);
+  struct StateSlot {
+    std::string name;
+    mlir::Value argument;
+    mlir::Value value;    // now
+    int64_t family = 0;
+    mlir::Value inner;    // inside a rolled loop: this iteration's value
+    std::string initialInput, finalOutput; // names in the layer's signature
+  };
+  StateSlot &addState(llvm::StringRef name, llvm::ArrayRef<int64_t> sizes,
+                      mlir::Type type, mlir::Value &current);
+  std::string uniqueState(llvm::StringRef name);
+  void setState(unsigned slot, mlir::Value value);
+  mlir::Value sizeOfBatch();
+  mlir::Value sizeOfLength();
+
+  mlir::MLIRContext &context;
+  Diagnostics &diagnostics;
+  const FrontendOptions &options;
+  std::vector<const ast::Module *> modules;
+  mlir::OpBuilder builder;
+  mlir::Location loc;
+  mlir::Type scalarType; // of activations: f32 or f64
+  mlir::func::FuncOp function;
+  mlir::Value batch, length, position;
+  std::vector<Axis> indexAxes;
+  std::vector<StateSlot> states;
+  std::vector<mlir::NamedAttrList> argumentAttrs;
+  struct RolledLoop {
+    mlir::scf::ForOp op;
+    int64_t trips;
+    std::string index;
+  };
+  std::optional<RolledLoop> loop;
+  std::map<std::string, mlir::Value> weightArguments;
+  std::map<std::string, std::pair<mlir::Value, mlir::Operation *>> loopSlices;
+  std::string path; // of the instance being run, for state names
+  std::map<std::string, int> stateNames;
+  unsigned depth = 0; // of inlining, against endless recursion
+  bool reversed = false; // a backward scan was met: no step
+  friend struct DepthGuard;
+};
+
+} // namespace ssmc
+
+#endif // SSMC_FRONTEND_ELABORATOR_H

@@ -1,0 +1,644 @@
+//===- EmitTensor.cpp - Terms become linalg ops on tensors ----------------===//
+//
+// A term over index variables becomes one `linalg.generic` whose operands are
+// the tensors the term reads. What depends on indices alone is computed in f64
+// and rounded once, so that positions are exact at any length.
+//
+//===----------------------------------------------------------------------===//
+
+#include "Elaborator.h"
+#include "TermEmitter.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "ssm/IR/SSM.h"
+#include "llvm/ADT/MapVector.h"
+
+using namespace mlir;
+using namespace ssmc;
+
+//===----------------------------------------------------------------------===//
+// Scalars
+//===----------------------------------------------------------------------===//
+
+Value TermEmitter::constantOf(double value, Type type) {
+  if (isa<FloatType>(type))
+    return arith::ConstantOp::create(builder, loc,
+                                     FloatAttr::get(type, value));
+  return arith::ConstantOp::create(builder, loc,
+                                   IntegerAttr::get(type, value != 0));
+}
+
+Value TermEmitter::emit(const TermRef &term, Type wanted) {
+  if (term->kind == Term::Constant)
+    return constantOf(term->value, term->boolean ? builder.getI1Type() : wanted);
+  Value value = emit(term);
+  if (value.getType() == wanted || value.getType().isInteger(1))
+    return value;
+  if (value.getType().isF64())
+    return arith::TruncFOp::create(builder, loc, wanted, value);
+  return arith::ExtFOp::create(builder, loc, wanted, value);
+}
+
+/// An affine function of the loop's indices as an index value.
+Value TermEmitter::emitAffine(AffineExpr expr) {
+  if (auto c = dyn_cast<AffineConstantExpr>(expr))
+    return arith::ConstantIndexOp::create(builder, loc, c.getValue());
+  if (auto d = dyn_cast<AffineDimExpr>(expr))
+    return indexOf(d.getPosition());
+  auto binary = cast<AffineBinaryOpExpr>(expr);
+  Value lhs = emitAffine(binary.getLHS()), rhs = emitAffine(binary.getRHS());
+  switch (binary.getKind()) {
+  case AffineExprKind::Add:
+    return arith::AddIOp::create(builder, loc, lhs, rhs);
+  case AffineExprKind::Mul:
+    return arith::MulIOp::create(builder, loc, lhs, rhs);
+  case AffineExprKind::Mod:
+    return arith::RemSIOp::create(builder, loc, lhs, rhs);
+  case AffineExprKind::FloorDiv:
+    return arith::FloorDivSIOp::create(builder, loc, lhs, rhs);
+  default:
+    return arith::CeilDivSIOp::create(builder, loc, lhs, rhs);
+  }
+}
+
+Value TermEmitter::emit(const TermRef &term) {
+  auto found = done.find(term.get());
+  if (found != done.end())
+    return found->second;
+  Value value;
+  Type f64 = builder.getF64Type();
+  switch (term->kind) {
+  case Term::Constant:
+    value = constantOf(term->value,
+                       term->boolean ? Type(builder.getI1Type()) : real);
+    break;
+  case Term::Index:
+  case Term::Length: {
+    Value index = term->kind == Term::Length ? length()
+                                             : emitAffine(term->index);
+    Value integer = arith::IndexCastOp::create(builder, loc,
+                                               builder.getI64Type(), index);
+    value = arith::SIToFPOp::create(builder, loc, f64, integer);
+    break;
+  }
+  case Term::Element:
+    value = numeric(elementOf(*term));
+    break;
+  case Term::Gather: {
+    SmallVector<Value> at;
+    if (term->batched)
+      at.push_back(batchIndex());
+    for (const TermRef &operand : term->operands)
+      at.push_back(emitPosition(operand));
+    value = numeric(tensor::ExtractOp::create(builder, loc, term->tensor, at));
+    break;
+  }
+  case Term::Operation:
+    value = emitOperation(term);
+    break;
+  case Term::State:
+  case Term::Reduce:
+    llvm_unreachable("states are resolved before emission");
+  }
+  done[term.get()] = value;
+  return value;
+}
+
+/// A run-time position: an integer element as an index.
+Value TermEmitter::emitPosition(const TermRef &term) {
+  if (term->kind == Term::Index)
+    return emitAffine(term->index);
+  if (term->kind == Term::Constant)
+    return arith::ConstantIndexOp::create(builder, loc, int64_t(term->value));
+  if (term->kind == Term::Element && term->integer)
+    return arith::IndexCastOp::create(builder, loc, builder.getIndexType(),
+                                      elementOf(*term));
+  Value number = emit(term, builder.getF64Type());
+  Value integer =
+      arith::FPToSIOp::create(builder, loc, builder.getI64Type(), number);
+  return arith::IndexCastOp::create(builder, loc, builder.getIndexType(),
+                                    integer);
+}
+
+/// A stored element as a number of the working type.
+Value TermEmitter::numeric(Value value) {
+  Type type = value.getType();
+  if (type.isInteger(1) || type == real)
+    return value;
+  if (isa<IntegerType>(type))
+    return arith::SIToFPOp::create(builder, loc, builder.getF64Type(), value);
+  if (cast<FloatType>(type).getWidth() < cast<FloatType>(real).getWidth())
+    return arith::ExtFOp::create(builder, loc, real, value);
+  return arith::TruncFOp::create(builder, loc, real, value);
+}
+
+Value TermEmitter::emitOperation(const TermRef &term) {
+  if (term->op == Op::Discretize)
+    return emitDiscretize(*term);
+  // Exact terms stay in f64 until they meet a tensor.
+  bool comparison = term->op == Op::Eq || term->op == Op::Ne ||
+                    term->op == Op::Lt || term->op == Op::Le;
+  bool inDouble = term->exact;
+  if (comparison)
+    inDouble = llvm::all_of(term->operands,
+                            [](const TermRef &t) { return t->exact; });
+  Type type = inDouble ? Type(builder.getF64Type()) : real;
+  SmallVector<Value, 3> v;
+  for (const TermRef &operand : term->operands)
+    v.push_back(emit(operand, type));
+  auto compare = [&](arith::CmpFPredicate predicate,
+                     arith::CmpIPredicate integer) -> Value {
+    if (v[0].getType().isInteger(1))
+      return arith::CmpIOp::create(builder, loc, integer, v[0], v[1]);
+    return arith::CmpFOp::create(builder, loc, predicate, v[0], v[1]);
+  };
+  switch (term->op) {
+  case Op::Add: return arith::AddFOp::create(builder, loc, v[0], v[1]);
+  case Op::Sub: return arith::SubFOp::create(builder, loc, v[0], v[1]);
+  case Op::Mul: return arith::MulFOp::create(builder, loc, v[0], v[1]);
+  case Op::Div: return arith::DivFOp::create(builder, loc, v[0], v[1]);
+  case Op::Neg: return arith::NegFOp::create(builder, loc, v[0]);
+  case Op::Min: return arith::MinimumFOp::create(builder, loc, v[0], v[1]);
+  case Op::Max: return arith::MaximumFOp::create(builder, loc, v[0], v[1]);
+  case Op::Pow: return math::PowFOp::create(builder, loc, v[0], v[1]);
+  case Op::Exp: return math::ExpOp::create(builder, loc, v[0]);
+  case Op::Expm1: return math::ExpM1Op::create(builder, loc, v[0]);
+  case Op::Log: return math::LogOp::create(builder, loc, v[0]);
+  case Op::Log1p: return math::Log1pOp::create(builder, loc, v[0]);
+  case Op::Sqrt: return math::SqrtOp::create(builder, loc, v[0]);
+  case Op::Rsqrt: return math::RsqrtOp::create(builder, loc, v[0]);
+  case Op::Sin: return math::SinOp::create(builder, loc, v[0]);
+  case Op::Cos: return math::CosOp::create(builder, loc, v[0]);
+  case Op::Tanh: return math::TanhOp::create(builder, loc, v[0]);
+  case Op::Erf: return math::ErfOp::create(builder, loc, v[0]);
+  case Op::Abs: return math::AbsFOp::create(builder, loc, v[0]);
+  case Op::Floor: return math::FloorOp::create(builder, loc, v[0]);
+  case Op::Ceil: return math::CeilOp::create(builder, loc, v[0]);
+  case Op::Mod: {
+    Value quotient = arith::DivFOp::create(builder, loc, v[0], v[1]);
+    Value whole = math::FloorOp::create(builder, loc, quotient);
+    Value product = arith::MulFOp::create(builder, loc, whole, v[1]);
+    return arith::SubFOp::create(builder, loc, v[0], product);
+  }
+  case Op::Eq: return compare(arith::CmpFPredicate::OEQ, arith::CmpIPredicate::eq);
+  case Op::Ne: return compare(arith::CmpFPredicate::UNE, arith::CmpIPredicate::ne);
+  case Op::Lt: return compare(arith::CmpFPredicate::OLT, arith::CmpIPredicate::ult);
+  case Op::Le: return compare(arith::CmpFPredicate::OLE, arith::CmpIPredicate::ule);
+  case Op::And: return arith::AndIOp::create(builder, loc, v[0], v[1]);
+  case Op::Or: return arith::OrIOp::create(builder, loc, v[0], v[1]);
+  case Op::Not: {
+    Value one = constantOf(1, builder.getI1Type());
+    return arith::XOrIOp::create(builder, loc, v[0], one);
+  }
+  case Op::Select:
+    return arith::SelectOp::create(builder, loc, v[0], v[1], v[2]);
+  default:
+    llvm_unreachable("random draws exist in initialisers only");
+  }
+}
+
+/// One op serves the results of a discretisation that share rate and step.
+Value TermEmitter::emitDiscretize(const Term &term) {
+  SmallVector<Value, 3> v;
+  SmallVector<const void *, 4> key;
+  for (const TermRef &operand : term.operands) {
+    v.push_back(emit(operand, real));
+    key.push_back(v.back().getAsOpaquePointer());
+  }
+  key.push_back(reinterpret_cast<const void *>(intptr_t(term.rule * 16 +
+                                                        term.inputRule)));
+  Operation *&op = discretizations[std::vector<const void *>(key.begin(),
+                                                             key.end())];
+  bool isComplex = v.size() == 3;
+  if (!op) {
+    auto rule = ssm::DiscretizationAttr::get(
+        builder.getContext(), ssm::Discretization(term.rule));
+    ssm::DiscretizationAttr input;
+    if (term.inputRule >= 0)
+      input = ssm::DiscretizationAttr::get(builder.getContext(),
+                                           ssm::Discretization(term.inputRule));
+    SmallVector<Type, 2> types(isComplex ? 2 : 1, real);
+    ValueRange rate = ValueRange(v).drop_front();
+    op = ssm::DiscretizeOp::create(builder, loc, types, types, rule, input, rate,
+                                   v[0]);
+  }
+  unsigned perRole = isComplex ? 2 : 1;
+  return op->getResult((term.part / 2) * perRole + term.part % 2);
+}
+
+//===----------------------------------------------------------------------===//
+// Tensors
+//===----------------------------------------------------------------------===//
+
+SmallVector<OpFoldResult> Elaborator::mixedSizes(ArrayRef<int64_t> sizes,
+                                                 bool batched) {
+  SmallVector<OpFoldResult> mixed;
+  if (batched)
+    mixed.push_back(sizeOfBatch());
+  for (int64_t size : sizes)
+    mixed.push_back(size == kDynamicExtent
+                        ? OpFoldResult(sizeOfLength())
+                        : OpFoldResult(builder.getIndexAttr(size)));
+  return mixed;
+}
+
+Value Elaborator::emptyTensor(ArrayRef<int64_t> sizes, bool batched, Type type) {
+  return tensor::EmptyOp::create(builder, loc, mixedSizes(sizes, batched), type);
+}
+
+static bool isCostly(Op op) {
+  switch (op) {
+  case Op::Pow: case Op::Exp: case Op::Expm1: case Op::Log: case Op::Log1p:
+  case Op::Sin: case Op::Cos: case Op::Tanh: case Op::Erf: case Op::Sqrt:
+  case Op::Rsqrt: case Op::Div: case Op::Mod:
+    return true;
+  default:
+    return false;
+  }
+}
+
+/// Gives a term a tensor of its own over the variables it depends on.
+TermRef Elaborator::materializeTerm(const TermRef &term) {
+  SmallVector<IndexId> variables;
+  for (unsigned id : term->indices.set_bits())
+    variables.push_back(id);
+  // The sequence comes first in every tensor.
+  llvm::stable_sort(variables, [&](IndexId a, IndexId b) {
+    return indexAxis(a).sequence && !indexAxis(b).sequence;
+  });
+  SmallVector<Value> values;
+  emitGeneric(term, variables, {}, Op::Add, values);
+  bool batched = cast<RankedTensorType>(values[0].getType()).getRank() !=
+                 int64_t(variables.size());
+  SmallVector<AffineExpr> at;
+  for (IndexId id : variables)
+    at.push_back(dim(id));
+  return element(values[0], at, batched, false, term->boolean);
+}
+
+/// Replaces the largest subterms of indices alone that are costly (or all that
+/// are not numbers, with `always`) by tensors computed once over their own axes.
+TermRef Elaborator::hoistFixed(const TermRef &term, bool always) {
+  if (term->kind == Term::Constant)
+    return term;
+  if (term->fixed) {
+    bool costly = always;
+    walk(term, [&](const TermRef &node) {
+      costly |= node->kind == Term::Operation && isCostly(node->op);
+    });
+    return costly ? materializeTerm(term) : term;
+  }
+  if (term->operands.empty())
+    return term;
+  if (always && term->kind == Term::Gather)
+    return materializeTerm(term);
+  SmallVector<TermRef> operands;
+  bool changed = false;
+  for (const TermRef &operand : term->operands) {
+    operands.push_back(hoistFixed(operand, always));
+    changed |= operands.back() != operand;
+  }
+  if (!changed)
+    return term;
+  auto copy = std::make_shared<Term>(*term);
+  copy->operands = operands;
+  copy->exact = term->exact && llvm::all_of(operands, [](const TermRef &t) {
+                  return t->exact;
+                });
+  return copy;
+}
+
+/// Emits one generic op that computes `results` over `parallel` (and sums or
+/// takes the maximum over `reduced`).
+Value Elaborator::emitGeneric(ArrayRef<TermRef> terms,
+                              ArrayRef<IndexId> parallel,
+                              ArrayRef<IndexId> reduced, Op combine,
+                              SmallVectorImpl<Value> &values, bool forceBatch) {
+  SmallVector<TermRef> results;
+  for (const TermRef &term : terms) {
+    // A term that is fixed as a whole is computed right here.
+    bool whole = term->fixed && reduced.empty();
+    results.push_back(whole ? term : hoistFixed(term, false));
+  }
+  bool batched = forceBatch;
+  llvm::MapVector<std::pair<Value, AffineMap>, unsigned> operands;
+  SmallVector<const Term *> leaves;
+  for (const TermRef &term : results)
+    walk(term, [&](const TermRef &node) {
+      batched |= (node->kind == Term::Element || node->kind == Term::Gather) &&
+                 node->batched;
+    });
+
+  // Loop dimensions: the batch, the parallel variables, the reduced ones.
+  unsigned numDims = batched + parallel.size() + reduced.size();
+  llvm::DenseMap<IndexId, AffineExpr> loopDim;
+  SmallVector<int64_t> sizes;
+  unsigned next = batched;
+  for (IndexId id : llvm::concat<const IndexId>(parallel, reduced)) {
+    loopDim[id] = getAffineDimExpr(next++, &context);
+    sizes.push_back(indexAxis(id).size);
+  }
+  auto remap = [&](AffineExpr expr) {
+    return expr.replace([&]() {
+      llvm::DenseMap<AffineExpr, AffineExpr> map;
+      expr.walk([&](AffineExpr e) {
+        if (auto d = dyn_cast<AffineDimExpr>(e))
+          map[e] = loopDim.lookup(d.getPosition());
+      });
+      return map;
+    }());
+  };
+  auto mapOf = [&](const Term &node) {
+    SmallVector<AffineExpr> exprs;
+    if (node.batched)
+      exprs.push_back(getAffineDimExpr(0, &context));
+    for (AffineExpr expr : node.at)
+      exprs.push_back(remap(expr));
+    return AffineMap::get(numDims, 0, exprs, &context);
+  };
+  for (const TermRef &term : results)
+    walk(term, [&](const TermRef &node) {
+      if (node->kind == Term::Element)
+        operands.insert({{node->tensor, mapOf(*node)}, operands.size()});
+    });
+
+  // Every reduced dimension must appear alone in some operand.
+  llvm::SmallBitVector covered(numDims);
+  SmallVector<Value> inputs;
+  SmallVector<AffineMap> maps;
+  for (auto &[key, number] : operands) {
+    inputs.push_back(key.first);
+    maps.push_back(key.second);
+    for (AffineExpr expr : key.second.getResults())
+      if (auto d = dyn_cast<AffineDimExpr>(expr))
+        covered.set(d.getPosition());
+  }
+  unsigned realInputs = inputs.size();
+  for (auto [i, id] : llvm::enumerate(reduced)) {
+    unsigned d = batched + parallel.size() + i;
+    if (covered[d])
+      continue;
+    inputs.push_back(emptyTensor(indexAxis(id).size, false, scalarType));
+    maps.push_back(AffineMap::get(numDims, 0, getAffineDimExpr(d, &context)));
+  }
+
+  SmallVector<int64_t> outSizes(sizes.begin(), sizes.begin() + parallel.size());
+  SmallVector<AffineExpr> outExprs;
+  for (unsigned d = 0; d < batched + parallel.size(); ++d)
+    outExprs.push_back(getAffineDimExpr(d, &context));
+  AffineMap outMap = AffineMap::get(numDims, 0, outExprs, &context);
+  SmallVector<Value> inits;
+  SmallVector<Type> types;
+  for (const TermRef &term : results) {
+    Type type = term->boolean ? Type(builder.getI1Type()) : scalarType;
+    Value init = emptyTensor(outSizes, batched, type);
+    if (!reduced.empty()) {
+      double start = combine == Op::Max ? -INFINITY
+                     : combine == Op::Min ? INFINITY
+                     : combine == Op::Mul ? 1 : 0;
+      Value value = arith::ConstantOp::create(builder, loc,
+                                              FloatAttr::get(type, start));
+      init = linalg::FillOp::create(builder, loc, value, init).getResult(0);
+    }
+    inits.push_back(init);
+    types.push_back(init.getType());
+    maps.push_back(outMap);
+  }
+  SmallVector<utils::IteratorType> iterators(batched + parallel.size(),
+                                             utils::IteratorType::parallel);
+  iterators.append(reduced.size(), utils::IteratorType::reduction);
+
+  auto generic = linalg::GenericOp::create(
+      builder, loc, types, inputs, inits, maps, iterators,
+      [&](OpBuilder &b, Location l, ValueRange args) {
+        TermEmitter emitter(b, l, scalarType);
+        emitter.elementOf = [&](const Term &node) -> Value {
+          return args[operands.find({node.tensor, mapOf(node)})->second];
+        };
+        emitter.indexOf = [&](IndexId id) -> Value {
+          auto d = cast<AffineDimExpr>(loopDim.lookup(id));
+          Value index = linalg::IndexOp::create(b, l, d.getPosition());
+          if (indexAxis(id).sequence)
+            index = arith::AddIOp::create(b, l, index, position);
+          return index;
+        };
+        emitter.batchIndex = [&]() -> Value {
+          return linalg::IndexOp::create(b, l, 0);
+        };
+        emitter.length = [&]() { return sizeOfLength(); };
+        SmallVector<Value> yields;
+        for (auto [i, term] : llvm::enumerate(results)) {
+          Value value = emitter.emit(term, scalarType);
+          if (!reduced.empty()) {
+            Value acc = args[inputs.size() + i];
+            switch (combine) {
+            case Op::Max:
+              value = arith::MaximumFOp::create(b, l, acc, value);
+              break;
+            case Op::Min:
+              value = arith::MinimumFOp::create(b, l, acc, value);
+              break;
+            case Op::Mul:
+              value = arith::MulFOp::create(b, l, acc, value);
+              break;
+            default:
+              value = arith::AddFOp::create(b, l, acc, value);
+            }
+          }
+          yields.push_back(value);
+        }
+        linalg::YieldOp::create(b, l, yields);
+      });
+  (void)realInputs;
+  values.append(generic.result_begin(), generic.result_end());
+  return values.front();
+}
+
+/// If the term only renames or splits a tensor's axes, the tensor itself or a
+/// view of it; else null.
+Value Elaborator::view(Value tensor, const TermRef &term,
+                       ArrayRef<IndexId> variables) {
+  if (term->kind != Term::Element || term->integer)
+    return {};
+  auto type = cast<RankedTensorType>(tensor.getType());
+  if (type.getElementType() != scalarType && !term->boolean)
+    return {};
+  SmallVector<ReassociationIndices> groups;
+  SmallVector<int64_t> shape;
+  unsigned offset = term->batched;
+  if (term->batched) {
+    groups.push_back({0});
+    shape.push_back(ShapedType::kDynamic);
+  }
+  size_t next = 0;
+  bool splits = false;
+  for (auto [i, expr] : llvm::enumerate(term->at)) {
+    // expr must be ((v0 * s1 + v1) * s2 + v2 ...) of the next variables.
+    AffineExpr built;
+    ReassociationIndices group;
+    int64_t covered = 1, extent = type.getDimSize(i + offset);
+    bool dynamic = ShapedType::isDynamic(extent);
+    while (next < variables.size()) {
+      Axis &axis = indexAxis(variables[next]);
+      AffineExpr d = dim(variables[next]);
+      if (axis.size == kDynamicExtent) {
+        if (!dynamic || built)
+          return {};
+        built = d;
+      } else {
+        built = built ? built * axis.size + d : d;
+        covered *= axis.size;
+      }
+      group.push_back(shape.size());
+      shape.push_back(axis.size == kDynamicExtent ? ShapedType::kDynamic
+                                                  : axis.size);
+      ++next;
+      if (dynamic || covered >= extent)
+        break;
+    }
+    if (!built || built != expr || (!dynamic && covered != extent))
+      return {};
+    splits |= group.size() > 1;
+    groups.push_back(group);
+  }
+  if (next != variables.size())
+    return {};
+  if (!splits)
+    return tensor;
+  return tensor::ExpandShapeOp::create(
+      builder, loc, RankedTensorType::get(shape, type.getElementType()), tensor,
+      groups);
+}
+
+TensorValue Elaborator::materialize(const Number &number,
+                                    ArrayRef<IndexId> variables,
+                                    ArrayRef<Axis> axes, bool force) {
+  TensorValue result;
+  result.axes.assign(axes.begin(), axes.end());
+  result.boolean = number.re->boolean;
+  result.integer = number.re->integer && number.re->kind == Term::Element;
+  bool symbolic = number.re->fixed && (!number.im || number.im->fixed);
+  if (symbolic && !force) {
+    result.inlined = number;
+    result.variables.assign(variables.begin(), variables.end());
+    result.dimension.assign(axes.size(), -1);
+    return result;
+  }
+
+  // Axes the value does not depend on are left out; those of a merged group stay
+  // together.
+  llvm::SmallBitVector used = number.re->indices;
+  if (number.im) {
+    used.resize(std::max(used.size(), number.im->indices.size()));
+    used |= number.im->indices;
+  }
+  auto isUsed = [&](IndexId id) { return force || (id < used.size() && used[id]); };
+  SmallVector<IndexId> kept;
+  SmallVector<int64_t> merged; // sizes after merging
+  SmallVector<ReassociationIndices> groups;
+  unsigned variable = 0;
+  bool anyMerged = false;
+  for (const Axis &axis : axes) {
+    unsigned count = std::max<size_t>(axis.members.size(), 1);
+    bool present = false;
+    for (unsigned i = 0; i < count; ++i)
+      present |= isUsed(variables[variable + i]);
+    result.dimension.push_back(present ? int(merged.size()) : -1);
+    if (present) {
+      ReassociationIndices group;
+      for (unsigned i = 0; i < count; ++i) {
+        group.push_back(kept.size());
+        kept.push_back(variables[variable + i]);
+      }
+      groups.push_back(group);
+      merged.push_back(axis.size);
+      anyMerged |= count > 1;
+    }
+    variable += count;
+  }
+
+  SmallVector<Value> values;
+  SmallVector<TermRef> terms = {number.re};
+  if (number.im)
+    terms.push_back(number.im);
+  if (!force) {
+    bool views = true;
+    for (const TermRef &term : terms) {
+      values.push_back(term->kind == Term::Element
+                           ? (result.integer ? Value()
+                                             : view(term->tensor, term, kept))
+                           : Value());
+      views &= bool(values.back());
+    }
+    if (views && terms.size() == 2)
+      views = terms[0]->batched == terms[1]->batched;
+    if (!views) {
+      values.clear();
+    } else if (!anyMerged) {
+      result.re = values[0];
+      result.im = terms.size() > 1 ? values[1] : Value();
+      result.batched = terms[0]->batched;
+      return result;
+    }
+  }
+  if (values.empty()) {
+    bool needsBatch = false;
+    if (force)
+      for (IndexId id : kept)
+        needsBatch |= indexAxis(id).sequence;
+    emitGeneric(terms, kept, {}, Op::Add, values, needsBatch);
+    result.integer = false;
+  }
+  auto type = cast<RankedTensorType>(values[0].getType());
+  result.batched = type.getRank() != int64_t(kept.size());
+  if (anyMerged) {
+    SmallVector<ReassociationIndices> reassociation;
+    unsigned shiftBy = result.batched;
+    if (result.batched)
+      reassociation.push_back({0});
+    for (ReassociationIndices &group : groups) {
+      for (int64_t &i : group)
+        i += shiftBy;
+      reassociation.push_back(group);
+    }
+    for (Value &value : values)
+      value = tensor::CollapseShapeOp::create(builder, loc, value, reassociation);
+  }
+  result.re = values[0];
+  if (number.im)
+    result.im = values[1];
+  return result;
+}
+
+/// `piece.size` elements of an axis from `offset` on, as a view.
+TensorValue Elaborator::slice(const TensorValue &tensor, unsigned axis,
+                              int64_t offset, Axis piece) {
+  TensorValue result = tensor;
+  result.axes[axis] = piece;
+  if (tensor.dimension[axis] < 0)
+    return result;
+  auto cut = [&](Value value) -> Value {
+    if (!value)
+      return value;
+    auto type = cast<RankedTensorType>(value.getType());
+    SmallVector<OpFoldResult> offsets(type.getRank(), builder.getIndexAttr(0)),
+        strides(type.getRank(), builder.getIndexAttr(1)), sizes;
+    for (int64_t i = 0; i < type.getRank(); ++i)
+      sizes.push_back(type.isDynamicDim(i)
+                          ? OpFoldResult(tensor::DimOp::create(builder, loc,
+                                                               value, i)
+                                             .getResult())
+                          : OpFoldResult(builder.getIndexAttr(type.getDimSize(i))));
+    unsigned d = tensor.dimension[axis] + tensor.batched;
+    offsets[d] = builder.getIndexAttr(offset);
+    sizes[d] = builder.getIndexAttr(piece.size);
+    return tensor::ExtractSliceOp::create(builder, loc, value, offsets, sizes,
+                                          strides);
+  };
+  result.re = cut(tensor.re);
+  result.im = cut(tensor.im);
+  return result;
+}

@@ -1,0 +1,670 @@
+//===- Term.cpp - Construction, folding and traversal of terms ------------===//
+
+#include "Term.h"
+#include "llvm/ADT/DenseMap.h"
+#include "llvm/ADT/DenseSet.h"
+#include "llvm/ADT/STLExtras.h"
+#include <cmath>
+
+using namespace ssmc;
+using mlir::AffineExpr;
+
+//===----------------------------------------------------------------------===//
+// Leaves and nodes
+//===----------------------------------------------------------------------===//
+
+static void mark(llvm::SmallBitVector &set, AffineExpr expr) {
+  expr.walk([&](AffineExpr e) {
+    if (auto dim = llvm::dyn_cast<mlir::AffineDimExpr>(e)) {
+      if (set.size() <= dim.getPosition())
+        set.resize(dim.getPosition() + 1);
+      set.set(dim.getPosition());
+    }
+  });
+}
+
+static void merge(llvm::SmallBitVector &into, const llvm::SmallBitVector &from) {
+  if (into.size() < from.size())
+    into.resize(from.size());
+  into |= from;
+}
+
+TermRef ssmc::constant(double value) {
+  auto term = std::make_shared<Term>();
+  term->kind = Term::Constant;
+  term->value = value;
+  term->fixed = term->exact = true;
+  return term;
+}
+
+TermRef ssmc::boolean(bool value) {
+  auto term = std::make_shared<Term>();
+  term->kind = Term::Constant;
+  term->value = value;
+  term->boolean = term->fixed = term->exact = true;
+  return term;
+}
+
+TermRef ssmc::indexTerm(AffineExpr expr) {
+  if (auto c = llvm::dyn_cast<mlir::AffineConstantExpr>(expr))
+    return constant(c.getValue());
+  auto term = std::make_shared<Term>();
+  term->kind = Term::Index;
+  term->index = expr;
+  term->fixed = term->exact = true;
+  mark(term->indices, expr);
+  return term;
+}
+
+TermRef ssmc::lengthTerm() {
+  auto term = std::make_shared<Term>();
+  term->kind = Term::Length;
+  term->fixed = term->exact = true;
+  return term;
+}
+
+TermRef ssmc::element(mlir::Value tensor, llvm::ArrayRef<AffineExpr> at,
+                      bool batched, bool integer, bool boolean) {
+  auto term = std::make_shared<Term>();
+  term->kind = Term::Element;
+  term->tensor = tensor;
+  term->at.assign(at.begin(), at.end());
+  term->batched = batched;
+  term->integer = integer;
+  term->boolean = boolean;
+  term->exact = integer;
+  for (AffineExpr expr : at)
+    mark(term->indices, expr);
+  return term;
+}
+
+TermRef ssmc::gather(mlir::Value tensor, llvm::ArrayRef<TermRef> at,
+                     bool batched, bool integer) {
+  auto term = std::make_shared<Term>();
+  term->kind = Term::Gather;
+  term->tensor = tensor;
+  term->operands.assign(at.begin(), at.end());
+  term->batched = batched;
+  term->integer = term->exact = integer;
+  for (const TermRef &operand : at)
+    merge(term->indices, operand->indices);
+  return term;
+}
+
+TermRef ssmc::stateTerm(llvm::ArrayRef<AffineExpr> at, unsigned part) {
+  auto term = std::make_shared<Term>();
+  term->kind = Term::State;
+  term->at.assign(at.begin(), at.end());
+  term->part = part;
+  term->hasState = true;
+  for (AffineExpr expr : at)
+    mark(term->indices, expr);
+  return term;
+}
+
+TermRef ssmc::reduce(llvm::ArrayRef<IndexId> over, TermRef body) {
+  auto term = std::make_shared<Term>();
+  term->kind = Term::Reduce;
+  term->over.assign(over.begin(), over.end());
+  term->indices = body->indices;
+  for (IndexId id : over)
+    if (id < term->indices.size())
+      term->indices.reset(id);
+  term->hasState = body->hasState;
+  term->operands.push_back(std::move(body));
+  return term;
+}
+
+std::optional<double> ssmc::constantValue(const TermRef &term) {
+  if (term && term->kind == Term::Constant)
+    return term->value;
+  return std::nullopt;
+}
+
+bool ssmc::isConstant(const TermRef &term, double value) {
+  return term && term->kind == Term::Constant && term->value == value;
+}
+
+/// The value of an operation on numbers.
+static double fold(Op op, llvm::ArrayRef<double> v) {
+  switch (op) {
+  case Op::Add: return v[0] + v[1];
+  case Op::Sub: return v[0] - v[1];
+  case Op::Mul: return v[0] * v[1];
+  case Op::Div: return v[0] / v[1];
+  case Op::Neg: return -v[0];
+  case Op::Min: return std::fmin(v[0], v[1]);
+  case Op::Max: return std::fmax(v[0], v[1]);
+  case Op::Pow: return std::pow(v[0], v[1]);
+  case Op::Exp: return std::exp(v[0]);
+  case Op::Expm1: return std::expm1(v[0]);
+  case Op::Log: return std::log(v[0]);
+  case Op::Log1p: return std::log1p(v[0]);
+  case Op::Sqrt: return std::sqrt(v[0]);
+  case Op::Rsqrt: return 1 / std::sqrt(v[0]);
+  case Op::Sin: return std::sin(v[0]);
+  case Op::Cos: return std::cos(v[0]);
+  case Op::Tanh: return std::tanh(v[0]);
+  case Op::Erf: return std::erf(v[0]);
+  case Op::Abs: return std::fabs(v[0]);
+  case Op::Floor: return std::floor(v[0]);
+  case Op::Ceil: return std::ceil(v[0]);
+  case Op::Mod: return v[0] - v[1] * std::floor(v[0] / v[1]);
+  case Op::Eq: return v[0] == v[1];
+  case Op::Ne: return v[0] != v[1];
+  case Op::Lt: return v[0] < v[1];
+  case Op::Le: return v[0] <= v[1];
+  case Op::And: return v[0] != 0 && v[1] != 0;
+  case Op::Or: return v[0] != 0 || v[1] != 0;
+  case Op::Not: return v[0] == 0;
+  case Op::Select: return v[0] != 0 ? v[1] : v[2];
+  case Op::Discretize: case Op::Normal: case Op::Uniform: break;
+  }
+  return NAN;
+}
+
+static bool isPredicate(Op op) {
+  switch (op) {
+  case Op::Eq: case Op::Ne: case Op::Lt: case Op::Le:
+  case Op::And: case Op::Or: case Op::Not:
+    return true;
+  default:
+    return false;
+  }
+}
+
+static bool foldable(Op op) {
+  return op != Op::Discretize && op != Op::Normal && op != Op::Uniform;
+}
+
+TermRef ssmc::operation(Op op, llvm::ArrayRef<TermRef> operands) {
+  bool allConstant = foldable(op);
+  for (const TermRef &operand : operands)
+    allConstant &= operand->kind == Term::Constant;
+  if (allConstant) {
+    llvm::SmallVector<double, 3> values;
+    for (const TermRef &operand : operands)
+      values.push_back(operand->value);
+    double value = fold(op, values);
+    bool isBool = isPredicate(op) ||
+                  (op == Op::Select && operands[1]->boolean);
+    return isBool ? boolean(value != 0) : constant(value);
+  }
+  if (op == Op::Select && operands[0]->kind == Term::Constant)
+    return operands[0]->value != 0 ? operands[1] : operands[2];
+  auto term = std::make_shared<Term>();
+  term->kind = Term::Operation;
+  term->op = op;
+  term->boolean = isPredicate(op) || (op == Op::Select && operands[1]->boolean);
+  term->fixed = term->exact = true;
+  for (const TermRef &operand : operands) {
+    merge(term->indices, operand->indices);
+    term->fixed &= operand->fixed;
+    term->exact &= operand->exact;
+    term->hasState |= operand->hasState;
+    term->operands.push_back(operand);
+  }
+  return term;
+}
+
+TermRef ssmc::add(TermRef a, TermRef b) {
+  if (isConstant(a, 0))
+    return b;
+  if (isConstant(b, 0))
+    return a;
+  return operation(Op::Add, a, b);
+}
+
+TermRef ssmc::subtract(TermRef a, TermRef b) {
+  if (isConstant(b, 0))
+    return a;
+  if (isConstant(a, 0))
+    return negate(b);
+  return operation(Op::Sub, a, b);
+}
+
+// A product with a constant 0 is 0 even where the other side might be NaN: the
+// zeros that arise here come from the structure of the text (an absent branch, an
+// imaginary part that is not there), not from data.
+TermRef ssmc::multiply(TermRef a, TermRef b) {
+  if (isConstant(a, 1))
+    return b;
+  if (isConstant(b, 1))
+    return a;
+  if (isConstant(a, 0) || isConstant(b, 0))
+    return constant(0);
+  if (isConstant(a, -1))
+    return negate(b);
+  if (isConstant(b, -1))
+    return negate(a);
+  return operation(Op::Mul, a, b);
+}
+
+TermRef ssmc::divide(TermRef a, TermRef b) {
+  if (isConstant(b, 1))
+    return a;
+  return operation(Op::Div, a, b);
+}
+
+TermRef ssmc::negate(TermRef a) {
+  if (a->kind == Term::Operation && a->op == Op::Neg)
+    return a->operands[0];
+  return operation(Op::Neg, a);
+}
+
+//===----------------------------------------------------------------------===//
+// Complex arithmetic
+//===----------------------------------------------------------------------===//
+
+TermRef ssmc::imag(const Number &a) { return a.im ? a.im : constant(0); }
+
+Number ssmc::add(const Number &a, const Number &b) {
+  if (!a.im && !b.im)
+    return real(add(a.re, b.re));
+  return {add(a.re, b.re), add(imag(a), imag(b))};
+}
+
+Number ssmc::subtract(const Number &a, const Number &b) {
+  if (!a.im && !b.im)
+    return real(subtract(a.re, b.re));
+  return {subtract(a.re, b.re), subtract(imag(a), imag(b))};
+}
+
+Number ssmc::multiply(const Number &a, const Number &b) {
+  if (!a.im && !b.im)
+    return real(multiply(a.re, b.re));
+  if (!a.im)
+    return {multiply(a.re, b.re), multiply(a.re, b.im)};
+  if (!b.im)
+    return {multiply(a.re, b.re), multiply(a.im, b.re)};
+  return {subtract(multiply(a.re, b.re), multiply(a.im, b.im)),
+          add(multiply(a.re, b.im), multiply(a.im, b.re))};
+}
+
+Number ssmc::divide(const Number &a, const Number &b) {
+  if (!b.im) {
+    if (!a.im)
+      return real(divide(a.re, b.re));
+    return {divide(a.re, b.re), divide(a.im, b.re)};
+  }
+  TermRef norm = add(multiply(b.re, b.re), multiply(b.im, b.im));
+  Number product = multiply(a, conj(b));
+  return {divide(product.re, norm), divide(imag(product), norm)};
+}
+
+Number ssmc::negate(const Number &a) {
+  return {negate(a.re), a.im ? negate(a.im) : nullptr};
+}
+
+Number ssmc::conj(const Number &a) {
+  return {a.re, a.im ? negate(a.im) : nullptr};
+}
+
+Number ssmc::expOf(const Number &a) {
+  TermRef size = operation(Op::Exp, a.re);
+  if (!a.im)
+    return real(size);
+  return {multiply(size, operation(Op::Cos, a.im)),
+          multiply(size, operation(Op::Sin, a.im))};
+}
+
+Number ssmc::select(TermRef condition, const Number &a, const Number &b) {
+  if (auto known = constantValue(condition))
+    return *known != 0 ? a : b;
+  TermRef re = operation(Op::Select, {condition, a.re, b.re});
+  if (!a.im && !b.im)
+    return real(re);
+  return {re, operation(Op::Select, {condition, imag(a), imag(b)})};
+}
+
+std::pair<Number, Number> ssmc::discretize(int rule, int inputRule,
+                                           const Number &rate,
+                                           const TermRef &step) {
+  auto result = [&](unsigned part) {
+    llvm::SmallVector<TermRef, 3> operands = {step, rate.re};
+    if (rate.im)
+      operands.push_back(rate.im);
+    TermRef term = operation(Op::Discretize, operands);
+    auto *node = const_cast<Term *>(term.get());
+    node->part = part;
+    node->rule = rule;
+    node->inputRule = inputRule;
+    return term;
+  };
+  if (!rate.im)
+    return {real(result(0)), real(result(2))};
+  return {{result(0), result(1)}, {result(2), result(3)}};
+}
+
+//===----------------------------------------------------------------------===//
+// Traversal
+//===----------------------------------------------------------------------===//
+
+namespace {
+struct Substitution {
+  const std::function<AffineExpr(IndexId)> &map;
+  mlir::MLIRContext *context;
+  llvm::DenseMap<const Term *, TermRef> done;
+
+  AffineExpr apply(AffineExpr expr) {
+    return expr.replace([&]() {
+      llvm::DenseMap<AffineExpr, AffineExpr> replacements;
+      expr.walk([&](AffineExpr e) {
+        if (auto dim = llvm::dyn_cast<mlir::AffineDimExpr>(e))
+          if (AffineExpr to = map(dim.getPosition()))
+            replacements[e] = to;
+      });
+      return replacements;
+    }());
+  }
+
+  TermRef run(const TermRef &term) {
+    if (term->kind == Term::Constant || term->kind == Term::Length)
+      return term;
+    auto found = done.find(term.get());
+    if (found != done.end())
+      return found->second;
+    TermRef result;
+    llvm::SmallVector<AffineExpr> at;
+    for (AffineExpr expr : term->at)
+      at.push_back(apply(expr));
+    llvm::SmallVector<TermRef> operands;
+    for (const TermRef &operand : term->operands)
+      operands.push_back(run(operand));
+    switch (term->kind) {
+    case Term::Index: result = indexTerm(apply(term->index)); break;
+    case Term::Element:
+      result = element(term->tensor, at, term->batched, term->integer,
+                       term->boolean);
+      break;
+    case Term::Gather:
+      result = gather(term->tensor, operands, term->batched, term->integer);
+      break;
+    case Term::State: result = stateTerm(at, term->part); break;
+    case Term::Reduce: result = reduce(term->over, operands[0]); break;
+    case Term::Operation: {
+      result = operation(term->op, operands);
+      if (term->op == Op::Discretize) {
+        auto *node = const_cast<Term *>(result.get());
+        node->part = term->part;
+        node->rule = term->rule;
+        node->inputRule = term->inputRule;
+      }
+      break;
+    }
+    default: result = term;
+    }
+    done[term.get()] = result;
+    return result;
+  }
+};
+} // namespace
+
+TermRef ssmc::substitute(const TermRef &term,
+                         const std::function<AffineExpr(IndexId)> &map,
+                         mlir::MLIRContext *context) {
+  Substitution substitution{map, context, {}};
+  return substitution.run(term);
+}
+
+static void walk(const TermRef &term,
+                 const std::function<void(const TermRef &)> &visit,
+                 llvm::DenseSet<const Term *> &seen) {
+  if (!seen.insert(term.get()).second)
+    return;
+  for (const TermRef &operand : term->operands)
+    walk(operand, visit, seen);
+  visit(term);
+}
+
+void ssmc::walk(const TermRef &term,
+                const std::function<void(const TermRef &)> &visit) {
+  llvm::DenseSet<const Term *> seen;
+  ::walk(term, visit, seen);
+}
+
+double ssmc::evaluate(const TermRef &term, llvm::ArrayRef<int64_t> point,
+                      const std::function<double()> &gaussian,
+                      const std::function<double()> &uniform) {
+  switch (term->kind) {
+  case Term::Constant:
+    return term->value;
+  case Term::Index: {
+    auto map = mlir::AffineMap::get(point.size(), 0, term->index);
+    return map.compose(point)[0];
+  }
+  case Term::Operation: {
+    llvm::SmallVector<double, 3> values;
+    for (const TermRef &operand : term->operands)
+      values.push_back(evaluate(operand, point, gaussian, uniform));
+    if (term->op == Op::Normal)
+      return values[0] * gaussian();
+    if (term->op == Op::Uniform)
+      return values[0] + (values[1] - values[0]) * uniform();
+    return fold(term->op, values);
+  }
+  default:
+    return NAN;
+  }
+}
+
+//===----------------------------------------------------------------------===//
+// Linear forms
+//===----------------------------------------------------------------------===//
+
+namespace {
+/// A real term as a linear function of the state's real and imaginary parts.
+struct RealForm {
+  TermRef coefficient[2]; // of the diagonal state's parts; null: zero
+  TermRef write;          // null: zero
+  struct Erase {
+    llvm::SmallVector<IndexId> keys;
+    llvm::SmallVector<AffineExpr> at;
+    TermRef left, right;
+    unsigned part;
+  };
+  std::vector<Erase> erase;
+};
+
+class Linearizer {
+public:
+  Linearizer(llvm::ArrayRef<AffineExpr> at) : at(at) {}
+  std::string failure;
+
+  RealForm run(const TermRef &term) {
+    RealForm form;
+    if (!term->hasState) {
+      form.write = term;
+      return form;
+    }
+    if (term->kind == Term::State) {
+      if (llvm::ArrayRef<AffineExpr>(term->at) != at) {
+        failure = "the state at other indices than its own needs a sum over them";
+        return form;
+      }
+      form.coefficient[term->part] = constant(1);
+      return form;
+    }
+    if (term->kind == Term::Reduce)
+      return runReduce(term);
+    switch (term->op) {
+    case Op::Add:
+      return combine(run(term->operands[0]), run(term->operands[1]), false);
+    case Op::Sub:
+      return combine(run(term->operands[0]), run(term->operands[1]), true);
+    case Op::Neg:
+      return scale(run(term->operands[0]), constant(-1), false);
+    case Op::Mul: {
+      const TermRef &a = term->operands[0], &b = term->operands[1];
+      if (a->hasState && b->hasState) {
+        failure = "a product of the state with itself is not linear";
+        return form;
+      }
+      return a->hasState ? scale(run(a), b, false) : scale(run(b), a, false);
+    }
+    case Op::Div:
+      if (term->operands[1]->hasState) {
+        failure = "a division by the state is not linear";
+        return form;
+      }
+      return scale(run(term->operands[0]), term->operands[1], true);
+    case Op::Select: {
+      if (term->operands[0]->hasState) {
+        failure = "a condition on the state is not linear";
+        return form;
+      }
+      return choose(term->operands[0], run(term->operands[1]),
+                    run(term->operands[2]));
+    }
+    default:
+      failure = "a function of the state that is not linear";
+      return form;
+    }
+  }
+
+private:
+  llvm::ArrayRef<AffineExpr> at;
+
+  static TermRef plus(TermRef a, TermRef b, bool minus) {
+    if (!b)
+      return a;
+    if (!a)
+      return minus ? negate(b) : b;
+    return minus ? subtract(a, b) : add(a, b);
+  }
+
+  RealForm combine(RealForm a, RealForm b, bool minus) {
+    for (unsigned i = 0; i < 2; ++i)
+      a.coefficient[i] = plus(a.coefficient[i], b.coefficient[i], minus);
+    a.write = plus(a.write, b.write, minus);
+    for (RealForm::Erase &erase : b.erase) {
+      if (minus)
+        erase.right = negate(erase.right);
+      a.erase.push_back(std::move(erase));
+    }
+    return a;
+  }
+
+  static TermRef times(const TermRef &a, const TermRef &factor, bool divides) {
+    if (!a)
+      return nullptr;
+    return divides ? divide(a, factor) : multiply(a, factor);
+  }
+
+  RealForm scale(RealForm form, const TermRef &factor, bool divides) {
+    for (TermRef &c : form.coefficient)
+      c = times(c, factor, divides);
+    form.write = times(form.write, factor, divides);
+    for (RealForm::Erase &erase : form.erase)
+      erase.right = times(erase.right, factor, divides);
+    return form;
+  }
+
+  RealForm choose(const TermRef &condition, RealForm a, RealForm b) {
+    auto pick = [&](TermRef x, TermRef y) -> TermRef {
+      if (!x && !y)
+        return nullptr;
+      return operation(Op::Select, {condition, x ? x : constant(0),
+                                    y ? y : constant(0)});
+    };
+    RealForm form;
+    for (unsigned i = 0; i < 2; ++i)
+      form.coefficient[i] = pick(a.coefficient[i], b.coefficient[i]);
+    form.write = pick(a.write, b.write);
+    for (RealForm::Erase &erase : a.erase) {
+      erase.right = pick(erase.right, nullptr);
+      form.erase.push_back(std::move(erase));
+    }
+    for (RealForm::Erase &erase : b.erase) {
+      erase.right = pick(nullptr, erase.right);
+      form.erase.push_back(std::move(erase));
+    }
+    return form;
+  }
+
+  /// sum(m) left * s[.., m]: the body is linear in one state at other indices.
+  RealForm runReduce(const TermRef &term) {
+    RealForm form;
+    llvm::SmallVector<AffineExpr> inner;
+    walk(term->operands[0], [&](const TermRef &node) {
+      if (node->kind == Term::State && inner.empty())
+        inner.assign(node->at.begin(), node->at.end());
+    });
+    Linearizer body(inner);
+    RealForm bodyForm = body.run(term->operands[0]);
+    if (!body.failure.empty()) {
+      failure = body.failure;
+      return form;
+    }
+    if (bodyForm.write) {
+      failure = "a sum over the state together with a term without it: write two "
+                "sums";
+      return form;
+    }
+    for (unsigned part = 0; part < 2; ++part) {
+      if (!bodyForm.coefficient[part])
+        continue;
+      form.erase.push_back({term->over, inner, bodyForm.coefficient[part],
+                            constant(1), part});
+    }
+    return form;
+  }
+};
+} // namespace
+
+RealLinear ssmc::realLinear(const TermRef &term,
+                            llvm::ArrayRef<AffineExpr> at) {
+  Linearizer linearizer(at);
+  RealForm form = linearizer.run(term);
+  return {{form.coefficient[0], form.coefficient[1]}, form.write,
+          !form.erase.empty(), linearizer.failure};
+}
+
+LinearForm ssmc::linearForm(const Number &number,
+                            llvm::ArrayRef<AffineExpr> at, bool complexState) {
+  LinearForm result;
+  Linearizer linearizer(at);
+  RealForm re = linearizer.run(number.re);
+  if (!linearizer.failure.empty()) {
+    result.failure = linearizer.failure;
+    return result;
+  }
+  if (!complexState) {
+    if (number.im) {
+      result.failure = "a complex value for a real state; declare it `: complex`";
+      return result;
+    }
+    if (re.coefficient[0])
+      result.decay = real(re.coefficient[0]);
+    if (re.write)
+      result.write = real(re.write);
+    for (RealForm::Erase &erase : re.erase)
+      result.erase.push_back(
+          {erase.keys, erase.at, real(erase.left), real(erase.right)});
+    return result;
+  }
+  RealForm im = linearizer.run(imag(number));
+  if (!linearizer.failure.empty()) {
+    result.failure = linearizer.failure;
+    return result;
+  }
+  if (!re.erase.empty() || !im.erase.empty()) {
+    result.failure = "a sum over a complex state in its own update";
+    return result;
+  }
+  auto orZero = [](TermRef term) { return term ? term : constant(0); };
+  // (a + ib)(x + iy): a multiplies x in the real part, b multiplies x in the
+  // imaginary part. re() or conj() of the state would break this symmetry.
+  if (re.coefficient[0] || im.coefficient[0])
+    result.decay = {orZero(re.coefficient[0]), orZero(im.coefficient[0])};
+  if (static_cast<bool>(re.coefficient[0]) !=
+          static_cast<bool>(im.coefficient[1]) ||
+      static_cast<bool>(re.coefficient[1]) !=
+          static_cast<bool>(im.coefficient[0])) {
+    result.failure = "re, im or conj of the state in its own update";
+    return result;
+  }
+  if (re.write || im.write)
+    result.write = {orZero(re.write), orZero(im.write)};
+  return result;
+}
