@@ -1,3 +1,6 @@
 #include "CPULowering.h"
 using namespace mlir;
+using namespace mlir::ssm;
+using namespace ssmc;
+using namespace ssmc::cpu;
 LogicalResult ssmc::cpu::lowerShift(RewriterBase &, ShiftOp, const VectorTarget &) { return failure(); }

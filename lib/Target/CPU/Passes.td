@@ -14,6 +14,7 @@ def ExpandMathPass : Pass<"ssm-expand-math"> {
     (`sqrt`, `absf`, `roundeven`, ...) stay. What is not in the list, and
     everything on f64, is taken apart into scalars for the C library.
     Conversions to bf16 become arithmetic as well.
+    Conversions to bf16 become arithmetic as well.
   }];
   let options = [
     Option<"fastExp", "fast-exp", "bool", "false",
