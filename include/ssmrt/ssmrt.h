@@ -117,9 +117,16 @@ typedef struct ssmrt_value_info {
   int32_t ndim;
   const int64_t *shape; /* SSMRT_BATCH, SSMRT_LENGTH or an extent */
   uint32_t flags;
+  int32_t state;        /* index of a state, for the two flags below */
+  int64_t limit;        /* integers are in [0, limit); 0: any */
 } ssmrt_value_info;
 
 #define SSMRT_OPTIONAL 1u /* an input that may be absent: data NULL */
+/* An input that is not read by the code: where it is given, ssmrt_forward and
+ * ssmrt_step copy it into the state before the first token of a sequence. */
+#define SSMRT_INITIAL 4u
+/* An output that is not written by the code: it receives the state. */
+#define SSMRT_FINAL 8u
 #define SSMRT_BORROWED 2u /* a weight that must outlive the prepared tables */
 
 /* What generated code receives. ssmrt_prepare, ssmrt_forward and ssmrt_step

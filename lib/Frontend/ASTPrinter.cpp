@@ -8,7 +8,8 @@
 #include "AST.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/TypeSwitch.h"
-#include "llvm/Support/FormatVariadic.h"
+#include <cstdio>
+#include <cstdlib>
 
 using namespace llvm;
 
@@ -62,6 +63,17 @@ static std::string quoted(StringRef text) {
     result += c;
   }
   return result + "\"";
+}
+
+/// The fewest digits that read back as the same number.
+static std::string shortest(double value) {
+  char text[32];
+  for (int digits = 1; digits <= 17; ++digits) {
+    snprintf(text, sizeof(text), "%.*g", digits, value);
+    if (strtod(text, nullptr) == value)
+      break;
+  }
+  return text;
 }
 
 static std::string joined(ArrayRef<Ident> names, StringRef separator) {
@@ -154,7 +166,7 @@ void Printer::print(const Expr &expr) {
   TypeSwitch<const Expr *>(&expr)
       .Case([&](const NumberExpr *e) {
         line(e->isInteger ? "integer " + Twine(int64_t(e->value)).str()
-                          : "real " + formatv("{0:g}", e->value).str());
+                          : "real " + shortest(e->value));
       })
       .Case([&](const StringExpr *e) { line("string " + quoted(e->value)); })
       .Case([&](const NameExpr *e) { line("name " + e->name); })

@@ -21,31 +21,31 @@ using namespace mlir;
 
 namespace {
 struct Elementary {
-  Op op;
+  Operator op;
   unsigned arity;
 };
 } // namespace
 
 static std::optional<Elementary> elementary(llvm::StringRef name) {
   return llvm::StringSwitch<std::optional<Elementary>>(name)
-      .Case("exp", Elementary{Op::Exp, 1})
-      .Case("expm1", Elementary{Op::Expm1, 1})
-      .Case("log", Elementary{Op::Log, 1})
-      .Case("log1p", Elementary{Op::Log1p, 1})
-      .Case("sqrt", Elementary{Op::Sqrt, 1})
-      .Case("rsqrt", Elementary{Op::Rsqrt, 1})
-      .Case("sin", Elementary{Op::Sin, 1})
-      .Case("cos", Elementary{Op::Cos, 1})
-      .Case("tanh", Elementary{Op::Tanh, 1})
-      .Case("erf", Elementary{Op::Erf, 1})
-      .Case("floor", Elementary{Op::Floor, 1})
-      .Case("ceil", Elementary{Op::Ceil, 1})
-      .Case("abs", Elementary{Op::Abs, 1})
-      .Case("min", Elementary{Op::Min, 2})
-      .Case("max", Elementary{Op::Max, 2})
-      .Case("pow", Elementary{Op::Pow, 2})
-      .Case("normal", Elementary{Op::Normal, 1})
-      .Case("uniform", Elementary{Op::Uniform, 2})
+      .Case("exp", Elementary{Operator::Exp, 1})
+      .Case("expm1", Elementary{Operator::Expm1, 1})
+      .Case("log", Elementary{Operator::Log, 1})
+      .Case("log1p", Elementary{Operator::Log1p, 1})
+      .Case("sqrt", Elementary{Operator::Sqrt, 1})
+      .Case("rsqrt", Elementary{Operator::Rsqrt, 1})
+      .Case("sin", Elementary{Operator::Sin, 1})
+      .Case("cos", Elementary{Operator::Cos, 1})
+      .Case("tanh", Elementary{Operator::Tanh, 1})
+      .Case("erf", Elementary{Operator::Erf, 1})
+      .Case("floor", Elementary{Operator::Floor, 1})
+      .Case("ceil", Elementary{Operator::Ceil, 1})
+      .Case("abs", Elementary{Operator::Abs, 1})
+      .Case("min", Elementary{Operator::Min, 2})
+      .Case("max", Elementary{Operator::Max, 2})
+      .Case("pow", Elementary{Operator::Pow, 2})
+      .Case("normal", Elementary{Operator::Normal, 1})
+      .Case("uniform", Elementary{Operator::Uniform, 2})
       .Default(std::nullopt);
 }
 
@@ -53,9 +53,9 @@ static std::optional<Elementary> elementary(llvm::StringRef name) {
 static TermRef power(TermRef base, TermRef exponent) {
   if (auto e = constantValue(exponent)) {
     if (*e == 0.5)
-      return operation(Op::Sqrt, base);
+      return operation(Operator::Sqrt, base);
     if (*e == -0.5)
-      return operation(Op::Rsqrt, base);
+      return operation(Operator::Rsqrt, base);
     if (*e == std::floor(*e) && std::fabs(*e) <= 8 && *e != 0) {
       TermRef product = base;
       for (int i = 1; i < std::fabs(*e); ++i)
@@ -63,7 +63,7 @@ static TermRef power(TermRef base, TermRef exponent) {
       return *e < 0 ? divide(constant(1), product) : product;
     }
   }
-  return operation(Op::Pow, base, exponent);
+  return operation(Operator::Pow, base, exponent);
 }
 
 std::optional<Number> Elaborator::builtin(llvm::StringRef name,
@@ -95,7 +95,7 @@ std::optional<Number> Elaborator::builtin(llvm::StringRef name,
     if (name == "conj")
       return conj(a);
     if (name == "cis")
-      return Number{operation(Op::Cos, a.re), operation(Op::Sin, a.re)};
+      return Number{operation(Operator::Cos, a.re), operation(Operator::Sin, a.re)};
     TermRef square = multiply(a.re, a.re);
     return real(a.im ? add(square, multiply(a.im, a.im)) : square);
   }
@@ -122,7 +122,7 @@ std::optional<Number> Elaborator::builtin(llvm::StringRef name,
                              "exp, +, -, *, /, conj, re, im and abs2 are");
     return std::nullopt;
   }
-  if (function->op == Op::Pow)
+  if (function->op == Operator::Pow)
     return real(power(args[0].re, args[1].re));
   llvm::SmallVector<TermRef, 2> terms;
   for (const Number &arg : args) {
@@ -436,9 +436,26 @@ Elaborator::callBuiltinTensor(const ast::CallExpr &call, llvm::StringRef name,
       };
       auto *tuple = llvm::dyn_cast<ast::TupleExpr>(arg.value.get());
       if (tuple) {
-        for (const ast::ExprPtr &element : tuple->elements)
-          if (!one(*element))
+        for (auto [i, element] : llvm::enumerate(tuple->elements)) {
+          const ast::Expr *size = i < tuple->sizes.size() ? tuple->sizes[i].get()
+                                                          : nullptr;
+          auto *plain = llvm::dyn_cast<ast::NameExpr>(element.get());
+          if (!size || !plain) {
+            if (!one(*element))
+              return std::nullopt;
+            continue;
+          }
+          auto extent = requireInteger(*size, *scope, "the extent of an axis");
+          if (!extent)
             return std::nullopt;
+          Axis axis;
+          axis.name = plain->name;
+          axis.size = *extent;
+          axis.range = plain->range;
+          if (!scope->findAxis(axis.name))
+            scope->axes[axis.name] = {axis, plain->range};
+          axes.push_back(axis);
+        }
       } else if (!one(*arg.value)) {
         return std::nullopt;
       }
@@ -493,7 +510,7 @@ Elaborator::callBuiltinTensor(const ast::CallExpr &call, llvm::StringRef name,
   }
 
   // concat along the last axis.
-  llvm::SmallVector<TensorValue> parts;
+  std::vector<TensorValue> parts;
   int64_t total = 0;
   bool isComplex = false;
   for (const ast::Arg &arg : call.args) {
@@ -647,10 +664,11 @@ std::optional<Number> Elaborator::pointOfApply(const ast::ApplyExpr &expr,
   for (unsigned id : body->re->indices.set_bits())
     if (!llvm::is_contained(over, id))
       outer.push_back(id);
-  llvm::stable_sort(outer, [&](IndexId a, IndexId b) {
-    return indexAxis(a).sequence && !indexAxis(b).sequence;
+  llvm::sort(outer, [&](IndexId a, IndexId b) {
+    bool first = indexAxis(a).sequence, second = indexAxis(b).sequence;
+    return first != second ? first : a < b;
   });
-  auto reduceWith = [&](TermRef term, Op combine) {
+  auto reduceWith = [&](TermRef term, Operator combine) {
     llvm::SmallVector<Value> values;
     emitGeneric(term, outer, over, combine, values);
     bool batched = llvm::cast<RankedTensorType>(values[0].getType()).getRank() !=
@@ -661,17 +679,17 @@ std::optional<Number> Elaborator::pointOfApply(const ast::ApplyExpr &expr,
     return element(values[0], at, batched, false, false);
   };
   if (op == "max")
-    return ssmc::real(reduceWith(body->re, Op::Max));
+    return ssmc::real(reduceWith(body->re, Operator::Max));
   if (op == "min")
-    return ssmc::real(reduceWith(body->re, Op::Min));
+    return ssmc::real(reduceWith(body->re, Operator::Min));
   if (op == "prod")
-    return ssmc::real(reduceWith(body->re, Op::Mul));
+    return ssmc::real(reduceWith(body->re, Operator::Mul));
   auto apply = [&](const TermRef &term) { return ssmc::real(term); };
   if (op == "softmax") {
-    TermRef largest = reduceWith(body->re, Op::Max);
-    TermRef shifted = operation(Op::Exp, subtract(body->re, largest));
+    TermRef largest = reduceWith(body->re, Operator::Max);
+    TermRef shifted = operation(Operator::Exp, subtract(body->re, largest));
     TermRef values = materializeTerm(shifted);
-    TermRef total = reduceWith(values, Op::Add);
+    TermRef total = reduceWith(values, Operator::Add);
     // The operator's own axis is an axis of the result, under the same name.
     TermRef result = divide(values, total);
     llvm::SmallVector<AffineExpr> from;
@@ -773,16 +791,16 @@ static std::pair<TermRef, TermRef> factor(const TermRef &term,
   if (!dependsOnAny(term, over) && !term->hasState)
     return {term, constant(1)};
   if (term->kind == Term::Operation) {
-    if (term->op == Op::Mul) {
+    if (term->op == Operator::Mul) {
       auto [a, restA] = factor(term->operands[0], over);
       auto [b, restB] = factor(term->operands[1], over);
       return {multiply(a, b), multiply(restA, restB)};
     }
-    if (term->op == Op::Neg) {
+    if (term->op == Operator::Neg) {
       auto [a, rest] = factor(term->operands[0], over);
       return {negate(a), rest};
     }
-    if (term->op == Op::Div && !dependsOnAny(term->operands[1], over) &&
+    if (term->op == Operator::Div && !dependsOnAny(term->operands[1], over) &&
         !term->operands[1]->hasState) {
       auto [a, rest] = factor(term->operands[0], over);
       return {divide(a, term->operands[1]), rest};
@@ -838,15 +856,16 @@ std::optional<Number> Elaborator::sumOver(llvm::ArrayRef<IndexId> over,
     llvm::SmallVector<IndexId> parallel, reduced;
     for (unsigned id : inside->indices.set_bits())
       (llvm::is_contained(over, id) ? reduced : parallel).push_back(id);
-    llvm::stable_sort(parallel, [&](IndexId a, IndexId b) {
-      return indexAxis(a).sequence && !indexAxis(b).sequence;
+    llvm::sort(parallel, [&](IndexId a, IndexId b) {
+      bool first = indexAxis(a).sequence, second = indexAxis(b).sequence;
+    return first != second ? first : a < b;
     });
     double count = 1; // axes summed over that the term does not depend on
     for (IndexId id : over)
       if (!llvm::is_contained(reduced, id))
         count *= double(indexAxis(id).size);
     llvm::SmallVector<Value> values;
-    emitGeneric(inside, parallel, reduced, Op::Add, values);
+    emitGeneric(inside, parallel, reduced, Operator::Add, values);
     bool batched = llvm::cast<RankedTensorType>(values[0].getType()).getRank() !=
                    int64_t(parallel.size());
     llvm::SmallVector<AffineExpr> at;
@@ -879,7 +898,7 @@ std::optional<Number> Elaborator::convolve(llvm::ArrayRef<IndexId> over,
   // The factor that is read at t - j, and the product of the others.
   TermRef input, kernel = constant(1);
   std::function<bool(const TermRef &)> split = [&](const TermRef &term) {
-    if (term->kind == Term::Operation && term->op == Op::Mul)
+    if (term->kind == Term::Operation && term->op == Operator::Mul)
       return split(term->operands[0]) && split(term->operands[1]);
     bool isInput = false;
     if (term->kind == Term::Element)

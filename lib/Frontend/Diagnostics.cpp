@@ -37,11 +37,11 @@ void Diagnostics::print(SMRange where, SourceMgr::DiagKind kind,
       sources.PrintMessage(os, where.Start, kind, message, shown);
     return;
   }
+  // PrintMessage can only show whole lines.
+  static constexpr const char *kinds[] = {"error", "warning", "remark", "note"};
   auto [line, column] = sources.getLineAndColumn(where.Start, id);
-  SMDiagnostic(sources, where.Start,
-               sources.getMemoryBuffer(id)->getBufferIdentifier(), line, column - 1,
-               kind, message.str(), "", {})
-      .print(nullptr, os);
+  os << sources.getMemoryBuffer(id)->getBufferIdentifier() << ":" << line << ":"
+     << column << ": " << kinds[kind] << ": " << message << "\n";
   begin = std::max(begin, at - 40);
   end = std::min(end, begin + 80);
   os << "..." << StringRef(begin, end - begin) << "...\n";

@@ -340,7 +340,7 @@ std::optional<Number> Elaborator::evaluatePoint(const ast::Expr &expr,
                           "'not' needs a condition, found a number");
         return std::nullopt;
       }
-      return real(operation(Op::Not, value->re));
+      return real(operation(Operator::Not, value->re));
     }
     return negate(*value);
   }
@@ -360,7 +360,7 @@ std::optional<Number> Elaborator::evaluatePoint(const ast::Expr &expr,
     auto b = evaluatePoint(*binary.rhs, scope, point);
     if (!a || !b)
       return std::nullopt;
-    auto compare = [&](Op op, bool swap) -> std::optional<Number> {
+    auto compare = [&](Operator op, bool swap) -> std::optional<Number> {
       if (a->im || b->im) {
         diagnostics.error(expr.range, "complex numbers cannot be compared; compare "
                                       "re, im or abs2 of them");
@@ -391,17 +391,17 @@ std::optional<Number> Elaborator::evaluatePoint(const ast::Expr &expr,
     case BinaryExpr::Mul: return multiply(*a, *b);
     case BinaryExpr::Div: return divide(*a, *b);
     case BinaryExpr::FloorDiv:
-      return real(operation(Op::Floor, divide(a->re, b->re)));
-    case BinaryExpr::Mod: return real(operation(Op::Mod, a->re, b->re));
+      return real(operation(Operator::Floor, divide(a->re, b->re)));
+    case BinaryExpr::Mod: return real(operation(Operator::Mod, a->re, b->re));
     case BinaryExpr::Pow: return builtin("pow", {*a, *b}, expr.range);
-    case BinaryExpr::Eq: return compare(Op::Eq, false);
-    case BinaryExpr::Ne: return compare(Op::Ne, false);
-    case BinaryExpr::Lt: return compare(Op::Lt, false);
-    case BinaryExpr::Le: return compare(Op::Le, false);
-    case BinaryExpr::Gt: return compare(Op::Lt, true);
-    case BinaryExpr::Ge: return compare(Op::Le, true);
-    case BinaryExpr::And: return real(operation(Op::And, a->re, b->re));
-    case BinaryExpr::Or: return real(operation(Op::Or, a->re, b->re));
+    case BinaryExpr::Eq: return compare(Operator::Eq, false);
+    case BinaryExpr::Ne: return compare(Operator::Ne, false);
+    case BinaryExpr::Lt: return compare(Operator::Lt, false);
+    case BinaryExpr::Le: return compare(Operator::Le, false);
+    case BinaryExpr::Gt: return compare(Operator::Lt, true);
+    case BinaryExpr::Ge: return compare(Operator::Le, true);
+    case BinaryExpr::And: return real(operation(Operator::And, a->re, b->re));
+    case BinaryExpr::Or: return real(operation(Operator::Or, a->re, b->re));
     case BinaryExpr::MatMul: break;
     }
     return std::nullopt;
@@ -970,7 +970,7 @@ std::optional<Number> Elaborator::pointOfIndex(const ast::IndexExpr &expr,
     return std::nullopt;
   for (auto [axis, index] : llvm::zip(tensor->axes, at))
     if (axis.sequence)
-      outside = operation(Op::Lt, indexTerm(index), constant(0));
+      outside = operation(Operator::Lt, indexTerm(index), constant(0));
   if (!outside)
     return value;
   return select(outside, *first, *value);

@@ -95,7 +95,7 @@ bool Elaborator::readStateLines(StateBlock &block, std::shared_ptr<Scope> scope)
         name = plain->name;
       int rule = llvm::StringSwitch<int>(name)
                      .Case("zoh", 0).Case("bilinear", 1)
-                     .Cases("euler", "forward", 2).Case("backward", 3).Default(-1);
+                     .Case("euler", 2).Case("forward", 2).Case("backward", 3).Default(-1);
       if (rule >= 0)
         return rule;
       diagnostics.error(expr->range, "'" + name + "' is not a discretisation rule; "
@@ -430,7 +430,7 @@ bool Elaborator::emitScan(StateBlock &block, std::shared_ptr<Scope> scope,
     term = hoistFixed(term, true);
     walk(term, [&](const TermRef &node) {
       if (node->kind == Term::Element)
-        operands.insert({{node->tensor, mapOf(*node)}, operands.size()});
+        operands.insert({{node->tensor, mapOf(*node)}, unsigned(operands.size())});
     });
     return term;
   };
@@ -536,19 +536,16 @@ bool Elaborator::emitScan(StateBlock &block, std::shared_ptr<Scope> scope,
   }
   for (Value out : outs)
     types.push_back(out.getType());
-  auto scan = ssm::ScanOp::create(
-      builder, loc, types, inValues, initial, epilogueValues, outs,
-      builder.getAffineMapArrayAttr(inMaps), builder.getAffineMapArrayAttr(epilogueMaps),
-      AffineMapAttr::get(AffineMap::get(numDims, 0, stateExprs, &context)),
-      AffineMapAttr::get(AffineMap::get(numDims, 0, outputExprs, &context)));
-  scan.setKeys(keys);
-  scan.setReverse(block.backward);
-  scan.setComplex(block.isComplex());
   llvm::SmallVector<Attribute> dimNames = {builder.getStringAttr("batch"),
                                            builder.getStringAttr(block.timeAxis.name)};
   for (IndexId id : llvm::concat<const IndexId>(block.ids, copies))
     dimNames.push_back(builder.getStringAttr(indexAxis(id).name));
-  scan->setAttr("dim_names", builder.getArrayAttr(dimNames));
+  auto scan = ssm::ScanOp::create(
+      builder, loc, types, inValues, initial, epilogueValues, outs,
+      builder.getAffineMapArrayAttr(inMaps), builder.getAffineMapArrayAttr(epilogueMaps),
+      AffineMap::get(numDims, 0, stateExprs, &context),
+      AffineMap::get(numDims, 0, outputExprs, &context), keys, block.backward,
+      block.isComplex(), ssm::ScheduleAttr(), builder.getArrayAttr(dimNames));
   scan->setAttr("state_name", builder.getStringAttr(name));
 
   OpBuilder::InsertionGuard guard(builder);

@@ -646,7 +646,7 @@ Elaborator::callFunction(const ast::FnDecl &fn, std::shared_ptr<Scope> scope,
       continue; // delivered with the states
     if (value.kind == Entity::Tensor && result->pattern.hasAxes) {
       auto bound = bindParameter(result->pattern, value.tensor, *scope,
-                                 result->pattern.range);
+                                 result->pattern.range, /*splits=*/false);
       if (!bound)
         return std::nullopt;
       value.tensor = *bound;

@@ -331,15 +331,21 @@ bool Elaborator::bindParameters(const ast::LayerDecl &layer,
                                          std::fabs(number) < 1e15);
       else
         value = Constant::of(text);
+    } else if (param.testValue && !call &&
+               (options.testValues || !param.defaultValue ||
+                (!options.config && !evaluateConstant(*param.defaultValue, scope) &&
+                 !asChoice(*param.defaultValue)))) {
+      where = param.testValue->range;
+      value = asChoice(*param.testValue);
+      if (!value)
+        value = requireConstant(*param.testValue, scope, "the parameter '" + name + "'");
+      if (!value)
+        return false;
     } else if (param.defaultValue) {
       where = param.defaultValue->range;
       value = asChoice(*param.defaultValue);
       if (!value)
         value = requireConstant(*param.defaultValue, scope, "the parameter '" + name + "'");
-      if (!value)
-        return false;
-    } else if (param.testValue && !call) {
-      value = requireConstant(*param.testValue, scope, "the parameter '" + name + "'");
       if (!value)
         return false;
     } else {
@@ -600,8 +606,6 @@ std::optional<Entity> Elaborator::evaluatePart(const ast::Expr &expr,
                                        "'; is an import missing?");
     return std::nullopt;
   }
-  static const ast::CallExpr *none = nullptr;
-  (void)none;
   ast::CallExpr empty(nullptr, expr.range);
   entity.instance = instantiate(*layer, call ? call : &empty, scope, prefix, partPath);
   if (!entity.instance)

@@ -204,7 +204,10 @@ private:
                                      llvm::StringRef cutOwner = "");
   std::optional<TensorValue> bindParameter(const ast::Pattern &pattern,
                                            TensorValue value, Scope &scope,
-                                           llvm::SMRange where);
+                                           llvm::SMRange where, bool splits = true);
+  std::optional<TensorValue> splitAxes(const ast::Pattern &pattern,
+                                       const TensorValue &value, Scope &scope,
+                                       llvm::SMRange where);
 
   // State blocks (ElaborateState.cpp)
   bool runState(const ast::StateStmt &stmt, std::shared_ptr<Scope> scope);
@@ -292,7 +295,7 @@ private:
                           llvm::ArrayRef<Axis> axes, bool force);
   mlir::Value emitGeneric(llvm::ArrayRef<TermRef> results,
                           llvm::ArrayRef<IndexId> parallel,
-                          llvm::ArrayRef<IndexId> reduced, Op combine,
+                          llvm::ArrayRef<IndexId> reduced, Operator combine,
                           llvm::SmallVectorImpl<mlir::Value> &values,
                           bool forceBatch = false);
   TermRef hoistFixed(const TermRef &term, bool always);

@@ -136,11 +136,11 @@ Value TermEmitter::numeric(Value value) {
 }
 
 Value TermEmitter::emitOperation(const TermRef &term) {
-  if (term->op == Op::Discretize)
+  if (term->op == Operator::Discretize)
     return emitDiscretize(*term);
   // Exact terms stay in f64 until they meet a tensor.
-  bool comparison = term->op == Op::Eq || term->op == Op::Ne ||
-                    term->op == Op::Lt || term->op == Op::Le;
+  bool comparison = term->op == Operator::Eq || term->op == Operator::Ne ||
+                    term->op == Operator::Lt || term->op == Operator::Le;
   bool inDouble = term->exact;
   if (comparison)
     inDouble = llvm::all_of(term->operands,
@@ -156,44 +156,44 @@ Value TermEmitter::emitOperation(const TermRef &term) {
     return arith::CmpFOp::create(builder, loc, predicate, v[0], v[1]);
   };
   switch (term->op) {
-  case Op::Add: return arith::AddFOp::create(builder, loc, v[0], v[1]);
-  case Op::Sub: return arith::SubFOp::create(builder, loc, v[0], v[1]);
-  case Op::Mul: return arith::MulFOp::create(builder, loc, v[0], v[1]);
-  case Op::Div: return arith::DivFOp::create(builder, loc, v[0], v[1]);
-  case Op::Neg: return arith::NegFOp::create(builder, loc, v[0]);
-  case Op::Min: return arith::MinimumFOp::create(builder, loc, v[0], v[1]);
-  case Op::Max: return arith::MaximumFOp::create(builder, loc, v[0], v[1]);
-  case Op::Pow: return math::PowFOp::create(builder, loc, v[0], v[1]);
-  case Op::Exp: return math::ExpOp::create(builder, loc, v[0]);
-  case Op::Expm1: return math::ExpM1Op::create(builder, loc, v[0]);
-  case Op::Log: return math::LogOp::create(builder, loc, v[0]);
-  case Op::Log1p: return math::Log1pOp::create(builder, loc, v[0]);
-  case Op::Sqrt: return math::SqrtOp::create(builder, loc, v[0]);
-  case Op::Rsqrt: return math::RsqrtOp::create(builder, loc, v[0]);
-  case Op::Sin: return math::SinOp::create(builder, loc, v[0]);
-  case Op::Cos: return math::CosOp::create(builder, loc, v[0]);
-  case Op::Tanh: return math::TanhOp::create(builder, loc, v[0]);
-  case Op::Erf: return math::ErfOp::create(builder, loc, v[0]);
-  case Op::Abs: return math::AbsFOp::create(builder, loc, v[0]);
-  case Op::Floor: return math::FloorOp::create(builder, loc, v[0]);
-  case Op::Ceil: return math::CeilOp::create(builder, loc, v[0]);
-  case Op::Mod: {
+  case Operator::Add: return arith::AddFOp::create(builder, loc, v[0], v[1]);
+  case Operator::Sub: return arith::SubFOp::create(builder, loc, v[0], v[1]);
+  case Operator::Mul: return arith::MulFOp::create(builder, loc, v[0], v[1]);
+  case Operator::Div: return arith::DivFOp::create(builder, loc, v[0], v[1]);
+  case Operator::Neg: return arith::NegFOp::create(builder, loc, v[0]);
+  case Operator::Min: return arith::MinimumFOp::create(builder, loc, v[0], v[1]);
+  case Operator::Max: return arith::MaximumFOp::create(builder, loc, v[0], v[1]);
+  case Operator::Pow: return math::PowFOp::create(builder, loc, v[0], v[1]);
+  case Operator::Exp: return math::ExpOp::create(builder, loc, v[0]);
+  case Operator::Expm1: return math::ExpM1Op::create(builder, loc, v[0]);
+  case Operator::Log: return math::LogOp::create(builder, loc, v[0]);
+  case Operator::Log1p: return math::Log1pOp::create(builder, loc, v[0]);
+  case Operator::Sqrt: return math::SqrtOp::create(builder, loc, v[0]);
+  case Operator::Rsqrt: return math::RsqrtOp::create(builder, loc, v[0]);
+  case Operator::Sin: return math::SinOp::create(builder, loc, v[0]);
+  case Operator::Cos: return math::CosOp::create(builder, loc, v[0]);
+  case Operator::Tanh: return math::TanhOp::create(builder, loc, v[0]);
+  case Operator::Erf: return math::ErfOp::create(builder, loc, v[0]);
+  case Operator::Abs: return math::AbsFOp::create(builder, loc, v[0]);
+  case Operator::Floor: return math::FloorOp::create(builder, loc, v[0]);
+  case Operator::Ceil: return math::CeilOp::create(builder, loc, v[0]);
+  case Operator::Mod: {
     Value quotient = arith::DivFOp::create(builder, loc, v[0], v[1]);
     Value whole = math::FloorOp::create(builder, loc, quotient);
     Value product = arith::MulFOp::create(builder, loc, whole, v[1]);
     return arith::SubFOp::create(builder, loc, v[0], product);
   }
-  case Op::Eq: return compare(arith::CmpFPredicate::OEQ, arith::CmpIPredicate::eq);
-  case Op::Ne: return compare(arith::CmpFPredicate::UNE, arith::CmpIPredicate::ne);
-  case Op::Lt: return compare(arith::CmpFPredicate::OLT, arith::CmpIPredicate::ult);
-  case Op::Le: return compare(arith::CmpFPredicate::OLE, arith::CmpIPredicate::ule);
-  case Op::And: return arith::AndIOp::create(builder, loc, v[0], v[1]);
-  case Op::Or: return arith::OrIOp::create(builder, loc, v[0], v[1]);
-  case Op::Not: {
+  case Operator::Eq: return compare(arith::CmpFPredicate::OEQ, arith::CmpIPredicate::eq);
+  case Operator::Ne: return compare(arith::CmpFPredicate::UNE, arith::CmpIPredicate::ne);
+  case Operator::Lt: return compare(arith::CmpFPredicate::OLT, arith::CmpIPredicate::ult);
+  case Operator::Le: return compare(arith::CmpFPredicate::OLE, arith::CmpIPredicate::ule);
+  case Operator::And: return arith::AndIOp::create(builder, loc, v[0], v[1]);
+  case Operator::Or: return arith::OrIOp::create(builder, loc, v[0], v[1]);
+  case Operator::Not: {
     Value one = constantOf(1, builder.getI1Type());
     return arith::XOrIOp::create(builder, loc, v[0], one);
   }
-  case Op::Select:
+  case Operator::Select:
     return arith::SelectOp::create(builder, loc, v[0], v[1], v[2]);
   default:
     llvm_unreachable("random draws exist in initialisers only");
@@ -249,11 +249,11 @@ Value Elaborator::emptyTensor(ArrayRef<int64_t> sizes, bool batched, Type type) 
   return tensor::EmptyOp::create(builder, loc, mixedSizes(sizes, batched), type);
 }
 
-static bool isCostly(Op op) {
+static bool isCostly(Operator op) {
   switch (op) {
-  case Op::Pow: case Op::Exp: case Op::Expm1: case Op::Log: case Op::Log1p:
-  case Op::Sin: case Op::Cos: case Op::Tanh: case Op::Erf: case Op::Sqrt:
-  case Op::Rsqrt: case Op::Div: case Op::Mod:
+  case Operator::Pow: case Operator::Exp: case Operator::Expm1: case Operator::Log: case Operator::Log1p:
+  case Operator::Sin: case Operator::Cos: case Operator::Tanh: case Operator::Erf: case Operator::Sqrt:
+  case Operator::Rsqrt: case Operator::Div: case Operator::Mod:
     return true;
   default:
     return false;
@@ -266,11 +266,12 @@ TermRef Elaborator::materializeTerm(const TermRef &term) {
   for (unsigned id : term->indices.set_bits())
     variables.push_back(id);
   // The sequence comes first in every tensor.
-  llvm::stable_sort(variables, [&](IndexId a, IndexId b) {
-    return indexAxis(a).sequence && !indexAxis(b).sequence;
+  llvm::sort(variables, [&](IndexId a, IndexId b) {
+    bool first = indexAxis(a).sequence, second = indexAxis(b).sequence;
+    return first != second ? first : a < b;
   });
   SmallVector<Value> values;
-  emitGeneric(term, variables, {}, Op::Add, values);
+  emitGeneric(term, variables, {}, Operator::Add, values);
   bool batched = cast<RankedTensorType>(values[0].getType()).getRank() !=
                  int64_t(variables.size());
   SmallVector<AffineExpr> at;
@@ -315,7 +316,7 @@ TermRef Elaborator::hoistFixed(const TermRef &term, bool always) {
 /// takes the maximum over `reduced`).
 Value Elaborator::emitGeneric(ArrayRef<TermRef> terms,
                               ArrayRef<IndexId> parallel,
-                              ArrayRef<IndexId> reduced, Op combine,
+                              ArrayRef<IndexId> reduced, Operator combine,
                               SmallVectorImpl<Value> &values, bool forceBatch) {
   SmallVector<TermRef> results;
   for (const TermRef &term : terms) {
@@ -362,7 +363,7 @@ Value Elaborator::emitGeneric(ArrayRef<TermRef> terms,
   for (const TermRef &term : results)
     walk(term, [&](const TermRef &node) {
       if (node->kind == Term::Element)
-        operands.insert({{node->tensor, mapOf(*node)}, operands.size()});
+        operands.insert({{node->tensor, mapOf(*node)}, unsigned(operands.size())});
     });
 
   // Every reduced dimension must appear alone in some operand.
@@ -396,9 +397,9 @@ Value Elaborator::emitGeneric(ArrayRef<TermRef> terms,
     Type type = term->boolean ? Type(builder.getI1Type()) : scalarType;
     Value init = emptyTensor(outSizes, batched, type);
     if (!reduced.empty()) {
-      double start = combine == Op::Max ? -INFINITY
-                     : combine == Op::Min ? INFINITY
-                     : combine == Op::Mul ? 1 : 0;
+      double start = combine == Operator::Max ? -INFINITY
+                     : combine == Operator::Min ? INFINITY
+                     : combine == Operator::Mul ? 1 : 0;
       Value value = arith::ConstantOp::create(builder, loc,
                                               FloatAttr::get(type, start));
       init = linalg::FillOp::create(builder, loc, value, init).getResult(0);
@@ -435,13 +436,13 @@ Value Elaborator::emitGeneric(ArrayRef<TermRef> terms,
           if (!reduced.empty()) {
             Value acc = args[inputs.size() + i];
             switch (combine) {
-            case Op::Max:
+            case Operator::Max:
               value = arith::MaximumFOp::create(b, l, acc, value);
               break;
-            case Op::Min:
+            case Operator::Min:
               value = arith::MinimumFOp::create(b, l, acc, value);
               break;
-            case Op::Mul:
+            case Operator::Mul:
               value = arith::MulFOp::create(b, l, acc, value);
               break;
             default:
@@ -589,7 +590,7 @@ TensorValue Elaborator::materialize(const Number &number,
     if (force)
       for (IndexId id : kept)
         needsBatch |= indexAxis(id).sequence;
-    emitGeneric(terms, kept, {}, Op::Add, values, needsBatch);
+    emitGeneric(terms, kept, {}, Operator::Add, values, needsBatch);
     result.integer = false;
   }
   auto type = cast<RankedTensorType>(values[0].getType());

@@ -25,6 +25,10 @@ StringRef describe(Token::Kind kind) {
   return descriptions[kind];
 }
 
+bool isDeclarationWord(StringRef text) {
+  return text == "layer" || text == "model" || text == "names" || text == "import";
+}
+
 std::string stringValue(const Token &token) {
   std::string value;
   StringRef text = token.text().drop_front().drop_back();
@@ -63,6 +67,7 @@ private:
   bool lexPunctuation();
   void lexUnknown();
   bool isComment() const;
+  bool beginsDeclaration(uint32_t index) const;
   void add(Token::Kind kind, const char *begin);
   bool pair();
 
@@ -164,11 +169,24 @@ void Lexer::add(Token::Kind kind, const char *begin) {
   startsLine = false;
 }
 
+bool Lexer::beginsDeclaration(uint32_t index) const {
+  const Token &word = tokens[index];
+  return word.kind == Token::Identifier && word.startsLine &&
+         isDeclarationWord(word.text());
+}
+
 /// Enters the bracket or comma just added into the stack of open brackets.
 bool Lexer::pair() {
   Token &token = tokens.back();
   uint32_t index = tokens.size() - 1;
   switch (token.kind) {
+  case Token::Identifier:
+    // A declaration begins at the top level: what is still open was forgotten.
+    if (!open.empty() && index && !token.startsLine && beginsDeclaration(index - 1)) {
+      open.clear();
+      token.parent = tokens[index - 1].parent = Token::none;
+    }
+    return true;
   case Token::Comma:
     if (!open.empty())
       tokens[open.back()].hasComma = true;
@@ -329,7 +347,8 @@ bool Lexer::lexPunctuation() {
   }
   for (size_t length : {2, 1})
     for (auto [spelling, kind] : spellings)
-      if (strlen(spelling) == length && rest.starts_with(spelling)) {
+      if (*spelling == *cursor && strlen(spelling) == length &&
+          rest.starts_with(spelling)) {
         cursor += length;
         add(kind, begin);
         return true;

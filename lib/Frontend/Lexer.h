@@ -43,6 +43,9 @@ struct Token {
 /// How errors call a kind of token: `'('`, `a name`.
 llvm::StringRef describe(Token::Kind kind);
 
+/// A line `WORD name ...` with such a word is a declaration wherever it stands.
+bool isDeclarationWord(llvm::StringRef text);
+
 /// Brackets (and everything else that nests) may be this deep.
 constexpr unsigned maxNesting = 200;
 

@@ -105,13 +105,18 @@ static std::string found(const Token &token) {
   }
 }
 
-bool Parser::expected(const Twine &wanted) {
+bool Parser::expected(const Twine &wanted, StringRef hint) {
   const Token &next = token();
-  if (position && isBehindNewline() && next.kind != Token::EndOfFile) {
-    SMLoc end = SMLoc::getFromPointer(tokens[position - 1].end());
-    return error({end, end}, "expected " + wanted + ", found the end of the line");
-  }
-  return error(next.range(), "expected " + wanted + ", found " + found(next));
+  bool atEnd = next.kind == Token::EndOfFile;
+  std::string message = ("expected " + wanted + ", found ").str();
+  message += !atEnd && isBehindNewline() ? "the end of the line" : found(next);
+  if (!hint.empty())
+    message += ("; " + hint).str();
+  // The end of a line is where its last token ends, not where the next one begins.
+  SMRange where = next.range();
+  if (position && (atEnd || isBehindNewline()))
+    where.Start = where.End = tokens[position - 1].range().End;
+  return error(where, message);
 }
 
 /// A comment with a single blank before it is read as a floor division; the error
@@ -172,8 +177,7 @@ bool Parser::startsDeclaration(size_t at) const {
   if (word.kind != Token::Identifier || !word.startsLine || at + 1 >= tokens.size() ||
       tokens[at + 1].kind != Token::Identifier || tokens[at + 1].startsLine)
     return false;
-  StringRef text = word.text();
-  return text == "layer" || text == "model" || text == "names" || text == "import";
+  return isDeclarationWord(word.text());
 }
 
 bool Parser::startsStatement(const Token &next) const {
@@ -203,6 +207,16 @@ bool Parser::startsStatement(const Token &next) const {
 void Parser::recover(size_t begin, uint32_t block) {
   if (gaveUp)
     return;
+  // Where braces do not match, what follows is not what it seems to be: one error
+  // for the declaration is enough.
+  if (noteBraces(begin)) {
+    if (position == begin)
+      advance();
+    while (!is(Token::EndOfFile) && !startsDeclaration(position))
+      advance();
+    skipped = true;
+    return;
+  }
   size_t at = position;
   // Leave the brackets that the statement opened, where they are closed.
   uint32_t outer = Token::none;
@@ -227,13 +241,97 @@ void Parser::recover(size_t begin, uint32_t block) {
   position = std::min(at, last);
 }
 
+bool Parser::skipToBody() {
+  if (gaveUp || noteBraces(position))
+    return false;
+  for (size_t at = position; at < tokens.size(); ++at) {
+    const Token &next = tokens[at];
+    if (next.kind == Token::LBrace) {
+      position = at;
+      return true;
+    }
+    // Parameters may begin a line, other statements have no place in a head.
+    bool startsNew = next.startsLine && startsStatement(next) &&
+                     next.kind != Token::LParen && next.kind != Token::Identifier;
+    if (startsNew || next.kind == Token::RBrace || startsDeclaration(at))
+      return false;
+  }
+  return false;
+}
+
 bool Parser::endStatement(bool endedWithBlock) {
   if (endedWithBlock || token().startsLine || is(Token::RBrace) ||
       is(Token::EndOfFile))
     return true;
-  expected("the end of the line");
+  bool definesMore = token(1).kind == Token::Equal || is(Token::KwLet);
+  expected("the end of the line",
+           definesMore ? "',' separates definitions on one line" : "");
   explainFloorDivision();
   return false;
+}
+
+/// The blanks before the line of a token.
+size_t Parser::getIndent(uint32_t index) const {
+  while (index && !tokens[index].startsLine)
+    --index;
+  const char *start = tokens[index].begin, *first = tokens.front().begin;
+  const char *line = start;
+  while (line != first && line[-1] != '\n')
+    --line;
+  return start - line;
+}
+
+void Parser::reportUnclosed(uint32_t block, const Twine &what) {
+  if (skipped)
+    return; // not closed because what closes it was not read
+  SaveAndRestore newlines(newlinesEnd, false);
+  expected("'}' to end the body of the " + what);
+  note(tokens[block].range(), "the '{' is here");
+  noteBraces(block, block);
+}
+
+/// Points at the brace that is likely wrong in the declaration around `at`: a '{'
+/// whose '}' stands further left than its own line has got that of another one,
+/// and of several such the innermost is the one; likewise a '}' further right.
+/// The brace `shown` has a note already. Returns false when all braces match.
+bool Parser::noteBraces(uint32_t at, uint32_t shown) {
+  uint32_t begin = at, end = at;
+  while (begin && !startsDeclaration(begin))
+    --begin;
+  do
+    ++end;
+  while (end < tokens.size() && !startsDeclaration(end));
+  uint32_t unmatched = Token::none, suspect = Token::none;
+  for (uint32_t i = begin; i < end && unmatched == Token::none; ++i)
+    if ((tokens[i].kind == Token::LBrace || tokens[i].kind == Token::RBrace) &&
+        tokens[i].partner == Token::none)
+      unmatched = i;
+  if (unmatched == Token::none || bracesNoted)
+    return unmatched != Token::none;
+  bracesNoted = true;
+  bool isOpen = tokens[unmatched].kind == Token::LBrace;
+  for (uint32_t open = begin; open < end; ++open) {
+    uint32_t close = tokens[open].partner;
+    if (tokens[open].kind != Token::LBrace || close == Token::none ||
+        !tokens[close].startsLine)
+      continue;
+    size_t openIndent = getIndent(open), closeIndent = getIndent(close);
+    if (isOpen ? closeIndent >= openIndent : closeIndent <= openIndent)
+      continue;
+    if (suspect != Token::none && tokens[suspect].partner < open)
+      break;
+    suspect = open;
+  }
+  if (isOpen) {
+    uint32_t open = suspect == Token::none ? unmatched : suspect;
+    if (open != shown)
+      note(tokens[open].range(), "this '{' may be the one that is not closed");
+  } else if (suspect != Token::none) {
+    note(tokens[tokens[suspect].partner].range(), "this '}' may be one too many");
+  } else {
+    note(tokens[unmatched].range(), "this '}' closes nothing");
+  }
+  return true;
 }
 
 //===----------------------------------------------------------------------===//
@@ -249,12 +347,18 @@ bool Parser::parseBracketed(Kind open, const Twine &what,
   SaveAndRestore newlines(newlinesEnd, false);
   SaveAndRestore elses(elseTaken, false);
   advance();
-  if (!body())
+  if (!body()) {
+    // What was found is often right, and this bracket is what is wrong.
+    if (tokens[begin].partner == Token::none && errors != notedErrors)
+      note(tokens[begin].range(), "the " + describe(open) + " here is not closed");
+    notedErrors = errors;
     return false;
+  }
   if (consume(close))
     return true;
   expected("',' or " + describe(close) + " to end " + what);
   note(tokens[begin].range(), "the " + describe(open) + " is here");
+  notedErrors = errors;
   return false;
 }
 
@@ -275,6 +379,7 @@ bool Parser::parseList(Kind close, function_ref<bool()> item) {
 bool Parser::parseModule(ast::Module &module) {
   while (!is(Token::EndOfFile)) {
     size_t begin = itemStart = position;
+    skipped = bracesNoted = false;
     bool good = false;
     if (is(Token::KwFn)) {
       if (std::unique_ptr<ast::FnDecl> fn = parseFn()) {
@@ -293,7 +398,7 @@ bool Parser::parseModule(ast::Module &module) {
     } else {
       expected("'layer', 'model', 'fn', 'names' or 'import'");
     }
-    if (!good)
+    if (!good && !skipped)
       recover(begin, Token::none);
   }
   return !failed;

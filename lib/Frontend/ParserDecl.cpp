@@ -250,27 +250,21 @@ std::unique_ptr<ast::LayerDecl> Parser::parseLayer() {
   if (!expectName(layer->name, "the name of the " + what))
     return nullptr;
   if (layer->isModel && consume(Token::KwFor) &&
-      !expectString(layer->modelType, "the \"model_type\" of config.json"))
+      !expectString(layer->modelType,
+                    "a string after 'for', the \"model_type\" of config.json"))
     return nullptr;
-  size_t open = position;
-  if (!parseBracketed(Token::LParen, "the parameters of the " + what, [&] {
-        return parseList(Token::RParen, [&] { return parseLayerParam(*layer); });
-      })) {
-    // The members may have errors of their own that are worth knowing.
-    if (gaveUp || tokens[open].kind != Token::LParen ||
-        tokens[open].partner == Token::none)
-      return nullptr;
-    position = tokens[open].partner + 1;
-  }
+  bool good = parseBracketed(Token::LParen, "the parameters of the " + what, [&] {
+    return parseList(Token::RParen, [&] { return parseLayerParam(*layer); });
+  });
+  if (good && !is(Token::Equal) && !is(Token::LBrace))
+    good = expected("'{' or '=' after the parameters of the " + what);
+  if (!good && !skipToBody())
+    return nullptr;
   if (consume(Token::Equal)) {
     layer->alias = parseValue();
     if (!layer->alias || !endStatement(false))
       return nullptr;
   } else {
-    if (!is(Token::LBrace)) {
-      expected("'{' or '=' after the parameters of the " + what);
-      return nullptr;
-    }
     SaveAndRestore members(amongMembers, true);
     if (!parseBlock(what, layer->members,
                     [&](std::vector<ast::StmtPtr> &body) { return parseMember(body); }))
@@ -343,7 +337,8 @@ bool Parser::parseParts(std::vector<ast::StmtPtr> &members) {
     if (!part->value)
       return false;
     if (consume(Token::KwAt) &&
-        !expectString(part->at.emplace(), "a string, the prefix of the weights' names,"))
+        !expectString(part->at.emplace(),
+                      "a string after 'at', the prefix of the weights' names"))
       return false;
     if (consume(Token::KwIf) && !(part->condition = parseValue()))
       return false;
@@ -375,7 +370,7 @@ bool Parser::parseWeights(std::vector<ast::StmtPtr> &members,
     if (!parsePattern(weight->target, "the name of a weight"))
       return false;
     if (consume(Token::KwAt) &&
-        !expectString(weight->at.emplace(), "a string, the weight's name,"))
+        !expectString(weight->at.emplace(), "a string after 'at', the weight's name"))
       return false;
     if (consume(Token::Tilde) && !(weight->init = parseValue()))
       return false;
@@ -400,7 +395,8 @@ bool Parser::parseWeightGroup(std::vector<ast::StmtPtr> &members) {
   advance();
   std::optional<std::string> group;
   if (!expect(Token::KwAt, " and the prefix of the group after 'weights'") ||
-      !expectString(group.emplace(), "a string, the prefix of the weights' names,"))
+      !expectString(group.emplace(),
+                    "a string after 'at', the prefix of the weights' names"))
     return false;
   return parseBlock("group of weights", members,
                     [&](std::vector<ast::StmtPtr> &body) {
@@ -460,38 +456,37 @@ bool Parser::parseFnResults(ast::FnDecl &fn) {
   return true;
 }
 
+/// All of a function before `=` or `{`.
+bool Parser::parseFnHead(ast::FnDecl &fn) {
+  if (!expectName(fn.name, "the name of the function") ||
+      !parseBracketed(Token::LParen, "the parameters", [&] {
+        return parseList(Token::RParen, [&] { return parseFnParam(fn); });
+      }))
+    return false;
+  if (is(Token::LBracket) && !parseAxes(fn.resultAxes, "the axes of the result"))
+    return false;
+  if (is(Token::Arrow) && !parseFnResults(fn))
+    return false;
+  if (consumeWord("cut") &&
+      (!expectName(fn.cutAxis, "the axis after 'cut'") ||
+       !expect(Token::KwWhere, " after the axis") || !(fn.cutWhere = parseValue())))
+    return false;
+  if (is(Token::Equal) || is(Token::LBrace))
+    return true;
+  return expected("'{' or '=' after the head of the function");
+}
+
 std::unique_ptr<ast::FnDecl> Parser::parseFn() {
   size_t begin = position;
   advance();
   auto fn = std::make_unique<ast::FnDecl>(SMRange());
-  if (!expectName(fn->name, "the name of the function"))
+  // Errors of the body are worth knowing even if the head has one.
+  if (!parseFnHead(*fn) && !skipToBody())
     return nullptr;
-  size_t open = position;
-  if (!parseBracketed(Token::LParen, "the parameters", [&] {
-        return parseList(Token::RParen, [&] { return parseFnParam(*fn); });
-      })) {
-    if (gaveUp || tokens[open].kind != Token::LParen ||
-        tokens[open].partner == Token::none)
-      return nullptr;
-    position = tokens[open].partner + 1;
-  }
-  if (is(Token::LBracket) && !parseAxes(fn->resultAxes, "the axes of the result"))
-    return nullptr;
-  if (is(Token::Arrow) && !parseFnResults(*fn))
-    return nullptr;
-  if (isWord("cut")) {
-    advance();
-    if (!expectName(fn->cutAxis, "the axis after 'cut'") ||
-        !expect(Token::KwWhere, " after the axis") || !(fn->cutWhere = parseValue()))
-      return nullptr;
-  }
   if (consume(Token::Equal)) {
     fn->value = parseValue();
     if (!fn->value || !endStatement(false))
       return nullptr;
-  } else if (!is(Token::LBrace)) {
-    expected("'{' or '=' after the head of the function");
-    return nullptr;
   } else if (!parseFnBody("function", fn->body)) {
     return nullptr;
   }

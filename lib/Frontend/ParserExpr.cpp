@@ -213,6 +213,12 @@ ExprPtr Parser::parsePrimary() {
     }
     if (isWord("config") && token(1).kind == Token::String)
       return parseConfig();
+    if (isWord("config") && token(1).kind == Token::Identifier &&
+        !token(1).startsLine) {
+      advance();
+      expected("a string after 'config', the name of a field of config.json");
+      return nullptr;
+    }
     if (isApply())
       return parseApply();
     advance();
@@ -225,12 +231,10 @@ ExprPtr Parser::parsePrimary() {
   case Token::KwMatch:
     return parseMatch();
   case Token::KwIf:
-    error(token().range(), "expected an operand, found the keyword 'if'; an 'if' "
-                           "inside a larger expression needs parentheses");
+    expected("an operand", "an 'if' inside a larger expression needs parentheses");
     return nullptr;
   case Token::KwNot:
-    error(token().range(), "expected an operand, found the keyword 'not'; a 'not' "
-                           "inside a larger expression needs parentheses");
+    expected("an operand", "a 'not' inside a larger expression needs parentheses");
     return nullptr;
   default:
     expected("an expression");
@@ -261,7 +265,7 @@ ExprPtr Parser::parseIf() {
     if (!result->conditions.back())
       return nullptr;
     if (!expect(Token::KwThen, " after the condition")) {
-      note(tokens[ifAt].range(), "of this " + describe(tokens[ifAt].kind));
+      note(tokens[ifAt].range(), "the " + describe(tokens[ifAt].kind) + " is here");
       return nullptr;
     }
     SaveAndRestore elses(elseTaken, true);
@@ -270,7 +274,7 @@ ExprPtr Parser::parseIf() {
       return nullptr;
   } while (is(Token::KwElif));
   if (!consume(Token::KwElse)) {
-    expected("'else' or 'elif'; an 'if' that is a value needs 'else'");
+    expected("'else' or 'elif'", "an 'if' that is a value needs an 'else'");
     note(tokens[begin].range(), "the 'if' is here");
     return nullptr;
   }
@@ -572,10 +576,10 @@ bool Parser::parseApplyItem(ast::ApplyExpr &apply) {
        token(1).kind != Token::Colon && token(1).kind != Token::KwIn &&
        token(1).kind != Token::KwWhere && !isWord("by", 1))) {
     if (is(Token::Identifier))
-      advance(); // the error is at what follows the name
+      advance();
     if (position == begin)
       expected("the name of an axis");
-    else
+    else // the name is one, what follows is wrong
       expected("',' or ')' after the axis");
     note(apply.op.range, "'" + apply.op.name +
                              "' is followed by axes in parentheses and then by its "

@@ -81,20 +81,26 @@ private:
   // Errors and recovery (Parser.cpp)
   //===--------------------------------------------------------------------===//
 
-  /// "expected WANTED, found FOUND" at the current token; returns false.
-  bool expected(const llvm::Twine &wanted);
+  /// "expected WANTED, found FOUND; HINT" at the current token; returns false.
+  bool expected(const llvm::Twine &wanted, llvm::StringRef hint = "");
   bool error(llvm::SMRange where, const llvm::Twine &message);
   void note(llvm::SMRange where, const llvm::Twine &message);
   void explainFloorDivision();
   bool expect(Kind kind, const llvm::Twine &where);
   bool expectName(ast::Ident &ident, const llvm::Twine &wanted);
   bool expectString(std::string &value, const llvm::Twine &wanted);
+  /// "expected '}'" at the current token, with the '{' that was likely forgotten.
+  void reportUnclosed(uint32_t block, const llvm::Twine &what);
+  bool noteBraces(uint32_t at, uint32_t shown = Token::none);
+  size_t getIndent(uint32_t index) const;
   /// Stops at the end of the file; no error after this one is worth reading.
   void giveUp();
   bool startsDeclaration(size_t at) const;
   bool startsStatement(const Token &next) const;
   /// Skips the statement or declaration that began at `begin`.
   void recover(size_t begin, uint32_t block);
+  /// From a broken head to the '{' of its body; false when there is none.
+  bool skipToBody();
   /// True at the end of a statement; otherwise reports what follows it.
   bool endStatement(bool endedWithBlock);
 
@@ -164,6 +170,7 @@ private:
   std::unique_ptr<ast::LayerDecl> parseLayer();
   bool parseLayerParam(ast::LayerDecl &layer);
   std::unique_ptr<ast::FnDecl> parseFn();
+  bool parseFnHead(ast::FnDecl &fn);
   bool parseFnParam(ast::FnDecl &fn);
   bool parseFnResults(ast::FnDecl &fn);
   bool parseMember(std::vector<ast::StmtPtr> &members);
@@ -202,8 +209,11 @@ private:
   unsigned depth = 0; // of the parser's own recursion
   unsigned links = 0; // operators and calls in the current statement's value
   unsigned errors = 0;
+  unsigned notedErrors = 0; // errors when a bracket was last pointed at
   bool failed = false, gaveUp = false;
   bool amongMembers = false; // inside the braces of a layer, not of a function
+  bool skipped = false;      // the rest of the declaration, its braces do not match
+  bool bracesNoted = false;
 };
 
 } // namespace ssmc

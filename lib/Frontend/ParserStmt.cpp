@@ -32,9 +32,7 @@ bool Parser::parseBlock(StringRef what, std::vector<StmtPtr> &body,
   // What failed inside was reported there and skipped: the block itself is fine.
   if (consume(Token::RBrace))
     return true;
-  newlinesEnd = false;
-  expected("'}' to end the body of the " + what);
-  note(tokens[block].range(), "the '{' is here");
+  reportUnclosed(block, what);
   return false;
 }
 
@@ -98,8 +96,8 @@ bool Parser::parseAssigns(Stmt::Kind kind, std::vector<StmtPtr> &body) {
     if (!parsePattern(assign->target, "a name to define"))
       return false;
     if (is(Token::LParen) && !atNewLine() && !assign->target.hasAxes)
-      return expected("'=' after the name; a call is no statement, its value needs a "
-                      "name");
+      return expected("'=' after the name",
+                      "a call is no statement, its value needs a name");
     if (!expect(Token::Equal, " after the name that is defined"))
       return false;
     assign->value = parseValue();
@@ -154,8 +152,8 @@ bool Parser::parseIfStmt(std::vector<StmtPtr> &body) {
   if (!branch->condition)
     return false;
   if (is(Token::KwThen) && !atNewLine())
-    return expected("'{' after the condition; 'if ... then ... else' is a value and "
-                    "no statement");
+    return expected("'{' after the condition",
+                    "'if ... then ... else' is a value and no statement");
   if (!parseFnBody("'if'", branch->thenBody))
     return false;
   if (is(Token::KwElif)) {

@@ -126,58 +126,58 @@ bool ssmc::isConstant(const TermRef &term, double value) {
 }
 
 /// The value of an operation on numbers.
-static double fold(Op op, llvm::ArrayRef<double> v) {
+static double fold(Operator op, llvm::ArrayRef<double> v) {
   switch (op) {
-  case Op::Add: return v[0] + v[1];
-  case Op::Sub: return v[0] - v[1];
-  case Op::Mul: return v[0] * v[1];
-  case Op::Div: return v[0] / v[1];
-  case Op::Neg: return -v[0];
-  case Op::Min: return std::fmin(v[0], v[1]);
-  case Op::Max: return std::fmax(v[0], v[1]);
-  case Op::Pow: return std::pow(v[0], v[1]);
-  case Op::Exp: return std::exp(v[0]);
-  case Op::Expm1: return std::expm1(v[0]);
-  case Op::Log: return std::log(v[0]);
-  case Op::Log1p: return std::log1p(v[0]);
-  case Op::Sqrt: return std::sqrt(v[0]);
-  case Op::Rsqrt: return 1 / std::sqrt(v[0]);
-  case Op::Sin: return std::sin(v[0]);
-  case Op::Cos: return std::cos(v[0]);
-  case Op::Tanh: return std::tanh(v[0]);
-  case Op::Erf: return std::erf(v[0]);
-  case Op::Abs: return std::fabs(v[0]);
-  case Op::Floor: return std::floor(v[0]);
-  case Op::Ceil: return std::ceil(v[0]);
-  case Op::Mod: return v[0] - v[1] * std::floor(v[0] / v[1]);
-  case Op::Eq: return v[0] == v[1];
-  case Op::Ne: return v[0] != v[1];
-  case Op::Lt: return v[0] < v[1];
-  case Op::Le: return v[0] <= v[1];
-  case Op::And: return v[0] != 0 && v[1] != 0;
-  case Op::Or: return v[0] != 0 || v[1] != 0;
-  case Op::Not: return v[0] == 0;
-  case Op::Select: return v[0] != 0 ? v[1] : v[2];
-  case Op::Discretize: case Op::Normal: case Op::Uniform: break;
+  case Operator::Add: return v[0] + v[1];
+  case Operator::Sub: return v[0] - v[1];
+  case Operator::Mul: return v[0] * v[1];
+  case Operator::Div: return v[0] / v[1];
+  case Operator::Neg: return -v[0];
+  case Operator::Min: return std::fmin(v[0], v[1]);
+  case Operator::Max: return std::fmax(v[0], v[1]);
+  case Operator::Pow: return std::pow(v[0], v[1]);
+  case Operator::Exp: return std::exp(v[0]);
+  case Operator::Expm1: return std::expm1(v[0]);
+  case Operator::Log: return std::log(v[0]);
+  case Operator::Log1p: return std::log1p(v[0]);
+  case Operator::Sqrt: return std::sqrt(v[0]);
+  case Operator::Rsqrt: return 1 / std::sqrt(v[0]);
+  case Operator::Sin: return std::sin(v[0]);
+  case Operator::Cos: return std::cos(v[0]);
+  case Operator::Tanh: return std::tanh(v[0]);
+  case Operator::Erf: return std::erf(v[0]);
+  case Operator::Abs: return std::fabs(v[0]);
+  case Operator::Floor: return std::floor(v[0]);
+  case Operator::Ceil: return std::ceil(v[0]);
+  case Operator::Mod: return v[0] - v[1] * std::floor(v[0] / v[1]);
+  case Operator::Eq: return v[0] == v[1];
+  case Operator::Ne: return v[0] != v[1];
+  case Operator::Lt: return v[0] < v[1];
+  case Operator::Le: return v[0] <= v[1];
+  case Operator::And: return v[0] != 0 && v[1] != 0;
+  case Operator::Or: return v[0] != 0 || v[1] != 0;
+  case Operator::Not: return v[0] == 0;
+  case Operator::Select: return v[0] != 0 ? v[1] : v[2];
+  case Operator::Discretize: case Operator::Normal: case Operator::Uniform: break;
   }
   return NAN;
 }
 
-static bool isPredicate(Op op) {
+static bool isPredicate(Operator op) {
   switch (op) {
-  case Op::Eq: case Op::Ne: case Op::Lt: case Op::Le:
-  case Op::And: case Op::Or: case Op::Not:
+  case Operator::Eq: case Operator::Ne: case Operator::Lt: case Operator::Le:
+  case Operator::And: case Operator::Or: case Operator::Not:
     return true;
   default:
     return false;
   }
 }
 
-static bool foldable(Op op) {
-  return op != Op::Discretize && op != Op::Normal && op != Op::Uniform;
+static bool foldable(Operator op) {
+  return op != Operator::Discretize && op != Operator::Normal && op != Operator::Uniform;
 }
 
-TermRef ssmc::operation(Op op, llvm::ArrayRef<TermRef> operands) {
+TermRef ssmc::operation(Operator op, llvm::ArrayRef<TermRef> operands) {
   bool allConstant = foldable(op);
   for (const TermRef &operand : operands)
     allConstant &= operand->kind == Term::Constant;
@@ -187,15 +187,15 @@ TermRef ssmc::operation(Op op, llvm::ArrayRef<TermRef> operands) {
       values.push_back(operand->value);
     double value = fold(op, values);
     bool isBool = isPredicate(op) ||
-                  (op == Op::Select && operands[1]->boolean);
+                  (op == Operator::Select && operands[1]->boolean);
     return isBool ? boolean(value != 0) : constant(value);
   }
-  if (op == Op::Select && operands[0]->kind == Term::Constant)
+  if (op == Operator::Select && operands[0]->kind == Term::Constant)
     return operands[0]->value != 0 ? operands[1] : operands[2];
   auto term = std::make_shared<Term>();
   term->kind = Term::Operation;
   term->op = op;
-  term->boolean = isPredicate(op) || (op == Op::Select && operands[1]->boolean);
+  term->boolean = isPredicate(op) || (op == Operator::Select && operands[1]->boolean);
   term->fixed = term->exact = true;
   for (const TermRef &operand : operands) {
     merge(term->indices, operand->indices);
@@ -212,7 +212,7 @@ TermRef ssmc::add(TermRef a, TermRef b) {
     return b;
   if (isConstant(b, 0))
     return a;
-  return operation(Op::Add, a, b);
+  return operation(Operator::Add, a, b);
 }
 
 TermRef ssmc::subtract(TermRef a, TermRef b) {
@@ -220,7 +220,7 @@ TermRef ssmc::subtract(TermRef a, TermRef b) {
     return a;
   if (isConstant(a, 0))
     return negate(b);
-  return operation(Op::Sub, a, b);
+  return operation(Operator::Sub, a, b);
 }
 
 // A product with a constant 0 is 0 even where the other side might be NaN: the
@@ -237,19 +237,19 @@ TermRef ssmc::multiply(TermRef a, TermRef b) {
     return negate(b);
   if (isConstant(b, -1))
     return negate(a);
-  return operation(Op::Mul, a, b);
+  return operation(Operator::Mul, a, b);
 }
 
 TermRef ssmc::divide(TermRef a, TermRef b) {
   if (isConstant(b, 1))
     return a;
-  return operation(Op::Div, a, b);
+  return operation(Operator::Div, a, b);
 }
 
 TermRef ssmc::negate(TermRef a) {
-  if (a->kind == Term::Operation && a->op == Op::Neg)
+  if (a->kind == Term::Operation && a->op == Operator::Neg)
     return a->operands[0];
-  return operation(Op::Neg, a);
+  return operation(Operator::Neg, a);
 }
 
 //===----------------------------------------------------------------------===//
@@ -301,20 +301,20 @@ Number ssmc::conj(const Number &a) {
 }
 
 Number ssmc::expOf(const Number &a) {
-  TermRef size = operation(Op::Exp, a.re);
+  TermRef size = operation(Operator::Exp, a.re);
   if (!a.im)
     return real(size);
-  return {multiply(size, operation(Op::Cos, a.im)),
-          multiply(size, operation(Op::Sin, a.im))};
+  return {multiply(size, operation(Operator::Cos, a.im)),
+          multiply(size, operation(Operator::Sin, a.im))};
 }
 
 Number ssmc::select(TermRef condition, const Number &a, const Number &b) {
   if (auto known = constantValue(condition))
     return *known != 0 ? a : b;
-  TermRef re = operation(Op::Select, {condition, a.re, b.re});
+  TermRef re = operation(Operator::Select, {condition, a.re, b.re});
   if (!a.im && !b.im)
     return real(re);
-  return {re, operation(Op::Select, {condition, imag(a), imag(b)})};
+  return {re, operation(Operator::Select, {condition, imag(a), imag(b)})};
 }
 
 std::pair<Number, Number> ssmc::discretize(int rule, int inputRule,
@@ -324,7 +324,7 @@ std::pair<Number, Number> ssmc::discretize(int rule, int inputRule,
     llvm::SmallVector<TermRef, 3> operands = {step, rate.re};
     if (rate.im)
       operands.push_back(rate.im);
-    TermRef term = operation(Op::Discretize, operands);
+    TermRef term = operation(Operator::Discretize, operands);
     auto *node = const_cast<Term *>(term.get());
     node->part = part;
     node->rule = rule;
@@ -384,7 +384,7 @@ struct Substitution {
     case Term::Reduce: result = reduce(term->over, operands[0]); break;
     case Term::Operation: {
       result = operation(term->op, operands);
-      if (term->op == Op::Discretize) {
+      if (term->op == Operator::Discretize) {
         auto *node = const_cast<Term *>(result.get());
         node->part = term->part;
         node->rule = term->rule;
@@ -403,7 +403,7 @@ struct Substitution {
 TermRef ssmc::substitute(const TermRef &term,
                          const std::function<AffineExpr(IndexId)> &map,
                          mlir::MLIRContext *context) {
-  Substitution substitution{map, context, {}};
+  Substitution substitution{map, context, llvm::DenseMap<const Term *, TermRef>()};
   return substitution.run(term);
 }
 
@@ -431,15 +431,15 @@ double ssmc::evaluate(const TermRef &term, llvm::ArrayRef<int64_t> point,
     return term->value;
   case Term::Index: {
     auto map = mlir::AffineMap::get(point.size(), 0, term->index);
-    return map.compose(point)[0];
+    return double(map.compose(point)[0]);
   }
   case Term::Operation: {
     llvm::SmallVector<double, 3> values;
     for (const TermRef &operand : term->operands)
       values.push_back(evaluate(operand, point, gaussian, uniform));
-    if (term->op == Op::Normal)
+    if (term->op == Operator::Normal)
       return values[0] * gaussian();
-    if (term->op == Op::Uniform)
+    if (term->op == Operator::Uniform)
       return values[0] + (values[1] - values[0]) * uniform();
     return fold(term->op, values);
   }
@@ -488,13 +488,13 @@ public:
     if (term->kind == Term::Reduce)
       return runReduce(term);
     switch (term->op) {
-    case Op::Add:
+    case Operator::Add:
       return combine(run(term->operands[0]), run(term->operands[1]), false);
-    case Op::Sub:
+    case Operator::Sub:
       return combine(run(term->operands[0]), run(term->operands[1]), true);
-    case Op::Neg:
+    case Operator::Neg:
       return scale(run(term->operands[0]), constant(-1), false);
-    case Op::Mul: {
+    case Operator::Mul: {
       const TermRef &a = term->operands[0], &b = term->operands[1];
       if (a->hasState && b->hasState) {
         failure = "a product of the state with itself is not linear";
@@ -502,13 +502,13 @@ public:
       }
       return a->hasState ? scale(run(a), b, false) : scale(run(b), a, false);
     }
-    case Op::Div:
+    case Operator::Div:
       if (term->operands[1]->hasState) {
         failure = "a division by the state is not linear";
         return form;
       }
       return scale(run(term->operands[0]), term->operands[1], true);
-    case Op::Select: {
+    case Operator::Select: {
       if (term->operands[0]->hasState) {
         failure = "a condition on the state is not linear";
         return form;
@@ -564,7 +564,7 @@ private:
     auto pick = [&](TermRef x, TermRef y) -> TermRef {
       if (!x && !y)
         return nullptr;
-      return operation(Op::Select, {condition, x ? x : constant(0),
+      return operation(Operator::Select, {condition, x ? x : constant(0),
                                     y ? y : constant(0)});
     };
     RealForm form;

@@ -36,7 +36,8 @@ struct Axis {
   int64_t size = kUnknownExtent;
   bool sequence = false;
   bool pairs = false;   // half of a conjugate spectrum is stored
-  llvm::SmallVector<Axis> members; // axes stored as one, first slow
+  std::vector<Axis> members; // axes stored as one, first slow
+  llvm::SMRange range;
   bool operator==(const Axis &o) const {
     return name == o.name && size == o.size && sequence == o.sequence;
   }
@@ -46,7 +47,7 @@ struct Axis {
 /// variable i is affine dimension i of the terms that use it.
 using IndexId = unsigned;
 
-enum class Op {
+enum class Operator {
   Add, Sub, Mul, Div, Neg, Min, Max, Pow, Exp, Expm1, Log, Log1p, Sqrt, Rsqrt,
   Sin, Cos, Tanh, Erf, Abs, Floor, Ceil, Mod,
   Eq, Ne, Lt, Le, And, Or, Not, Select,
@@ -73,7 +74,7 @@ struct Term {
   mlir::AffineExpr index;                  // Index
   mlir::Value tensor;                      // Element, Gather
   llvm::SmallVector<mlir::AffineExpr> at;  // Element, State: positions
-  Op op = Op::Add;                         // Operation
+  Operator op = Operator::Add;                         // Operation
   llvm::SmallVector<TermRef> operands;     // Operation, Gather, Reduce (one)
   llvm::SmallVector<IndexId> over;         // Reduce
   unsigned part = 0; // State: 0 real, 1 imaginary; Discretize: which result
@@ -109,11 +110,11 @@ TermRef gather(mlir::Value tensor, llvm::ArrayRef<TermRef> at, bool batched,
                bool integer);
 TermRef stateTerm(llvm::ArrayRef<mlir::AffineExpr> at, unsigned part);
 TermRef reduce(llvm::ArrayRef<IndexId> over, TermRef body);
-TermRef operation(Op op, llvm::ArrayRef<TermRef> operands);
-inline TermRef operation(Op op, TermRef a) {
+TermRef operation(Operator op, llvm::ArrayRef<TermRef> operands);
+inline TermRef operation(Operator op, TermRef a) {
   return operation(op, llvm::ArrayRef<TermRef>(a));
 }
-inline TermRef operation(Op op, TermRef a, TermRef b) {
+inline TermRef operation(Operator op, TermRef a, TermRef b) {
   return operation(op, llvm::ArrayRef<TermRef>({a, b}));
 }
 TermRef add(TermRef a, TermRef b);

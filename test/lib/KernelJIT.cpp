@@ -18,6 +18,7 @@
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Target/LLVMIR/Dialect/All.h"
 #include "mlir/Transforms/Passes.h"
+#include "ssm/IR/SSM.h"
 #include "llvm/ExecutionEngine/Orc/JITTargetMachineBuilder.h"
 #include "llvm/Support/TargetSelect.h"
 
@@ -29,7 +30,7 @@ std::unique_ptr<MLIRContext> ssmc::test::createKernelContext() {
   registry.insert<affine::AffineDialect, arith::ArithDialect,
                   cf::ControlFlowDialect, func::FuncDialect,
                   LLVM::LLVMDialect, math::MathDialect, memref::MemRefDialect,
-                  scf::SCFDialect, ub::UBDialect, vector::VectorDialect>();
+                  scf::SCFDialect, ssm::SSMDialect, ub::UBDialect, vector::VectorDialect>();
   registerAllToLLVMIRTranslations(registry);
   auto context = std::make_unique<MLIRContext>(registry);
   context->loadAllAvailableDialects();
@@ -100,5 +101,8 @@ KernelJIT::KernelJIT(ModuleOp module) {
 }
 
 void *KernelJIT::lookup(llvm::StringRef name) {
-  return llvm::cantFail(engine->lookup(("_mlir_ciface_" + name).str()));
+  void *&function = functions[name];
+  if (!function)
+    function = llvm::cantFail(engine->lookup(("_mlir_ciface_" + name).str()));
+  return function;
 }

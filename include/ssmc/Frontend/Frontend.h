@@ -12,9 +12,11 @@
 #include "mlir/IR/OwningOpRef.h"
 #include "llvm/Support/JSON.h"
 #include "llvm/Support/SourceMgr.h"
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace ssmc {
 
@@ -24,6 +26,7 @@ struct FrontendOptions {
   std::map<std::string, std::string> set;   // --set NAME=VALUE
   const llvm::json::Object *config = nullptr; // config.json, for `config "..."`
   bool doublePrecision = false;             // activations in f64 instead of f32
+  bool testValues = false; // parameters take the values that tests use
   /// Element type of a weight in its file ("bf16", "f32", ...) by its full name;
   /// an absent name means the activations' type.
   std::map<std::string, std::string> weightTypes;
@@ -37,18 +40,34 @@ std::vector<llvm::StringRef> shippedModules();
 std::optional<std::pair<std::string, std::string>>
 findModelFor(llvm::StringRef modelType);
 
-/// Registers the file and everything it imports with `sources`, and emits the
-/// chosen layer as `func.func @forward` (see lib/Frontend/Elaborator.h for its
-/// form). Errors go to `os`; returns null if there was one.
-mlir::OwningOpRef<mlir::ModuleOp>
-compileSource(mlir::MLIRContext &context, llvm::SourceMgr &sources,
-              std::unique_ptr<llvm::MemoryBuffer> buffer,
-              const FrontendOptions &options, llvm::raw_ostream &os);
+/// What an initialiser fills: the values of one weight, in C order of its shape.
+struct WeightInitializer {
+  std::string name;            // "{}" stands for the member of a family
+  std::vector<int64_t> shape;  // as stored
+  int64_t family = 0;          // number of members, or 0
+  std::function<std::vector<double>(uint64_t seed)> values;
+};
 
-/// The layers of a spec, in order, for messages and `inspect`.
+struct CompiledSource {
+  mlir::OwningOpRef<mlir::ModuleOp> module; // null: errors were reported
+  std::string layer;
+  std::vector<WeightInitializer> weights;
+};
+
+/// Parses the buffer and everything it imports, and emits the chosen layer as
+/// `func.func @forward` (see lib/Frontend/Elaborator.h for its form). Errors go to
+/// `os`.
+CompiledSource compileSource(mlir::MLIRContext &context, llvm::SourceMgr &sources,
+                             std::unique_ptr<llvm::MemoryBuffer> buffer,
+                             const FrontendOptions &options, llvm::raw_ostream &os);
+
+/// Parses the buffer and prints its syntax tree.
 mlir::LogicalResult printTree(llvm::SourceMgr &sources,
                               std::unique_ptr<llvm::MemoryBuffer> buffer,
                               llvm::raw_ostream &tree, llvm::raw_ostream &os);
+
+/// Names of the layers a source declares, in order; empty on a syntax error.
+std::vector<std::string> layersOf(llvm::StringRef text);
 
 } // namespace ssmc
 

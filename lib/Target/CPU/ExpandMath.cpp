@@ -104,6 +104,18 @@ static Value emitByLane(ImplicitLocOpBuilder &b, Operation *op) {
   return result;
 }
 
+// Without an instruction for it LLVM calls a function of the compiler's runtime
+// library, a lane at a time.
+static void expandToBF16(arith::TruncFOp op, const VectorMathOptions &options) {
+  ImplicitLocOpBuilder b(op.getLoc(), op);
+  Value x = op.getIn();
+  if (!getElementTypeOrSelf(x).isF32())
+    x = arith::TruncFOp::create(b, withElement(x.getType(), b.getF32Type()), x);
+  VectorMath math(b, options);
+  op.getResult().replaceAllUsesWith(math.toBF16(x));
+  op->erase();
+}
+
 void ssmc::cpu::expandMath(Operation *root, const VectorMathOptions &options) {
   SmallVector<Operation *> functions;
   root->walk([&](Operation *op) {
@@ -123,6 +135,10 @@ void ssmc::cpu::expandMath(Operation *root, const VectorMathOptions &options) {
     op->getResult(0).replaceAllUsesWith(result);
     op->erase();
   }
+  root->walk([&](arith::TruncFOp op) {
+    if (getElementTypeOrSelf(op.getType()).isBF16())
+      expandToBF16(op, options);
+  });
 }
 
 namespace {

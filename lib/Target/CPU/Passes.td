@@ -13,6 +13,8 @@ def ExpandMathPass : Pass<"ssm-expand-math"> {
     and errors). Halves are computed in f32. Functions with an instruction
     (`sqrt`, `absf`, `roundeven`, ...) stay. What is not in the list, and
     everything on f64, is taken apart into scalars for the C library.
+    Conversions to bf16 become arithmetic as well.
+    Conversions to bf16 become arithmetic as well.
   }];
   let options = [
     Option<"fastExp", "fast-exp", "bool", "false",
@@ -45,6 +47,29 @@ def LowerToCPUPass : Pass<"ssm-lower-to-cpu", "::mlir::func::FuncOp"> {
                            "::mlir::arith::ArithDialect",
                            "::mlir::linalg::LinalgDialect",
                            "::mlir::math::MathDialect",
+                           "::mlir::memref::MemRefDialect",
+                           "::mlir::scf::SCFDialect",
+                           "::mlir::vector::VectorDialect"];
+}
+
+def LowerMatmulPass : Pass<"ssm-lower-matmul"> {
+  let summary = "Products by packed weights, and the packing, as loops";
+  let description = [{
+    Rewrites `ssm.matmul` and `ssm.pack` on memrefs into `scf.parallel` over
+    tasks, whose bodies are loops of `vector` code (`PackedMatmul.h`). Buffers
+    of a task are static `memref.alloca`s at the start of its body. The
+    attribute `ssm.cost` of the parallel loop is the number of nanoseconds that
+    a task takes at least.
+  }];
+  let options = [
+    Option<"vectorBits", "vector-bits", "int64_t", "256",
+           "Bits of a vector register">,
+    Option<"vectorRegisters", "vector-registers", "int64_t", "16",
+           "Number of vector registers">,
+    Option<"reuseBytes", "reuse-bytes", "int64_t", "196608",
+           "Bytes of cache that weights may fill while they are reused">,
+  ];
+  let dependentDialects = ["::mlir::arith::ArithDialect",
                            "::mlir::memref::MemRefDialect",
                            "::mlir::scf::SCFDialect",
                            "::mlir::vector::VectorDialect"];

@@ -493,3 +493,22 @@ Value VectorMath::pow(Value x, Value y) {
       arith::OrIOp::create(b, isEqual(x, 1.0), isEqual(y, 0.0));
   return select(isOne, 1.0, result);
 }
+
+Value VectorMath::toBF16(Value x) {
+  Value i = bits(x);
+  Type type = i.getType();
+  Value sixteen = integer(16, type);
+  Value upper = arith::ShRUIOp::create(b, i, sixteen);
+  // Half of the last place, less a bit if that place is even.
+  Value odd = arith::AndIOp::create(b, upper, integer(1, type));
+  Value rounded = arith::AddIOp::create(
+      b, i, arith::AddIOp::create(b, odd, integer(0x7FFF, type)));
+  rounded = arith::ShRUIOp::create(b, rounded, sixteen);
+  // The sum could carry a NaN over to infinity or zero.
+  Value quiet = arith::OrIOp::create(b, upper, integer(0x40, type));
+  Value isNaN = arith::CmpFOp::create(b, arith::CmpFPredicate::UNO, x, x);
+  Value narrow =
+      arith::TruncIOp::create(b, withElement(x.getType(), b.getI16Type()),
+                              select(isNaN, quiet, rounded));
+  return fromBits(narrow, withElement(x.getType(), b.getBF16Type()));
+}

@@ -58,6 +58,8 @@ public:
   mlir::Value erf(mlir::Value x);
   mlir::Value rsqrt(mlir::Value x);
   mlir::Value pow(mlir::Value x, mlir::Value y);
+  /// To bf16, to nearest even.
+  mlir::Value toBF16(mlir::Value x);
 
 private:
   /// Logarithm's argument as 2^exponent * (1 + fraction), the fraction in

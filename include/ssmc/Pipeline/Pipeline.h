@@ -1,0 +1,58 @@
+//===- Pipeline.h - From a layer's function to machine code ----*- C++ -*-===//
+//
+// Joins the phases of Phases.def. Contains no pass of its own.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef SSMC_PIPELINE_PIPELINE_H
+#define SSMC_PIPELINE_PIPELINE_H
+
+#include "mlir/IR/BuiltinOps.h"
+#include "llvm/ADT/SmallVector.h"
+#include "llvm/IR/LLVMContext.h"
+#include "llvm/IR/Module.h"
+#include <memory>
+#include <string>
+
+namespace ssmc {
+
+/// The phases, in order, from Phases.def.
+enum class Phase {
+#define PHASE(NAME, TEXT, SUMMARY) NAME,
+#include "ssmc/Pipeline/Phases.def"
+};
+llvm::StringRef phaseName(Phase phase);
+llvm::StringRef phaseSummary(Phase phase);
+
+struct PipelineOptions {
+  std::string name = "layer";     // prefix of the exported symbol NAME_module
+  std::string mode = "auto";      // auto | step | scan | chunk | conv | quadratic
+  std::string cpu = "native";     // LLVM's name of a CPU, or "native"
+  std::string triple;             // empty: this machine's
+  bool literal = false;           // the slow lowering that is the oracle
+  bool fastExp = false;
+  uint64_t hash = 0;              // of spec, parameters and options
+  std::string dumpDirectory;      // one file a phase, if not empty
+  Phase stopAfter = Phase::Object;
+  bool explain = false;           // print what the cost model chose, to stderr
+};
+
+/// Lowers the module made by compileSource up to `options.stopAfter`, in place.
+mlir::LogicalResult runPipeline(mlir::ModuleOp module,
+                                const PipelineOptions &options);
+
+/// The optimised LLVM module of a module in the Machine phase.
+std::unique_ptr<llvm::Module> translateToLLVM(mlir::ModuleOp module,
+                                              llvm::LLVMContext &context,
+                                              const PipelineOptions &options);
+
+enum class MachineFormat { Object, Assembly };
+/// Emits code for an LLVM module; reports errors to stderr.
+mlir::LogicalResult emitMachineCode(llvm::Module &module,
+                                    const PipelineOptions &options,
+                                    MachineFormat format,
+                                    llvm::SmallVectorImpl<char> &out);
+
+} // namespace ssmc
+
+#endif // SSMC_PIPELINE_PIPELINE_H

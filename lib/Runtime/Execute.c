@@ -1,0 +1,369 @@
+/*===- Execute.c - forward and step of compiled layers ---------------------===*\
+|*                                                                            *|
+|* Generated code checks nothing, so everything it relies on is checked here: *|
+|* shapes against the description, with one batch and one length for all      *|
+|* values; dtypes; order; alignment; and that nothing that is written overlaps *|
+|* anything that is read.                                                     *|
+|*                                                                            *|
+\*===----------------------------------------------------------------------===*/
+
+#include "Internal.h"
+
+#include <string.h>
+
+/* A run-time extent and the value that settled it; -1 until one has. */
+typedef struct Extent {
+  int64_t value;
+  const char *role, *name;
+} Extent;
+
+/* One call while it is being checked. */
+typedef struct Call {
+  const ssmrt_module *module;
+  Extent batch, length;
+  const void *inputs[SSMRT_MAX_VALUES];
+  void *outputs[SSMRT_MAX_VALUES];
+  int64_t inputBytes[SSMRT_MAX_VALUES], outputBytes[SSMRT_MAX_VALUES];
+} Call;
+
+/*===----------------------------------------------------------------------===*\
+|* Values                                                                     *|
+\*===----------------------------------------------------------------------===*/
+
+static ssmrt_status failShape(const Call *call, const char *role,
+                              const ssmrt_value_info *info,
+                              const ssmrt_tensor *tensor) {
+  ssmrtText text = {0};
+  ssmrtAppendShape(&text, tensor->shape, tensor->ndim);
+  ssmrtAppend(&text, "; wanted ");
+  ssmrtAppendShape(&text, info->shape, info->ndim);
+  const Extent *extents[] = {&call->batch, &call->length};
+  const char *names[] = {"batch", "length"};
+  for (int i = 0; i < 2; ++i)
+    if (extents[i]->value >= 0 && extents[i]->name != info->name)
+      ssmrtAppend(&text, ", %s %lld as in %s '%s'", names[i],
+                  (long long)extents[i]->value, extents[i]->role,
+                  extents[i]->name);
+  return ssmrtFail(SSMRT_BAD_ARGUMENT, "%s: %s '%s' has shape %s",
+                   call->module->name, role, info->name, text.data);
+}
+
+static bool matchExtent(int64_t wanted, int64_t found, Call *call,
+                        const char *role, const char *name) {
+  if (wanted != SSMRT_BATCH && wanted != SSMRT_LENGTH)
+    return wanted == found;
+  Extent *extent = wanted == SSMRT_BATCH ? &call->batch : &call->length;
+  if (extent->value >= 0)
+    return extent->value == found;
+  extent->value = found;
+  extent->role = role;
+  extent->name = name;
+  return true;
+}
+
+static ssmrt_status checkValue(Call *call, const char *role,
+                               const ssmrt_value_info *info,
+                               const ssmrt_tensor *tensor, int64_t *bytes) {
+  int64_t elements;
+  ssmrt_status status = ssmrtCheckTensor(role, info->name, tensor, &elements);
+  if (status != SSMRT_OK)
+    return status;
+  if (!ssmrtSameDType(tensor->dtype, info->dtype))
+    return ssmrtFail(SSMRT_BAD_ARGUMENT, "%s: %s '%s' is %s; wanted %s",
+                     call->module->name, role, info->name,
+                     ssmrt_dtype_name(tensor->dtype),
+                     ssmrt_dtype_name(info->dtype));
+  bool matches = tensor->ndim == info->ndim;
+  for (int32_t i = 0; matches && i < info->ndim; ++i)
+    matches = matchExtent(info->shape[i], tensor->shape[i], call, role,
+                          info->name);
+  if (!matches)
+    return failShape(call, role, info, tensor);
+  size_t size = ssmrt_dtype_size(info->dtype);
+  if (elements > 0 && !ssmrtIsAligned(ssmrtData(tensor), size))
+    return ssmrtFail(SSMRT_BAD_ARGUMENT,
+                     "%s: %s '%s' is at address %p; wanted a multiple of %zu",
+                     call->module->name, role, info->name, ssmrtData(tensor),
+                     size);
+  *bytes = elements * (int64_t)size;
+  return SSMRT_OK;
+}
+
+static ssmrt_status checkCount(const Call *call, const char *role,
+                               const void *values, int64_t found,
+                               int64_t wanted) {
+  if (found != wanted)
+    return ssmrtFail(SSMRT_BAD_ARGUMENT, "%s: %lld %ss; wanted %lld",
+                     call->module->name, (long long)found, role,
+                     (long long)wanted);
+  if (found > 0 && !values)
+    return ssmrtFail(SSMRT_BAD_ARGUMENT, "%s: the %ss are a null pointer",
+                     call->module->name, role);
+  if (found > SSMRT_MAX_VALUES)
+    return ssmrtFail(SSMRT_BAD_VERSION, "%s: %lld %ss; wanted at most %d",
+                     call->module->name, (long long)found, role,
+                     SSMRT_MAX_VALUES);
+  return SSMRT_OK;
+}
+
+static ssmrt_status checkInputs(Call *call, const ssmrt_tensor *inputs,
+                                int64_t count) {
+  const ssmrt_module *module = call->module;
+  ssmrt_status status =
+      checkCount(call, "input", inputs, count, module->num_inputs);
+  for (int64_t i = 0; status == SSMRT_OK && i < count; ++i) {
+    const ssmrt_value_info *info = &module->inputs[i];
+    call->inputs[i] = NULL;
+    call->inputBytes[i] = 0;
+    if ((info->flags & SSMRT_OPTIONAL) && !inputs[i].data)
+      continue;
+    status = checkValue(call, "input", info, &inputs[i], &call->inputBytes[i]);
+    call->inputs[i] = ssmrtData(&inputs[i]);
+  }
+  return status;
+}
+
+static ssmrt_status checkOutputs(Call *call, const ssmrt_tensor *outputs,
+                                 int64_t count) {
+  const ssmrt_module *module = call->module;
+  ssmrt_status status =
+      checkCount(call, "output", outputs, count, module->num_outputs);
+  for (int64_t i = 0; status == SSMRT_OK && i < count; ++i) {
+    status = checkValue(call, "output", &module->outputs[i], &outputs[i],
+                        &call->outputBytes[i]);
+    call->outputs[i] = ssmrtData(&outputs[i]);
+  }
+  return status;
+}
+
+/*===----------------------------------------------------------------------===*\
+|* Blocks                                                                     *|
+\*===----------------------------------------------------------------------===*/
+
+/* Outputs against a block of memory that the call reads; inputs too where it
+ * writes the block. */
+static ssmrt_status checkApart(const Call *call, const char *what,
+                               const void *block, int64_t bytes,
+                               bool isWritten) {
+  for (int64_t i = 0; isWritten && i < call->module->num_inputs; ++i)
+    if (ssmrtOverlap(call->inputs[i], call->inputBytes[i], block, bytes))
+      return ssmrtFail(SSMRT_BAD_ARGUMENT,
+                       "%s: input '%s' overlaps the %s; wanted memory apart",
+                       call->module->name, call->module->inputs[i].name, what);
+  for (int64_t i = 0; i < call->module->num_outputs; ++i)
+    if (ssmrtOverlap(call->outputs[i], call->outputBytes[i], block, bytes))
+      return ssmrtFail(SSMRT_BAD_ARGUMENT,
+                       "%s: output '%s' overlaps the %s; wanted memory apart",
+                       call->module->name, call->module->outputs[i].name, what);
+  return SSMRT_OK;
+}
+
+static ssmrt_status checkAliases(const Call *call) {
+  const ssmrt_module *module = call->module;
+  for (int64_t i = 0; i < module->num_outputs; ++i) {
+    const char *role = "input", *other = NULL;
+    for (int64_t j = 0; j < module->num_inputs && !other; ++j)
+      if (ssmrtOverlap(call->outputs[i], call->outputBytes[i], call->inputs[j],
+                       call->inputBytes[j]))
+        other = module->inputs[j].name;
+    for (int64_t j = 0; j < i && !other; ++j)
+      if (ssmrtOverlap(call->outputs[i], call->outputBytes[i],
+                       call->outputs[j], call->outputBytes[j])) {
+        role = "output";
+        other = module->outputs[j].name;
+      }
+    if (other)
+      return ssmrtFail(SSMRT_BAD_ARGUMENT,
+                       "%s: output '%s' overlaps %s '%s'; wanted memory apart",
+                       module->name, module->outputs[i].name, role, other);
+  }
+  return SSMRT_OK;
+}
+
+static ssmrt_status checkPrepared(const Call *call, const void *prepared) {
+  const ssmrt_module *module = call->module;
+  ssmrt_status status = ssmrtCheckBlock(prepared, "block of prepared tables");
+  if (status != SSMRT_OK)
+    return status;
+  const ssmrtHeader *header = prepared;
+  if (header->magic != SSMRT_PREPARED_MAGIC ||
+      header->version != SSMRT_ABI_VERSION)
+    return ssmrtFail(SSMRT_BAD_ARGUMENT,
+                     "%s: the prepared tables were not written by ssmrt_prepare",
+                     module->name);
+  if (header->hash != module->hash)
+    return ssmrtFail(SSMRT_BAD_ARGUMENT,
+                     "%s: the prepared tables are of another layer (hash "
+                     "%016llx; wanted %016llx)",
+                     module->name, (unsigned long long)header->hash,
+                     (unsigned long long)module->hash);
+  return checkApart(call, "prepared tables", prepared,
+                    SSMRT_HEADER_BYTES + header->payloadBytes,
+                    /*isWritten=*/false);
+}
+
+/* A state that is given settles the batch, and must have room for the length if
+ * any variable grows with it. */
+static ssmrt_status checkStateFits(const Call *call,
+                                   const ssmrtHeader *header) {
+  const ssmrt_module *module = call->module;
+  if (header->position > 0 && !module->step)
+    return ssmrtFail(SSMRT_BAD_STATE,
+                     "%s: the layer needs its whole sequence at once; wanted a "
+                     "state at position 0, found %lld",
+                     module->name, (long long)header->position);
+  int64_t end;
+  if (!ssmrtAdd(header->position, call->length.value, &end))
+    end = INT64_MAX;
+  for (int64_t i = 0; i < module->num_states; ++i)
+    for (int32_t j = 0; j < module->states[i].ndim; ++j)
+      if (module->states[i].shape[j] == SSMRT_LENGTH && end > header->maxLength)
+        return ssmrtFail(SSMRT_BAD_STATE,
+                         "%s: position %lld and length %lld; the state was made "
+                         "for %lld tokens",
+                         module->name, (long long)header->position,
+                         (long long)call->length.value,
+                         (long long)header->maxLength);
+  return SSMRT_OK;
+}
+
+/*===----------------------------------------------------------------------===*\
+|* Calls                                                                      *|
+\*===----------------------------------------------------------------------===*/
+
+static ssmrt_status checkCall(Call *call, const void *prepared,
+                              const ssmrt_tensor *inputs, int64_t numInputs,
+                              const ssmrt_tensor *outputs, int64_t numOutputs) {
+  ssmrt_status status = checkInputs(call, inputs, numInputs);
+  if (status == SSMRT_OK)
+    status = checkOutputs(call, outputs, numOutputs);
+  if (status == SSMRT_OK)
+    status = checkAliases(call);
+  if (status == SSMRT_OK)
+    status = checkPrepared(call, prepared);
+  /* A layer without such values has one row, and no tokens. */
+  if (call->batch.value < 0)
+    call->batch.value = 1;
+  if (call->length.value < 0)
+    call->length.value = 0;
+  return status;
+}
+
+/* Fills state, workspace and position of the frame. */
+static ssmrt_status placeBlocks(const Call *call, void *state, void *workspace,
+                                bool isStep, ssmrt_frame *frame) {
+  const ssmrt_module *module = call->module;
+  int64_t stateBytes, bytes;
+  ssmrt_status status = ssmrtStatePayload(module, frame->batch, frame->length,
+                                          &stateBytes);
+  if (status != SSMRT_OK)
+    return status;
+  int64_t (*stepBytes)(int64_t) = module->step_workspace_bytes;
+  int64_t (*forwardBytes)(int64_t, int64_t) = module->forward_workspace_bytes;
+  if (isStep)
+    bytes = stepBytes ? stepBytes(frame->batch) : 0;
+  else
+    bytes = forwardBytes ? forwardBytes(frame->batch, frame->length) : 0;
+  int64_t total;
+  if (bytes < 0 || !ssmrtAdd(bytes, state ? 0 : stateBytes, &total))
+    return ssmrtFail(SSMRT_BAD_ARGUMENT,
+                     "%s: no workspace is large enough for batch %lld and "
+                     "length %lld",
+                     module->name, (long long)frame->batch,
+                     (long long)frame->length);
+  if (total > 0) {
+    status = ssmrtCheckBlock(workspace, "workspace");
+    if (status == SSMRT_OK)
+      status = checkApart(call, "workspace", workspace, total,
+                          /*isWritten=*/true);
+    if (status != SSMRT_OK)
+      return status;
+  }
+  if (state) {
+    const ssmrtHeader *header = state;
+    frame->state = (char *)state + SSMRT_HEADER_BYTES;
+    frame->workspace = workspace;
+    frame->position = header->position;
+    status = checkStateFits(call, header);
+    if (status != SSMRT_OK)
+      return status;
+    return checkApart(call, "state", state,
+                      SSMRT_HEADER_BYTES + header->payloadBytes,
+                      /*isWritten=*/true);
+  }
+  /* The state of a call that keeps none stands before the workspace proper. */
+  frame->state = workspace;
+  frame->workspace = workspace ? (char *)workspace + stateBytes : NULL;
+  if (stateBytes > 0)
+    memset(frame->state, 0, (size_t)stateBytes);
+  return SSMRT_OK;
+}
+
+static ssmrt_status run(Call *call, bool isStep, ssmrt_context *context,
+                        const void *prepared, const ssmrt_tensor *inputs,
+                        int64_t numInputs, ssmrt_tensor *outputs,
+                        int64_t numOutputs, void *state, void *workspace) {
+  ssmrt_status status = ssmrtCheckContext(call->module, &context);
+  if (status == SSMRT_OK && state) {
+    status = ssmrtCheckState(call->module, state);
+    if (status == SSMRT_OK)
+      call->batch = (Extent){((const ssmrtHeader *)state)->batch, "the given",
+                             "state"};
+  }
+  if (status == SSMRT_OK)
+    status = checkCall(call, prepared, inputs, numInputs, outputs, numOutputs);
+  if (status != SSMRT_OK)
+    return status;
+  ssmrt_frame frame;
+  memset(&frame, 0, sizeof(frame));
+  frame.context = context;
+  frame.prepared = (char *)(uintptr_t)prepared + SSMRT_HEADER_BYTES;
+  frame.batch = call->batch.value;
+  frame.length = call->length.value;
+  frame.inputs = call->inputs;
+  frame.outputs = call->outputs;
+  status = placeBlocks(call, state, workspace, isStep, &frame);
+  if (status != SSMRT_OK)
+    return status;
+  (isStep ? call->module->step : call->module->forward)(&frame);
+  if (state)
+    ((ssmrtHeader *)state)->position += frame.length;
+  return SSMRT_OK;
+}
+
+ssmrt_status ssmrt_forward(const ssmrt_module *module, ssmrt_context *context,
+                           const void *prepared, const ssmrt_tensor *inputs,
+                           int64_t num_inputs, ssmrt_tensor *outputs,
+                           int64_t num_outputs, void *state, void *workspace) {
+  ssmrt_status status = ssmrtCheckModule(module);
+  if (status != SSMRT_OK)
+    return status;
+  Call call;
+  call.module = module;
+  call.batch.value = call.length.value = -1;
+  return run(&call, /*isStep=*/false, context, prepared, inputs, num_inputs,
+             outputs, num_outputs, state, workspace);
+}
+
+ssmrt_status ssmrt_step(const ssmrt_module *module, ssmrt_context *context,
+                        const void *prepared, const ssmrt_tensor *inputs,
+                        int64_t num_inputs, ssmrt_tensor *outputs,
+                        int64_t num_outputs, void *state, void *workspace) {
+  ssmrt_status status = ssmrtCheckModule(module);
+  if (status != SSMRT_OK)
+    return status;
+  if (!module->step)
+    return ssmrtFail(SSMRT_BAD_ARGUMENT,
+                     "%s: the layer cannot run token by token; use forward",
+                     module->name);
+  if (!state)
+    return ssmrtFail(SSMRT_BAD_ARGUMENT,
+                     "%s: a step needs a state block; found a null pointer",
+                     module->name);
+  Call call;
+  call.module = module;
+  call.batch.value = -1;
+  call.length = (Extent){1, "one", "step"};
+  return run(&call, /*isStep=*/true, context, prepared, inputs, num_inputs,
+             outputs, num_outputs, state, workspace);
+}

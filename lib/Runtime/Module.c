@@ -1,0 +1,191 @@
+/*===- Module.c - Checks and sizes of compiled layers ----------------------===*\
+|*                                                                            *|
+|* A module may come from a file that was compiled by another version: what   *|
+|* the calls rely on is checked in each of them, the descriptions once.       *|
+|*                                                                            *|
+\*===----------------------------------------------------------------------===*/
+
+#include "Internal.h"
+
+#include <string.h>
+
+/*===----------------------------------------------------------------------===*\
+|* Checks                                                                     *|
+\*===----------------------------------------------------------------------===*/
+
+ssmrt_status ssmrtCheckModule(const ssmrt_module *module) {
+  if (!module)
+    return ssmrtFail(SSMRT_BAD_ARGUMENT, "null module");
+  if (module->magic != SSMRT_MAGIC)
+    return ssmrtFail(SSMRT_BAD_VERSION,
+                     "not a compiled layer: its magic number is %016llx; wanted "
+                     "%016llx",
+                     (unsigned long long)module->magic,
+                     (unsigned long long)SSMRT_MAGIC);
+  if (module->abi_version != SSMRT_ABI_VERSION)
+    return ssmrtFail(SSMRT_BAD_VERSION,
+                     "the layer was compiled for version %u of the runtime; "
+                     "wanted %d",
+                     module->abi_version, SSMRT_ABI_VERSION);
+  if (module->struct_size < sizeof(ssmrt_module))
+    return ssmrtFail(SSMRT_BAD_VERSION,
+                     "the layer's description has %u bytes; wanted at least %zu",
+                     module->struct_size, sizeof(ssmrt_module));
+  if (!module->forward || !module->name || !module->layer)
+    return ssmrtFail(SSMRT_BAD_VERSION, "the layer's description has no %s",
+                     module->forward ? "name" : "forward function");
+  return SSMRT_OK;
+}
+
+ssmrt_status ssmrtCheckContext(const ssmrt_module *module,
+                               ssmrt_context **context) {
+  if (!*context)
+    *context = ssmrt_context_serial();
+  if ((*context)->struct_size >= sizeof(ssmrt_context) &&
+      (*context)->parallel_for)
+    return SSMRT_OK;
+  return ssmrtFail(SSMRT_BAD_ARGUMENT,
+                   "%s: a context of %u bytes %s parallel_for; wanted one with "
+                   "it, of at least %zu bytes",
+                   module->name, (*context)->struct_size,
+                   (*context)->parallel_for ? "with" : "without",
+                   sizeof(ssmrt_context));
+}
+
+/* What every described value needs. Weights have no run-time extents. */
+static ssmrt_status checkValue(const ssmrt_module *module, const char *role,
+                               const ssmrt_value_info *info,
+                               bool extentsAreStatic) {
+  if (!info->name)
+    return ssmrtFail(SSMRT_BAD_VERSION, "%s: a described %s has no name",
+                     module->name, role);
+  if (ssmrt_dtype_size(info->dtype) == 0)
+    return ssmrtFail(SSMRT_BAD_VERSION,
+                     "%s: %s '%s' has an unknown dtype (code %u, %u bits)",
+                     module->name, role, info->name, info->dtype.code,
+                     info->dtype.bits);
+  if (info->ndim < 0 || info->ndim > SSMRT_MAX_DIMS ||
+      (info->ndim > 0 && !info->shape))
+    return ssmrtFail(SSMRT_BAD_VERSION,
+                     "%s: %s '%s' has %d dimensions; wanted 0 to %d",
+                     module->name, role, info->name, (int)info->ndim,
+                     SSMRT_MAX_DIMS);
+  for (int32_t i = 0; i < info->ndim; ++i) {
+    int64_t extent = info->shape[i];
+    if (extent >= 0)
+      continue;
+    if (extentsAreStatic || (extent != SSMRT_BATCH && extent != SSMRT_LENGTH))
+      return ssmrtFail(SSMRT_BAD_VERSION,
+                       "%s: %s '%s' has the extent %lld in its description",
+                       module->name, role, info->name, (long long)extent);
+  }
+  return SSMRT_OK;
+}
+
+static ssmrt_status checkValues(const ssmrt_module *module, const char *role,
+                                const ssmrt_value_info *infos, int64_t count,
+                                int64_t limit, bool extentsAreStatic) {
+  if (count < 0 || count > limit || (count > 0 && !infos))
+    return ssmrtFail(SSMRT_BAD_VERSION,
+                     "%s: the description has %lld %ss; wanted 0 to %lld",
+                     module->name, (long long)count, role, (long long)limit);
+  for (int64_t i = 0; i < count; ++i) {
+    ssmrt_status status = checkValue(module, role, &infos[i], extentsAreStatic);
+    if (status != SSMRT_OK)
+      return status;
+  }
+  return SSMRT_OK;
+}
+
+ssmrt_status ssmrt_module_check(const ssmrt_module *module) {
+  ssmrt_status status = ssmrtCheckModule(module);
+  if (status == SSMRT_OK)
+    status = checkValues(module, "weight", module->weights, module->num_weights,
+                         INT32_MAX, /*extentsAreStatic=*/true);
+  if (status == SSMRT_OK)
+    status = checkValues(module, "input", module->inputs, module->num_inputs,
+                         SSMRT_MAX_VALUES, /*extentsAreStatic=*/false);
+  if (status == SSMRT_OK)
+    status = checkValues(module, "output", module->outputs, module->num_outputs,
+                         SSMRT_MAX_VALUES, /*extentsAreStatic=*/false);
+  if (status == SSMRT_OK)
+    status = checkValues(module, "state", module->states, module->num_states,
+                         INT32_MAX, /*extentsAreStatic=*/false);
+  return status;
+}
+
+/*===----------------------------------------------------------------------===*\
+|* Sizes                                                                      *|
+\*===----------------------------------------------------------------------===*/
+
+/* Every size function fails for a negative argument, and -1 is its failure. */
+static ssmrt_status checkExtents(const ssmrt_module *module, int64_t batch,
+                                 int64_t length) {
+  ssmrt_status status = ssmrtCheckModule(module);
+  if (status != SSMRT_OK)
+    return status;
+  if (batch < 0 || length < 0)
+    return ssmrtFail(SSMRT_BAD_ARGUMENT,
+                     "%s: batch %lld and length %lld; wanted at least 0",
+                     module->name, (long long)batch, (long long)length);
+  return SSMRT_OK;
+}
+
+static int64_t failSize(const ssmrt_module *module, const char *what) {
+  ssmrtFail(SSMRT_BAD_ARGUMENT, "%s: the %s does not fit into memory",
+            module->name, what);
+  return -1;
+}
+
+int64_t ssmrt_prepared_bytes(const ssmrt_module *module, int64_t max_length) {
+  if (checkExtents(module, 0, max_length) != SSMRT_OK)
+    return -1;
+  int64_t bytes =
+      module->prepared_bytes ? module->prepared_bytes(max_length) : 0;
+  if (bytes < 0 || !ssmrtAdd(bytes, SSMRT_HEADER_BYTES, &bytes) ||
+      !ssmrtRoundUp(bytes, &bytes))
+    return failSize(module, "block of prepared tables");
+  return bytes;
+}
+
+int64_t ssmrt_prepare_workspace_bytes(const ssmrt_module *module,
+                                      int64_t max_length) {
+  if (checkExtents(module, 0, max_length) != SSMRT_OK)
+    return -1;
+  int64_t bytes = module->prepare_workspace_bytes
+                      ? module->prepare_workspace_bytes(max_length)
+                      : 0;
+  if (bytes < 0 || !ssmrtRoundUp(bytes, &bytes))
+    return failSize(module, "workspace");
+  return bytes;
+}
+
+int64_t ssmrt_state_bytes(const ssmrt_module *module, int64_t batch,
+                          int64_t max_length) {
+  int64_t bytes;
+  if (checkExtents(module, batch, max_length) != SSMRT_OK ||
+      ssmrtStatePayload(module, batch, max_length, &bytes) != SSMRT_OK)
+    return -1;
+  if (!ssmrtAdd(bytes, SSMRT_HEADER_BYTES, &bytes))
+    return failSize(module, "state");
+  return bytes;
+}
+
+int64_t ssmrt_workspace_bytes(const ssmrt_module *module, int64_t batch,
+                              int64_t length) {
+  int64_t state;
+  if (checkExtents(module, batch, length) != SSMRT_OK ||
+      ssmrtStatePayload(module, batch, length, &state) != SSMRT_OK)
+    return -1;
+  int64_t forward = module->forward_workspace_bytes
+                        ? module->forward_workspace_bytes(batch, length)
+                        : 0;
+  int64_t step = module->step && module->step_workspace_bytes
+                     ? module->step_workspace_bytes(batch)
+                     : 0;
+  int64_t bytes = forward > step ? forward : step;
+  if (forward < 0 || step < 0 || !ssmrtRoundUp(bytes, &bytes) ||
+      !ssmrtAdd(bytes, state, &bytes))
+    return failSize(module, "workspace");
+  return bytes;
+}

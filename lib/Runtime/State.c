@@ -1,0 +1,263 @@
+/*===- State.c - State blocks ----------------------------------------------===*\
+|*                                                                            *|
+|* A block is a header of 64 bytes and a payload: the described states in     *|
+|* their order, each in C order of its shape and on a 64-byte boundary.       *|
+|*                                                                            *|
+\*===----------------------------------------------------------------------===*/
+
+#include "Internal.h"
+
+#include <string.h>
+
+_Static_assert(sizeof(ssmrtHeader) == SSMRT_HEADER_BYTES, "header size");
+
+/*===----------------------------------------------------------------------===*\
+|* Layout                                                                     *|
+\*===----------------------------------------------------------------------===*/
+
+static void resolveShape(const ssmrt_value_info *info, int64_t batch,
+                         int64_t maxLength, int64_t *shape) {
+  for (int32_t i = 0; i < info->ndim; ++i)
+    shape[i] = info->shape[i] == SSMRT_BATCH    ? batch
+               : info->shape[i] == SSMRT_LENGTH ? maxLength
+                                                : info->shape[i];
+}
+
+/* Bytes of one state variable up to where the next one begins. */
+static bool getStateBytes(const ssmrt_value_info *info, int64_t batch,
+                          int64_t maxLength, int64_t *bytes) {
+  int64_t shape[SSMRT_MAX_DIMS];
+  if (info->ndim < 0 || info->ndim > SSMRT_MAX_DIMS)
+    return false;
+  resolveShape(info, batch, maxLength, shape);
+  return ssmrtNumElements(shape, info->ndim, bytes) &&
+         ssmrtMul(*bytes, (int64_t)ssmrt_dtype_size(info->dtype), bytes) &&
+         ssmrtRoundUp(*bytes, bytes);
+}
+
+static bool getDescribedBytes(const ssmrt_module *module, int64_t batch,
+                              int64_t maxLength, int64_t *bytes) {
+  *bytes = 0;
+  for (int64_t i = 0; i < module->num_states; ++i) {
+    int64_t size;
+    if (!getStateBytes(&module->states[i], batch, maxLength, &size) ||
+        !ssmrtAdd(*bytes, size, bytes))
+      return false;
+  }
+  return true;
+}
+
+ssmrt_status ssmrtStatePayload(const ssmrt_module *module, int64_t batch,
+                               int64_t maxLength, int64_t *bytes) {
+  /* The module's own function multiplies without looking: it is asked only
+   * when the described variables fit. */
+  int64_t wanted = 0;
+  bool fits = getDescribedBytes(module, batch, maxLength, bytes);
+  if (fits && module->state_bytes)
+    wanted = module->state_bytes(batch, maxLength);
+  if (!fits || wanted < 0 || !ssmrtRoundUp(wanted, &wanted))
+    return ssmrtFail(SSMRT_BAD_ARGUMENT,
+                     "%s: the state of batch %lld and length %lld does not fit "
+                     "into memory",
+                     module->name, (long long)batch, (long long)maxLength);
+  if (*bytes < wanted)
+    *bytes = wanted;
+  return SSMRT_OK;
+}
+
+/*===----------------------------------------------------------------------===*\
+|* Checks                                                                     *|
+\*===----------------------------------------------------------------------===*/
+
+ssmrt_status ssmrtCheckState(const ssmrt_module *module, const void *state) {
+  ssmrt_status status = ssmrtCheckBlock(state, "state");
+  if (status != SSMRT_OK)
+    return status;
+  const ssmrtHeader *header = state;
+  if (header->magic != SSMRT_STATE_MAGIC)
+    return ssmrtFail(SSMRT_BAD_STATE,
+                     "%s: not a state block; wanted one that ssmrt_state_reset, "
+                     "_copy or _select has written",
+                     module->name);
+  if (header->version != SSMRT_ABI_VERSION ||
+      header->headerBytes != SSMRT_HEADER_BYTES)
+    return ssmrtFail(SSMRT_BAD_STATE,
+                     "%s: the state block has version %u; wanted %d",
+                     module->name, header->version, SSMRT_ABI_VERSION);
+  if (header->hash != module->hash)
+    return ssmrtFail(SSMRT_BAD_STATE,
+                     "%s: the state block is of another layer, or of this one "
+                     "compiled with other parameters or options (hash %016llx; "
+                     "wanted %016llx)",
+                     module->name, (unsigned long long)header->hash,
+                     (unsigned long long)module->hash);
+  /* Blocks may come back from a disk: sizes are not taken on trust. */
+  int64_t payload;
+  if (header->batch < 0 || header->maxLength < 0 || header->position < 0 ||
+      ssmrtStatePayload(module, header->batch, header->maxLength, &payload) !=
+          SSMRT_OK ||
+      payload != header->payloadBytes)
+    return ssmrtFail(SSMRT_BAD_STATE,
+                     "%s: the state block's header is damaged: batch %lld, "
+                     "length %lld, position %lld, %lld bytes",
+                     module->name, (long long)header->batch,
+                     (long long)header->maxLength, (long long)header->position,
+                     (long long)header->payloadBytes);
+  return SSMRT_OK;
+}
+
+/*===----------------------------------------------------------------------===*\
+|* Operations                                                                 *|
+\*===----------------------------------------------------------------------===*/
+
+ssmrt_status ssmrt_state_reset(const ssmrt_module *module, void *state,
+                               int64_t batch, int64_t max_length) {
+  ssmrt_status status = ssmrtCheckModule(module);
+  if (status == SSMRT_OK)
+    status = ssmrtCheckBlock(state, "state");
+  if (status != SSMRT_OK)
+    return status;
+  int64_t payload;
+  if (batch < 0 || max_length < 0)
+    return ssmrtFail(SSMRT_BAD_ARGUMENT,
+                     "%s: batch %lld and length %lld; wanted at least 0",
+                     module->name, (long long)batch, (long long)max_length);
+  status = ssmrtStatePayload(module, batch, max_length, &payload);
+  if (status != SSMRT_OK)
+    return status;
+  ssmrtHeader header = {SSMRT_STATE_MAGIC, SSMRT_ABI_VERSION,
+                        SSMRT_HEADER_BYTES, module->hash, batch, max_length,
+                        /*position=*/0, payload, /*reserved=*/0};
+  memcpy(state, &header, sizeof(header));
+  memset((char *)state + SSMRT_HEADER_BYTES, 0, (size_t)payload);
+  return SSMRT_OK;
+}
+
+ssmrt_status ssmrt_state_copy(const ssmrt_module *module, void *to,
+                              const void *from) {
+  ssmrt_status status = ssmrtCheckModule(module);
+  if (status == SSMRT_OK)
+    status = ssmrtCheckBlock(to, "destination state");
+  if (status == SSMRT_OK)
+    status = ssmrtCheckState(module, from);
+  if (status != SSMRT_OK)
+    return status;
+  const ssmrtHeader *header = from;
+  memmove(to, from, SSMRT_HEADER_BYTES + (size_t)header->payloadBytes);
+  return SSMRT_OK;
+}
+
+/* Rows of one variable. Its batch extent may stand anywhere in the shape; a
+ * variable without one is shared by the rows and copied whole. */
+static void selectRows(const ssmrt_value_info *info, const ssmrtHeader *header,
+                       const int64_t *rows, int64_t count, char *to,
+                       const char *from) {
+  int64_t shape[SSMRT_MAX_DIMS];
+  resolveShape(info, header->batch, header->maxLength, shape);
+  int64_t outer = 1, inner = (int64_t)ssmrt_dtype_size(info->dtype);
+  int32_t axis = 0;
+  for (; axis < info->ndim && info->shape[axis] != SSMRT_BATCH; ++axis)
+    outer *= shape[axis];
+  if (axis == info->ndim) {
+    memcpy(to, from, (size_t)(outer * inner));
+    return;
+  }
+  for (int32_t i = axis + 1; i < info->ndim; ++i)
+    inner *= shape[i];
+  for (int64_t o = 0; o < outer; ++o)
+    for (int64_t i = 0; i < count; ++i)
+      memcpy(to + (o * count + i) * inner,
+             from + (o * header->batch + rows[i]) * inner, (size_t)inner);
+}
+
+static ssmrt_status checkRows(const ssmrt_module *module, const int64_t *rows,
+                              int64_t count, int64_t batch) {
+  if (count < 0 || (count > 0 && !rows))
+    return ssmrtFail(SSMRT_BAD_ARGUMENT, "%s: %lld rows%s", module->name,
+                     (long long)count, rows ? "" : " in a null pointer");
+  for (int64_t i = 0; i < count; ++i)
+    if (rows[i] < 0 || rows[i] >= batch)
+      return ssmrtFail(SSMRT_BAD_ARGUMENT,
+                       "%s: row %lld of the selection is %lld; wanted 0 to %lld, "
+                       "the batch of the state",
+                       module->name, (long long)i, (long long)rows[i],
+                       (long long)batch - 1);
+  return SSMRT_OK;
+}
+
+ssmrt_status ssmrt_state_select(const ssmrt_module *module, void *to,
+                                const void *from, const int64_t *rows,
+                                int64_t count) {
+  ssmrt_status status = ssmrtCheckModule(module);
+  if (status == SSMRT_OK)
+    status = ssmrtCheckBlock(to, "destination state");
+  if (status == SSMRT_OK)
+    status = ssmrtCheckState(module, from);
+  if (status != SSMRT_OK)
+    return status;
+  ssmrtHeader header = *(const ssmrtHeader *)from;
+  status = checkRows(module, rows, count, header.batch);
+  if (status != SSMRT_OK)
+    return status;
+  int64_t payload, described;
+  status = ssmrtStatePayload(module, count, header.maxLength, &payload);
+  if (status != SSMRT_OK)
+    return status;
+  /* Bytes beyond the described variables belong to nobody's row. */
+  if (!getDescribedBytes(module, count, header.maxLength, &described) ||
+      described != payload)
+    return ssmrtFail(SSMRT_BAD_VERSION,
+                     "%s: its state has %lld bytes and describes %lld; rows of "
+                     "it cannot be selected",
+                     module->name, (long long)payload, (long long)described);
+  if (ssmrtOverlap(to, SSMRT_HEADER_BYTES + payload, from,
+              SSMRT_HEADER_BYTES + header.payloadBytes))
+    return ssmrtFail(SSMRT_BAD_ARGUMENT,
+                     "%s: rows are selected into the block they come from",
+                     module->name);
+  char *target = (char *)to + SSMRT_HEADER_BYTES;
+  const char *source = (const char *)from + SSMRT_HEADER_BYTES;
+  /* Gaps between variables too: equal states are equal bytes. */
+  memset(target, 0, (size_t)payload);
+  for (int64_t i = 0; i < module->num_states; ++i) {
+    const ssmrt_value_info *info = &module->states[i];
+    int64_t bytes;
+    selectRows(info, &header, rows, count, target, source);
+    getStateBytes(info, count, header.maxLength, &bytes);
+    target += bytes;
+    getStateBytes(info, header.batch, header.maxLength, &bytes);
+    source += bytes;
+  }
+  header.batch = count;
+  header.payloadBytes = payload;
+  memcpy(to, &header, sizeof(header));
+  return SSMRT_OK;
+}
+
+ssmrt_status ssmrt_state_view(const ssmrt_module *module, void *state,
+                              int64_t index, int64_t shape[SSMRT_MAX_DIMS],
+                              ssmrt_tensor *view) {
+  ssmrt_status status = ssmrtCheckModule(module);
+  if (status == SSMRT_OK)
+    status = ssmrtCheckState(module, state);
+  if (status != SSMRT_OK)
+    return status;
+  if (index < 0 || index >= module->num_states)
+    return ssmrtFail(SSMRT_BAD_ARGUMENT,
+                     "%s: state variable %lld; wanted 0 to %lld", module->name,
+                     (long long)index, (long long)module->num_states - 1);
+  if (!shape || !view)
+    return ssmrtFail(SSMRT_BAD_ARGUMENT, "%s: null result for a view",
+                     module->name);
+  const ssmrtHeader *header = state;
+  char *data = (char *)state + SSMRT_HEADER_BYTES;
+  for (int64_t i = 0; i < index; ++i) {
+    int64_t bytes;
+    getStateBytes(&module->states[i], header->batch, header->maxLength, &bytes);
+    data += bytes;
+  }
+  const ssmrt_value_info *info = &module->states[index];
+  resolveShape(info, header->batch, header->maxLength, shape);
+  *view = ssmrtMakeTensor(data, info->dtype, info->ndim, shape);
+  return SSMRT_OK;
+}

@@ -1,0 +1,45 @@
+//===- KernelTarget.h - What kernels need to know of a processor -*- C++ -*-===//
+
+#ifndef SSMC_TARGET_CPU_KERNELTARGET_H
+#define SSMC_TARGET_CPU_KERNELTARGET_H
+
+#include "mlir/IR/Types.h"
+#include <cstdint>
+
+namespace llvm {
+class MCSubtargetInfo;
+class Triple;
+} // namespace llvm
+
+namespace ssmc::cpu {
+
+/// Vector registers and caches of a processor. Kernels are correct on any
+/// processor whatever is said here; it decides how fast they are.
+struct KernelTarget {
+  /// Bits of a vector register.
+  int64_t vectorBits = 128;
+  /// Number of vector registers.
+  int64_t vectorRegisters = 16;
+  /// AVX-512 foundation instructions.
+  bool avx512 = false;
+  /// Bytes of the cache of a core's own that weights may fill while they are
+  /// reused.
+  int64_t reuseBytes = 192 * 1024;
+
+  static KernelTarget get(const llvm::Triple &triple,
+                          const llvm::MCSubtargetInfo &subtarget);
+
+  /// Lanes of `element` in a register.
+  int64_t getLanes(mlir::Type element) const;
+  /// Columns of a panel of packed weights that are accumulated as
+  /// `accumulator`: two registers, or four where there are few lanes and many
+  /// registers.
+  int64_t getPanelWidth(mlir::Type accumulator) const;
+  /// Rows of the tile of a product that fits the registers, for panels of
+  /// `width` columns.
+  int64_t getTileRows(int64_t width, mlir::Type accumulator) const;
+};
+
+} // namespace ssmc::cpu
+
+#endif // SSMC_TARGET_CPU_KERNELTARGET_H

@@ -1,0 +1,492 @@
+//===- PackedMatmul.cpp - Products by packed weights as loops -------------===//
+//
+// The loops around the register tile: partition into tasks, copies of inputs,
+// epilogue. See the header for the order of the loops.
+//
+//===----------------------------------------------------------------------===//
+
+#include "Target/CPU/PackedMatmul.h"
+
+#include "Target/CPU/IndexMath.h"
+#include "Target/CPU/MatmulEpilogue.h"
+#include "Target/CPU/MatmulTile.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+
+using namespace mlir;
+using namespace ssmc::cpu;
+
+/// Depth of a block: long enough to make the loads and stores of sums
+/// negligible, short enough for the copied inputs to stay in a first level
+/// cache.
+static constexpr int64_t maxDepth = 1024;
+/// Tiles of tokens to a block: weights come from memory once for so many.
+static constexpr int64_t maxTiles = 16;
+/// Bytes of sums kept between blocks of the depth.
+static constexpr int64_t maxSumsBytes = 64 * 1024;
+/// Tasks wanted of large products.
+static constexpr int64_t wantedTasks = 16;
+/// Multiplications below which a task is not worth starting.
+static constexpr int64_t minTaskProducts = 1 << 19;
+/// Bytes of weights to a task where they are streamed.
+static constexpr int64_t streamedBytes = 96 * 1024;
+
+static int64_t roundUp(int64_t x, int64_t y) { return (x + y - 1) / y * y; }
+
+namespace {
+/// A product's extents and the sizes of the loops, all static but the number
+/// of tokens.
+struct Blocking {
+  int64_t depth, columns, width, panels, lanes;
+  int64_t depthBlock, depthBlocks;
+  int64_t tileRows;
+  /// Panels to a group, with many tokens and with few.
+  int64_t group, streamedGroup;
+  int64_t maxRows, minRows;
+  /// Nanoseconds that a task takes at least.
+  int64_t cost;
+
+  Blocking(const PackedMatmul &matmul, const KernelTarget &target,
+           Type accumulator);
+};
+
+class MatmulEmitter {
+public:
+  MatmulEmitter(ImplicitLocOpBuilder &b, const PackedMatmul &matmul,
+                const KernelTarget &target, Type accumulator)
+      : b(b), index(b), matmul(matmul), accumulator(accumulator),
+        s(matmul, target, accumulator) {
+    auto type = cast<MemRefType>(matmul.output.getType());
+    outputElement = type.getElementType();
+    rank = type.getRank();
+    if (matmul.epilogue)
+      epilogue.emplace(*matmul.epilogue, matmul.epilogueInputs,
+                       matmul.epilogueMaps);
+  }
+
+  void emit();
+
+private:
+  void emitTask(Value task);
+  void emitDepthBlock(Value depthBegin);
+  /// A tile of `rows` tokens (a value of `tileSizes`) from token `row` on.
+  void emitTile(Value row, Value rows, Value depthBegin, Value depth);
+  void emitSums(Value panel, Value rows, Value sumsRow, Value depthBegin,
+                Value depth);
+  void copyInputs(Value row, Value rows, Value depthBegin, Value depth);
+  void copyInput(Value i, ValueRange token, Value depthBegin, Value depth);
+  /// Epilogue and stores for `rows` tokens from `row` on, one panel.
+  void emitResults(Value row, Value rows, Value panel, Value sumsRow);
+  void emitResult(ValueRange token, Value column, Value sumsRow, Value offset,
+                  int64_t lanes);
+
+  /// Calls `body` for every one of `rows` tokens with its number and its
+  /// indices in the leading dimensions.
+  void forTokens(Value row, Value rows,
+                 llvm::function_ref<void(Value, ValueRange)> body);
+  void forRange(Value begin, Value end, int64_t step,
+                llvm::function_ref<void(Value)> body);
+  SmallVector<int64_t> tileSizes() const;
+  Value convert(Value value, Type element);
+  bool isBlocked() const { return s.depthBlocks > 1; }
+
+  ImplicitLocOpBuilder &b;
+  IndexMath index;
+  const PackedMatmul &matmul;
+  Type accumulator, outputElement;
+  int64_t rank;
+  std::optional<MatmulEpilogue> epilogue;
+  Blocking s;
+
+  Value weight;                  // pairs and columns as one dimension
+  SmallVector<Value> tokenSizes; // the leading dimensions
+  Value inputs, sums;            // buffers of a task
+  Value rowBegin, rowEnd, panelBegin, panelEnd;
+};
+} // namespace
+
+Blocking::Blocking(const PackedMatmul &matmul, const KernelTarget &target,
+                   Type accumulator) {
+  auto weightType = cast<MemRefType>(matmul.weight.getType());
+  depth = cast<MemRefType>(matmul.input.getType()).getShape().back();
+  columns = cast<MemRefType>(matmul.output.getType()).getShape().back();
+  width = weightType.getDimSize(2);
+  panels = weightType.getDimSize(0);
+  lanes = target.getLanes(accumulator);
+  while (width % lanes)
+    lanes /= 2;
+  tileRows = target.getTileRows(width, accumulator);
+
+  depthBlocks = std::max<int64_t>(1, (depth + maxDepth - 1) / maxDepth);
+  depthBlock = depthBlocks == 1
+                   ? depth
+                   : roundUp((depth + depthBlocks - 1) / depthBlocks, 16);
+  int64_t elementBytes = weightType.getElementTypeBitWidth() / 8;
+  int64_t panelBytes =
+      std::max<int64_t>(1, depthBlock * width * elementBytes);
+  auto groupOf = [&](int64_t bytes, int64_t most) {
+    int64_t fit = std::clamp<int64_t>(bytes / panelBytes, 1, most);
+    int64_t groups = (panels + fit - 1) / fit;
+    return std::max<int64_t>(1, (panels + groups - 1) / std::max<int64_t>(
+                                                            1, groups));
+  };
+  int64_t most = std::max<int64_t>(1, panels);
+  group = groupOf(target.reuseBytes, most);
+  streamedGroup = groupOf(streamedBytes / depthBlocks, group);
+
+  maxRows = maxTiles * tileRows;
+  if (depthBlocks > 1) {
+    int64_t rowBytes =
+        group * width * (accumulator.getIntOrFloatBitWidth() / 8);
+    maxRows = std::clamp<int64_t>(maxSumsBytes / rowBytes / tileRows, 1,
+                                  maxTiles) *
+              tileRows;
+  }
+  int64_t rowProducts = std::max<int64_t>(1, group * width * depth);
+  minRows = roundUp(std::max<int64_t>(1, minTaskProducts / rowProducts),
+                    tileRows);
+  // Ten bytes a nanosecond.
+  cost = 1 + streamedGroup * panelBytes * depthBlocks / 10;
+}
+
+//===----------------------------------------------------------------------===//
+// Helpers
+//===----------------------------------------------------------------------===//
+
+void MatmulEmitter::forRange(Value begin, Value end, int64_t step,
+                             llvm::function_ref<void(Value)> body) {
+  scf::ForOp::create(b, begin, end, index.constant(step), ValueRange{},
+                     [&](OpBuilder &, Location, Value i, ValueRange) {
+                       body(i);
+                       scf::YieldOp::create(b);
+                     });
+}
+
+void MatmulEmitter::forTokens(
+    Value row, Value rows, llvm::function_ref<void(Value, ValueRange)> body) {
+  // One division for the first token, then counting.
+  SmallVector<Value> first(tokenSizes.size());
+  Value rest = row;
+  for (unsigned d = tokenSizes.size(); d-- > 1;) {
+    first[d] = index.rem(rest, tokenSizes[d]);
+    rest = index.div(rest, tokenSizes[d]);
+  }
+  if (!first.empty())
+    first[0] = rest;
+  scf::ForOp::create(
+      b, index.constant(0), rows, index.constant(1), first,
+      [&](OpBuilder &, Location, Value i, ValueRange token) {
+        body(i, token);
+        SmallVector<Value> next(token);
+        Value carry = index.constant(1);
+        for (unsigned d = next.size(); d-- > 0;) {
+          Value sum = index.add(next[d], carry);
+          if (d == 0) {
+            next[0] = sum;
+            break;
+          }
+          Value wraps = index.equal(sum, tokenSizes[d]);
+          next[d] = index.select(wraps, index.constant(0), sum);
+          carry = index.select(wraps, index.constant(1), index.constant(0));
+        }
+        scf::YieldOp::create(b, next);
+      });
+}
+
+SmallVector<int64_t> MatmulEmitter::tileSizes() const {
+  SmallVector<int64_t> sizes = {s.tileRows};
+  for (int64_t size = int64_t(1) << 10; size > 0; size /= 2)
+    if (size < s.tileRows)
+      sizes.push_back(size);
+  return sizes;
+}
+
+Value MatmulEmitter::convert(Value value, Type element) {
+  Type from = getElementTypeOrSelf(value.getType());
+  if (from == element)
+    return value;
+  Type to = element;
+  if (auto vector = dyn_cast<VectorType>(value.getType()))
+    to = vector.clone(element);
+  if (from.getIntOrFloatBitWidth() < element.getIntOrFloatBitWidth())
+    return arith::ExtFOp::create(b, to, value);
+  if (from.getIntOrFloatBitWidth() > element.getIntOrFloatBitWidth())
+    return arith::TruncFOp::create(b, to, value);
+  // Between the two halves.
+  return convert(convert(value, b.getF32Type()), element);
+}
+
+/// Whether consecutive elements of the last dimension are neighbours.
+static bool hasUnitStride(Value memref) {
+  SmallVector<int64_t> strides;
+  int64_t offset;
+  return succeeded(cast<MemRefType>(memref.getType())
+                       .getStridesAndOffset(strides, offset)) &&
+         strides.back() == 1;
+}
+
+//===----------------------------------------------------------------------===//
+// Inputs
+//===----------------------------------------------------------------------===//
+
+void MatmulEmitter::copyInputs(Value row, Value rows, Value depthBegin,
+                               Value depth) {
+  forTokens(row, rows, [&](Value i, ValueRange token) {
+    copyInput(i, token, depthBegin, depth);
+  });
+}
+
+void MatmulEmitter::copyInput(Value i, ValueRange token, Value depthBegin,
+                              Value depth) {
+  auto inputType = cast<MemRefType>(matmul.input.getType());
+  auto at = [&](Value k) {
+    SmallVector<Value> indices(token);
+    indices.push_back(index.add(depthBegin, k));
+    return indices;
+  };
+  Value main = index.constant(0);
+  if (hasUnitStride(matmul.input)) {
+    auto vector = VectorType::get(s.lanes, inputType.getElementType());
+    main = index.roundDown(depth, s.lanes);
+    forRange(index.constant(0), main, s.lanes, [&](Value k) {
+      Value x = vector::LoadOp::create(b, vector, matmul.input, at(k));
+      vector::StoreOp::create(b, convert(x, accumulator), inputs,
+                              ValueRange{i, k});
+    });
+  }
+  forRange(main, depth, 1, [&](Value k) {
+    Value x = memref::LoadOp::create(b, matmul.input, at(k));
+    memref::StoreOp::create(b, convert(x, accumulator), inputs,
+                            ValueRange{i, k});
+  });
+  if (s.depth % 2) {
+    Value zero = arith::ConstantOp::create(
+        b, b.getFloatAttr(cast<FloatType>(accumulator), 0.0));
+    memref::StoreOp::create(b, zero, inputs, ValueRange{i, depth});
+  }
+}
+
+//===----------------------------------------------------------------------===//
+// Results
+//===----------------------------------------------------------------------===//
+
+void MatmulEmitter::emitResult(ValueRange token, Value column, Value sumsRow,
+                               Value offset, int64_t lanes) {
+  SmallVector<Value> point(token);
+  point.push_back(column);
+  SmallVector<Value> position = {sumsRow, offset};
+  Value sum =
+      lanes ? Value(vector::LoadOp::create(
+                  b, VectorType::get(lanes, accumulator), sums, position))
+            : Value(memref::LoadOp::create(b, sums, position));
+  Value result = convert(sum, outputElement);
+  if (epilogue)
+    result = epilogue->emit(b, result, point);
+  if (lanes)
+    vector::StoreOp::create(b, result, matmul.output, point);
+  else
+    memref::StoreOp::create(b, result, matmul.output, point);
+}
+
+void MatmulEmitter::emitResults(Value row, Value rows, Value panel,
+                                Value sumsRow) {
+  Value firstColumn = index.mul(panel, s.width);
+  bool canVectorize = hasUnitStride(matmul.output) &&
+                      (!epilogue || epilogue->canVectorize());
+  Value width = index.constant(s.width);
+  if (s.columns % s.width)
+    width = index.min(width, index.sub(index.constant(s.columns), firstColumn));
+  Value main = canVectorize ? index.roundDown(width, s.lanes)
+                            : index.constant(0);
+  forTokens(row, rows, [&](Value i, ValueRange token) {
+    Value position = index.add(sumsRow, i);
+    if (canVectorize)
+      forRange(index.constant(0), main, s.lanes, [&](Value offset) {
+        emitResult(token, index.add(firstColumn, offset), position, offset,
+                   s.lanes);
+      });
+    if (!canVectorize || s.columns % s.lanes)
+      forRange(main, width, 1, [&](Value offset) {
+        emitResult(token, index.add(firstColumn, offset), position, offset, 0);
+      });
+  });
+}
+
+//===----------------------------------------------------------------------===//
+// Loops
+//===----------------------------------------------------------------------===//
+
+void MatmulEmitter::emitSums(Value panel, Value rows, Value sumsRow,
+                             Value depthBegin, Value depth) {
+  MatmulTile tile;
+  tile.input = inputs;
+  tile.weight = weight;
+  tile.panel = panel;
+  tile.depthBegin = depthBegin;
+  tile.depth = depth;
+  tile.depthDivisor =
+      isBlocked() ? std::gcd(s.depth, s.depthBlock) : s.depth;
+  tile.sums = sums;
+  tile.sumsRow = sumsRow;
+  tile.width = s.width;
+  tile.lanes = s.lanes;
+  tile.accumulator = accumulator;
+  if (isBlocked())
+    tile.resume = index.less(index.constant(0), depthBegin);
+  SmallVector<int64_t> sizes = tileSizes();
+  if (sizes.size() == 1) {
+    tile.rows = sizes[0];
+    emitMatmulTile(b, tile);
+    return;
+  }
+  // The default is the full tile.
+  auto choice = scf::IndexSwitchOp::create(
+      b, TypeRange{}, rows, ArrayRef(sizes).drop_front(), sizes.size() - 1);
+  for (auto [size, region] :
+       llvm::zip_equal(sizes, choice->getRegions())) {
+    OpBuilder::InsertionGuard guard(b);
+    b.createBlock(&region);
+    tile.rows = size;
+    emitMatmulTile(b, tile);
+    scf::YieldOp::create(b);
+  }
+}
+
+void MatmulEmitter::emitTile(Value row, Value rows, Value depthBegin,
+                             Value depth) {
+  copyInputs(row, rows, depthBegin, depth);
+  forRange(panelBegin, panelEnd, 1, [&](Value panel) {
+    if (!isBlocked()) {
+      emitSums(panel, rows, index.constant(0), depthBegin, depth);
+      emitResults(row, rows, panel, index.constant(0));
+      return;
+    }
+    Value sumsRow = index.add(
+        index.mul(index.sub(panel, panelBegin), s.maxRows),
+        index.sub(row, rowBegin));
+    emitSums(panel, rows, sumsRow, depthBegin, depth);
+  });
+}
+
+void MatmulEmitter::emitDepthBlock(Value depthBegin) {
+  Value depth = index.constant(s.depth);
+  if (isBlocked())
+    depth = index.min(index.constant(s.depthBlock),
+                      index.sub(index.constant(s.depth), depthBegin));
+  auto loop = scf::WhileOp::create(
+      b, TypeRange{b.getIndexType()}, ValueRange{rowBegin},
+      [&](OpBuilder &, Location, ValueRange row) {
+        scf::ConditionOp::create(b, index.less(row[0], rowEnd), row);
+      },
+      [&](OpBuilder &, Location, ValueRange row) {
+        Value rest = index.sub(rowEnd, row[0]);
+        SmallVector<int64_t> sizes = tileSizes();
+        Value rows = index.constant(sizes.back());
+        for (int64_t size : llvm::reverse(ArrayRef(sizes).drop_back()))
+          rows = index.select(index.less(rest, index.constant(size)), rows,
+                              index.constant(size));
+        emitTile(row[0], rows, depthBegin, depth);
+        scf::YieldOp::create(b, index.add(row[0], rows));
+      });
+  (void)loop;
+}
+
+void MatmulEmitter::emitTask(Value task) {
+  auto buffer = [&](int64_t rows, int64_t columns) -> Value {
+    return memref::AllocaOp::create(
+        b, MemRefType::get({rows, columns}, accumulator), b.getI64IntegerAttr(64));
+  };
+  // An odd number of cache lines, so that rows do not compete for a set.
+  int64_t line = 64 / (accumulator.getIntOrFloatBitWidth() / 8);
+  int64_t stride = roundUp(s.depthBlock + 1, line);
+  if (stride / line % 2 == 0)
+    stride += line;
+  inputs = buffer(s.tileRows, stride);
+  sums = buffer(isBlocked() ? s.maxRows * s.group : s.tileRows, s.width);
+
+  if (!isBlocked()) {
+    emitDepthBlock(index.constant(0));
+    return;
+  }
+  forRange(index.constant(0), index.constant(s.depth), s.depthBlock,
+           [&](Value depthBegin) { emitDepthBlock(depthBegin); });
+  forRange(panelBegin, panelEnd, 1, [&](Value panel) {
+    Value sumsRow =
+        index.mul(index.sub(panel, panelBegin), s.maxRows);
+    emitResults(rowBegin, index.sub(rowEnd, rowBegin), panel, sumsRow);
+  });
+}
+
+void MatmulEmitter::emit() {
+  weight = matmul.weight;
+  auto weightType = cast<MemRefType>(weight.getType());
+  if (weightType.getRank() == 4)
+    weight = memref::CollapseShapeOp::create(
+        b, weight, ArrayRef<ReassociationIndices>{{0}, {1}, {2, 3}});
+
+  Value tokens = index.constant(1);
+  for (int64_t d = 0; d + 1 < rank; ++d) {
+    tokenSizes.push_back(index.dim(matmul.output, d));
+    tokens = index.mul(tokens, tokenSizes.back());
+  }
+
+  // Few tokens: small groups, for the sake of tasks. Many: as many blocks of
+  // tokens as the number of tasks asks for, but none too small or too large.
+  Value isFew =
+      index.less(tokens, index.constant(2 * s.tileRows));
+  auto groupsOf = [&](int64_t group) { return (s.panels + group - 1) / group; };
+  Value group = index.select(isFew, index.constant(s.streamedGroup),
+                             index.constant(s.group));
+  Value groups = index.select(isFew, index.constant(groupsOf(s.streamedGroup)),
+                              index.constant(groupsOf(s.group)));
+  int64_t wantedBlocks =
+      (wantedTasks + groupsOf(s.group) - 1) / std::max<int64_t>(1, groupsOf(s.group));
+  Value blocks = index.min(index.constant(wantedBlocks),
+                           index.div(tokens, index.constant(s.minRows)));
+  blocks =
+      index.max(blocks, index.ceilDiv(tokens, index.constant(s.maxRows)));
+  blocks = index.max(blocks, index.constant(1));
+  Value rows = index.roundUp(index.ceilDiv(tokens, blocks), s.tileRows);
+  rows = index.max(rows, index.constant(s.tileRows));
+  blocks = index.ceilDiv(tokens, rows);
+
+  auto parallel = scf::ParallelOp::create(
+      b, ValueRange{index.constant(0)}, ValueRange{index.mul(blocks, groups)},
+      ValueRange{index.constant(1)},
+      [&](OpBuilder &, Location, ValueRange task) {
+        Value block = index.div(task[0], groups);
+        rowBegin = index.mul(block, rows);
+        rowEnd = index.min(index.add(rowBegin, rows), tokens);
+        panelBegin = index.mul(index.rem(task[0], groups), group);
+        panelEnd = index.min(index.add(panelBegin, group),
+                             index.constant(s.panels));
+        emitTask(task[0]);
+      });
+  parallel->setAttr("ssm.cost", b.getI64IntegerAttr(s.cost));
+}
+
+LogicalResult ssmc::cpu::emitPackedMatmul(OpBuilder &builder, Location loc,
+                                          const PackedMatmul &matmul,
+                                          const KernelTarget &target) {
+  auto input = cast<MemRefType>(matmul.input.getType());
+  auto weight = cast<MemRefType>(matmul.weight.getType());
+  auto output = cast<MemRefType>(matmul.output.getType());
+  for (MemRefType type : {input, output})
+    if (type.isDynamicDim(type.getRank() - 1))
+      return emitError(loc) << "found " << type
+                            << ", wanted a static last dimension";
+  if (!weight.hasStaticShape() || !weight.getLayout().isIdentity())
+    return emitError(loc) << "found packed weight " << weight
+                          << ", wanted a static shape without gaps";
+  // An empty sum of an empty product still needs its epilogue; a product
+  // without columns has nothing to write.
+  if (output.getShape().back() == 0)
+    return success();
+  Type accumulator = builder.getF32Type();
+  for (MemRefType type : {input, weight, output})
+    if (type.getElementType().isF64())
+      accumulator = type.getElementType();
+  ImplicitLocOpBuilder b(loc, builder);
+  MatmulEmitter(b, matmul, target, accumulator).emit();
+  return success();
+}

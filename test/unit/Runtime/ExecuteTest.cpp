@@ -1,0 +1,368 @@
+//===- ExecuteTest.cpp - prepare, forward and step ------------------------===//
+
+#include "FakeModule.h"
+
+#include <gtest/gtest.h>
+
+#include <numeric>
+
+using namespace ssmrt_test;
+
+namespace {
+
+/// A prepared layer: s = 0.5 s + u, y = scale s.
+class Execute : public testing::Test {
+protected:
+  void SetUp() override {
+    weights[2].data = nullptr;
+    ASSERT_EQ(ssmrt_prepare(&module, nullptr, weights, 3, prepared, 0, nullptr),
+              SSMRT_OK)
+        << ssmrt_last_error();
+  }
+
+  ssmrt_status forward(std::vector<ssmrt_tensor> inputs,
+                       std::vector<ssmrt_tensor> outputs, void *state = nullptr,
+                       ssmrt_context *context = nullptr) {
+    return ssmrt_forward(&module, context, prepared, inputs.data(),
+                         inputs.size(), outputs.data(), outputs.size(), state,
+                         workspace);
+  }
+
+  ssmrt_module module = makeModule();
+  Array<float> decay{f32, {numChannels}, {0.5f, 0.5f, 0.5f}};
+  Array<float> scale{f32, {numChannels}, {1.0f, 10.0f, 100.0f}};
+  ssmrt_tensor weights[3] = {decay.tensor, scale.tensor, decay.tensor};
+  Block prepared{ssmrt_prepared_bytes(&module, 0)};
+  Block workspace{ssmrt_workspace_bytes(&module, 8, 1000)};
+  Array<float> gain{f32, {1}};
+  ssmrt_tensor noGain = [] {
+    ssmrt_tensor tensor = {};
+    return tensor;
+  }();
+};
+
+TEST_F(Execute, Forward) {
+  Array<float> u(f32, {1, 2, 3}, {1, 2, 3, 4, 5, 6}), y(f32, {1, 2, 3});
+  ASSERT_EQ(forward({u.tensor, noGain}, {y.tensor}), SSMRT_OK)
+      << ssmrt_last_error();
+  EXPECT_EQ(y.values, (std::vector<float>{1, 20, 300, 4.5, 60, 750}));
+  Array<float> two(f32, {1}, {2});
+  ASSERT_EQ(forward({u.tensor, two.tensor}, {y.tensor}), SSMRT_OK);
+  EXPECT_EQ(y.values, (std::vector<float>{2, 40, 600, 9, 120, 1500}));
+}
+
+// Whole, in segments, by steps and with any number of threads: bit for bit.
+TEST_F(Execute, SegmentsStepsAndThreads) {
+  constexpr int64_t batch = 5, length = 6, row = numChannels;
+  Array<float> u(f32, {batch, length, row}), whole(f32, {batch, length, row});
+  std::iota(u.values.begin(), u.values.end(), 0.25f);
+  ASSERT_EQ(forward({u.tensor, noGain}, {whole.tensor}), SSMRT_OK);
+  for (uint32_t threads : {1, 2, 3, 8}) {
+    ssmrt_context *context = nullptr;
+    ASSERT_EQ(ssmrt_context_create(threads, &context), SSMRT_OK);
+    Array<float> y(f32, {batch, length, row});
+    ASSERT_EQ(forward({u.tensor, noGain}, {y.tensor}, nullptr, context),
+              SSMRT_OK);
+    EXPECT_EQ(y.values, whole.values);
+    ssmrt_context_destroy(context);
+  }
+  Block state(ssmrt_state_bytes(&module, batch, 0));
+  for (int64_t size : {1, 2, 3, 6}) {
+    ASSERT_EQ(ssmrt_state_reset(&module, state, batch, 0), SSMRT_OK);
+    for (int64_t t = 0; t < length; t += size) {
+      Array<float> part(f32, {batch, size, row}), y(f32, {batch, size, row});
+      for (int64_t b = 0; b < batch; ++b)
+        std::memcpy(&part.values[b * size * row],
+                    &u.values[(b * length + t) * row], size * row * 4);
+      ssmrt_tensor inputs[] = {part.tensor, noGain};
+      auto run = size == 1 ? ssmrt_step : ssmrt_forward;
+      ASSERT_EQ(run(&module, nullptr, prepared, inputs, 2, &y.tensor, 1, state,
+                    workspace),
+                SSMRT_OK)
+          << ssmrt_last_error();
+      for (int64_t b = 0; b < batch; ++b)
+        EXPECT_EQ(std::memcmp(&y.values[b * size * row],
+                              &whole.values[(b * length + t) * row],
+                              size * row * 4),
+                  0);
+    }
+    int64_t shape[SSMRT_MAX_DIMS];
+    ssmrt_tensor view;
+    ASSERT_EQ(ssmrt_state_view(&module, state, 1, shape, &view), SSMRT_OK);
+    EXPECT_EQ(static_cast<int64_t *>(view.data)[0], length);
+    EXPECT_EQ(static_cast<int64_t *>(view.data)[batch], length);
+  }
+}
+
+TEST_F(Execute, EmptyBatchAndLength) {
+  Array<float> u(f32, {0, 4, 3}), y(f32, {0, 4, 3});
+  u.tensor.data = y.tensor.data = nullptr;
+  EXPECT_EQ(forward({u.tensor, noGain}, {y.tensor}), SSMRT_OK)
+      << ssmrt_last_error();
+  Array<float> v(f32, {2, 0, 3}), z(f32, {2, 0, 3});
+  v.tensor.data = z.tensor.data = nullptr;
+  EXPECT_EQ(forward({v.tensor, noGain}, {z.tensor}), SSMRT_OK)
+      << ssmrt_last_error();
+  Block state(ssmrt_state_bytes(&module, 2, 0));
+  ASSERT_EQ(ssmrt_state_reset(&module, state, 2, 0), SSMRT_OK);
+  EXPECT_EQ(forward({v.tensor, noGain}, {z.tensor}, state), SSMRT_OK);
+}
+
+TEST_F(Execute, ShapeErrors) {
+  Array<float> u(f32, {2, 5, 3}), y(f32, {2, 5, 3}), wide(f32, {2, 5, 4});
+  Array<float> longer(f32, {2, 6, 3}), flat(f32, {10, 3});
+  EXPECT_EQ(forward({wide.tensor, noGain}, {y.tensor}), SSMRT_BAD_ARGUMENT);
+  EXPECT_STREQ(ssmrt_last_error(),
+               "fake: input 'u' has shape [2, 5, 4]; wanted [batch, length, 3]");
+  EXPECT_EQ(forward({flat.tensor, noGain}, {y.tensor}), SSMRT_BAD_ARGUMENT);
+  EXPECT_STREQ(ssmrt_last_error(),
+               "fake: input 'u' has shape [10, 3]; wanted [batch, length, 3]");
+  EXPECT_EQ(forward({u.tensor, noGain}, {longer.tensor}), SSMRT_BAD_ARGUMENT);
+  EXPECT_STREQ(ssmrt_last_error(),
+               "fake: output 'y' has shape [2, 6, 3]; wanted [batch, length, "
+               "3], batch 2 as in input 'u', length 5 as in input 'u'");
+  Array<float> three(f32, {3});
+  EXPECT_EQ(forward({u.tensor, three.tensor}, {y.tensor}), SSMRT_BAD_ARGUMENT);
+  EXPECT_STREQ(ssmrt_last_error(),
+               "fake: input 'gain' has shape [3]; wanted [batch], batch 2 as in "
+               "input 'u', length 5 as in input 'u'");
+  EXPECT_EQ(forward({u.tensor}, {y.tensor}), SSMRT_BAD_ARGUMENT);
+  EXPECT_STREQ(ssmrt_last_error(), "fake: 1 inputs; wanted 2");
+  EXPECT_EQ(forward({u.tensor, noGain}, {}), SSMRT_BAD_ARGUMENT);
+  Array<float> negative(f32, {2, 5, 3});
+  negative.shape[1] = -5;
+  EXPECT_EQ(forward({negative.tensor, noGain}, {y.tensor}),
+            SSMRT_BAD_ARGUMENT);
+  negative.shape = {INT64_MAX, INT64_MAX, 3};
+  negative.tensor.shape = negative.shape.data();
+  EXPECT_EQ(forward({negative.tensor, noGain}, {y.tensor}),
+            SSMRT_BAD_ARGUMENT);
+}
+
+TEST_F(Execute, TensorErrors) {
+  Array<float> u(f32, {1, 2, 3}), y(f32, {1, 2, 3});
+  ssmrt_tensor bad = u.tensor;
+  bad.dtype = i32;
+  EXPECT_EQ(forward({bad, noGain}, {y.tensor}), SSMRT_BAD_ARGUMENT);
+  EXPECT_STREQ(ssmrt_last_error(), "fake: input 'u' is i32; wanted f32");
+  bad = u.tensor;
+  bad.dtype.lanes = 2;
+  EXPECT_EQ(forward({bad, noGain}, {y.tensor}), SSMRT_BAD_ARGUMENT);
+  bad = u.tensor;
+  bad.data = nullptr;
+  EXPECT_EQ(forward({bad, noGain}, {y.tensor}), SSMRT_BAD_ARGUMENT);
+  EXPECT_STREQ(ssmrt_last_error(), "input 'u' has no data: null pointer");
+  bad = u.tensor;
+  bad.device.device_type = 2;
+  EXPECT_EQ(forward({bad, noGain}, {y.tensor}), SSMRT_BAD_ARGUMENT);
+  bad = u.tensor;
+  bad.byte_offset = 2;
+  EXPECT_EQ(forward({bad, noGain}, {y.tensor}), SSMRT_BAD_ARGUMENT);
+  bad = u.tensor;
+  bad.ndim = 17;
+  EXPECT_EQ(forward({bad, noGain}, {y.tensor}), SSMRT_BAD_ARGUMENT);
+  bad = u.tensor;
+  bad.shape = nullptr;
+  EXPECT_EQ(forward({bad, noGain}, {y.tensor}), SSMRT_BAD_ARGUMENT);
+  int64_t strides[] = {99, 3, 1};
+  bad = u.tensor;
+  bad.strides = strides;
+  EXPECT_EQ(forward({bad, noGain}, {y.tensor}), SSMRT_OK)
+      << "the stride of an extent of 1 says nothing";
+  strides[1] = 6;
+  EXPECT_EQ(forward({bad, noGain}, {y.tensor}), SSMRT_BAD_ARGUMENT);
+}
+
+TEST_F(Execute, Aliases) {
+  Array<float> u(f32, {1, 2, 3});
+  ssmrt_tensor shifted = u.tensor;
+  EXPECT_EQ(forward({u.tensor, noGain}, {u.tensor}), SSMRT_BAD_ARGUMENT);
+  EXPECT_STREQ(ssmrt_last_error(),
+               "fake: output 'y' overlaps input 'u'; wanted memory apart");
+  shifted.data = workspace;
+  EXPECT_EQ(forward({u.tensor, noGain}, {shifted}), SSMRT_BAD_ARGUMENT);
+  EXPECT_STREQ(ssmrt_last_error(),
+               "fake: output 'y' overlaps the workspace; wanted memory apart");
+  shifted.data = prepared.bytes() + 64;
+  EXPECT_EQ(forward({u.tensor, noGain}, {shifted}), SSMRT_BAD_ARGUMENT);
+  Block state(ssmrt_state_bytes(&module, 1, 0));
+  ASSERT_EQ(ssmrt_state_reset(&module, state, 1, 0), SSMRT_OK);
+  shifted.data = state.bytes() + 64;
+  Array<float> y(f32, {1, 2, 3});
+  EXPECT_EQ(forward({shifted, noGain}, {y.tensor}, state), SSMRT_BAD_ARGUMENT);
+  EXPECT_STREQ(ssmrt_last_error(),
+               "fake: input 'u' overlaps the state; wanted memory apart");
+}
+
+TEST_F(Execute, StateErrors) {
+  Array<float> u(f32, {1, 1, 3}), y(f32, {1, 1, 3}), v(f32, {2, 1, 3});
+  Block state(ssmrt_state_bytes(&module, 1, 0));
+  ssmrt_tensor inputs[] = {u.tensor, noGain};
+  EXPECT_EQ(ssmrt_step(&module, nullptr, prepared, inputs, 2, &y.tensor, 1,
+                       nullptr, workspace),
+            SSMRT_BAD_ARGUMENT);
+  EXPECT_EQ(forward({u.tensor, noGain}, {y.tensor}, state), SSMRT_BAD_STATE);
+  ASSERT_EQ(ssmrt_state_reset(&module, state, 1, 0), SSMRT_OK);
+  EXPECT_EQ(forward({v.tensor, noGain}, {y.tensor}, state),
+            SSMRT_BAD_ARGUMENT);
+  EXPECT_STREQ(ssmrt_last_error(),
+               "fake: input 'u' has shape [2, 1, 3]; wanted [batch, length, 3], "
+               "batch 1 as in the given 'state'");
+  Array<float> pair(f32, {1, 2, 3});
+  inputs[0] = pair.tensor;
+  EXPECT_EQ(ssmrt_step(&module, nullptr, prepared, inputs, 2, &y.tensor, 1,
+                       state, workspace),
+            SSMRT_BAD_ARGUMENT);
+  EXPECT_STREQ(ssmrt_last_error(),
+               "fake: input 'u' has shape [1, 2, 3]; wanted [batch, length, 3], "
+               "batch 1 as in the given 'state', length 1 as in one 'step'");
+  // A layer that needs its whole sequence takes no second segment.
+  module.step = nullptr;
+  EXPECT_EQ(forward({u.tensor, noGain}, {y.tensor}, state), SSMRT_OK);
+  EXPECT_EQ(forward({u.tensor, noGain}, {y.tensor}, state), SSMRT_BAD_STATE);
+  inputs[0] = u.tensor;
+  EXPECT_EQ(ssmrt_step(&module, nullptr, prepared, inputs, 2, &y.tensor, 1,
+                       state, workspace),
+            SSMRT_BAD_ARGUMENT);
+  EXPECT_STREQ(ssmrt_last_error(),
+               "fake: the layer cannot run token by token; use forward");
+}
+
+TEST_F(Execute, GrowingState) {
+  static const int64_t growing[] = {SSMRT_BATCH, SSMRT_LENGTH};
+  ssmrt_value_info infos[] = {module.states[0], module.states[1],
+                              {"cache", f32, 2, growing, 0}};
+  module.states = infos;
+  module.num_states = 3;
+  module.state_bytes = nullptr;
+  Block state(ssmrt_state_bytes(&module, 1, 3));
+  ASSERT_EQ(ssmrt_state_reset(&module, state, 1, 3), SSMRT_OK);
+  Array<float> u(f32, {1, 2, 3}), y(f32, {1, 2, 3});
+  EXPECT_EQ(forward({u.tensor, noGain}, {y.tensor}, state), SSMRT_OK);
+  EXPECT_EQ(forward({u.tensor, noGain}, {y.tensor}, state), SSMRT_BAD_STATE);
+  EXPECT_STREQ(
+      ssmrt_last_error(),
+      "fake: position 2 and length 2; the state was made for 3 tokens");
+}
+
+TEST_F(Execute, BlockErrors) {
+  Array<float> u(f32, {1, 1, 3}), y(f32, {1, 1, 3});
+  ssmrt_tensor inputs[] = {u.tensor, noGain};
+  auto run = [&](void *tables, void *space) {
+    return ssmrt_forward(&module, nullptr, tables, inputs, 2, &y.tensor, 1,
+                         nullptr, space);
+  };
+  EXPECT_EQ(run(nullptr, workspace), SSMRT_BAD_ARGUMENT);
+  EXPECT_EQ(run(workspace, workspace), SSMRT_BAD_ARGUMENT);
+  EXPECT_STREQ(ssmrt_last_error(),
+               "fake: the prepared tables were not written by ssmrt_prepare");
+  EXPECT_EQ(run(prepared, nullptr), SSMRT_BAD_ARGUMENT);
+  EXPECT_EQ(run(prepared, workspace.bytes() + 4), SSMRT_BAD_ARGUMENT);
+  module.hash = 7;
+  EXPECT_EQ(run(prepared, workspace), SSMRT_BAD_ARGUMENT);
+  module.hash = 0x1234;
+  module.forward_workspace_bytes = [](int64_t, int64_t) -> int64_t {
+    return -1;
+  };
+  EXPECT_EQ(run(prepared, workspace), SSMRT_BAD_ARGUMENT);
+  EXPECT_EQ(ssmrt_workspace_bytes(&module, 1, 1), -1);
+  ssmrt_context context = {};
+  EXPECT_EQ(forward({u.tensor, noGain}, {y.tensor}, nullptr, &context),
+            SSMRT_BAD_ARGUMENT);
+}
+
+TEST_F(Execute, PrepareConverts) {
+  Array<uint16_t> narrow(bf16, {1, numChannels, 1}, {0x3F80, 0x4000, 0x4040});
+  Array<double> offset(f64, {}, {0.125});
+  ssmrt_tensor given[] = {narrow.tensor, scale.tensor, offset.tensor};
+  ASSERT_EQ(ssmrt_prepare(&module, nullptr, given, 3, prepared, 0, nullptr),
+            SSMRT_OK)
+      << ssmrt_last_error();
+  Array<float> u(f32, {1, 2, 3}, {1, 1, 1, 0, 0, 0}), y(f32, {1, 2, 3});
+  ASSERT_EQ(forward({u.tensor, noGain}, {y.tensor}), SSMRT_OK);
+  EXPECT_EQ(y.values, (std::vector<float>{1.125, 10.125, 100.125, 1.125, 20.125,
+                                          300.125}));
+}
+
+TEST_F(Execute, PrepareErrors) {
+  auto prepare = [&](ssmrt_tensor decay, ssmrt_tensor scale, void *tables) {
+    ssmrt_tensor given[] = {decay, scale, weights[2]};
+    return ssmrt_prepare(&module, nullptr, given, 3, tables, 0, nullptr);
+  };
+  Array<float> wide(f32, {4}), split(f32, {3, 2});
+  Array<double> doubles(f64, {numChannels});
+  Array<int64_t> integers(i64, {numChannels}, {1, 1 << 25 | 1, 0});
+  EXPECT_EQ(prepare(wide.tensor, scale.tensor, prepared), SSMRT_BAD_ARGUMENT);
+  EXPECT_STREQ(ssmrt_last_error(),
+               "fake: weight 'decay' has shape [4]; wanted [3]");
+  EXPECT_EQ(prepare(split.tensor, scale.tensor, prepared), SSMRT_BAD_ARGUMENT);
+  EXPECT_EQ(prepare(integers.tensor, scale.tensor, prepared),
+            SSMRT_BAD_ARGUMENT);
+  EXPECT_STREQ(ssmrt_last_error(),
+               "fake: weight 'decay': element 1 of a conversion from i64 to f32 "
+               "is 33554433, which f32 cannot hold exactly");
+  EXPECT_EQ(prepare(decay.tensor, doubles.tensor, prepared),
+            SSMRT_BAD_ARGUMENT);
+  EXPECT_NE(std::string(ssmrt_last_error()).find("it is used in place"),
+            std::string::npos);
+  EXPECT_EQ(prepare(decay.tensor, scale.tensor, nullptr), SSMRT_BAD_ARGUMENT);
+  EXPECT_EQ(ssmrt_prepare(&module, nullptr, weights, 2, prepared, 0, nullptr),
+            SSMRT_BAD_ARGUMENT);
+  EXPECT_EQ(ssmrt_prepare(&module, nullptr, weights, 3, prepared, -1, nullptr),
+            SSMRT_BAD_ARGUMENT);
+  // What a failed call leaves behind is not taken for tables.
+  Array<float> u(f32, {1, 2, 3}), y(f32, {1, 2, 3});
+  EXPECT_EQ(prepare(wide.tensor, scale.tensor, prepared), SSMRT_BAD_ARGUMENT);
+  EXPECT_EQ(forward({u.tensor, noGain}, {y.tensor}), SSMRT_BAD_ARGUMENT);
+}
+
+TEST(Module, Check) {
+  ssmrt_module module = makeModule();
+  EXPECT_EQ(ssmrt_module_check(&module), SSMRT_OK);
+  EXPECT_EQ(ssmrt_module_check(nullptr), SSMRT_BAD_ARGUMENT);
+  auto spoil = [](auto change) {
+    ssmrt_module module = makeModule();
+    ssmrt_value_info inputs[] = {module.inputs[0], module.inputs[1]};
+    module.inputs = inputs;
+    change(module, inputs);
+    return ssmrt_module_check(&module);
+  };
+  using Info = ssmrt_value_info;
+  EXPECT_EQ(spoil([](ssmrt_module &m, Info *) { m.magic ^= 1; }),
+            SSMRT_BAD_VERSION);
+  EXPECT_EQ(spoil([](ssmrt_module &m, Info *) { m.abi_version = 9; }),
+            SSMRT_BAD_VERSION);
+  EXPECT_STREQ(
+      ssmrt_last_error(),
+      "the layer was compiled for version 9 of the runtime; wanted 1");
+  EXPECT_EQ(spoil([](ssmrt_module &m, Info *) { m.struct_size -= 8; }),
+            SSMRT_BAD_VERSION);
+  EXPECT_EQ(spoil([](ssmrt_module &m, Info *) { m.forward = nullptr; }),
+            SSMRT_BAD_VERSION);
+  EXPECT_EQ(spoil([](ssmrt_module &m, Info *) { m.num_inputs = 65; }),
+            SSMRT_BAD_VERSION);
+  EXPECT_EQ(spoil([](ssmrt_module &m, Info *) { m.num_states = -1; }),
+            SSMRT_BAD_VERSION);
+  EXPECT_EQ(spoil([](ssmrt_module &m, Info *) { m.weights = nullptr; }),
+            SSMRT_BAD_VERSION);
+  EXPECT_EQ(spoil([](ssmrt_module &, Info *i) { i[1].name = nullptr; }),
+            SSMRT_BAD_VERSION);
+  EXPECT_EQ(spoil([](ssmrt_module &, Info *i) { i[0].dtype.bits = 3; }),
+            SSMRT_BAD_VERSION);
+  EXPECT_EQ(spoil([](ssmrt_module &, Info *i) { i[0].ndim = 17; }),
+            SSMRT_BAD_VERSION);
+  EXPECT_EQ(spoil([](ssmrt_module &, Info *i) { i[0].shape = nullptr; }),
+            SSMRT_BAD_VERSION);
+}
+
+TEST(Library, Errors) {
+  void *library = nullptr;
+  EXPECT_EQ(ssmrt_library_open("no-such-file.so", &library), SSMRT_BAD_FILE);
+  EXPECT_EQ(library, nullptr);
+  EXPECT_EQ(ssmrt_library_open(nullptr, &library), SSMRT_BAD_ARGUMENT);
+  const ssmrt_module *module = nullptr;
+  EXPECT_EQ(ssmrt_library_module(nullptr, "x", &module), SSMRT_BAD_ARGUMENT);
+  ssmrt_library_close(nullptr);
+}
+
+} // namespace
