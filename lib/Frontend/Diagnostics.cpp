@@ -2,6 +2,7 @@
 
 #include "Diagnostics.h"
 #include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Support/raw_ostream.h"
 
 using namespace llvm;
 

@@ -36,7 +36,7 @@ bool Parser::parseLag(AxisPattern &axis) {
   });
 }
 
-bool Parser::parseAxis(AxisPattern &axis) {
+bool Parser::parseAxis(AxisPattern &axis, bool allowBareLag) {
   size_t begin = position;
   auto finish = [&] {
     axis.range = rangeFrom(begin);
@@ -63,6 +63,9 @@ bool Parser::parseAxis(AxisPattern &axis) {
   }
   bool isName = is(Token::Identifier);
   if (isName && isWord("lag") && (endsAxis(1) || token(1).kind == Token::LParen)) {
+    if (!allowBareLag)
+      return error(token().range(), "expected the name of an axis before its lags, as in "
+                                    "'j: lag(4)', found 'lag'");
     axis.kind = AxisPattern::Size;
     return parseLag(axis) && finish();
   }
@@ -329,8 +332,11 @@ bool Parser::parseParts(std::vector<ast::StmtPtr> &members) {
     auto part = std::make_unique<ast::PartStmt>(SMRange());
     if (!expectName(part->name, "the name of a part"))
       return false;
+    size_t familyAt = position;
     if (is(Token::LBracket) && !parseAxes(part->family, "the indices of the parts"))
       return false;
+    if (position != familyAt && part->family.empty())
+      return error(rangeFrom(familyAt), "expected an index between '[' and ']', found none");
     if (!expect(Token::Equal, " after the name of the part"))
       return false;
     part->value = parseValue();

@@ -449,7 +449,7 @@ bool Parser::parseArg(ast::CallExpr &call) {
   } else if (isName && (token(1).kind == Token::Colon ||
                         (isWord("lag") && token(1).kind == Token::LParen))) {
     ast::AxisPattern axis;
-    if (!parseAxis(axis))
+    if (!parseAxis(axis, /*allowBareLag=*/true))
       return false;
     arg.value = std::make_unique<ast::LagExpr>(std::move(axis), rangeFrom(begin));
   } else {

@@ -157,7 +157,7 @@ private:
   // Patterns and declarations (ParserDecl.cpp)
   //===--------------------------------------------------------------------===//
 
-  bool parseAxis(ast::AxisPattern &axis);
+  bool parseAxis(ast::AxisPattern &axis, bool allowBareLag = false);
   bool parseLag(ast::AxisPattern &axis);
   bool parseAxes(std::vector<ast::AxisPattern> &axes, llvm::StringRef what);
   bool parsePattern(ast::Pattern &pattern, const llvm::Twine &wanted);

@@ -135,6 +135,9 @@ const Case statements[] = {
     {"y[t = \n",
      {"4:3: error: expected ',' or ']' to end the axes, found '='",
       "2:2: note: the '[' is here"}},
+    {"y[lag(3)] = x",
+     {"2:3: error: expected the name of an axis before its lags, as in 'j: lag(4)', "
+      "found 'lag'"}},
     {"() = x", {"2:1: error: expected a name between '(' and ')', found none"}},
     {"return", {"2:7: error: expected an expression, found the end of the line"}},
     {"+ 1", {"2:1: error: expected a statement, found '+'"}},
@@ -239,6 +242,8 @@ const Case declarations[] = {
     {"layer A(n) {\n weights at \"k\" {\n  a[n] b[n]\n  3\n }\n let x = 1 2\n}",
      {"3:8: error: expected the end of the line, found 'b'",
       "6:12: error: expected the end of the line, found '2'"}},
+    {"layer A(n) { part p[] = B() }",
+     {"1:20: error: expected an index between '[' and ']', found none"}},
     {"layer A(n) { part p }",
      {"1:21: error: expected '=' after the name of the part, found '}'"}},
     {"layer A(n) { part p = B() at x }",
