@@ -5,7 +5,7 @@
 |* for the sizes of the blocks, run, write the results. It knows no layer in  *|
 |* particular.                                                                *|
 |*                                                                            *|
-|*   run_layer layer.so                            prints the description      *|
+|*   run_layer layer.so                           prints the description      *|
 |*   run_layer layer.so --weights w.safetensors \                             *|
 |*       --input u=u.npy --output y=y.npy                                     *|
 |*                                                                            *|
