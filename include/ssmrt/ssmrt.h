@@ -257,8 +257,9 @@ ssmrt_status ssmrt_weights_open(const char *path, ssmrt_weights **weights);
 void ssmrt_weights_close(ssmrt_weights *weights);
 int64_t ssmrt_weights_count(const ssmrt_weights *weights);
 const char *ssmrt_weights_name(const ssmrt_weights *weights, int64_t index);
-/* A view of the mapped file; valid until close. NULL names are an error; for a
- * name that is absent the message lists the nearest names. */
+/* A view of the mapped file, or of a copy where the file does not align the
+ * tensor to its elements; valid until close, not to be written to. NULL names
+ * are an error; for a name that is absent the message lists the nearest. */
 ssmrt_status ssmrt_weights_find(const ssmrt_weights *weights, const char *name,
                                 ssmrt_tensor *tensor);
 ssmrt_status ssmrt_weights_at(const ssmrt_weights *weights, int64_t index,

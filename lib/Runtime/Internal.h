@@ -106,6 +106,10 @@ static inline void *ssmrtData(const ssmrt_tensor *tensor) {
 ssmrt_status ssmrtCheckTensor(const char *role, const char *name,
                               const ssmrt_tensor *tensor, int64_t *elements);
 
+/* ssmrt_convert with the context's threads. */
+ssmrt_status ssmrtConvert(ssmrt_context *context, const ssmrt_tensor *from,
+                          ssmrt_tensor *to);
+
 /* A tensor over contiguous memory, C order, on the CPU. */
 ssmrt_tensor ssmrtMakeTensor(void *data, ssmrt_dtype dtype, int64_t ndim,
                              int64_t *shape);

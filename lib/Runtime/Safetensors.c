@@ -388,6 +388,42 @@ ssmrt_status ssmrtParseSafetensors(const char *path, const void *data,
   return status;
 }
 
+static bool isOdd(const ssmrtEntry *entry) {
+  return entry->dtype.lanes && entry->end > entry->begin &&
+         !ssmrtIsAligned(entry->data, entry->dtype.bits / 8u);
+}
+
+/* The format does not align tensors to their elements, though most writers do.
+ * Those that are odd move to memory of ours: weights may be used in place. */
+static ssmrt_status alignEntries(ssmrtShard *shard) {
+  int64_t total = 0, bytes;
+  for (int64_t i = 0; i < shard->count; ++i) {
+    const ssmrtEntry *entry = &shard->entries[i];
+    /* The sum of ranges within one file, rounded up: it does not overflow. */
+    if (isOdd(entry) &&
+        ssmrtRoundUp((int64_t)(entry->end - entry->begin), &bytes))
+      total += bytes;
+  }
+  if (total == 0)
+    return SSMRT_OK;
+  if (posix_memalign(&shard->copies, SSMRT_ALIGNMENT, (size_t)total)) {
+    shard->copies = NULL;
+    return ssmrtFailMemory((uint64_t)total, shard->path);
+  }
+  unsigned char *next = shard->copies;
+  for (int64_t i = 0; i < shard->count; ++i) {
+    ssmrtEntry *entry = &shard->entries[i];
+    if (!isOdd(entry))
+      continue;
+    uint64_t size = entry->end - entry->begin;
+    memcpy(next, entry->data, size);
+    entry->data = next;
+    ssmrtRoundUp((int64_t)size, &bytes);
+    next += bytes;
+  }
+  return SSMRT_OK;
+}
+
 ssmrt_status ssmrtOpenShard(const char *path, ssmrtShard *shard) {
   memset(shard, 0, sizeof(*shard));
   ssmrtFile file;
@@ -395,15 +431,20 @@ ssmrt_status ssmrtOpenShard(const char *path, ssmrtShard *shard) {
   if (status != SSMRT_OK)
     return status;
   status = ssmrtParseSafetensors(path, file.data, file.size, shard);
-  if (status == SSMRT_OK)
-    shard->file = file;
-  else
+  if (status != SSMRT_OK) {
     ssmrtUnmapFile(&file);
+    return status;
+  }
+  shard->file = file;
+  status = alignEntries(shard);
+  if (status != SSMRT_OK)
+    ssmrtCloseShard(shard);
   return status;
 }
 
 void ssmrtCloseShard(ssmrtShard *shard) {
   ssmrtUnmapFile(&shard->file);
+  free(shard->copies);
   free(shard->path);
   free(shard->names);
   free(shard->extents);

@@ -355,6 +355,33 @@ TEST_F(Execute, PrepareConverts) {
                                           300.125}));
 }
 
+// A weight that is large enough to be converted by several threads.
+TEST_F(Execute, PrepareConvertsOnThreads) {
+  static const int64_t large[] = {200001};
+  ssmrt_value_info infos[] = {{"w", f32, 1, large, 0, 0, 0}};
+  module.weights = infos;
+  module.num_weights = 1;
+  module.prepared_bytes = [](int64_t) -> int64_t { return 4 * large[0]; };
+  module.prepare = [](const ssmrt_frame *frame) {
+    std::memcpy(frame->prepared, frame->inputs[0], 4 * large[0]);
+  };
+  Array<double> w(f64, {large[0]});
+  std::iota(w.values.begin(), w.values.end(), 0.5);
+  Block tables(ssmrt_prepared_bytes(&module, 0));
+  for (uint32_t threads : {1, 4}) {
+    ssmrt_context *context = nullptr;
+    ASSERT_EQ(ssmrt_context_create(threads, &context), SSMRT_OK);
+    ASSERT_EQ(
+        ssmrt_prepare(&module, context, &w.tensor, 1, tables, 0, nullptr),
+        SSMRT_OK);
+    ssmrt_context_destroy(context);
+    const float *values = reinterpret_cast<float *>(tables.bytes() + 64);
+    for (int64_t i = 0; i < large[0]; ++i)
+      ASSERT_EQ(values[i], static_cast<float>(w.values[i]));
+    std::memset(tables, 0, 64 + 4 * large[0]);
+  }
+}
+
 TEST_F(Execute, PrepareErrors) {
   auto prepare = [&](ssmrt_tensor decay, ssmrt_tensor scale, void *tables) {
     ssmrt_tensor given[] = {decay, scale, weights[2]};
@@ -424,6 +451,28 @@ TEST(Module, Check) {
             SSMRT_BAD_VERSION);
   EXPECT_EQ(spoil([](ssmrt_module &, Info *i) { i[0].shape = nullptr; }),
             SSMRT_BAD_VERSION);
+}
+
+TEST(Library, Opens) {
+  void *library = nullptr;
+  ASSERT_EQ(ssmrt_library_open(SSMRT_FAKE_LAYER, &library), SSMRT_OK)
+      << ssmrt_last_error();
+  for (const char *name : {"fake", static_cast<const char *>(nullptr)}) {
+    const ssmrt_module *module = nullptr;
+    ASSERT_EQ(ssmrt_library_module(library, name, &module), SSMRT_OK)
+        << ssmrt_last_error();
+    EXPECT_STREQ(module->layer, "Fake");
+    EXPECT_NE(module, fake_module());
+  }
+  const ssmrt_module *module = nullptr;
+  EXPECT_EQ(ssmrt_library_module(library, "other", &module), SSMRT_NOT_FOUND);
+  EXPECT_STREQ(ssmrt_last_error(),
+               "no symbol 'other_module' in the library; wanted a shared "
+               "object that ssmc compiled");
+  std::string longName(600, 'x');
+  EXPECT_EQ(ssmrt_library_module(library, longName.c_str(), &module),
+            SSMRT_NOT_FOUND);
+  ssmrt_library_close(library);
 }
 
 TEST(Library, Errors) {
