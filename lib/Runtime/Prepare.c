@@ -1,4 +1,4 @@
-/*===- Prepare.c - Tables from weights -------------------------------------===*\
+/*===- Prepare.c - Tables from weights ------------------------------------===*\
 |*                                                                            *|
 |* Checks the weights, converts those that are stored in another dtype than   *|
 |* the code reads, and lets the module fill its tables. This is the one call  *|
@@ -55,8 +55,8 @@ static ssmrt_status convertWeight(const ssmrt_module *module,
                                   void **copy) {
   if (info->flags & SSMRT_BORROWED)
     return ssmrtFail(SSMRT_BAD_ARGUMENT,
-                     "%s: weight '%s' is %s at address %p; it is used in place, "
-                     "which wants %s at a multiple of %zu",
+                     "%s: weight '%s' is %s at address %p; it is used in "
+                     "place, which wants %s at a multiple of %zu",
                      module->name, info->name, ssmrt_dtype_name(weight->dtype),
                      ssmrtData(weight), ssmrt_dtype_name(info->dtype),
                      ssmrt_dtype_size(info->dtype));

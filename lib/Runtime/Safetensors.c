@@ -1,4 +1,4 @@
-/*===- Safetensors.c - Reader of one safetensors file ----------------------===*\
+/*===- Safetensors.c - Reader of one safetensors file ---------------------===*\
 |*                                                                            *|
 |* The format: 8 bytes of length, little endian; a JSON object of that length *|
 |* that gives each tensor's dtype, shape and range; the data. Accepted is     *|
@@ -179,8 +179,8 @@ static ssmrt_status checkEntry(Reader *reader, ssmrtEntry *entry,
                      reader->json.path, entry->name, entry->dtypeName);
   if (entry->begin > entry->end || entry->end > dataBytes)
     return ssmrtFail(SSMRT_BAD_FILE,
-                     "%s: tensor '%s': data_offsets [%llu, %llu]; wanted a range "
-                     "within the %llu bytes of data",
+                     "%s: tensor '%s': data_offsets [%llu, %llu]; wanted a "
+                     "range within the %llu bytes of data",
                      reader->json.path, entry->name,
                      (unsigned long long)entry->begin,
                      (unsigned long long)entry->end,
@@ -192,7 +192,8 @@ static ssmrt_status checkEntry(Reader *reader, ssmrtEntry *entry,
   if (!ssmrtNumElements(shape, entry->ndim, &bits) ||
       !ssmrtMul(bits, dtype->storedBits, &bits))
     return ssmrtFail(SSMRT_BAD_FILE,
-                     "%s: tensor '%s': shape %s has more elements than any file",
+                     "%s: tensor '%s': shape %s has more elements than any "
+                     "file",
                      reader->json.path, entry->name, text.data);
   if (bits % 8 != 0 || found != (uint64_t)bits / 8)
     return ssmrtFail(SSMRT_BAD_FILE,
@@ -296,8 +297,8 @@ static ssmrt_status checkRanges(ssmrtShard *shard, uint64_t dataBytes) {
                        (unsigned long long)entry->begin);
     if (entry->begin > end)
       return ssmrtFail(SSMRT_BAD_FILE,
-                       "%s: bytes %llu to %llu of the data, before tensor '%s', "
-                       "belong to no tensor",
+                       "%s: bytes %llu to %llu of the data, before tensor "
+                       "'%s', belong to no tensor",
                        shard->path, (unsigned long long)end,
                        (unsigned long long)entry->begin, entry->name);
     end = entry->end;
@@ -328,15 +329,16 @@ static ssmrt_status parse(const unsigned char *data, uint64_t size,
                           ssmrtShard *shard) {
   if (size < 8)
     return ssmrtFail(SSMRT_BAD_FILE,
-                     "%s: %llu bytes; wanted at least the 8 of a header's length",
+                     "%s: %llu bytes; wanted at least the 8 of a header's "
+                     "length",
                      shard->path, (unsigned long long)size);
   uint64_t header = 0;
   for (int i = 8; i-- > 0;)
     header = header << 8 | data[i];
   if (header > size - 8 || header > SSMRT_MAX_HEADER)
     return ssmrtFail(SSMRT_BAD_FILE,
-                     "%s: a header of %llu bytes; wanted at most %llu, what the "
-                     "file %s",
+                     "%s: a header of %llu bytes; wanted at most %llu, what "
+                     "the file %s",
                      shard->path, (unsigned long long)header,
                      (unsigned long long)(header > size - 8
                                               ? size - 8

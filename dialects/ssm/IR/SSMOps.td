@@ -195,8 +195,13 @@ def SSM_ScanOp : SSM_DestinationOp<"scan", [AttrSizedOperandSegments]> {
     std::string getDimName(unsigned dim);
     /// Static extent of dimension `dim` (>= 2), or kDynamic.
     int64_t getDimSize(unsigned dim);
-    /// Dimensions on which a value of the coefficients region depends.
-    ::llvm::SmallBitVector getDependentDims(::mlir::Value value);
+    /// Dimensions on which a value of the coefficients region depends. Time is
+    /// left out for operands of `ins` that `isTimeInvariant` says are the same
+    /// at every token although their maps mention it.
+    ::llvm::SmallBitVector getDependentDims(
+        ::mlir::Value value,
+        ::llvm::function_ref<bool(::mlir::OpOperand &)> isTimeInvariant =
+            nullptr);
   }];
 }
 

@@ -97,7 +97,9 @@ int64_t ScanOp::getDimSize(unsigned dim) {
   return size;
 }
 
-llvm::SmallBitVector ScanOp::getDependentDims(Value value) {
+llvm::SmallBitVector
+ScanOp::getDependentDims(Value value,
+                         function_ref<bool(OpOperand &)> isTimeInvariant) {
   llvm::SmallBitVector dims(getNumDims());
   llvm::SetVector<Value> values;
   values.insert(value);
@@ -106,9 +108,12 @@ llvm::SmallBitVector ScanOp::getDependentDims(Value value) {
     if (auto argument = dyn_cast<BlockArgument>(current)) {
       if (argument.getOwner() != &getCoefficients().front())
         continue;
-      AffineMap map = getInsMap(argument.getArgNumber());
+      unsigned index = argument.getArgNumber();
+      AffineMap map = getInsMap(index);
+      bool isConstant =
+          isTimeInvariant && isTimeInvariant(getInsMutable()[index]);
       for (unsigned dim = 0, end = getNumDims(); dim < end; ++dim)
-        if (map.isFunctionOfDim(dim))
+        if (map.isFunctionOfDim(dim) && !(isConstant && dim == 1))
           dims.set(dim);
       continue;
     }
@@ -488,9 +493,9 @@ void ScanOp::print(OpAsmPrinter &printer) {
   printer << " epilogue ";
   printer.printRegion(getEpilogue());
   SmallVector<StringRef> elided = {
-      "ins_maps", "epilogue_maps", "state_map", "output_map",
-      "reverse",  "complex",       "keys",      "dense",
-      getOperandSegmentSizeAttr()};
+      "ins_maps",   "epilogue_maps", "state_map",
+      "output_map", "reverse",       "complex",
+      "keys",       "dense",         getOperandSegmentSizeAttr()};
   printer.printOptionalAttrDictWithKeyword((*this)->getAttrs(), elided);
   printResultTypes(printer, getResultTypes());
 }

@@ -77,18 +77,18 @@ const int64_t rowsOfChannels[] = {SSMRT_BATCH, numChannels};
 const int64_t countsOfRows[] = {2, SSMRT_BATCH};
 
 const ssmrt_value_info weights[] = {
-    {"decay", f32, 1, channels, 0},
-    {"scale", f32, 1, channels, SSMRT_BORROWED},
-    {"offset", f32, 0, nullptr, SSMRT_OPTIONAL},
+    {"decay", f32, 1, channels, 0, 0, 0},
+    {"scale", f32, 1, channels, SSMRT_BORROWED, 0, 0},
+    {"offset", f32, 0, nullptr, SSMRT_OPTIONAL, 0, 0},
 };
 const ssmrt_value_info inputs[] = {
-    {"u", f32, 3, sequence, 0},
-    {"gain", f32, 1, rows, SSMRT_OPTIONAL},
+    {"u", f32, 3, sequence, 0, 0, 0},
+    {"gain", f32, 1, rows, SSMRT_OPTIONAL, 0, 0},
 };
-const ssmrt_value_info outputs[] = {{"y", f32, 3, sequence, 0}};
+const ssmrt_value_info outputs[] = {{"y", f32, 3, sequence, 0, 0, 0}};
 const ssmrt_value_info states[] = {
-    {"s", f32, 2, rowsOfChannels, 0},
-    {"count", i64, 2, countsOfRows, 0},
+    {"s", f32, 2, rowsOfChannels, 0, 0, 0},
+    {"count", i64, 2, countsOfRows, 0, 0, 0},
 };
 
 } // namespace
