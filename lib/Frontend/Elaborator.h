@@ -298,6 +298,9 @@ private:
   // Emission (EmitTensor.cpp)
   TensorValue materialize(const Number &number, llvm::ArrayRef<IndexId> variables,
                           llvm::ArrayRef<Axis> axes, bool force);
+  std::pair<mlir::Value, mlir::AffineMap>
+  readPart(mlir::Value tensor, mlir::AffineMap map, bool batched,
+           llvm::ArrayRef<int64_t> sizes);
   mlir::Value emitGeneric(llvm::ArrayRef<TermRef> results,
                           llvm::ArrayRef<IndexId> parallel,
                           llvm::ArrayRef<IndexId> reduced, Operator combine,
