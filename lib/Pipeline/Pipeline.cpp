@@ -82,6 +82,7 @@ static void buildLoopsPipeline(OpPassManager &pm, const PipelineOptions &options
   }
   // Whatever has no vector form takes the literal one.
   pm.addPass(createConvertSSMToSCFPass());
+  pm.addNestedPass<func::FuncOp>(createExpandCopiesPass());
   pm.addNestedPass<func::FuncOp>(createConvertLinalgToLoopsPass());
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
