@@ -19,10 +19,10 @@
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
 #include "llvm/Support/MathExtras.h"
 
-namespace ssmc {
+namespace ssmc::cpu {
 #define GEN_PASS_DEF_BINDFRAMEPASS
 #include "Target/CPU/Passes.h.inc"
-} // namespace ssmc
+} // namespace ssmc::cpu
 
 using namespace mlir;
 using namespace ssmc;
@@ -32,7 +32,7 @@ namespace {
 enum Field { Context, Prepared, State, Workspace, Batch, Length, Position, Inputs,
              Outputs };
 
-struct BindFramePass : ssmc::impl::BindFramePassBase<BindFramePass> {
+struct BindFramePass : ssmc::cpu::impl::BindFramePassBase<BindFramePass> {
   using BindFramePassBase::BindFramePassBase;
   void runOnOperation() override;
 };

@@ -10,15 +10,15 @@
 #include "mlir/Transforms/RegionUtils.h"
 #include "llvm/ADT/SetVector.h"
 
-namespace ssmc {
+namespace ssmc::cpu {
 #define GEN_PASS_DEF_OUTLINETASKSPASS
 #include "Target/CPU/Passes.h.inc"
-} // namespace ssmc
+} // namespace ssmc::cpu
 
 using namespace mlir;
 
 namespace {
-struct OutlineTasksPass : ssmc::impl::OutlineTasksPassBase<OutlineTasksPass> {
+struct OutlineTasksPass : ssmc::cpu::impl::OutlineTasksPassBase<OutlineTasksPass> {
   void runOnOperation() override;
 
 private:
