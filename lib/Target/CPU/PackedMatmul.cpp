@@ -19,7 +19,7 @@ using namespace ssmc::cpu;
 /// Depth of a block: long enough to make the loads and stores of sums
 /// negligible, short enough for the copied inputs to stay in a first level
 /// cache.
-static constexpr int64_t maxDepth = 1024;
+static constexpr int64_t maxDepth = 512;
 /// Tiles of tokens to a block: weights come from memory once for so many.
 static constexpr int64_t maxTiles = 16;
 /// Bytes of sums kept between blocks of the depth.
