@@ -173,7 +173,7 @@ static std::string makeGated(bool reverse) {
   func.func @f(%x: memref<?x?x$Exf32>, %g: memref<?x?x$Exf32>,
                %r: memref<?x?xi1>, %seg: memref<?x?xi32>,
                %y: memref<?x?x$Exf32>, %s: memref<?x$Exf32>) {
-    ssm.scan
+    ssm.scan )") + (reverse ? "reverse " : "") + R"(
         ins(%x, %g, %r, %seg : memref<?x?x$Exf32>, memref<?x?x$Exf32>,
             memref<?x?xi1>, memref<?x?xi32>)
         initial(%s : memref<?x$Exf32>)
@@ -181,8 +181,7 @@ static std::string makeGated(bool reverse) {
         outs(%y, %s : memref<?x?x$Exf32>, memref<?x$Exf32>)
         maps {ins = [#bte, #bte, affine_map<(b, t, e) -> (b, t)>,
                      affine_map<(b, t, e) -> (b, t)>], epilogue = [#bte],
-              state = affine_map<(b, t, e) -> (b, e)>, output = #bte} )") +
-         (reverse ? "reverse " : "") + R"(
+              state = affine_map<(b, t, e) -> (b, e)>, output = #bte}
         coefficients {
     ^bb0(%xv: f32, %gv: f32, %rv: i1, %sv: i32):
       %z = arith.constant 0 : i32
@@ -218,7 +217,7 @@ static const char *complexModes = R"(
                %cr: memref<$Hx$Nxf32>, %ci: memref<$Hx$Nxf32>,
                %u: memref<?x?x$Hxf32>, %y: memref<?x?x$Hxf32>,
                %sr: memref<?x$Hx$Nxf32>, %si: memref<?x$Hx$Nxf32>) {
-    ssm.scan
+    ssm.scan complex
         ins(%ar, %ai, %cr, %ci, %u : memref<$Hx$Nxf32>, memref<$Hx$Nxf32>,
             memref<$Hx$Nxf32>, memref<$Hx$Nxf32>, memref<?x?x$Hxf32>)
         initial(%sr, %si : memref<?x$Hx$Nxf32>, memref<?x$Hx$Nxf32>)
@@ -226,7 +225,7 @@ static const char *complexModes = R"(
              memref<?x$Hx$Nxf32>)
         maps {ins = [#hn, #hn, #hn, #hn, #bth], epilogue = [],
               state = affine_map<(b, t, h, n) -> (b, h, n)>, output = #bth}
-        complex coefficients {
+        coefficients {
     ^bb0(%dr0: f32, %di0: f32, %rr: f32, %ri: f32, %uv: f32):
       %half = arith.constant 0.6 : f32
       %zero = arith.constant 0.0 : f32
@@ -257,14 +256,14 @@ static const char *complexState = R"(
                %ur: memref<?x?x$Nxf32>, %ui: memref<?x?x$Nxf32>,
                %yr: memref<?x?x$Nxf32>, %yi: memref<?x?x$Nxf32>,
                %sr: memref<?x$Nxf32>, %si: memref<?x$Nxf32>) {
-    ssm.scan
+    ssm.scan reverse complex
         ins(%ar, %ai, %ur, %ui : memref<$Nxf32>, memref<$Nxf32>,
             memref<?x?x$Nxf32>, memref<?x?x$Nxf32>)
         outs(%yr, %yi, %sr, %si : memref<?x?x$Nxf32>, memref<?x?x$Nxf32>,
              memref<?x$Nxf32>, memref<?x$Nxf32>)
         maps {ins = [#n, #n, #btn, #btn], epilogue = [],
               state = affine_map<(b, t, n) -> (b, n)>, output = #btn}
-        reverse complex coefficients {
+        coefficients {
     ^bb0(%dr0: f32, %di0: f32, %wr: f32, %wi: f32):
       %half = arith.constant 0.6 : f32
       %dr = arith.mulf %dr0, %half : f32
@@ -338,7 +337,7 @@ static const char *erasedState = R"(
         maps {ins = [#btk, #btp], epilogue = [],
               state = affine_map<(b, t, p, k) -> (b, k, p)>,
               output = affine_map<(b, t, p, k) -> (b, t, k, p)>}
-        keys = [3] coefficients {
+        keys [3] coefficients {
     ^bb0(%kv: f32, %vv: f32):
       %scale = arith.constant 0.15 : f32
       %ks = arith.mulf %kv, %scale : f32

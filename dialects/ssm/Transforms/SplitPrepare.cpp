@@ -1,0 +1,435 @@
+//===- SplitPrepare.cpp - What depends on weights alone, apart ------------===//
+//
+// ssm-split-prepare: moves every value of @forward that depends on weights and
+// constants only to @prepare, which returns them as tables.
+//
+// A value inside a rolled loop over depth may depend on the loop's index too;
+// its table then has a leading dimension, one member a trip.
+//
+//===----------------------------------------------------------------------===//
+
+#include "Costs.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/IR/Dominance.h"
+#include "mlir/IR/IRMapping.h"
+#include "mlir/IR/Remarks.h"
+#include "mlir/Interfaces/SideEffectInterfaces.h"
+#include "mlir/Transforms/CSE.h"
+#include "mlir/Transforms/RegionUtils.h"
+#include "ssm/IR/SSM.h"
+#include "ssm/Transforms/Passes.h"
+#include "mlir/IR/Iterators.h"
+#include "llvm/ADT/MapVector.h"
+#include "llvm/ADT/SetVector.h"
+
+namespace mlir::ssm {
+#define GEN_PASS_DEF_SPLITPREPAREPASS
+#include "ssm/Transforms/Passes.h.inc"
+} // namespace mlir::ssm
+
+using namespace mlir;
+
+static constexpr StringLiteral kWeight = "ssm.weight";
+static constexpr StringLiteral kTable = "ssm.table";
+
+static remark::RemarkOpts remarkNamed(StringRef name) {
+  return remark::RemarkOpts::name(name).category("ssm-split-prepare");
+}
+
+namespace {
+/// What is known of a value that @prepare can compute.
+struct Prepared {
+  /// The loop on whose index it depends, or null.
+  scf::ForOp loop;
+  /// Whether computing it again is more than rebuilding a constant: it depends
+  /// on a weight or on costly math.
+  bool worthy;
+};
+
+class Splitter {
+public:
+  explicit Splitter(func::FuncOp forward) : forward(forward) {}
+  LogicalResult run();
+
+private:
+  void classifyBlock(Block &block, scf::ForOp loop);
+  std::optional<Prepared> classify(Operation *op);
+  bool isMemberSlice(tensor::ExtractSliceOp slice);
+  void require(Value value);
+  Value tableFor(Value value);
+  void buildPrepare();
+  Value materialize(Value value, IRMapping &mapping, OpBuilder &builder);
+  void collectMembers(Value value, scf::ForOp loop,
+                      SetVector<Operation *> &ops);
+  void buildLoop(scf::ForOp loop, ArrayRef<Value> members, IRMapping &mapping,
+                 OpBuilder &builder, DenseMap<Value, Value> &results);
+  void rewriteForward();
+
+  func::FuncOp forward;
+  DenseMap<Value, Prepared> prepared;
+  SetVector<Value> tables;
+};
+} // namespace
+
+/// Values that `op` reads, those of its regions included.
+static SetVector<Value> getReadValues(Operation *op) {
+  SetVector<Value> values(op->operand_begin(), op->operand_end());
+  getUsedValuesDefinedAbove(op->getRegions(), values);
+  return values;
+}
+
+static bool hasStaticTensorResults(Operation *op) {
+  return llvm::all_of(op->getResultTypes(), [](Type type) {
+    auto tensorType = dyn_cast<RankedTensorType>(type);
+    return tensorType && tensorType.hasStaticShape();
+  });
+}
+
+//===----------------------------------------------------------------------===//
+// Which values
+//===----------------------------------------------------------------------===//
+
+std::optional<Prepared> Splitter::classify(Operation *op) {
+  if (op->getNumResults() == 0 || !isMemoryEffectFree(op))
+    return std::nullopt;
+  Prepared info = {nullptr, false};
+  for (Value value : getReadValues(op)) {
+    auto it = prepared.find(value);
+    if (it == prepared.end())
+      return std::nullopt;
+    if (it->second.loop)
+      info.loop = it->second.loop;
+    info.worthy |= it->second.worthy;
+  }
+  if (hasStaticTensorResults(op)) {
+    info.worthy |= ssm::containsCostlyScalar(op);
+    return info;
+  }
+  // A number or a tensor of unknown extent cannot be a table. It may still be
+  // an operand of one, unless it comes from weights.
+  if (info.worthy)
+    return std::nullopt;
+  return info;
+}
+
+void Splitter::classifyBlock(Block &block, scf::ForOp loop) {
+  for (Operation &op : block.without_terminator()) {
+    if (std::optional<Prepared> info = classify(&op)) {
+      for (Value result : op.getResults())
+        prepared[result] = *info;
+      continue;
+    }
+    auto nested = dyn_cast<scf::ForOp>(op);
+    if (!nested)
+      continue;
+    // The index of an inner loop stays unknown: what depends on it is computed
+    // in place, from whole weights.
+    if (loop || !nested.getStaticTripCount()) {
+      remark::missed(op.getLoc(), remarkNamed("Loop"))
+          << remark::reason(loop ? "values of an inner loop stay in it"
+                                 : "the loop's trip count is not constant");
+      continue;
+    }
+    prepared[nested.getInductionVar()] = {nested, false};
+    classifyBlock(*nested.getBody(), nested);
+  }
+}
+
+/// True if `slice` takes member `i` of a stack along the first dimension, where
+/// `i` counts the trips of a loop: as good as a table.
+bool Splitter::isMemberSlice(tensor::ExtractSliceOp slice) {
+  RankedTensorType source = slice.getSourceType();
+  auto sourceInfo = prepared.find(slice.getSource());
+  if (sourceInfo == prepared.end() || sourceInfo->second.loop ||
+      !sourceInfo->second.worthy || !slice.hasUnitStride())
+    return false;
+  ArrayRef<int64_t> offsets = slice.getStaticOffsets();
+  ArrayRef<int64_t> sizes = slice.getStaticSizes();
+  if (offsets.empty() || sizes.front() != 1 || slice.getOffsets().size() != 1 ||
+      !ShapedType::isDynamic(offsets.front()))
+    return false;
+  for (int64_t dim = 1; dim < source.getRank(); ++dim)
+    if (offsets[dim] != 0 || sizes[dim] != source.getDimSize(dim))
+      return false;
+  auto index = prepared.find(slice.getOffsets().front());
+  return index != prepared.end() && index->second.loop &&
+         index->second.loop.getInductionVar() == index->first;
+}
+
+/// Makes `value` available in @forward. Views stay there and their source
+/// becomes the table, so that a weight and its reshaped self are stored once.
+void Splitter::require(Value value) {
+  Operation *op = value.getDefiningOp();
+  if (op && isa<tensor::ExpandShapeOp, tensor::CollapseShapeOp, tensor::CastOp>(
+                op)) {
+    Value source = op->getOperand(0);
+    if (prepared.lookup(source).worthy)
+      return require(source);
+  }
+  if (auto slice = dyn_cast_or_null<tensor::ExtractSliceOp>(op))
+    if (isMemberSlice(slice))
+      return require(slice.getSource());
+  tables.insert(value);
+}
+
+//===----------------------------------------------------------------------===//
+// @prepare
+//===----------------------------------------------------------------------===//
+
+/// Clones what computes `value`, which depends on no loop.
+Value Splitter::materialize(Value value, IRMapping &mapping,
+                            OpBuilder &builder) {
+  if (Value done = mapping.lookupOrNull(value))
+    return done;
+  Operation *op = value.getDefiningOp();
+  for (Value read : getReadValues(op))
+    materialize(read, mapping, builder);
+  builder.clone(*op, mapping);
+  return mapping.lookup(value);
+}
+
+/// The ops of `loop` that compute `value` from its index, operands first.
+void Splitter::collectMembers(Value value, scf::ForOp loop,
+                              SetVector<Operation *> &ops) {
+  Operation *op = value.getDefiningOp();
+  if (!op || prepared.lookup(value).loop != loop || ops.contains(op))
+    return;
+  for (Value read : getReadValues(op))
+    collectMembers(read, loop, ops);
+  ops.insert(op);
+}
+
+/// Number of the trip with index `iv`: a table's first index.
+static Value emitTrip(OpBuilder &builder, scf::ForOp loop, Value iv) {
+  int64_t lower = *getConstantIntValue(loop.getLowerBound());
+  int64_t step = *getConstantIntValue(loop.getStep());
+  Location loc = loop.getLoc();
+  Type type = iv.getType();
+  auto constant = [&](int64_t value) {
+    return arith::ConstantOp::create(builder, loc,
+                                     builder.getIntegerAttr(type, value));
+  };
+  if (lower != 0)
+    iv = arith::SubIOp::create(builder, loc, iv, constant(lower));
+  if (step != 1)
+    iv = arith::DivUIOp::create(builder, loc, iv, constant(step));
+  if (!type.isIndex())
+    iv = arith::IndexCastOp::create(builder, loc, builder.getIndexType(), iv);
+  return iv;
+}
+
+/// Offsets and sizes of member `trip` of a table of `member`s.
+static void getMemberSlice(OpBuilder &builder, Value trip,
+                           RankedTensorType member,
+                           SmallVectorImpl<OpFoldResult> &offsets,
+                           SmallVectorImpl<OpFoldResult> &sizes) {
+  offsets.assign(1, trip);
+  sizes.assign(1, builder.getIndexAttr(1));
+  for (int64_t size : member.getShape()) {
+    offsets.push_back(builder.getIndexAttr(0));
+    sizes.push_back(builder.getIndexAttr(size));
+  }
+}
+
+static RankedTensorType getTableType(scf::ForOp loop, RankedTensorType member) {
+  SmallVector<int64_t> shape(
+      1, loop.getStaticTripCount()->getZExtValue());
+  llvm::append_range(shape, member.getShape());
+  return RankedTensorType::get(shape, member.getElementType());
+}
+
+/// Emits the loop that fills the tables of `members`.
+void Splitter::buildLoop(scf::ForOp loop, ArrayRef<Value> members,
+                         IRMapping &mapping, OpBuilder &builder,
+                         DenseMap<Value, Value> &results) {
+  Location loc = loop.getLoc();
+  SetVector<Operation *> ops;
+  for (Value member : members)
+    collectMembers(member, loop, ops);
+  for (Operation *op : ops)
+    for (Value read : getReadValues(op))
+      if (!prepared.lookup(read).loop)
+        materialize(read, mapping, builder);
+  SmallVector<Value> inits;
+  for (Value member : members)
+    inits.push_back(tensor::EmptyOp::create(
+        builder, loc,
+        getTableType(loop, cast<RankedTensorType>(member.getType())).getShape(),
+        cast<RankedTensorType>(member.getType()).getElementType()));
+  Value lower = materialize(loop.getLowerBound(), mapping, builder);
+  Value upper = materialize(loop.getUpperBound(), mapping, builder);
+  Value step = materialize(loop.getStep(), mapping, builder);
+  auto body = [&](OpBuilder &nested, Location, Value iv, ValueRange filled) {
+    IRMapping inner(mapping);
+    inner.map(loop.getInductionVar(), iv);
+    for (Operation *op : ops)
+      nested.clone(*op, inner);
+    Value trip = emitTrip(nested, loop, iv);
+    SmallVector<Value> yielded;
+    for (auto [member, table] : llvm::zip_equal(members, filled)) {
+      SmallVector<OpFoldResult> offsets, sizes;
+      getMemberSlice(nested, trip, cast<RankedTensorType>(member.getType()),
+                     offsets, sizes);
+      SmallVector<OpFoldResult> strides(offsets.size(), nested.getIndexAttr(1));
+      yielded.push_back(tensor::InsertSliceOp::create(
+          nested, member.getLoc(), inner.lookup(member), table, offsets, sizes,
+          strides));
+    }
+    scf::YieldOp::create(nested, loc, yielded);
+  };
+  auto copy =
+      scf::ForOp::create(builder, loc, lower, upper, step, inits, body);
+  for (auto [member, result] : llvm::zip_equal(members, copy.getResults()))
+    results[member] = result;
+}
+
+void Splitter::buildPrepare() {
+  OpBuilder builder(forward);
+  SmallVector<Type> weightTypes;
+  SmallVector<DictionaryAttr> weightAttrs;
+  SmallVector<BlockArgument> weights;
+  for (BlockArgument argument : forward.getArguments()) {
+    if (!forward.getArgAttr(argument.getArgNumber(), kWeight))
+      continue;
+    weights.push_back(argument);
+    weightTypes.push_back(argument.getType());
+    weightAttrs.push_back(forward.getArgAttrDict(argument.getArgNumber()));
+  }
+  auto prepare = func::FuncOp::create(
+      builder, forward.getLoc(), "prepare",
+      builder.getFunctionType(weightTypes, TypeRange()));
+  prepare.setAllArgAttrs(weightAttrs);
+  Block *entry = prepare.addEntryBlock();
+  builder.setInsertionPointToStart(entry);
+  IRMapping mapping;
+  for (auto [weight, argument] : llvm::zip(weights, prepare.getArguments()))
+    mapping.map(weight, argument);
+
+  llvm::MapVector<scf::ForOp, SmallVector<Value>> members;
+  DenseMap<Value, Value> results;
+  for (Value table : tables) {
+    if (scf::ForOp loop = prepared.lookup(table).loop)
+      members[loop].push_back(table);
+    else
+      results[table] = materialize(table, mapping, builder);
+  }
+  for (auto &[loop, values] : members)
+    buildLoop(loop, values, mapping, builder, results);
+
+  SmallVector<Value> returned;
+  SmallVector<Type> types;
+  for (Value table : tables) {
+    returned.push_back(results.lookup(table));
+    types.push_back(returned.back().getType());
+  }
+  func::ReturnOp::create(builder, forward.getLoc(), returned);
+  prepare.setFunctionType(builder.getFunctionType(weightTypes, types));
+  for (unsigned i = 0; i < types.size(); ++i)
+    prepare.setResultAttr(i, kTable, builder.getI64IntegerAttr(i));
+}
+
+//===----------------------------------------------------------------------===//
+// @forward
+//===----------------------------------------------------------------------===//
+
+void Splitter::rewriteForward() {
+  OpBuilder builder(forward.getContext());
+  for (auto [number, entry] : llvm::enumerate(tables)) {
+    Value value = entry;
+    scf::ForOp loop = prepared.lookup(value).loop;
+    auto type = cast<RankedTensorType>(value.getType());
+    auto attrs = builder.getDictionaryAttr(builder.getNamedAttr(
+        kTable, builder.getI64IntegerAttr(static_cast<int64_t>(number))));
+    unsigned at = forward.getNumArguments();
+    Type tableType = loop ? getTableType(loop, type) : type;
+    (void)forward.insertArgument(at, tableType, attrs, value.getLoc());
+    Value table = forward.getArgument(at);
+    remark::passed(value.getLoc(), remarkNamed("Table"))
+        << remark::metric("table", static_cast<int64_t>(number))
+        << remark::metric("members",
+                          loop ? loop.getStaticTripCount()->getSExtValue() : 1)
+        << remark::metric("elements", type.getNumElements());
+    if (!loop) {
+      value.replaceAllUsesWith(table);
+      continue;
+    }
+    builder.setInsertionPointToStart(loop.getBody());
+    SmallVector<OpFoldResult> offsets, sizes;
+    getMemberSlice(builder, emitTrip(builder, loop, loop.getInductionVar()),
+                   type, offsets, sizes);
+    SmallVector<OpFoldResult> strides(offsets.size(), builder.getIndexAttr(1));
+    value.replaceAllUsesWith(tensor::ExtractSliceOp::create(
+        builder, value.getLoc(), type, table, offsets, sizes, strides));
+  }
+  // What only fed tables is dead now.
+  forward.walk<WalkOrder::PostOrder, mlir::ReverseIterator>([](Operation *op) {
+    if (isOpTriviallyDead(op))
+      op->erase();
+  });
+  llvm::BitVector unused(forward.getNumArguments());
+  for (BlockArgument argument : forward.getArguments())
+    if (forward.getArgAttr(argument.getArgNumber(), kWeight))
+      unused.set(argument.getArgNumber());
+  (void)forward.eraseArguments(unused);
+}
+
+LogicalResult Splitter::run() {
+  Block &body = forward.getBody().front();
+  for (BlockArgument argument : forward.getArguments()) {
+    if (!forward.getArgAttr(argument.getArgNumber(), kWeight))
+      continue;
+    auto type = dyn_cast<RankedTensorType>(argument.getType());
+    if (!type || !type.hasStaticShape())
+      return forward.emitOpError("argument #")
+             << argument.getArgNumber()
+             << " is a weight and must be a tensor of static shape, but is "
+             << argument.getType();
+    prepared[argument] = {nullptr, true};
+  }
+  classifyBlock(body, nullptr);
+
+  forward.walk<WalkOrder::PreOrder>([&](Operation *op) {
+    if (op == forward)
+      return WalkResult::advance();
+    if (op->getNumResults() && prepared.contains(op->getResult(0)))
+      return WalkResult::skip();
+    for (Value operand : op->getOperands())
+      if (prepared.lookup(operand).worthy)
+        require(operand);
+    return WalkResult::advance();
+  });
+  buildPrepare();
+  rewriteForward();
+  return success();
+}
+
+namespace {
+class SplitPreparePass : public ssm::impl::SplitPreparePassBase<SplitPreparePass> {
+  void runOnOperation() override {
+    ModuleOp module = getOperation();
+    auto forward = module.lookupSymbol<func::FuncOp>("forward");
+    if (!forward || forward.isDeclaration())
+      return;
+    if (Operation *prepare = module.lookupSymbol("prepare")) {
+      InFlightDiagnostic diag = prepare->emitError(
+          "@prepare exists already: @forward can be split only once");
+      diag.attachNote(forward.getLoc()) << "@forward is here";
+      return signalPassFailure();
+    }
+    if (!llvm::hasSingleElement(forward.getBody())) {
+      forward.emitOpError("expected a body of one block, found ")
+          << forward.getBody().getBlocks().size();
+      return signalPassFailure();
+    }
+    // Equal values make one table.
+    IRRewriter rewriter(&getContext());
+    DominanceInfo dominance(forward);
+    eliminateCommonSubExpressions(rewriter, dominance, forward);
+    if (failed(Splitter(forward).run()))
+      signalPassFailure();
+  }
+};
+} // namespace
