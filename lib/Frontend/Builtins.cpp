@@ -119,10 +119,17 @@ std::optional<Number> Elaborator::builtin(llvm::StringRef name,
       return expOf(args[0]);
     if (name == "pow" && !args[1].im)
       if (auto e = constantValue(args[1].re))
-        if (*e == std::floor(*e) && *e > 0 && *e <= 8) {
-          Number product = args[0];
-          for (int i = 1; i < *e; ++i)
-            product = multiply(product, args[0]);
+        if (*e == std::floor(*e) && *e >= 0 && *e <= INT32_MAX) {
+          // By repeated squaring: a product of all squares whose bit is set.
+          Number product = ssmc::real(constant(1)), square = args[0];
+          bool first = true;
+          for (uint32_t bits = uint32_t(*e); bits; bits >>= 1) {
+            if (bits & 1)
+              product = first ? square : multiply(product, square);
+            first &= !(bits & 1);
+            if (bits > 1)
+              square = multiply(square, square);
+          }
           return product;
         }
     diagnostics.error(range, "'" + name + "' of a complex number is not defined; "

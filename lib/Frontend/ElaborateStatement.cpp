@@ -291,6 +291,7 @@ Elaborator::defineTensor(const ast::Pattern &target, const ast::Expr &value,
   auto bindAxis = [&](const ast::AxisPattern &pattern) -> std::optional<Axis> {
     std::optional<Axis> axis;
     if (pattern.kind == ast::AxisPattern::Name && !pattern.size &&
+        pattern.extent == ast::AxisPattern::Plain &&
         !scope->findAxis(pattern.name.name) &&
         !scope->findConstant(pattern.name.name)) {
       axis.emplace(); // its extent comes from the right side
@@ -661,6 +662,11 @@ Elaborator::callFunction(const ast::FnDecl &fn, std::shared_ptr<Scope> scope,
         return std::nullopt;
       arg.tensor = *bound;
     }
+    // A state that is passed through is no tensor, but its axes may appear first here.
+    if (arg.kind == Entity::InitialState)
+      for (const ast::AxisPattern &axis : param.pattern.axes)
+        if (!resolveAxis(axis, *scope, true))
+          return std::nullopt;
     arg.range = param.pattern.name.range;
     scope->values[name] = std::move(arg);
   }

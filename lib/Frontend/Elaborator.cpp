@@ -16,6 +16,9 @@
 using namespace ssmc;
 using namespace mlir;
 
+/// Extents known at run time, as ssmrt.h numbers them.
+constexpr int64_t kBatchCode = -1, kLengthCode = -2;
+
 std::string Constant::str() const {
   if (kind == Name)
     return name;
@@ -911,15 +914,23 @@ Elaborator::StateSlot &Elaborator::addState(llvm::StringRef name,
   llvm::SmallVector<int64_t> shape = {ShapedType::kDynamic};
   llvm::append_range(shape, sizes);
   auto whole = RankedTensorType::get(shape, type);
+  auto stateAttrs = [&](llvm::StringRef stateName, llvm::ArrayRef<int64_t> extents) {
+    llvm::SmallVector<int64_t> dims(extents);
+    for (int64_t &extent : dims)
+      if (ShapedType::isDynamic(extent))
+        extent = kBatchCode;
+    return llvm::SmallVector<NamedAttribute>{
+        builder.getNamedAttr("ssm.state", builder.getStringAttr(stateName)),
+        builder.getNamedAttr("ssm.dims", builder.getDenseI64ArrayAttr(dims))};
+  };
   StateSlot slot;
   slot.name = name.str();
   if (loop) {
     slot.family = loop->trips;
     llvm::SmallVector<int64_t> full(shape);
     full.insert(full.begin(), loop->trips);
-    slot.argument = addArgument(
-        RankedTensorType::get(full, type),
-        {builder.getNamedAttr("ssm.state", builder.getStringAttr(name))});
+    slot.argument = addArgument(RankedTensorType::get(full, type),
+                                stateAttrs(name, full));
     llvm::SmallVector<OpFoldResult> offsets(full.size(), builder.getIndexAttr(0)),
         strides(full.size(), builder.getIndexAttr(1)), extents;
     offsets[0] = loop->op.getInductionVar();
@@ -931,8 +942,7 @@ Elaborator::StateSlot &Elaborator::addState(llvm::StringRef name,
                                              offsets, extents, strides);
     slot.inner = current;
   } else {
-    slot.argument = addArgument(
-        whole, {builder.getNamedAttr("ssm.state", builder.getStringAttr(name))});
+    slot.argument = addArgument(whole, stateAttrs(name, shape));
     slot.value = current = slot.argument;
   }
   states.push_back(slot);
@@ -1017,9 +1027,14 @@ bool Elaborator::emitForward(Instance &instance) {
     Type element = pattern.isInt ? Type(builder.getI64Type()) : scalarType;
     if (pattern.isComplex)
       shape.push_back(2);
+    llvm::SmallVector<int64_t> dims(shape);
+    for (auto [i, extent] : llvm::enumerate(dims))
+      if (ShapedType::isDynamic(extent))
+        extent = tensor.batched && i == 0 ? kBatchCode : kLengthCode;
     Value argument = addArgument(
         RankedTensorType::get(shape, element),
-        {builder.getNamedAttr("ssm.input", builder.getStringAttr(name))});
+        {builder.getNamedAttr("ssm.input", builder.getStringAttr(name)),
+         builder.getNamedAttr("ssm.dims", builder.getDenseI64ArrayAttr(dims))});
     if (hasSequence && tensor.batched && !sized) {
       sized = true;
       batch = tensor::DimOp::create(builder, loc, argument, 0);
@@ -1129,8 +1144,16 @@ bool Elaborator::emitForward(Instance &instance) {
       value = pair;
     }
     returned.push_back(value);
+    llvm::SmallVector<int64_t> dims;
+    if (tensor.batched)
+      dims.push_back(kBatchCode);
+    for (const Axis &axis : tensor.axes)
+      dims.push_back(axis.sequence ? kLengthCode : axis.size);
+    if (tensor.im)
+      dims.push_back(2);
     attrs.push_back(builder.getDictionaryAttr(
-        builder.getNamedAttr("ssm.output", builder.getStringAttr(name))));
+        {builder.getNamedAttr("ssm.output", builder.getStringAttr(name)),
+         builder.getNamedAttr("ssm.dims", builder.getDenseI64ArrayAttr(dims))}));
   }
   for (auto [i, slot] : llvm::enumerate(states)) {
     unsigned argument = cast<BlockArgument>(slot.argument).getArgNumber();

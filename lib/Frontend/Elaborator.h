@@ -10,9 +10,12 @@
 //                         the stored shape; a family (a loop over depth that
 //                         stays a loop) has "{}" in its name and its members
 //                         along a leading dimension
-//   ssm.state = "s"       a carried value, zero at the start of a sequence
+//   ssm.state = "s"       a carried value, zero at the start of a sequence;
+//                         ssm.initial and ssm.final name an input that sets it and
+//                         an output that receives it
 //   ssm.position          an index: tokens of the sequence before this call
-// Results carry ssm.output = "y", then the states in the order of their arguments.
+// ssm.dims gives the extents of inputs, outputs and states, -1 for the batch and -2
+// for the length. Results carry ssm.output = "y", then the states in the order of their arguments.
 //
 //===----------------------------------------------------------------------===//
 
@@ -295,6 +298,9 @@ private:
   // Emission (EmitTensor.cpp)
   TensorValue materialize(const Number &number, llvm::ArrayRef<IndexId> variables,
                           llvm::ArrayRef<Axis> axes, bool force);
+  std::pair<mlir::Value, mlir::AffineMap>
+  readPart(mlir::Value tensor, mlir::AffineMap map, bool batched,
+           llvm::ArrayRef<int64_t> sizes);
   mlir::Value emitGeneric(llvm::ArrayRef<TermRef> results,
                           llvm::ArrayRef<IndexId> parallel,
                           llvm::ArrayRef<IndexId> reduced, Operator combine,

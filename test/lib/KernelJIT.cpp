@@ -101,5 +101,8 @@ KernelJIT::KernelJIT(ModuleOp module) {
 }
 
 void *KernelJIT::lookup(llvm::StringRef name) {
-  return llvm::cantFail(engine->lookup(("_mlir_ciface_" + name).str()));
+  void *&function = functions[name];
+  if (!function)
+    function = llvm::cantFail(engine->lookup(("_mlir_ciface_" + name).str()));
+  return function;
 }

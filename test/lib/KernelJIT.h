@@ -12,6 +12,7 @@
 #include "mlir/ExecutionEngine/CRunnerUtils.h"
 #include "mlir/ExecutionEngine/ExecutionEngine.h"
 #include "mlir/IR/BuiltinOps.h"
+#include "llvm/ADT/StringMap.h"
 
 namespace ssmc::test {
 
@@ -34,6 +35,7 @@ public:
 
 private:
   std::unique_ptr<mlir::ExecutionEngine> engine;
+  llvm::StringMap<void *> functions;
 };
 
 } // namespace ssmc::test

@@ -1,5 +1,6 @@
 //===- ssm-opt.cpp - Runs passes on MLIR text -----------------------------===//
 
+#include "Target/CPU/Passes.h"
 #include "mlir/InitAllDialects.h"
 #include "mlir/InitAllExtensions.h"
 #include "mlir/InitAllPasses.h"
@@ -24,6 +25,7 @@ int main(int argc, char **argv) {
   mlir::ssm::registerBufferizableOpInterfaceExternalModels(registry);
   mlir::ssm::registerSSMPasses();
   ssmc::registerSSMCConversionPasses();
+  ssmc::cpu::registerCPUPasses();
 #ifdef SSMC_BUILD_TESTS
   ssmc::test::registerTestRecurrenceClassPass();
 #endif

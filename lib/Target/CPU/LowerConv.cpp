@@ -1,3 +1,415 @@
-#include "CPULowering.h"
+//===- LowerConv.cpp - Causal convolution along the sequence --------------===//
+//
+// Channels in lanes. With a short kernel time is the innermost loop: the last
+// tokens stay in registers, so that each input vector is loaded once, and where
+// a document starts they are cleared. Otherwise the taps are a loop over memory.
+//
+//===----------------------------------------------------------------------===//
+
+#include "CarriedTokens.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+
 using namespace mlir;
-LogicalResult ssmc::cpu::lowerConv(RewriterBase &, ConvOp, const VectorTarget &) { return failure(); }
+using namespace mlir::ssm;
+using namespace ssmc;
+using namespace ssmc::cpu;
+
+/// Longest kernel whose taps and tokens are kept in registers.
+static constexpr int64_t registerLags = 8;
+/// Tokens of a unit of work: many against those before it that it reads again.
+static constexpr int64_t tokenBlock = 64;
+
+namespace {
+class ConvLowering {
+public:
+  ConvLowering(RewriterBase &builder, ConvOp op, const VectorTarget &target)
+      : builder(builder), op(op), loc(op.getLoc()), target(target),
+        body(op.getEpilogue().front()), numDims(op.getNumDims()),
+        lag(numDims - 1), epilogueBase(builder, loc, numDims) {}
+  LogicalResult run();
+
+private:
+  void chooseLanes();
+  void emitUnit(Value unit);
+  void emitChannels(RegionEmitter &emitter, unsigned next);
+  void emitRolling(RegionEmitter &emitter, int64_t vectors);
+  void emitDirect(RegionEmitter &emitter);
+  Value emitTaps(RegionEmitter &emitter, Value batch, Value token);
+  Value loadToken(RegionEmitter &emitter, Value token, const Offsets &offsets);
+  Value getCut(RegionEmitter &emitter, Value token);
+  void storeResult(RegionEmitter &emitter, ArrayRef<Value> sums,
+                   ArrayRef<Offsets> points);
+  Value convert(Value value, Type type);
+  Value zero(RegionEmitter &emitter) {
+    return arith::ConstantOp::create(
+        builder, loc, builder.getZeroAttr(emitter.getLanesType(element)));
+  }
+  Value multiplyAdd(Value a, Value b, Value c);
+  Value index(int64_t value) { return indexConstant(builder, loc, value); }
+  int64_t getSize(unsigned dim);
+
+  RewriterBase &builder;
+  ConvOp op;
+  Location loc;
+  const VectorTarget &target;
+  Block &body;
+  unsigned numDims, lag;
+  RegionEmitter epilogueBase;
+  CarriedTokens carried;
+  Access input, history, kernel, output;
+  SmallVector<unsigned> outer; ///< dimensions of the output besides the lanes
+  std::optional<unsigned> lane;
+  int64_t width = 1, lags = 0;
+  bool rolling = false;
+  Type element;
+  Value firstToken, endToken;
+};
+} // namespace
+
+int64_t ConvLowering::getSize(unsigned dim) {
+  for (const Access *access : {&output, &input, &kernel})
+    for (auto [axis, expr] : llvm::enumerate(access->map.getResults()))
+      if (expr == builder.getAffineDimExpr(dim))
+        return cast<MemRefType>(access->memref.getType()).getDimSize(axis);
+  return ShapedType::kDynamic;
+}
+
+Value ConvLowering::convert(Value value, Type type) {
+  Type from = getElementTypeOrSelf(value.getType());
+  if (from == type)
+    return value;
+  Type to = type;
+  if (auto vectorType = dyn_cast<VectorType>(value.getType()))
+    to = VectorType::get(vectorType.getShape(), type);
+  if (from.getIntOrFloatBitWidth() < type.getIntOrFloatBitWidth())
+    return arith::ExtFOp::create(builder, loc, to, value);
+  return arith::TruncFOp::create(builder, loc, to, value);
+}
+
+Value ConvLowering::multiplyAdd(Value a, Value b, Value c) {
+  Value product = arith::MulFOp::create(builder, loc, a, b);
+  allowContraction(product.getDefiningOp());
+  Value sum = arith::AddFOp::create(builder, loc, c, product);
+  allowContraction(sum.getDefiningOp());
+  return sum;
+}
+
+void ConvLowering::chooseLanes() {
+  double best = 0;
+  for (AffineExpr expr : op.getOutputMap().getResults().drop_front(2)) {
+    unsigned dim = cast<AffineDimExpr>(expr).getPosition();
+    if (getSize(dim) == 1)
+      continue;
+    double cost = 0.1;
+    for (const Access *access : {&output, &input}) {
+      Stride stride = getStride(*access, dim);
+      cost += stride == Stride::none ? 0.1 : stride == Stride::unit ? 1 : width;
+    }
+    double size = std::max<int64_t>(getSize(dim), 1);
+    cost *= llvm::divideCeil(int64_t(size), width) * width / size;
+    if (!lane || cost <= best) {
+      lane = dim;
+      best = cost;
+    }
+  }
+  for (AffineExpr expr : op.getOutputMap().getResults().drop_front(2)) {
+    unsigned dim = cast<AffineDimExpr>(expr).getPosition();
+    if (dim != lane)
+      outer.push_back(dim);
+  }
+  if (!lane)
+    width = 1;
+}
+
+LogicalResult ConvLowering::run() {
+  auto type = dyn_cast<MemRefType>(op.getOutput().getType());
+  if (!type)
+    return failure();
+  for (Operation &inner : body)
+    if (inner.getNumRegions() != 0)
+      return failure();
+  element = type.getElementType();
+  if (!isa<FloatType>(element))
+    return failure();
+  if (element.getIntOrFloatBitWidth() < 32)
+    element = builder.getF32Type();
+  width = target.getLanes(element.getIntOrFloatBitWidth());
+  lags = op.getLags();
+  input = {op.getInput(), op.getInputMap()};
+  kernel = {op.getKernel(), op.getKernelMap()};
+  output = {op.getOutput(), op.getOutputMap()};
+  history = {op.getHistory(), op.getInputMap()};
+  chooseLanes();
+  for (unsigned dim = 2; dim < lag; ++dim)
+    if (ShapedType::isDynamic(getSize(dim)))
+      return failure();
+  rolling = lags <= registerLags;
+  epilogueBase.addBody(body);
+  for (auto [i, operand] : llvm::enumerate(op.getEpilogueIns()))
+    epilogueBase.bindAccess(body.getArgument(1 + i),
+                            {operand, op.getEpilogueMap(i)});
+  storeResult(epilogueBase, {}, {});
+
+  builder.setInsertionPoint(op);
+  auto getExtent = [&](int64_t axis) -> Value {
+    if (!type.isDynamicDim(axis))
+      return index(type.getDimSize(axis));
+    return memref::DimOp::create(builder, loc, op.getOutput(), axis);
+  };
+  carried.input = op.getInput();
+  carried.history = op.getHistory();
+  carried.cut = op.getCut();
+  carried.length = lags - 1;
+  carried.batches = getExtent(0);
+  carried.tokens = getExtent(1);
+
+  double cost = 3.0 + lags;
+  for (Operation &inner : body.without_terminator())
+    cost += isa<math::MathDialect>(inner.getDialect()) ? 7 : 0.5;
+  for (unsigned dim = 2; dim < lag; ++dim)
+    cost *= std::max<int64_t>(getSize(dim), 1);
+  cost *= 0.2 / width;
+  Value blocks =
+      ceilDivIndex(builder, loc, carried.tokens, index(tokenBlock));
+  Value units = mulIndex(builder, loc, carried.batches, blocks);
+  Value perUnit = minIndex(builder, loc, carried.tokens, index(tokenBlock));
+  Value unitsPerTask = getUnitsPerTask(builder, loc, perUnit, cost);
+  emitTasks(builder, loc, units, unitsPerTask, std::nullopt,
+            [&](Value begin, Value end) {
+              emitFor(builder, loc, begin, end, 1,
+                      [&](Value unit) { emitUnit(unit); });
+            });
+  if (op.getFinalHistory())
+    emitFinalHistory(builder, loc, target, carried, op.getFinalHistory());
+  builder.eraseOp(op);
+  return success();
+}
+
+void ConvLowering::emitUnit(Value unit) {
+  Value blocks =
+      ceilDivIndex(builder, loc, carried.tokens, index(tokenBlock));
+  SmallVector<Value> digits =
+      delinearize(builder, loc, unit, {carried.batches, blocks});
+  firstToken = mulIndex(builder, loc, digits[1], index(tokenBlock));
+  endToken = minIndex(builder, loc,
+                      addIndex(builder, loc, firstToken, index(tokenBlock)),
+                      carried.tokens);
+  RegionEmitter emitter = epilogueBase;
+  emitter.bindDim(0, digits[0]);
+  emitChannels(emitter, 0);
+}
+
+void ConvLowering::emitChannels(RegionEmitter &emitter, unsigned next) {
+  if (next < outer.size())
+    return emitFor(builder, loc, index(0), index(getSize(outer[next])), 1,
+                   [&](Value iv) {
+                     RegionEmitter inner = emitter;
+                     inner.bindDim(outer[next], iv);
+                     emitChannels(inner, next + 1);
+                   });
+  auto emitVectors = [&](RegionEmitter &inner, int64_t vectors) {
+    if (rolling)
+      return emitRolling(inner, vectors);
+    emitDirect(inner);
+  };
+  if (!lane)
+    return emitVectors(emitter, 1);
+  // Taps and tokens of all vectors share the registers.
+  int64_t vectors =
+      rolling ? std::clamp<int64_t>(
+                    (target.getRegisters() - 8) / (2 * lags), 1, 4)
+              : 1;
+  vectors = std::min<int64_t>(
+      vectors, std::max<int64_t>(1, getSize(*lane) / width));
+  emitLaneLoops(emitter, loc, *lane, index(0), index(getSize(*lane)), width,
+                vectors, getSize(*lane), emitVectors);
+}
+
+/// The input at a signed token index: from the history if it is negative.
+Value ConvLowering::loadToken(RegionEmitter &emitter, Value token,
+                              const Offsets &offsets) {
+  auto load = [&](const Access &access, Value at) {
+    RegionEmitter inner = emitter;
+    inner.bindDim(1, at);
+    return inner.splat(convert(inner.load(access, offsets), element));
+  };
+  Value inside = arith::CmpIOp::create(
+      builder, loc, arith::CmpIPredicate::sge, token, index(0));
+  auto branch = scf::IfOp::create(
+      builder, loc, TypeRange(emitter.getLanesType(element)), inside, true);
+  OpBuilder::InsertionGuard guard(builder);
+  builder.setInsertionPointToStart(branch.thenBlock());
+  scf::YieldOp::create(builder, loc, load(input, token));
+  builder.setInsertionPointToStart(branch.elseBlock());
+  Value earlier =
+      history.memref
+          ? load(history, addIndex(builder, loc, token, index(lags - 1)))
+          : zero(emitter);
+  scf::YieldOp::create(builder, loc, earlier);
+  return branch.getResult(0);
+}
+
+/// Whether a document starts at `token`, which may be negative (false).
+Value ConvLowering::getCut(RegionEmitter &emitter, Value token) {
+  Value before = subIndex(builder, loc, token, index(1));
+  return emitIsCut(builder, loc, carried, emitter.getDim(0), before, token);
+}
+
+void ConvLowering::emitRolling(RegionEmitter &emitter, int64_t vectors) {
+  SmallVector<Offsets> points;
+  for (int64_t v = 0; v < vectors; ++v) {
+    points.push_back(emitter.zeroOffsets());
+    if (lane)
+      points.back()[*lane] = v * width;
+  }
+  // taps[v * lags + j]
+  SmallVector<Value> taps;
+  RegionEmitter atTap = emitter;
+  atTap.bindDim(lag, index(0));
+  for (Offsets point : points)
+    for (int64_t j = 0; j < lags; ++j) {
+      point[lag] = j;
+      taps.push_back(
+          atTap.splat(convert(atTap.load(kernel, point), element)));
+    }
+  // window[v * (lags - 1) + i] is the token i + 1 before the current one.
+  int64_t kept = lags - 1;
+  SmallVector<Value> window(kept * vectors, zero(emitter));
+  auto clear = [&](Value cut, SmallVector<Value> &values) {
+    if (!cut)
+      return;
+    Value none = zero(emitter);
+    for (Value &value : values)
+      value = arith::SelectOp::create(builder, loc, cut, none, value);
+  };
+  auto push = [&](SmallVector<Value> &values, int64_t v, Value newest) {
+    if (kept == 0)
+      return;
+    for (int64_t i = kept - 1; i > 0; --i)
+      values[v * kept + i] = values[v * kept + i - 1];
+    values[v * kept] = newest;
+  };
+  for (int64_t i = kept; i > 0; --i) {
+    Value token = subIndex(builder, loc, firstToken, index(i));
+    clear(getCut(emitter, token), window);
+    for (int64_t v = 0; v < vectors; ++v)
+      push(window, v, loadToken(emitter, token, points[v]));
+  }
+  emitter.hoist(body, points);
+  emitFor(builder, loc, firstToken, endToken, 1, window,
+          [&](Value token, ValueRange values) {
+            SmallVector<Value> current(values);
+            RegionEmitter inner = emitter;
+            inner.bindDim(1, token);
+            if (carried.cut)
+              clear(memref::LoadOp::create(
+                        builder, loc, carried.cut,
+                        ValueRange{emitter.getDim(0), token}),
+                    current);
+            SmallVector<Value> results;
+            for (int64_t v = 0; v < vectors; ++v) {
+              Value newest = inner.splat(
+                  convert(inner.load(input, points[v]), element));
+              // The oldest token first: the newest arrives last.
+              Value sum = zero(emitter);
+              for (int64_t j = kept; j > 0; --j)
+                sum = multiplyAdd(taps[v * lags + j],
+                                  current[v * kept + j - 1], sum);
+              results.push_back(multiplyAdd(taps[v * lags], newest, sum));
+              push(current, v, newest);
+            }
+            storeResult(inner, results, points);
+            return current;
+          });
+}
+
+void ConvLowering::emitDirect(RegionEmitter &emitter) {
+  emitFor(builder, loc, firstToken, endToken, 1, [&](Value token) {
+    RegionEmitter inner = emitter;
+    inner.bindDim(1, token);
+    Value sum = emitTaps(inner, emitter.getDim(0), token);
+    storeResult(inner, sum, {inner.zeroOffsets()});
+  });
+}
+
+/// The sum over taps for one vector of outputs.
+Value ConvLowering::emitTaps(RegionEmitter &emitter, Value batch, Value token) {
+  Value one = index(1);
+  // Taps [0, inside) read the sequence, those after them the history.
+  Value inside = minIndex(builder, loc, addIndex(builder, loc, token, one),
+                          index(lags));
+  Value sequenceEnd = inside, historyEnd = index(lags);
+  if (carried.cut) {
+    // The first tap that reaches behind a document's start ends both.
+    Value limit = index(lags);
+    limit = emitFor(
+        builder, loc, index(0), inside, 1, limit,
+        [&](Value j, ValueRange found) {
+          Value starts = memref::LoadOp::create(
+              builder, loc, carried.cut,
+              ValueRange{batch, subIndex(builder, loc, token, j)});
+          Value next = minIndex(builder, loc, found[0],
+                                addIndex(builder, loc, j, one));
+          return SmallVector<Value>{arith::SelectOp::create(
+              builder, loc, starts, next, found[0])};
+        })[0];
+    sequenceEnd = minIndex(builder, loc, inside, limit);
+    historyEnd = limit;
+  }
+  auto emitRange = [&](const Access &access, Value begin, Value end,
+                       int64_t shift, Value start) {
+    return emitFor(
+        builder, loc, begin, end, 1, start,
+        [&](Value j, ValueRange carriedSum) {
+          RegionEmitter tap = emitter;
+          tap.bindDim(lag, j);
+          Value weight =
+              tap.splat(convert(tap.load(kernel, tap.zeroOffsets()), element));
+          tap.bindDim(1, addIndex(builder, loc,
+                                  subIndex(builder, loc, token, j),
+                                  index(shift)));
+          Value value =
+              tap.splat(convert(tap.load(access, tap.zeroOffsets()), element));
+          return SmallVector<Value>{multiplyAdd(weight, value, carriedSum[0])};
+        })[0];
+  };
+  Value sum = emitRange(input, index(0), sequenceEnd, 0, zero(emitter));
+  if (!history.memref)
+    return sum;
+  return emitRange(history, inside, historyEnd, lags - 1, sum);
+}
+
+/// Applies the epilogue and stores; without sums only declares its argument.
+void ConvLowering::storeResult(RegionEmitter &emitter, ArrayRef<Value> results,
+                               ArrayRef<Offsets> points) {
+  Value argument = body.getArgument(0);
+  SmallVector<Value> values;
+  for (Value result : results)
+    values.push_back(convert(result, argument.getType()));
+  llvm::SmallBitVector dims(numDims);
+  dims.set(1);
+  if (lane)
+    dims.set(*lane);
+  int64_t step = width;
+  std::optional<unsigned> laneDim = lane;
+  emitter.bindSource(
+      argument,
+      [=](const Offsets &offsets) {
+        return values[laneDim ? offsets[*laneDim] / step : 0];
+      },
+      dims, /*varies=*/true);
+  for (const Offsets &point : points)
+    emitter.store(output,
+                  emitter.get(op.getEpilogueYield().getValues()[0], point),
+                  point);
+}
+
+LogicalResult ssmc::cpu::lowerConv(RewriterBase &rewriter, ConvOp op,
+                                   const VectorTarget &target) {
+  return ConvLowering(rewriter, op, target).run();
+}

@@ -221,6 +221,12 @@ void GenericLowering::chooseLanes() {
       best = cost;
     }
   }
+  // Without contiguous memory or arithmetic to speak of, vectors gain nothing.
+  bool slow = llvm::any_of(body, [](Operation &inner) {
+    return isa<math::MathDialect>(inner.getDialect());
+  });
+  if (!slow && best >= width * double(inputs.size() + outputs.size()))
+    lane.reset();
   if (!lane)
     width = 1;
 }

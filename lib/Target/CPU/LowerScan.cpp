@@ -518,7 +518,7 @@ void ScanLowering::emitLanesKeys(RegionEmitter &emitter) {
 
 LogicalResult ssmc::cpu::lowerScan(RewriterBase &rewriter, ScanOp op,
                                         const VectorTarget &target) {
-  if (!isa<MemRefType>(op.getOuts().front().getType()))
+  if (!isa<MemRefType>(op.getOuts().front().getType()) || op.getDense())
     return failure();
   return ScanLowering(rewriter, op, target).run();
 }

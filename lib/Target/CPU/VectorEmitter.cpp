@@ -72,8 +72,9 @@ ssmc::cpu::transposeInRegisters(OpBuilder &builder, Location loc,
   return rows;
 }
 
-Value ssmc::cpu::reduceLanes(OpBuilder &builder, Location loc,
-                                  Operation *op, Value vector) {
+static Value
+combineLanes(OpBuilder &builder, Location loc, Value vector,
+             llvm::function_ref<Operation *(Value, Value)> combine) {
   auto type = dyn_cast<VectorType>(vector.getType());
   while (type && type.getNumElements() > 1) {
     int64_t half = type.getNumElements() / 2;
@@ -81,17 +82,30 @@ Value ssmc::cpu::reduceLanes(OpBuilder &builder, Location loc,
                                                       {half}, {1});
     Value high = vector::ExtractStridedSliceOp::create(builder, loc, vector,
                                                        {half}, {half}, {1});
-    IRMapping mapping;
-    mapping.map(op->getOperand(0), low);
-    mapping.map(op->getOperand(1), high);
-    Operation *clone = builder.clone(*op, mapping);
     type = cast<VectorType>(low.getType());
-    clone->getResult(0).setType(type);
-    allowContraction(clone);
-    vector = clone->getResult(0);
+    Operation *combined = combine(low, high);
+    combined->getResult(0).setType(type);
+    allowContraction(combined);
+    vector = combined->getResult(0);
   }
   return type ? vector::ExtractOp::create(builder, loc, vector, 0).getResult()
               : vector;
+}
+
+Value ssmc::cpu::reduceLanes(OpBuilder &builder, Location loc, Operation *op,
+                             Value vector) {
+  return combineLanes(builder, loc, vector, [&](Value low, Value high) {
+    IRMapping mapping;
+    mapping.map(op->getOperand(0), low);
+    mapping.map(op->getOperand(1), high);
+    return builder.clone(*op, mapping);
+  });
+}
+
+Value ssmc::cpu::sumLanes(OpBuilder &builder, Location loc, Value vector) {
+  return combineLanes(builder, loc, vector, [&](Value low, Value high) {
+    return arith::AddFOp::create(builder, loc, low, high).getOperation();
+  });
 }
 
 RegionEmitter::RegionEmitter(OpBuilder &builder, Location loc, unsigned numDims)

@@ -148,6 +148,9 @@ SmallVector<Value> transposeInRegisters(OpBuilder &builder, Location loc,
 Value reduceLanes(OpBuilder &builder, Location loc, Operation *op,
                   Value vector);
 
+/// The sum of a vector's lanes, by halves.
+Value sumLanes(OpBuilder &builder, Location loc, Value vector);
+
 /// Lets products be fused with sums, and nothing else.
 void allowContraction(Operation *op);
 

@@ -1,0 +1,492 @@
+//===- Interpreter.cpp - What structured ops mean, in doubles -------------===//
+
+#include "Interpreter.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "ssm/IR/SSM.h"
+#include "llvm/ADT/TypeSwitch.h"
+#include <cmath>
+#include <functional>
+
+using namespace mlir;
+using namespace mlir::ssm;
+using namespace ssmc::test;
+
+int64_t Array::getSize() const {
+  int64_t size = 1;
+  for (int64_t extent : shape)
+    size *= extent;
+  return size;
+}
+
+double &Array::at(ArrayRef<int64_t> indices) {
+  int64_t linear = 0;
+  for (auto [index, extent] : llvm::zip_equal(indices, shape)) {
+    if (index < 0 || index >= extent)
+      llvm::report_fatal_error("the interpreter reads outside of an array");
+    linear = linear * extent + index;
+  }
+  return data[linear];
+}
+
+namespace {
+using Point = SmallVector<int64_t>;
+using Values = llvm::DenseMap<Value, double>;
+
+class Interpreter {
+public:
+  llvm::DenseMap<Value, Array *> arrays;
+
+  void run(Operation *op);
+
+private:
+  void runGeneric(linalg::GenericOp op);
+  void runScan(ScanOp op);
+  void runConv(ConvOp op);
+  void runShift(ShiftOp op);
+  void runNorm(NormOp op);
+
+  Array &array(Value value) { return *arrays.find(value)->second; }
+  double &at(Value memref, AffineMap map, const Point &point) {
+    return array(memref).at(map.compose(point));
+  }
+  void evaluate(Block &body, const Point &point, Values &values);
+  double evaluateOp(Operation *op, const Point &point, const Values &values);
+  /// Calls `body` for each point of the extents of `dims`; others stay.
+  static void forEach(ArrayRef<unsigned> dims, const Point &extents,
+                      Point &point, const std::function<void()> &body);
+};
+} // namespace
+
+void Interpreter::forEach(ArrayRef<unsigned> dims, const Point &extents,
+                          Point &point, const std::function<void()> &body) {
+  if (dims.empty())
+    return body();
+  for (int64_t i = 0; i < extents[dims[0]]; ++i) {
+    point[dims[0]] = i;
+    forEach(dims.drop_front(), extents, point, body);
+  }
+  point[dims[0]] = 0;
+}
+
+static bool compareFloats(arith::CmpFPredicate predicate, double a, double b) {
+  switch (predicate) {
+  case arith::CmpFPredicate::OGT:
+  case arith::CmpFPredicate::UGT:
+    return a > b;
+  case arith::CmpFPredicate::OGE:
+  case arith::CmpFPredicate::UGE:
+    return a >= b;
+  case arith::CmpFPredicate::OLT:
+  case arith::CmpFPredicate::ULT:
+    return a < b;
+  case arith::CmpFPredicate::OLE:
+  case arith::CmpFPredicate::ULE:
+    return a <= b;
+  case arith::CmpFPredicate::OEQ:
+  case arith::CmpFPredicate::UEQ:
+    return a == b;
+  default:
+    return a != b;
+  }
+}
+
+static bool compareIntegers(arith::CmpIPredicate predicate, double a,
+                            double b) {
+  switch (predicate) {
+  case arith::CmpIPredicate::eq:
+    return a == b;
+  case arith::CmpIPredicate::ne:
+    return a != b;
+  case arith::CmpIPredicate::slt:
+  case arith::CmpIPredicate::ult:
+    return a < b;
+  case arith::CmpIPredicate::sle:
+  case arith::CmpIPredicate::ule:
+    return a <= b;
+  case arith::CmpIPredicate::sgt:
+  case arith::CmpIPredicate::ugt:
+    return a > b;
+  default:
+    return a >= b;
+  }
+}
+
+double Interpreter::evaluateOp(Operation *op, const Point &point,
+                               const Values &values) {
+  auto get = [&](unsigned i) { return values.lookup(op->getOperand(i)); };
+  return llvm::TypeSwitch<Operation *, double>(op)
+      .Case<arith::ConstantOp>([&](auto constant) {
+        if (auto value = dyn_cast<FloatAttr>(constant.getValue()))
+          return value.getValueAsDouble();
+        return double(cast<IntegerAttr>(constant.getValue()).getInt());
+      })
+      .Case<arith::AddFOp, arith::AddIOp>([&](auto) { return get(0) + get(1); })
+      .Case<arith::SubFOp, arith::SubIOp>([&](auto) { return get(0) - get(1); })
+      .Case<arith::MulFOp, arith::MulIOp>([&](auto) { return get(0) * get(1); })
+      .Case<arith::AndIOp>([&](auto) { return double(get(0) && get(1)); })
+      .Case<arith::OrIOp>([&](auto) { return double(get(0) || get(1)); })
+      .Case<arith::DivFOp>([&](auto) { return get(0) / get(1); })
+      .Case<arith::NegFOp>([&](auto) { return -get(0); })
+      .Case<arith::MaximumFOp, arith::MaxNumFOp>(
+          [&](auto) { return std::max(get(0), get(1)); })
+      .Case<arith::MinimumFOp, arith::MinNumFOp>(
+          [&](auto) { return std::min(get(0), get(1)); })
+      .Case<arith::CmpFOp>([&](auto cmp) {
+        return double(compareFloats(cmp.getPredicate(), get(0), get(1)));
+      })
+      .Case<arith::CmpIOp>([&](auto cmp) {
+        return double(compareIntegers(cmp.getPredicate(), get(0), get(1)));
+      })
+      .Case<arith::SelectOp>([&](auto) { return get(0) ? get(1) : get(2); })
+      .Case<arith::IndexCastOp, arith::ExtFOp, arith::TruncFOp, arith::SIToFPOp,
+            arith::UIToFPOp, arith::ExtUIOp, arith::ExtSIOp>(
+          [&](auto) { return get(0); })
+      .Case<math::ExpOp>([&](auto) { return std::exp(get(0)); })
+      .Case<math::Log1pOp>([&](auto) { return std::log1p(get(0)); })
+      .Case<math::LogOp>([&](auto) { return std::log(get(0)); })
+      .Case<math::TanhOp>([&](auto) { return std::tanh(get(0)); })
+      .Case<math::SqrtOp>([&](auto) { return std::sqrt(get(0)); })
+      .Case<math::RsqrtOp>([&](auto) { return 1 / std::sqrt(get(0)); })
+      .Case<math::CosOp>([&](auto) { return std::cos(get(0)); })
+      .Case<math::SinOp>([&](auto) { return std::sin(get(0)); })
+      .Case<math::AbsFOp>([&](auto) { return std::fabs(get(0)); })
+      .Case<linalg::IndexOp>(
+          [&](auto index) { return double(point[index.getDim()]); })
+      .Case<memref::LoadOp>([&](auto load) {
+        Point indices;
+        for (Value index : load.getIndices())
+          indices.push_back(values.lookup(index));
+        return array(load.getMemref()).at(indices);
+      })
+      .Default([](Operation *unknown) -> double {
+        llvm::report_fatal_error("the interpreter does not know " +
+                                 unknown->getName().getStringRef());
+      });
+}
+
+void Interpreter::evaluate(Block &body, const Point &point, Values &values) {
+  for (Operation &op : body.without_terminator())
+    values[op.getResult(0)] = evaluateOp(&op, point, values);
+}
+
+/// Extents of the dimensions that maps name alone.
+static void noteExtents(Point &extents, AffineMap map, const Array &array) {
+  for (auto [axis, expr] : llvm::enumerate(map.getResults()))
+    if (auto dim = dyn_cast<AffineDimExpr>(expr))
+      extents[dim.getPosition()] = array.shape[axis];
+}
+
+void Interpreter::runGeneric(linalg::GenericOp op) {
+  Point extents(op.getNumLoops(), 0), point(op.getNumLoops(), 0);
+  for (OpOperand &operand : op->getOpOperands())
+    if (isa<MemRefType>(operand.get().getType()))
+      noteExtents(extents, op.getMatchingIndexingMap(&operand),
+                  array(operand.get()));
+  SmallVector<unsigned> dims =
+      llvm::to_vector(llvm::seq<unsigned>(0, op.getNumLoops()));
+  forEach(dims, extents, point, [&] {
+    Values values;
+    for (auto [i, operand] : llvm::enumerate(op->getOpOperands()))
+      values[op.getBody()->getArgument(i)] =
+          at(operand.get(), op.getMatchingIndexingMap(&operand), point);
+    evaluate(*op.getBody(), point, values);
+    for (auto [i, init] : llvm::enumerate(op.getDpsInitsMutable()))
+      at(init.get(), op.getMatchingIndexingMap(&init), point) =
+          values.lookup(op.getBody()->getTerminator()->getOperand(i));
+  });
+}
+
+void Interpreter::runScan(ScanOp op) {
+  unsigned numDims = op.getNumDims(), parts = op.getNumStates();
+  Point extents(numDims, 0), point(numDims, 0);
+  for (auto [i, operand] : llvm::enumerate(op.getIns()))
+    noteExtents(extents, op.getInsMap(i), array(operand));
+  for (Value output : op.getOutputInits())
+    noteExtents(extents, op.getOutputMap(), array(output));
+  for (Value state : op.getFinalStates())
+    noteExtents(extents, op.getStateMap(), array(state));
+
+  // The state works in arrays of its own: finals may share memory with inputs.
+  SmallVector<Array> state;
+  for (unsigned part = 0; part < parts; ++part) {
+    Array start = array(op.getFinalStates()[part]);
+    if (op.getInitial().empty())
+      std::fill(start.data.begin(), start.data.end(), 0);
+    else
+      start.data = array(op.getInitial()[part]).data;
+    state.push_back(start);
+  }
+  using Complex = std::complex<double>;
+  auto readState = [&] {
+    Point indices(op.getStateMap().compose(point));
+    return Complex(state[0].at(indices),
+                   parts == 2 ? state[1].at(indices) : 0.0);
+  };
+  auto writeState = [&](Complex value) {
+    Point indices(op.getStateMap().compose(point));
+    state[0].at(indices) = value.real();
+    if (parts == 2)
+      state[1].at(indices) = value.imag();
+  };
+  CoefficientsOp roles = op.getCoefficientsOp();
+  Values values;
+  auto evaluateCoefficients = [&] {
+    values.clear();
+    for (auto [i, operand] : llvm::enumerate(op.getIns()))
+      values[op.getCoefficients().front().getArgument(i)] =
+          at(operand, op.getInsMap(i), point);
+    evaluate(op.getCoefficients().front(), point, values);
+  };
+  auto role = [&](OperandRange range, unsigned first) {
+    return Complex(values.lookup(range[first]),
+                   parts == 2 ? values.lookup(range[first + 1]) : 0.0);
+  };
+  SmallVector<unsigned> stateDims = op.getStateDims(), keys = op.getKeyDims();
+  SmallVector<unsigned> freeDims, outputDims;
+  for (unsigned dim : stateDims)
+    if (!llvm::is_contained(keys, dim))
+      freeDims.push_back(dim);
+  for (AffineExpr expr : op.getOutputMap().getResults().drop_front(2))
+    outputDims.push_back(cast<AffineDimExpr>(expr).getPosition());
+  unsigned pairs = roles.getErase().size() / (2 * parts);
+
+  forEach({0}, extents, point, [&] {
+    for (int64_t step = 0; step < extents[1]; ++step) {
+      point[1] = op.getReverse() ? extents[1] - 1 - step : step;
+      forEach(freeDims, extents, point, [&] {
+        std::vector<Complex> sums(pairs);
+        forEach(keys, extents, point, [&] {
+          evaluateCoefficients();
+          if (roles.getReset() && values.lookup(roles.getReset()))
+            writeState(0);
+          for (unsigned pair = 0; pair < pairs; ++pair)
+            sums[pair] +=
+                role(roles.getErase(), 2 * parts * pair) * readState();
+        });
+        forEach(keys, extents, point, [&] {
+          evaluateCoefficients();
+          Complex next = readState();
+          if (!roles.getDecay().empty())
+            next *= role(roles.getDecay(), 0);
+          for (unsigned pair = 0; pair < pairs; ++pair)
+            next += role(roles.getErase(), 2 * parts * pair + parts) *
+                    sums[pair];
+          if (!roles.getWrite().empty())
+            next += role(roles.getWrite(), 0);
+          writeState(next);
+        });
+      });
+      forEach(outputDims, extents, point, [&] {
+        Complex sum = 0;
+        if (roles.getRead().empty()) {
+          sum = readState();
+        } else {
+          forEach(keys, extents, point, [&] {
+            evaluateCoefficients();
+            sum += role(roles.getRead(), 0) * readState();
+          });
+        }
+        Values after;
+        Block &body = op.getEpilogue().front();
+        after[body.getArgument(0)] = sum.real();
+        if (op.getNumOutputs() == 2)
+          after[body.getArgument(1)] = sum.imag();
+        for (auto [i, operand] : llvm::enumerate(op.getEpilogueIns()))
+          after[body.getArgument(op.getNumOutputs() + i)] =
+              at(operand, op.getEpilogueMap(i), point);
+        evaluate(body, point, after);
+        for (auto [output, yielded] :
+             llvm::zip(op.getOutputInits(), op.getEpilogueYield().getValues()))
+          at(output, op.getOutputMap(), point) = after.lookup(yielded);
+      });
+    }
+    point[1] = 0;
+  });
+  for (unsigned part = 0; part < parts; ++part)
+    array(op.getFinalStates()[part]).data = state[part].data;
+}
+
+void Interpreter::runConv(ConvOp op) {
+  unsigned numDims = op.getNumDims(), lag = numDims - 1;
+  int64_t lags = op.getLags();
+  Point extents(numDims, 0), point(numDims, 0);
+  noteExtents(extents, op.getInputMap(), array(op.getInput()));
+  noteExtents(extents, op.getOutputMap(), array(op.getOutput()));
+  noteExtents(extents, op.getKernelMap(), array(op.getKernel()));
+  extents[lag] = lags;
+  Array input = array(op.getInput());
+  Array history;
+  if (op.getHistory())
+    history = array(op.getHistory());
+  auto isCut = [&](int64_t batch, int64_t from, int64_t to) {
+    for (int64_t t = std::max<int64_t>(from, 0); op.getCut() && t <= to; ++t)
+      if (array(op.getCut()).at({batch, t}))
+        return true;
+    return false;
+  };
+  // Index -1 is the last token of the history.
+  auto read = [&](Point indices) {
+    if (indices[1] >= 0)
+      return input.at(indices);
+    indices[1] += lags - 1;
+    return op.getHistory() ? history.at(indices) : 0.0;
+  };
+  SmallVector<unsigned> outputDims;
+  for (AffineExpr expr : op.getOutputMap().getResults())
+    outputDims.push_back(cast<AffineDimExpr>(expr).getPosition());
+  SmallVector<unsigned> sums;
+  for (unsigned dim = 2; dim < numDims; ++dim)
+    if (!llvm::is_contained(outputDims, dim))
+      sums.push_back(dim);
+  forEach(outputDims, extents, point, [&] {
+    double sum = 0;
+    forEach(sums, extents, point, [&] {
+      Point indices(op.getInputMap().compose(point));
+      int64_t j = point[lag];
+      if (isCut(indices[0], indices[1] - j + 1, indices[1]))
+        return;
+      indices[1] -= j;
+      sum += at(op.getKernel(), op.getKernelMap(), point) * read(indices);
+    });
+    Values values;
+    Block &body = op.getEpilogue().front();
+    values[body.getArgument(0)] = sum;
+    for (auto [i, operand] : llvm::enumerate(op.getEpilogueIns()))
+      values[body.getArgument(1 + i)] =
+          at(operand, op.getEpilogueMap(i), point);
+    evaluate(body, point, values);
+    at(op.getOutput(), op.getOutputMap(), point) =
+        values.lookup(op.getEpilogueYield().getValues()[0]);
+  });
+  if (!op.getFinalHistory())
+    return;
+  Array &last = array(op.getFinalHistory());
+  int64_t tokens = input.shape[1];
+  Point shape(last.shape), index(last.shape.size(), 0);
+  SmallVector<unsigned> axes =
+      llvm::to_vector(llvm::seq<unsigned>(0, shape.size()));
+  forEach(axes, shape, index, [&] {
+    Point source = index;
+    source[1] = tokens - (lags - 1) + index[1];
+    bool cut = isCut(index[0], source[1] + 1, tokens - 1);
+    last.at(index) = cut ? 0 : read(source);
+  });
+}
+
+void Interpreter::runShift(ShiftOp op) {
+  int64_t distance = op.getDistance();
+  Array input = array(op.getInput());
+  Array history;
+  if (op.getHistory())
+    history = array(op.getHistory());
+  int64_t tokens = input.shape[1];
+  auto isCut = [&](int64_t batch, int64_t from, int64_t to) {
+    for (int64_t t = std::max<int64_t>(from, 0); op.getCut() && t <= to; ++t)
+      if (array(op.getCut()).at({batch, t}))
+        return true;
+    return false;
+  };
+  auto read = [&](Point indices) {
+    if (indices[1] >= tokens)
+      return 0.0;
+    if (indices[1] >= 0)
+      return input.at(indices);
+    indices[1] += distance;
+    return op.getHistory() ? history.at(indices) : 0.0;
+  };
+  auto forAll = [&](Array &target, const std::function<double(Point)> &value) {
+    Point shape(target.shape), index(shape.size(), 0);
+    SmallVector<unsigned> axes =
+        llvm::to_vector(llvm::seq<unsigned>(0, shape.size()));
+    forEach(axes, shape, index, [&] { target.at(index) = value(index); });
+  };
+  forAll(array(op.getOuts()[0]), [&](Point index) {
+    if (isCut(index[0], index[1] - distance + 1, index[1]))
+      return 0.0;
+    index[1] -= distance;
+    return read(index);
+  });
+  if (op.getOuts().size() == 1)
+    return;
+  forAll(array(op.getOuts()[1]), [&](Point index) {
+    index[1] += tokens - distance;
+    bool cut = isCut(index[0], index[1] + 1, tokens - 1);
+    return cut ? 0.0 : read(index);
+  });
+}
+
+void Interpreter::runNorm(NormOp op) {
+  Array input = array(op.getInput());
+  int64_t rank = input.shape.size(), size = input.shape.back();
+  int64_t groups = op.getGroups(), length = size / groups;
+  Point extents(input.shape), point(rank, 0);
+  SmallVector<unsigned> rows =
+      llvm::to_vector(llvm::seq<unsigned>(0, rank - 1));
+  double eps = op.getEps().convertToDouble();
+  forEach(rows, extents, point, [&] {
+    for (int64_t group = 0; group < groups; ++group) {
+      double sum = 0, squares = 0;
+      auto x = [&](int64_t i) {
+        point[rank - 1] = group * length + i;
+        return input.at(point);
+      };
+      for (int64_t i = 0; i < length; ++i)
+        sum += x(i);
+      double mean = op.getKind() == NormKind::layer ? sum / length : 0;
+      for (int64_t i = 0; i < length; ++i)
+        squares += (x(i) - mean) * (x(i) - mean);
+      double scale =
+          1 / std::sqrt(squares / (op.getKind() == NormKind::l2 ? 1 : length) +
+                        eps);
+      for (int64_t i = 0; i < length; ++i) {
+        Values values;
+        Block &body = op.getEpilogue().front();
+        values[body.getArgument(0)] = (x(i) - mean) * scale;
+        for (auto [n, operand] : llvm::enumerate(op.getEpilogueIns()))
+          values[body.getArgument(1 + n)] =
+              at(operand, op.getEpilogueMap(n), point);
+        evaluate(body, point, values);
+        array(op.getOutput()).at(point) =
+            values.lookup(op.getEpilogueYield().getValues()[0]);
+      }
+      point[rank - 1] = 0;
+    }
+  });
+}
+
+void Interpreter::run(Operation *op) {
+  llvm::TypeSwitch<Operation *>(op)
+      .Case<linalg::GenericOp>([&](auto o) { runGeneric(o); })
+      .Case<ScanOp>([&](auto o) { runScan(o); })
+      .Case<ConvOp>([&](auto o) { runConv(o); })
+      .Case<ShiftOp>([&](auto o) { runShift(o); })
+      .Case<NormOp>([&](auto o) { runNorm(o); })
+      .Case<memref::CopyOp>([&](auto o) {
+        array(o.getTarget()).data = array(o.getSource()).data;
+      })
+      .Case<linalg::FillOp>([&](auto o) {
+        auto constant = o.getInputs()[0].template getDefiningOp<arith::ConstantOp>();
+        double value = cast<FloatAttr>(constant.getValue()).getValueAsDouble();
+        Array &target = array(o.getOutputs()[0]);
+        std::fill(target.data.begin(), target.data.end(), value);
+      })
+      .Case<arith::ConstantOp, func::ReturnOp>([](auto) {})
+      .Default([](Operation *unknown) {
+        llvm::report_fatal_error("the interpreter does not know " +
+                                 unknown->getName().getStringRef());
+      });
+}
+
+void ssmc::test::interpret(func::FuncOp function,
+                           ArrayRef<Array *> arguments) {
+  Interpreter interpreter;
+  for (auto [argument, array] :
+       llvm::zip_equal(function.getArguments(), arguments))
+    interpreter.arrays[argument] = array;
+  for (Operation &op : function.getBody().front())
+    interpreter.run(&op);
+}
