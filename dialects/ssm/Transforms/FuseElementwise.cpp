@@ -9,6 +9,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "Costs.h"
+#include "ElementwiseBody.h"
 #include "PreparedValues.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
@@ -33,8 +34,60 @@ static remark::RemarkOpts remarkNamed(StringRef name) {
 }
 
 //===----------------------------------------------------------------------===//
-// Unit dimensions
+// Merged and unit dimensions
 //===----------------------------------------------------------------------===//
+
+/// Reads operands that merge dimensions (`d2 * 16 + d3`) through an expanded
+/// view: reshapes and unit dimensions are then seen for what they are.
+static void expandMergedOperands(RewriterBase &rewriter, linalg::GenericOp op) {
+  SmallVector<int64_t> sizes = op.getStaticLoopRanges();
+  SmallVector<AffineMap> maps = op.getIndexingMapsArray();
+  bool changed = false;
+  for (OpOperand *operand : op.getDpsInputOperands()) {
+    auto type = dyn_cast<RankedTensorType>(operand->get().getType());
+    AffineMap &map = maps[operand->getOperandNumber()];
+    if (!type || map.isProjectedPermutation(/*allowZeroInResults=*/true))
+      continue;
+    SmallVector<ReassociationIndices> groups;
+    SmallVector<AffineExpr> exprs;
+    SmallVector<int64_t> shape;
+    bool isMerged = true;
+    for (auto [dim, expr] : llvm::enumerate(map.getResults())) {
+      groups.emplace_back();
+      std::optional<SmallVector<unsigned>> walked =
+          ssm::getWalkedDims(expr, sizes);
+      if (!walked || walked->size() == 1) {
+        isMerged &= walked.has_value() || isa<AffineConstantExpr>(expr);
+        groups.back().push_back(exprs.size());
+        exprs.push_back(expr);
+        shape.push_back(type.getDimSize(dim));
+        continue;
+      }
+      int64_t product = 1;
+      for (unsigned loop : *walked) {
+        groups.back().push_back(exprs.size());
+        exprs.push_back(rewriter.getAffineDimExpr(loop));
+        shape.push_back(sizes[loop]);
+        if (ShapedType::isDynamic(sizes[loop]))
+          isMerged = false;
+        else
+          product *= sizes[loop];
+      }
+      isMerged &= product == type.getDimSize(dim);
+    }
+    if (!isMerged)
+      continue;
+    rewriter.setInsertionPoint(op);
+    operand->set(tensor::ExpandShapeOp::create(
+        rewriter, op.getLoc(), type.clone(shape), operand->get(), groups));
+    map = AffineMap::get(map.getNumDims(), 0, exprs, op.getContext());
+    changed = true;
+  }
+  if (changed)
+    rewriter.modifyOpInPlace(op, [&] {
+      op.setIndexingMapsAttr(rewriter.getAffineMapArrayAttr(maps));
+    });
+}
 
 /// Drops the unit dimensions of a norm but the one it divides: groups of one.
 static void dropUnitDims(RewriterBase &rewriter, ssm::NormOp norm) {
@@ -104,6 +157,7 @@ static void dropUnitDims(func::FuncOp function) {
     auto generic = cast<linalg::GenericOp>(op);
     if (!isElementwise(generic))
       continue;
+    expandMergedOperands(rewriter, generic);
     rewriter.setInsertionPoint(generic);
     FailureOr<linalg::DropUnitDimsResult> dropped =
         linalg::dropUnitDims(rewriter, generic, options);
@@ -165,6 +219,55 @@ static bool mayExpand(OpOperand *operand) {
          !followsProduct(generic);
 }
 
+//===----------------------------------------------------------------------===//
+// Towards the shapes of scans
+//===----------------------------------------------------------------------===//
+
+/// Collapses the loops of an elementwise op whose result a scan reads through
+/// tensor.collapse_shape, so that it can move into the scan.
+static bool collapseForScan(RewriterBase &rewriter,
+                            tensor::CollapseShapeOp collapse) {
+  auto generic = collapse.getSrc().getDefiningOp<linalg::GenericOp>();
+  if (!generic || !isElementwise(generic) || generic.getNumResults() != 1 ||
+      generic.hasIndexSemantics() ||
+      llvm::none_of(collapse->getUsers(), llvm::IsaPred<ssm::ScanOp>) ||
+      !generic.getMatchingIndexingMap(generic.getDpsInitOperand(0))
+           .isIdentity())
+    return false;
+  SmallVector<ReassociationIndices> groups;
+  for (const ReassociationIndices &group : collapse.getReassociationIndices())
+    if (group.size() > 1)
+      groups.push_back(group);
+  if (!linalg::areDimSequencesPreserved(generic.getIndexingMapsArray(), groups))
+    return false;
+  rewriter.setInsertionPoint(generic);
+  FailureOr<linalg::CollapseResult> collapsed =
+      linalg::collapseOpIterationDims(generic, groups, rewriter);
+  if (failed(collapsed))
+    return false;
+  rewriter.replaceOp(generic, collapsed->results);
+  return true;
+}
+
+static void populateFusionPatterns(RewritePatternSet &patterns) {
+  MLIRContext *context = patterns.getContext();
+  linalg::populateElementwiseOpsFusionPatterns(patterns, [](OpOperand *operand) {
+    const char *why = refuseFusion(operand);
+    if (!why)
+      remark::passed(operand->getOwner()->getLoc(), remarkNamed("Fused"))
+          << remark::metric("operand", int64_t(operand->getOperandNumber()));
+    return !why;
+  });
+  tensor::populateReassociativeReshapeFoldingPatterns(patterns);
+  tensor::populateFoldTensorEmptyPatterns(patterns);
+  memref::populateResolveRankedShapedTypeResultDimsPatterns(patterns);
+  linalg::GenericOp::getCanonicalizationPatterns(patterns, context);
+  tensor::CollapseShapeOp::getCanonicalizationPatterns(patterns, context);
+  tensor::DimOp::getCanonicalizationPatterns(patterns, context);
+  tensor::EmptyOp::getCanonicalizationPatterns(patterns, context);
+  tensor::ExpandShapeOp::getCanonicalizationPatterns(patterns, context);
+}
+
 namespace {
 class FuseElementwisePass
     : public ssm::impl::FuseElementwisePassBase<FuseElementwisePass> {
@@ -174,28 +277,29 @@ class FuseElementwisePass
       return;
     dropUnitDims(function);
 
-    MLIRContext *context = &getContext();
-    RewritePatternSet patterns(context);
-    linalg::populateElementwiseOpsFusionPatterns(
-        patterns, [](OpOperand *operand) {
-          const char *why = refuseFusion(operand);
-          if (!why)
-            remark::passed(operand->getOwner()->getLoc(), remarkNamed("Fused"))
-                << remark::metric("operand",
-                                  int64_t(operand->getOperandNumber()));
-          return !why;
-        });
+    RewritePatternSet patterns(&getContext());
+    populateFusionPatterns(patterns);
     linalg::populateFoldReshapeOpsByExpansionPatterns(patterns, mayExpand);
-    tensor::populateReassociativeReshapeFoldingPatterns(patterns);
-    tensor::populateFoldTensorEmptyPatterns(patterns);
-    memref::populateResolveRankedShapedTypeResultDimsPatterns(patterns);
-    linalg::GenericOp::getCanonicalizationPatterns(patterns, context);
-    tensor::CollapseShapeOp::getCanonicalizationPatterns(patterns, context);
-    tensor::DimOp::getCanonicalizationPatterns(patterns, context);
-    tensor::EmptyOp::getCanonicalizationPatterns(patterns, context);
-    tensor::ExpandShapeOp::getCanonicalizationPatterns(patterns, context);
     if (failed(applyPatternsGreedily(function, std::move(patterns))))
       return signalPassFailure();
+
+    // Collapsing undoes expansion: it has the last word, where it serves a scan.
+    RewritePatternSet cleanup(&getContext());
+    populateFusionPatterns(cleanup);
+    FrozenRewritePatternSet frozen(std::move(cleanup));
+    IRRewriter rewriter(&getContext());
+    auto collapseOne = [&] {
+      return function
+          .walk([&](tensor::CollapseShapeOp collapse) {
+            return collapseForScan(rewriter, collapse)
+                       ? WalkResult::interrupt()
+                       : WalkResult::advance();
+          })
+          .wasInterrupted();
+    };
+    while (collapseOne())
+      if (failed(applyPatternsGreedily(function, frozen)))
+        return signalPassFailure();
 
     function.walk([](linalg::GenericOp op) {
       if (!op.hasPureTensorSemantics())

@@ -7,6 +7,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "ElementwiseBody.h"
 #include "PreparedValues.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
@@ -101,49 +102,6 @@ static bool collectProducts(linalg::GenericOp op, Value value, bool negative,
   return true;
 }
 
-/// The dimensions that one result of a map walks, outermost first: a dimension,
-/// or several merged in row-major order. None if it is anything else.
-static std::optional<SmallVector<unsigned>>
-getWalkedDims(AffineExpr expr, ArrayRef<int64_t> sizes) {
-  SmallVector<std::pair<int64_t, unsigned>> strides;
-  SmallVector<AffineExpr> pending = {expr};
-  while (!pending.empty()) {
-    AffineExpr next = pending.pop_back_val();
-    if (auto dim = dyn_cast<AffineDimExpr>(next)) {
-      strides.push_back({1, dim.getPosition()});
-      continue;
-    }
-    auto binary = dyn_cast<AffineBinaryOpExpr>(next);
-    if (!binary)
-      return std::nullopt;
-    if (next.getKind() == AffineExprKind::Add) {
-      pending.append({binary.getLHS(), binary.getRHS()});
-      continue;
-    }
-    auto dim = dyn_cast<AffineDimExpr>(binary.getLHS());
-    auto factor = dyn_cast<AffineConstantExpr>(binary.getRHS());
-    if (next.getKind() != AffineExprKind::Mul || !dim || !factor)
-      return std::nullopt;
-    strides.push_back({factor.getValue(), dim.getPosition()});
-  }
-  llvm::sort(strides, std::greater<>());
-  int64_t stride = 1;
-  for (auto [factor, dim] : llvm::reverse(strides)) {
-    if (factor != stride)
-      return std::nullopt;
-    // The outermost extent does not matter for the strides.
-    if (dim == strides.front().second)
-      break;
-    if (ShapedType::isDynamic(sizes[dim]))
-      return std::nullopt;
-    stride *= sizes[dim];
-  }
-  SmallVector<unsigned> dims;
-  for (auto [factor, dim] : strides)
-    dims.push_back(dim);
-  return dims;
-}
-
 /// Checks that `map` walks `first` and then `second`, and that no result of it
 /// mixes the two. Returns the number of results for `first`.
 static std::optional<unsigned> matchMatrix(AffineMap map,
@@ -155,7 +113,8 @@ static std::optional<unsigned> matchMatrix(AffineMap map,
   for (auto [position, expr] : llvm::enumerate(map.getResults())) {
     if (walked.size() == first.size() && !leading)
       leading = position;
-    std::optional<SmallVector<unsigned>> dims = getWalkedDims(expr, sizes);
+    std::optional<SmallVector<unsigned>> dims =
+        ssm::getWalkedDims(expr, sizes);
     if (!dims)
       return std::nullopt;
     llvm::append_range(walked, *dims);
@@ -250,7 +209,8 @@ matchContraction(linalg::GenericOp op, const ssm::PreparedValues &prepared,
     // The order of the sum is that of the input.
     SmallVector<unsigned> depth;
     for (AffineExpr expr : inputMap.getResults())
-      if (std::optional<SmallVector<unsigned>> dims = getWalkedDims(expr, sizes))
+      if (std::optional<SmallVector<unsigned>> dims =
+              ssm::getWalkedDims(expr, sizes))
         for (unsigned dim : *dims)
           if (llvm::is_contained(reduced, dim))
             depth.push_back(dim);
