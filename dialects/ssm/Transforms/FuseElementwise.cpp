@@ -135,6 +135,44 @@ static void dropUnitDims(RewriterBase &rewriter, ssm::NormOp norm) {
       norm, norm.getResult(0).getType(), smaller.getResult(0), groups, sizes);
 }
 
+/// Whether a reshape between `expanded` and its collapsed form does more than
+/// add or drop unit dimensions.
+static bool splitsDims(RankedTensorType expanded,
+                       ArrayRef<ReassociationIndices> groups) {
+  return llvm::any_of(groups, [&](const ReassociationIndices &group) {
+    return llvm::count_if(group, [&](int64_t dim) {
+             return expanded.getDimSize(dim) != 1;
+           }) > 1;
+  });
+}
+
+namespace {
+/// A reshape that takes back what the one before it did. Where only unit
+/// dimensions are concerned the two may group them with different neighbours,
+/// which keeps upstream's patterns from seeing it.
+template <typename OpTy, typename InverseTy>
+struct CancelUnitReshape : public OpRewritePattern<OpTy> {
+  using OpRewritePattern<OpTy>::OpRewritePattern;
+
+  LogicalResult matchAndRewrite(OpTy op,
+                                PatternRewriter &rewriter) const override {
+    auto inverse = op.getSrc().template getDefiningOp<InverseTy>();
+    if (!inverse || inverse.getSrc().getType() != op.getType())
+      return rewriter.notifyMatchFailure(op, "no reshape to take back");
+    auto splits = [](auto reshape) {
+      bool expands = std::is_same_v<decltype(reshape), tensor::ExpandShapeOp>;
+      return splitsDims(expands ? reshape.getResultType()
+                                : reshape.getSrcType(),
+                        reshape.getReassociationIndices());
+    };
+    if (splits(op) || splits(inverse))
+      return rewriter.notifyMatchFailure(op, "more than unit dimensions");
+    rewriter.replaceOp(op, inverse.getSrc());
+    return success();
+  }
+};
+} // namespace
+
 static bool isElementwise(linalg::GenericOp op) {
   return op.hasPureTensorSemantics() && op.getNumReductionLoops() == 0;
 }
@@ -211,11 +249,16 @@ static bool mayExpand(OpOperand *operand) {
   if (auto consumer = dyn_cast<linalg::GenericOp>(operand->getOwner())) {
     auto collapse = dyn_cast_or_null<tensor::CollapseShapeOp>(producer);
     return collapse && isElementwise(consumer) &&
+           splitsDims(collapse.getSrcType(),
+                      collapse.getReassociationIndices()) &&
            isa_and_nonnull<ssm::ScanOp, ssm::NormOp, linalg::GenericOp>(
                collapse.getSrc().getDefiningOp());
   }
   auto generic = dyn_cast_or_null<linalg::GenericOp>(producer);
-  return generic && isElementwise(generic) && operand->get().hasOneUse() &&
+  auto expand = dyn_cast<tensor::ExpandShapeOp>(operand->getOwner());
+  return generic && expand &&
+         splitsDims(expand.getResultType(), expand.getReassociationIndices()) &&
+         isElementwise(generic) && operand->get().hasOneUse() &&
          !followsProduct(generic);
 }
 
@@ -258,6 +301,10 @@ static void populateFusionPatterns(RewritePatternSet &patterns) {
           << remark::metric("operand", int64_t(operand->getOperandNumber()));
     return !why;
   });
+  patterns.add<
+      CancelUnitReshape<tensor::CollapseShapeOp, tensor::ExpandShapeOp>,
+      CancelUnitReshape<tensor::ExpandShapeOp, tensor::CollapseShapeOp>>(
+      context);
   tensor::populateReassociativeReshapeFoldingPatterns(patterns);
   tensor::populateFoldTensorEmptyPatterns(patterns);
   memref::populateResolveRankedShapedTypeResultDimsPatterns(patterns);
