@@ -135,6 +135,89 @@ static void dropUnitDims(RewriterBase &rewriter, ssm::NormOp norm) {
       norm, norm.getResult(0).getType(), smaller.getResult(0), groups, sizes);
 }
 
+/// Drops the copies of a scan's output (output dimensions that the state lacks)
+/// of which there is only one.
+static void dropUnitCopies(RewriterBase &rewriter, ssm::ScanOp scan) {
+  llvm::SmallBitVector dropped(scan.getNumDims());
+  for (unsigned dim : scan.getCopyDims())
+    if (scan.getDimSize(dim) == 1)
+      dropped.set(dim);
+  if (dropped.none())
+    return;
+  // Dimensions are renumbered; what indexed with one that goes, indexes with 0.
+  SmallVector<AffineExpr> positions;
+  SmallVector<int64_t> numbers;
+  unsigned newDims = 0;
+  for (unsigned dim = 0; dim < scan.getNumDims(); ++dim) {
+    positions.push_back(dropped.test(dim)
+                            ? rewriter.getAffineConstantExpr(0)
+                            : rewriter.getAffineDimExpr(newDims));
+    numbers.push_back(newDims);
+    if (!dropped.test(dim))
+      ++newDims;
+  }
+  auto renumber = [&](AffineMap map) {
+    return map.replaceDimsAndSymbols(positions, {}, newDims, 0);
+  };
+  auto renumberAll = [&](ArrayAttr maps) {
+    SmallVector<AffineMap> changed;
+    for (AffineMapAttr map : maps.getAsRange<AffineMapAttr>())
+      changed.push_back(renumber(map.getValue()));
+    return rewriter.getAffineMapArrayAttr(changed);
+  };
+  auto renumberDims = [&](ArrayRef<int64_t> dims) {
+    return llvm::map_to_vector(dims, [&](int64_t dim) { return numbers[dim]; });
+  };
+  // A unit dimension of the output merges with its neighbour before: time is
+  // always there.
+  SmallVector<ReassociationIndices> groups;
+  SmallVector<AffineExpr> outputExprs;
+  for (auto [at, expr] : llvm::enumerate(scan.getOutputMap().getResults())) {
+    unsigned dim = cast<AffineDimExpr>(expr).getPosition();
+    if (dropped.test(dim)) {
+      groups.back().push_back(at);
+      continue;
+    }
+    groups.push_back({static_cast<int64_t>(at)});
+    outputExprs.push_back(positions[dim]);
+  }
+  Location loc = scan.getLoc();
+  rewriter.setInsertionPoint(scan);
+  SmallVector<Value> outs(scan.getOuts());
+  for (unsigned i = 0; i < scan.getNumOutputs(); ++i)
+    outs[i] =
+        tensor::CollapseShapeOp::create(rewriter, loc, outs[i], groups);
+  std::optional<ArrayAttr> oldNames = scan.getDimNames();
+  ArrayAttr names;
+  if (oldNames) {
+    SmallVector<Attribute> kept;
+    for (auto [dim, name] : llvm::enumerate(*oldNames))
+      if (!dropped.test(dim))
+        kept.push_back(name);
+    names = rewriter.getArrayAttr(kept);
+  }
+  DenseI64ArrayAttr dense;
+  if (scan.getDense())
+    dense = rewriter.getDenseI64ArrayAttr(renumberDims(*scan.getDense()));
+  auto smaller = ssm::ScanOp::create(
+      rewriter, loc, ValueRange(outs).getTypes(), scan.getIns(),
+      scan.getInitial(), scan.getEpilogueIns(), outs,
+      renumberAll(scan.getInsMaps()), renumberAll(scan.getEpilogueMaps()),
+      renumber(scan.getStateMap()),
+      AffineMap::get(newDims, 0, outputExprs, rewriter.getContext()),
+      renumberDims(scan.getKeys()), scan.getReverse(), scan.getComplex(),
+      scan.getScheduleAttr(), names, dense);
+  smaller->setDiscardableAttrs(scan->getDiscardableAttrDictionary());
+  smaller.getCoefficients().takeBody(scan.getCoefficients());
+  smaller.getEpilogue().takeBody(scan.getEpilogue());
+  SmallVector<Value> results(smaller.getResults());
+  for (unsigned i = 0; i < scan.getNumOutputs(); ++i)
+    results[i] = tensor::ExpandShapeOp::create(
+        rewriter, loc, scan.getResult(i).getType(), results[i], groups,
+        tensor::getMixedSizes(rewriter, loc, scan.getOuts()[i]));
+  rewriter.replaceOp(scan, results);
+}
+
 /// Whether a reshape between `expanded` and its collapsed form does more than
 /// add or drop unit dimensions.
 static bool splitsDims(RankedTensorType expanded,
@@ -177,12 +260,12 @@ static bool isElementwise(linalg::GenericOp op) {
   return op.hasPureTensorSemantics() && op.getNumReductionLoops() == 0;
 }
 
-/// Drops unit dimensions around norms and of elementwise ops.
+/// Drops unit dimensions of norms, scans and elementwise ops.
 static void dropUnitDims(func::FuncOp function) {
   IRRewriter rewriter(function.getContext());
   SmallVector<Operation *> ops;
   function.walk([&](Operation *op) {
-    if (isa<ssm::NormOp, linalg::GenericOp>(op))
+    if (isa<ssm::NormOp, ssm::ScanOp, linalg::GenericOp>(op))
       ops.push_back(op);
   });
   linalg::ControlDropUnitDims options;
@@ -190,6 +273,11 @@ static void dropUnitDims(func::FuncOp function) {
     if (auto norm = dyn_cast<ssm::NormOp>(op)) {
       if (norm.hasPureTensorSemantics())
         dropUnitDims(rewriter, norm);
+      continue;
+    }
+    if (auto scan = dyn_cast<ssm::ScanOp>(op)) {
+      if (scan.hasPureTensorSemantics())
+        dropUnitCopies(rewriter, scan);
       continue;
     }
     auto generic = cast<linalg::GenericOp>(op);
