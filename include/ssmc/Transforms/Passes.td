@@ -37,4 +37,21 @@ def PlanMemoryPass : Pass<"ssm-plan-memory", "::mlir::func::FuncOp"> {
                            "::mlir::memref::MemRefDialect"];
 }
 
+def ExpandCopiesPass : Pass<"ssm-expand-copies", "::mlir::func::FuncOp"> {
+  let summary = "Copies between memrefs become structured ops";
+  let description = [{
+    `memref.copy` between strided memrefs would become a call of a runtime function;
+    as an elementwise `linalg.generic` it becomes a loop like any other.
+
+    ```mlir
+    func.func @f(%a: memref<8xf32, strided<[2]>>, %b: memref<8xf32>) {
+      memref.copy %a, %b : memref<8xf32, strided<[2]>> to memref<8xf32>
+      return
+    }
+    ```
+    becomes a `linalg.generic` with identity maps that yields its input.
+  }];
+  let dependentDialects = ["::mlir::linalg::LinalgDialect"];
+}
+
 #endif // SSMC_TRANSFORMS_PASSES_TD
