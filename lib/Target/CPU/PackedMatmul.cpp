@@ -129,7 +129,7 @@ Blocking::Blocking(const PackedMatmul &matmul, const KernelTarget &target,
                                                             1, groups));
   };
   int64_t most = std::max<int64_t>(1, panels);
-  group = groupOf(target.reuseBytes, most);
+  group = groupOf(target.getReuseBytes(), most);
   streamedGroup = groupOf(streamedBytes / depthBlocks, group);
 
   maxRows = maxTiles * tileRows;
