@@ -976,16 +976,24 @@ std::optional<Number> Elaborator::pointOfIndex(const ast::IndexExpr &expr,
              *scope, point);
   if (!value || !otherwise)
     return value;
-  // `x[t-1 else v]`: the first tokens take v.
-  auto first = evaluatePoint(*otherwise, scope, point);
-  if (!first)
+  // `x[t-1 else v]`: the first tokens take v; `x[t+1 else v]`: the last ones.
+  auto beyond = evaluatePoint(*otherwise, scope, point);
+  if (!beyond)
     return std::nullopt;
-  for (auto [axis, index] : llvm::zip(tensor->axes, at))
-    if (axis.sequence)
-      outside = operation(Operator::Lt, indexTerm(index), constant(0));
+  for (auto [axis, index] : llvm::zip(tensor->axes, at)) {
+    if (!axis.sequence)
+      continue;
+    auto sum = llvm::dyn_cast<AffineBinaryOpExpr>(index);
+    auto shift = sum && sum.getKind() == AffineExprKind::Add
+                     ? llvm::dyn_cast<AffineConstantExpr>(sum.getRHS())
+                     : AffineConstantExpr();
+    outside = shift && shift.getValue() > 0
+                  ? operation(Operator::Le, lengthTerm(), indexTerm(index))
+                  : operation(Operator::Lt, indexTerm(index), constant(0));
+  }
   if (!outside)
     return value;
-  return select(outside, *first, *value);
+  return select(outside, *beyond, *value);
 }
 
 /// The element of a tensor at positions; sequence positions other than `t` become

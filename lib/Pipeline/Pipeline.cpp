@@ -45,6 +45,15 @@ static void buildLayerPipeline(OpPassManager &pm, const PipelineOptions &options
   pm.addPass(ssm::createExpandDiscretizePass());
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
+  if (!options.literal) {
+    ssm::PackWeightsPassOptions pack;
+    pack.panelColumns = target.vectorBits == 512 ? 32 : 16;
+    pm.addNestedPass<func::FuncOp>(ssm::createPackWeightsPass(pack));
+    pm.addNestedPass<func::FuncOp>(ssm::createFuseScansPass());
+    pm.addNestedPass<func::FuncOp>(ssm::createFuseEpiloguesPass());
+    pm.addPass(createCanonicalizerPass());
+    pm.addPass(createCSEPass());
+  }
   pm.addPass(ssm::createSplitPreparePass());
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
@@ -52,6 +61,7 @@ static void buildLayerPipeline(OpPassManager &pm, const PipelineOptions &options
 
 /// Tensors to memory: every temporary in one arena, arguments in the frame.
 static void buildBuffersPipeline(OpPassManager &pm) {
+  pm.addNestedPass<func::FuncOp>(createSplitDestinationsPass());
   bufferization::OneShotBufferizePassOptions bufferize;
   bufferize.bufferizeFunctionBoundaries = true;
   bufferize.functionBoundaryTypeConversion =
@@ -82,6 +92,7 @@ static void buildLoopsPipeline(OpPassManager &pm, const PipelineOptions &options
   }
   // Whatever has no vector form takes the literal one.
   pm.addPass(createConvertSSMToSCFPass());
+  pm.addNestedPass<func::FuncOp>(createExpandCopiesPass());
   pm.addNestedPass<func::FuncOp>(createConvertLinalgToLoopsPass());
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());

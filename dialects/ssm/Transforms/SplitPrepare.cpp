@@ -8,20 +8,19 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "Costs.h"
+#include "PreparedValues.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/Dominance.h"
 #include "mlir/IR/IRMapping.h"
+#include "mlir/IR/Iterators.h"
 #include "mlir/IR/Remarks.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
 #include "mlir/Transforms/CSE.h"
-#include "mlir/Transforms/RegionUtils.h"
 #include "ssm/IR/SSM.h"
 #include "ssm/Transforms/Passes.h"
-#include "mlir/IR/Iterators.h"
 #include "llvm/ADT/MapVector.h"
 #include "llvm/ADT/SetVector.h"
 
@@ -32,34 +31,20 @@ namespace mlir::ssm {
 
 using namespace mlir;
 
-static constexpr StringLiteral kWeight = "ssm.weight";
-static constexpr StringLiteral kTable = "ssm.table";
-
 static remark::RemarkOpts remarkNamed(StringRef name) {
   return remark::RemarkOpts::name(name).category("ssm-split-prepare");
 }
 
 namespace {
-/// What is known of a value that @prepare can compute.
-struct Prepared {
-  /// The loop on whose index it depends, or null.
-  scf::ForOp loop;
-  /// Whether computing it again is more than rebuilding a constant: it depends
-  /// on a weight or on costly math.
-  bool worthy;
-};
-
 class Splitter {
 public:
-  explicit Splitter(func::FuncOp forward) : forward(forward) {}
-  LogicalResult run();
+  explicit Splitter(func::FuncOp forward)
+      : forward(forward), prepared(forward) {}
+  void run();
 
 private:
-  void classifyBlock(Block &block, scf::ForOp loop);
-  std::optional<Prepared> classify(Operation *op);
   bool isMemberSlice(tensor::ExtractSliceOp slice);
   void require(Value value);
-  Value tableFor(Value value);
   void buildPrepare();
   Value materialize(Value value, IRMapping &mapping, OpBuilder &builder);
   void collectMembers(Value value, scf::ForOp loop,
@@ -69,82 +54,21 @@ private:
   void rewriteForward();
 
   func::FuncOp forward;
-  DenseMap<Value, Prepared> prepared;
+  ssm::PreparedValues prepared;
   SetVector<Value> tables;
 };
 } // namespace
-
-/// Values that `op` reads, those of its regions included.
-static SetVector<Value> getReadValues(Operation *op) {
-  SetVector<Value> values(op->operand_begin(), op->operand_end());
-  getUsedValuesDefinedAbove(op->getRegions(), values);
-  return values;
-}
-
-static bool hasStaticTensorResults(Operation *op) {
-  return llvm::all_of(op->getResultTypes(), [](Type type) {
-    auto tensorType = dyn_cast<RankedTensorType>(type);
-    return tensorType && tensorType.hasStaticShape();
-  });
-}
 
 //===----------------------------------------------------------------------===//
 // Which values
 //===----------------------------------------------------------------------===//
 
-std::optional<Prepared> Splitter::classify(Operation *op) {
-  if (op->getNumResults() == 0 || !isMemoryEffectFree(op))
-    return std::nullopt;
-  Prepared info = {nullptr, false};
-  for (Value value : getReadValues(op)) {
-    auto it = prepared.find(value);
-    if (it == prepared.end())
-      return std::nullopt;
-    if (it->second.loop)
-      info.loop = it->second.loop;
-    info.worthy |= it->second.worthy;
-  }
-  if (hasStaticTensorResults(op)) {
-    info.worthy |= ssm::containsCostlyScalar(op);
-    return info;
-  }
-  // A number or a tensor of unknown extent cannot be a table. It may still be
-  // an operand of one, unless it comes from weights.
-  if (info.worthy)
-    return std::nullopt;
-  return info;
-}
-
-void Splitter::classifyBlock(Block &block, scf::ForOp loop) {
-  for (Operation &op : block.without_terminator()) {
-    if (std::optional<Prepared> info = classify(&op)) {
-      for (Value result : op.getResults())
-        prepared[result] = *info;
-      continue;
-    }
-    auto nested = dyn_cast<scf::ForOp>(op);
-    if (!nested)
-      continue;
-    // The index of an inner loop stays unknown: what depends on it is computed
-    // in place, from whole weights.
-    if (loop || !nested.getStaticTripCount()) {
-      remark::missed(op.getLoc(), remarkNamed("Loop"))
-          << remark::reason(loop ? "values of an inner loop stay in it"
-                                 : "the loop's trip count is not constant");
-      continue;
-    }
-    prepared[nested.getInductionVar()] = {nested, false};
-    classifyBlock(*nested.getBody(), nested);
-  }
-}
-
 /// True if `slice` takes member `i` of a stack along the first dimension, where
 /// `i` counts the trips of a loop: as good as a table.
 bool Splitter::isMemberSlice(tensor::ExtractSliceOp slice) {
   RankedTensorType source = slice.getSourceType();
-  auto sourceInfo = prepared.find(slice.getSource());
-  if (sourceInfo == prepared.end() || sourceInfo->second.loop ||
-      !sourceInfo->second.worthy || !slice.hasUnitStride())
+  if (!prepared.isWorthy(slice.getSource()) ||
+      prepared.getLoop(slice.getSource()) || !slice.hasUnitStride())
     return false;
   ArrayRef<int64_t> offsets = slice.getStaticOffsets();
   ArrayRef<int64_t> sizes = slice.getStaticSizes();
@@ -154,9 +78,9 @@ bool Splitter::isMemberSlice(tensor::ExtractSliceOp slice) {
   for (int64_t dim = 1; dim < source.getRank(); ++dim)
     if (offsets[dim] != 0 || sizes[dim] != source.getDimSize(dim))
       return false;
-  auto index = prepared.find(slice.getOffsets().front());
-  return index != prepared.end() && index->second.loop &&
-         index->second.loop.getInductionVar() == index->first;
+  Value index = slice.getOffsets().front();
+  scf::ForOp loop = prepared.getLoop(index);
+  return loop && loop.getInductionVar() == index;
 }
 
 /// Makes `value` available in @forward. Views stay there and their source
@@ -166,7 +90,7 @@ void Splitter::require(Value value) {
   if (op && isa<tensor::ExpandShapeOp, tensor::CollapseShapeOp, tensor::CastOp>(
                 op)) {
     Value source = op->getOperand(0);
-    if (prepared.lookup(source).worthy)
+    if (prepared.isWorthy(source))
       return require(source);
   }
   if (auto slice = dyn_cast_or_null<tensor::ExtractSliceOp>(op))
@@ -185,7 +109,7 @@ Value Splitter::materialize(Value value, IRMapping &mapping,
   if (Value done = mapping.lookupOrNull(value))
     return done;
   Operation *op = value.getDefiningOp();
-  for (Value read : getReadValues(op))
+  for (Value read : ssm::getReadValues(op))
     materialize(read, mapping, builder);
   builder.clone(*op, mapping);
   return mapping.lookup(value);
@@ -195,9 +119,9 @@ Value Splitter::materialize(Value value, IRMapping &mapping,
 void Splitter::collectMembers(Value value, scf::ForOp loop,
                               SetVector<Operation *> &ops) {
   Operation *op = value.getDefiningOp();
-  if (!op || prepared.lookup(value).loop != loop || ops.contains(op))
+  if (!op || prepared.getLoop(value) != loop || ops.contains(op))
     return;
-  for (Value read : getReadValues(op))
+  for (Value read : ssm::getReadValues(op))
     collectMembers(read, loop, ops);
   ops.insert(op);
 }
@@ -250,8 +174,8 @@ void Splitter::buildLoop(scf::ForOp loop, ArrayRef<Value> members,
   for (Value member : members)
     collectMembers(member, loop, ops);
   for (Operation *op : ops)
-    for (Value read : getReadValues(op))
-      if (!prepared.lookup(read).loop)
+    for (Value read : ssm::getReadValues(op))
+      if (!prepared.getLoop(read) && prepared.isWorthy(read))
         materialize(read, mapping, builder);
   SmallVector<Value> inits;
   for (Value member : members)
@@ -265,8 +189,13 @@ void Splitter::buildLoop(scf::ForOp loop, ArrayRef<Value> members,
   auto body = [&](OpBuilder &nested, Location, Value iv, ValueRange filled) {
     IRMapping inner(mapping);
     inner.map(loop.getInductionVar(), iv);
-    for (Operation *op : ops)
+    // Constants and empty tensors are made anew in each trip: an empty tensor
+    // can then turn out to be a part of the table.
+    for (Operation *op : ops) {
+      for (Value read : ssm::getReadValues(op))
+        materialize(read, inner, nested);
       nested.clone(*op, inner);
+    }
     Value trip = emitTrip(nested, loop, iv);
     SmallVector<Value> yielded;
     for (auto [member, table] : llvm::zip_equal(members, filled)) {
@@ -292,7 +221,7 @@ void Splitter::buildPrepare() {
   SmallVector<DictionaryAttr> weightAttrs;
   SmallVector<BlockArgument> weights;
   for (BlockArgument argument : forward.getArguments()) {
-    if (!forward.getArgAttr(argument.getArgNumber(), kWeight))
+    if (!forward.getArgAttr(argument.getArgNumber(), ssm::kWeightAttr))
       continue;
     weights.push_back(argument);
     weightTypes.push_back(argument.getType());
@@ -311,7 +240,7 @@ void Splitter::buildPrepare() {
   llvm::MapVector<scf::ForOp, SmallVector<Value>> members;
   DenseMap<Value, Value> results;
   for (Value table : tables) {
-    if (scf::ForOp loop = prepared.lookup(table).loop)
+    if (scf::ForOp loop = prepared.getLoop(table))
       members[loop].push_back(table);
     else
       results[table] = materialize(table, mapping, builder);
@@ -328,7 +257,7 @@ void Splitter::buildPrepare() {
   func::ReturnOp::create(builder, forward.getLoc(), returned);
   prepare.setFunctionType(builder.getFunctionType(weightTypes, types));
   for (unsigned i = 0; i < types.size(); ++i)
-    prepare.setResultAttr(i, kTable, builder.getI64IntegerAttr(i));
+    prepare.setResultAttr(i, ssm::kTableAttr, builder.getI64IntegerAttr(i));
 }
 
 //===----------------------------------------------------------------------===//
@@ -339,10 +268,10 @@ void Splitter::rewriteForward() {
   OpBuilder builder(forward.getContext());
   for (auto [number, entry] : llvm::enumerate(tables)) {
     Value value = entry;
-    scf::ForOp loop = prepared.lookup(value).loop;
+    scf::ForOp loop = prepared.getLoop(value);
     auto type = cast<RankedTensorType>(value.getType());
     auto attrs = builder.getDictionaryAttr(builder.getNamedAttr(
-        kTable, builder.getI64IntegerAttr(static_cast<int64_t>(number))));
+        ssm::kTableAttr, builder.getI64IntegerAttr(static_cast<int64_t>(number))));
     unsigned at = forward.getNumArguments();
     Type tableType = loop ? getTableType(loop, type) : type;
     (void)forward.insertArgument(at, tableType, attrs, value.getLoc());
@@ -371,39 +300,24 @@ void Splitter::rewriteForward() {
   });
   llvm::BitVector unused(forward.getNumArguments());
   for (BlockArgument argument : forward.getArguments())
-    if (forward.getArgAttr(argument.getArgNumber(), kWeight))
+    if (forward.getArgAttr(argument.getArgNumber(), ssm::kWeightAttr))
       unused.set(argument.getArgNumber());
   (void)forward.eraseArguments(unused);
 }
 
-LogicalResult Splitter::run() {
-  Block &body = forward.getBody().front();
-  for (BlockArgument argument : forward.getArguments()) {
-    if (!forward.getArgAttr(argument.getArgNumber(), kWeight))
-      continue;
-    auto type = dyn_cast<RankedTensorType>(argument.getType());
-    if (!type || !type.hasStaticShape())
-      return forward.emitOpError("argument #")
-             << argument.getArgNumber()
-             << " is a weight and must be a tensor of static shape, but is "
-             << argument.getType();
-    prepared[argument] = {nullptr, true};
-  }
-  classifyBlock(body, nullptr);
-
+void Splitter::run() {
   forward.walk<WalkOrder::PreOrder>([&](Operation *op) {
     if (op == forward)
       return WalkResult::advance();
     if (op->getNumResults() && prepared.contains(op->getResult(0)))
       return WalkResult::skip();
     for (Value operand : op->getOperands())
-      if (prepared.lookup(operand).worthy)
+      if (prepared.isWorthy(operand))
         require(operand);
     return WalkResult::advance();
   });
   buildPrepare();
   rewriteForward();
-  return success();
 }
 
 namespace {
@@ -424,12 +338,23 @@ class SplitPreparePass : public ssm::impl::SplitPreparePassBase<SplitPreparePass
           << forward.getBody().getBlocks().size();
       return signalPassFailure();
     }
+    for (BlockArgument argument : forward.getArguments()) {
+      if (!forward.getArgAttr(argument.getArgNumber(), ssm::kWeightAttr))
+        continue;
+      auto type = dyn_cast<RankedTensorType>(argument.getType());
+      if (type && type.hasStaticShape())
+        continue;
+      forward.emitOpError("argument #")
+          << argument.getArgNumber()
+          << " is a weight and must be a tensor of static shape, but is "
+          << argument.getType();
+      return signalPassFailure();
+    }
     // Equal values make one table.
     IRRewriter rewriter(&getContext());
     DominanceInfo dominance(forward);
     eliminateCommonSubExpressions(rewriter, dominance, forward);
-    if (failed(Splitter(forward).run()))
-      signalPassFailure();
+    Splitter(forward).run();
   }
 };
 } // namespace

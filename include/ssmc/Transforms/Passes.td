@@ -37,4 +37,39 @@ def PlanMemoryPass : Pass<"ssm-plan-memory", "::mlir::func::FuncOp"> {
                            "::mlir::memref::MemRefDialect"];
 }
 
+def ExpandCopiesPass : Pass<"ssm-expand-copies", "::mlir::func::FuncOp"> {
+  let summary = "Copies between memrefs become structured ops";
+  let description = [{
+    `memref.copy` between strided memrefs would become a call of a runtime function;
+    as an elementwise `linalg.generic` it becomes a loop like any other.
+
+    ```mlir
+    func.func @f(%a: memref<8xf32, strided<[2]>>, %b: memref<8xf32>) {
+      memref.copy %a, %b : memref<8xf32, strided<[2]>> to memref<8xf32>
+      return
+    }
+    ```
+    becomes a `linalg.generic` with identity maps that yields its input.
+  }];
+  let dependentDialects = ["::mlir::linalg::LinalgDialect"];
+}
+
+def SplitDestinationsPass : Pass<"ssm-split-destinations", "::mlir::func::FuncOp"> {
+  let summary = "Gives every destination an empty tensor of its own";
+  let description = [{
+    CSE merges equal `tensor.empty` ops. As destinations of one op they would
+    become one buffer where a result is not used, although the op writes both; so
+    every use gets its own again. Runs before bufferization.
+
+    ```mlir
+    func.func @f(%b: index) -> (tensor<?xf32>, tensor<?xf32>) {
+      %e = tensor.empty(%b) : tensor<?xf32>
+      return %e, %e : tensor<?xf32>, tensor<?xf32>
+    }
+    ```
+    gets a second `tensor.empty` for the second operand of the return.
+  }];
+  let dependentDialects = ["::mlir::tensor::TensorDialect"];
+}
+
 #endif // SSMC_TRANSFORMS_PASSES_TD
