@@ -61,6 +61,7 @@ static void buildLayerPipeline(OpPassManager &pm, const PipelineOptions &options
 
 /// Tensors to memory: every temporary in one arena, arguments in the frame.
 static void buildBuffersPipeline(OpPassManager &pm) {
+  pm.addNestedPass<func::FuncOp>(createSplitDestinationsPass());
   bufferization::OneShotBufferizePassOptions bufferize;
   bufferize.bufferizeFunctionBoundaries = true;
   bufferize.functionBoundaryTypeConversion =

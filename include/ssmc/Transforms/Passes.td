@@ -54,4 +54,22 @@ def ExpandCopiesPass : Pass<"ssm-expand-copies", "::mlir::func::FuncOp"> {
   let dependentDialects = ["::mlir::linalg::LinalgDialect"];
 }
 
+def SplitDestinationsPass : Pass<"ssm-split-destinations", "::mlir::func::FuncOp"> {
+  let summary = "Gives every destination an empty tensor of its own";
+  let description = [{
+    CSE merges equal `tensor.empty` ops. As destinations of one op they would
+    become one buffer where a result is not used, although the op writes both; so
+    every use gets its own again. Runs before bufferization.
+
+    ```mlir
+    func.func @f(%b: index) -> (tensor<?xf32>, tensor<?xf32>) {
+      %e = tensor.empty(%b) : tensor<?xf32>
+      return %e, %e : tensor<?xf32>, tensor<?xf32>
+    }
+    ```
+    gets a second `tensor.empty` for the second operand of the return.
+  }];
+  let dependentDialects = ["::mlir::tensor::TensorDialect"];
+}
+
 #endif // SSMC_TRANSFORMS_PASSES_TD
