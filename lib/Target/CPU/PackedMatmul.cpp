@@ -492,7 +492,7 @@ LogicalResult ssmc::cpu::emitPackedMatmul(OpBuilder &builder, Location loc,
     if (type.isDynamicDim(type.getRank() - 1))
       return emitError(loc) << "found " << type
                             << ", wanted a static last dimension";
-  if (!weight.hasStaticShape() || !weight.getLayout().isIdentity())
+  if (!weight.hasStaticShape() || !weight.areTrailingDimsContiguous(weight.getRank()))
     return emitError(loc) << "found packed weight " << weight
                           << ", wanted a static shape without gaps";
   // An empty sum of an empty product still needs its epilogue; a product
