@@ -186,8 +186,6 @@ void ssmc::test::checkLowering(llvm::StringRef text, const Sizes &sizes,
       lowered = false;
   });
   ASSERT_TRUE(lowered) << source;
-  if (std::getenv("SSMC_DUMP"))
-    module->dump();
   KernelJIT jit(*module);
   // Surplus arguments are ignored by the calling conventions of our machines.
   auto *call = reinterpret_cast<void (*)(

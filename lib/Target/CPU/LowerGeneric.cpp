@@ -241,14 +241,14 @@ void GenericLowering::chooseRows() {
     reductions.push_back(*lane);
   } else {
     // Innermost the reduction along which memory is contiguous.
-    llvm::stable_sort(reductions, [&](unsigned a, unsigned b) {
-      auto contiguous = [&](unsigned dim) {
-        return llvm::any_of(inputs, [&](const Access &input) {
-          return input.map && isTransposed(input, dim);
-        });
-      };
-      return contiguous(a) < contiguous(b);
-    });
+    SmallVector<unsigned> ordered;
+    for (bool last : {false, true})
+      for (unsigned dim : reductions)
+        if (last == llvm::any_of(inputs, [&](const Access &input) {
+              return input.map && isTransposed(input, dim);
+            }))
+          ordered.push_back(dim);
+    reductions = ordered;
     unsigned inner = reductions.back();
     transposes = getAssumed(inner) >= width &&
                  llvm::any_of(inputs, [&](const Access &input) {
