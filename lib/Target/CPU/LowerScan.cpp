@@ -40,7 +40,7 @@ double ScanLowering::getLaneCost(unsigned dim) {
     Access access{operand, map};
     double weight = map.isFunctionOfDim(1) ? 1 : 0.05;
     Stride stride = getStride(access, dim);
-    cost += stride == Stride::none    ? 0.05 * weight
+    cost += stride == Stride::none   ? 0.05 * weight
             : stride == Stride::unit ? weight
                                      : weight * width;
   };
@@ -115,8 +115,8 @@ void ScanLowering::chooseBlocks() {
       hasKeys() ? rowLanes / width : registers / 8 / parts, vectors);
   group = std::max<int64_t>(group / blockVectors * blockVectors, 1);
   int64_t bytes = element.getIntOrFloatBitWidth() / 8 * parts;
-  int64_t limit = stateBytes /
-                  std::max<int64_t>(bytes * innerKeys * outerKeys, 1);
+  int64_t limit =
+      stateBytes / std::max<int64_t>(bytes * innerKeys * outerKeys, 1);
   limit = std::clamp<int64_t>(limit, width, maximumLanes);
   ScheduleAttr schedule = op.getScheduleAttr();
   if (schedule && schedule.getLanes() > 0)
@@ -231,17 +231,17 @@ void ScanLowering::simplifyExponentials() {
       return !coefficientsBase.getDependentDims(value)[1];
     };
     if (product && (isFixed(product.getLhs()) || isFixed(product.getRhs()))) {
-      Value fixed = isFixed(product.getLhs()) ? product.getLhs()
-                                              : product.getRhs();
-      Value moving = fixed == product.getLhs() ? product.getRhs()
-                                               : product.getLhs();
+      Value fixed =
+          isFixed(product.getLhs()) ? product.getLhs() : product.getRhs();
+      Value moving =
+          fixed == product.getLhs() ? product.getRhs() : product.getLhs();
       fixed = arith::MulFOp::create(builder, loc, fixed, factor);
       exponent = arith::MulFOp::create(builder, loc, moving, fixed);
     } else {
       exponent = arith::MulFOp::create(builder, loc, exponent, factor);
     }
-    builder.replaceOpWithNewOp<math::Exp2Op>(
-        exponential, exponent, arith::FastMathFlags::afn);
+    builder.replaceOpWithNewOp<math::Exp2Op>(exponential, exponent,
+                                             arith::FastMathFlags::afn);
   }
   coefficientsBase.forgetValues();
 }
@@ -303,8 +303,7 @@ LogicalResult ScanLowering::run() {
   for (unsigned dim : outerDims)
     units *= op.getDimSize(dim);
   Value numUnits = mulIndex(builder, loc, batches, index(units));
-  Value unitsPerTask =
-      getUnitsPerTask(builder, loc, tokens, getUnitStepCost());
+  Value unitsPerTask = getUnitsPerTask(builder, loc, tokens, getUnitStepCost());
   unitsPerTask =
       minIndex(builder, loc, unitsPerTask,
                builder.createOrFold<arith::MaxSIOp>(loc, numUnits, index(1)));
@@ -327,7 +326,8 @@ void ScanLowering::allocateScratch() {
   if (!hasKeys())
     return;
   int64_t tiles = laneBlock / width;
-  int64_t paddedKeys = llvm::alignTo(std::max<int64_t>(innerKeys, 1), fullWidth);
+  int64_t paddedKeys =
+      llvm::alignTo(std::max<int64_t>(innerKeys, 1), fullWidth);
   for (unsigned part = 0; part < parts; ++part)
     stateScratch.push_back(
         allocate({tiles, outerKeys, innerKeys, width}, element));
@@ -446,8 +446,7 @@ void ScanLowering::emitDirect(RegionEmitter &coefficients,
                 Number state(states.begin() + v * parts,
                              states.begin() + (v + 1) * parts);
                 state = applyReset(inner, state, point);
-                SmallVector<Number> erased(getErasePairs(),
-                                           zeroState(inner));
+                SmallVector<Number> erased(getErasePairs(), zeroState(inner));
                 addErased(inner, {state}, {point}, erased);
                 Number updated = getNext(inner, state, erased, point);
                 emitReads(inner, innerAfter, {updated}, {point}, false);
@@ -501,11 +500,12 @@ void ScanLowering::emitBoundary(RegionEmitter &emitter, bool load) {
   forLanes(
       emitter, loc, lane, firstLane, endLane, width, 1, multiple,
       [&](RegionEmitter &inner, int64_t) {
-        tile = lane ? builder.createOrFold<arith::DivUIOp>(
-                          loc,
-                          subIndex(builder, loc, inner.getDim(*lane), firstLane),
-                          index(width))
-                    : index(0);
+        tile = lane
+                   ? builder.createOrFold<arith::DivUIOp>(
+                         loc,
+                         subIndex(builder, loc, inner.getDim(*lane), firstLane),
+                         index(width))
+                   : index(0);
         emitKeyBlocks(
             {&inner}, {},
             [&](ArrayRef<RegionEmitter *> emitters, int64_t count, ValueRange) {
@@ -576,8 +576,7 @@ void ScanLowering::emitLanesKeys(RegionEmitter &emitter) {
                 for (int64_t k = 0; k < count; ++k) {
                   Value key = addIndex(builder, loc, keyBase, index(k));
                   storeScratch(block.getVector(value.value, points[k]),
-                               value.scratch,
-                               {tile, outerKey, key, index(0)});
+                               value.scratch, {tile, outerKey, key, index(0)});
                 }
               }
               return SmallVector<Value>();
@@ -587,7 +586,7 @@ void ScanLowering::emitLanesKeys(RegionEmitter &emitter) {
 }
 
 LogicalResult ssmc::cpu::lowerScan(RewriterBase &rewriter, ScanOp op,
-                                        const VectorTarget &target) {
+                                   const VectorTarget &target) {
   if (!isa<MemRefType>(op.getOuts().front().getType()) || op.getDense())
     return failure();
   return ScanLowering(rewriter, op, target).run();

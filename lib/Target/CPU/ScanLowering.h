@@ -1,8 +1,8 @@
 //===- ScanLowering.h - The sequential recurrence on vectors ---*- C++ -*-===//
 //
 // Internal to the lowering of `ssm.scan`: LowerScan.cpp analyses the op and
-// emits the schedule, ScanPasses.cpp the loops over a time tile, and ScanStep.cpp
-// the arithmetic of one step.
+// emits the schedule, ScanPasses.cpp the loops over a time tile, and
+// ScanStep.cpp the arithmetic of one step.
 //
 //===----------------------------------------------------------------------===//
 
@@ -106,12 +106,12 @@ private:
 
   /// Runs `body` for each block of keys with the key dimensions bound; `count`
   /// keys of the innermost one are offsets.
-  SmallVector<Value> emitKeyBlocks(
-      ArrayRef<RegionEmitter *> emitters, ValueRange inits,
-      llvm::function_ref<SmallVector<Value>(ArrayRef<RegionEmitter *>, int64_t,
-                                            ValueRange)>
-          body,
-      int64_t block);
+  SmallVector<Value>
+  emitKeyBlocks(ArrayRef<RegionEmitter *> emitters, ValueRange inits,
+                llvm::function_ref<SmallVector<Value>(ArrayRef<RegionEmitter *>,
+                                                      int64_t, ValueRange)>
+                    body,
+                int64_t block);
   SmallVector<Offsets> getKeyPoints(int64_t count, int64_t vectors = 1);
   /// The number of a vector of lanes, given that of the first of a block.
   Value getVector(Value first, const Offsets &offsets);
@@ -161,13 +161,13 @@ private:
   SmallVector<Value> readScratch;
 
   // Where the code being emitted is.
-  Value firstLane, endLane;  ///< of the unit
+  Value firstLane, endLane;   ///< of the unit
   Value firstToken, endToken; ///< of the tile
-  Value step;                ///< token minus first token
-  Value vectorOfGroup;       ///< number of the vector in its group
-  Value tile;                ///< number of the vector in the unit
-  Value outerKey, keyBase;   ///< of the block of keys
-  Value copy;                ///< linear number of the copy
+  Value step;                 ///< token minus first token
+  Value vectorOfGroup;        ///< number of the vector in its group
+  Value tile;                 ///< number of the vector in the unit
+  Value outerKey, keyBase;    ///< of the block of keys
+  Value copy;                 ///< linear number of the copy
 };
 
 } // namespace ssmc::cpu

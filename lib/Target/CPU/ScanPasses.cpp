@@ -38,16 +38,14 @@ void ScanLowering::bindSources(RegionEmitter &staged) {
       if (value.kind == Kind::timeLanes)
         return loadScratch(scratch,
                            {step, getVector(vectorOfGroup, offsets), zero});
-      Value key =
-          addIndex(builder, loc, keyBase, index(offsets[*innerKey]));
+      Value key = addIndex(builder, loc, keyBase, index(offsets[*innerKey]));
       if (value.kind == Kind::timeKeys)
         return memref::LoadOp::create(builder, loc, scratch,
                                       ValueRange{step, outerKey, key});
       return loadScratch(scratch,
                          {getVector(tile, offsets), outerKey, key, zero});
     };
-    llvm::SmallBitVector dims =
-        coefficientsBase.getDependentDims(value.value);
+    llvm::SmallBitVector dims = coefficientsBase.getDependentDims(value.value);
     // The address needs the block of keys even where the value does not.
     if (value.kind == Kind::timeKeys || value.kind == Kind::lanesKeys)
       for (unsigned dim : keyDims)
@@ -98,23 +96,23 @@ SmallVector<Value> ScanLowering::emitKeyBlocks(
             delinearize(builder, loc, outer, otherExtents);
         auto emitBlocks = [&](int64_t begin, int64_t end, int64_t count,
                               ValueRange values) {
-          return emitFor(
-              builder, loc, index(begin), index(end), count, values,
-              [&](Value base, ValueRange innerCarried) {
-                std::vector<RegionEmitter> copied;
-                for (RegionEmitter *emitter : emitters)
-                  copied.push_back(*emitter);
-                SmallVector<RegionEmitter *> inner;
-                for (RegionEmitter &emitter : copied) {
-                  for (auto [dim, digit] : llvm::zip(otherKeys, digits))
-                    emitter.bindDim(dim, digit);
-                  emitter.bindDim(*innerKey, base);
-                  inner.push_back(&emitter);
-                }
-                outerKey = outer;
-                keyBase = base;
-                return body(inner, count, innerCarried);
-              });
+          return emitFor(builder, loc, index(begin), index(end), count, values,
+                         [&](Value base, ValueRange innerCarried) {
+                           std::vector<RegionEmitter> copied;
+                           for (RegionEmitter *emitter : emitters)
+                             copied.push_back(*emitter);
+                           SmallVector<RegionEmitter *> inner;
+                           for (RegionEmitter &emitter : copied) {
+                             for (auto [dim, digit] :
+                                  llvm::zip(otherKeys, digits))
+                               emitter.bindDim(dim, digit);
+                             emitter.bindDim(*innerKey, base);
+                             inner.push_back(&emitter);
+                           }
+                           outerKey = outer;
+                           keyBase = base;
+                           return body(inner, count, innerCarried);
+                         });
         };
         int64_t whole = innerKeys / block * block;
         SmallVector<Value> values(carried);
@@ -156,19 +154,17 @@ void ScanLowering::emitTimeKeysPass(RegionEmitter &raw) {
         [&](ArrayRef<RegionEmitter *> emitters, int64_t, ValueRange) {
           RegionEmitter keys = *emitters[0];
           keys.unbindDim(*innerKey);
-          emitLaneLoops(keys, loc, *innerKey, index(0), index(innerKeys),
-                        fullWidth, 1, innerKeys,
-                        [&](RegionEmitter &emitter, int64_t) {
-                          Value key = emitter.getDim(*innerKey);
-                          for (const Kept &value : kept)
-                            if (value.kind == Kind::timeKeys)
-                              vector::StoreOp::create(
-                                  builder, loc,
-                                  emitter.getVector(value.value,
-                                                    emitter.zeroOffsets()),
-                                  value.scratch,
-                                  ValueRange{at, outerKey, key});
-                        });
+          emitLaneLoops(
+              keys, loc, *innerKey, index(0), index(innerKeys), fullWidth, 1,
+              innerKeys, [&](RegionEmitter &emitter, int64_t) {
+                Value key = emitter.getDim(*innerKey);
+                for (const Kept &value : kept)
+                  if (value.kind == Kind::timeKeys)
+                    vector::StoreOp::create(
+                        builder, loc,
+                        emitter.getVector(value.value, emitter.zeroOffsets()),
+                        value.scratch, ValueRange{at, outerKey, key});
+              });
           return SmallVector<Value>();
         },
         std::max<int64_t>(innerKeys, 1)); // All of them at once.
@@ -235,14 +231,14 @@ void ScanLowering::emitRecurrence(RegionEmitter &staged,
       });
     if (erases() && partial)
       return emitErasing(emitter, after);
-    emitKeyBlocks({&emitter, &after}, {},
-                  [&](ArrayRef<RegionEmitter *> emitters, int64_t keys,
-                      ValueRange) {
-                    emitBlockInRegisters(*emitters[0], *emitters[1], keys,
-                                         together, partial);
-                    return SmallVector<Value>();
-                  },
-                  keyBlock);
+    emitKeyBlocks(
+        {&emitter, &after}, {},
+        [&](ArrayRef<RegionEmitter *> emitters, int64_t keys, ValueRange) {
+          emitBlockInRegisters(*emitters[0], *emitters[1], keys, together,
+                               partial);
+          return SmallVector<Value>();
+        },
+        keyBlock);
   });
 }
 
@@ -250,16 +246,15 @@ SmallVector<Value> ScanLowering::emitSteps(
     ValueRange inits,
     llvm::function_ref<SmallVector<Value>(Value, ValueRange)> body) {
   Value count = subIndex(builder, loc, endToken, firstToken);
-  return emitFor(builder, loc, index(0), count, 1, inits,
-                 [&](Value iv, ValueRange carried) {
-                   step = iv;
-                   if (op.getReverse())
-                     step = subIndex(
-                         builder, loc,
-                         subIndex(builder, loc, count, index(1)), iv);
-                   return body(addIndex(builder, loc, firstToken, step),
-                               carried);
-                 });
+  return emitFor(
+      builder, loc, index(0), count, 1, inits,
+      [&](Value iv, ValueRange carried) {
+        step = iv;
+        if (op.getReverse())
+          step = subIndex(builder, loc, subIndex(builder, loc, count, index(1)),
+                          iv);
+        return body(addIndex(builder, loc, firstToken, step), carried);
+      });
 }
 
 /// The steps of the tile for one block of keys, whose state stays in registers.
@@ -280,10 +275,10 @@ void ScanLowering::emitBlockInRegisters(RegionEmitter &staged,
     after.bindDim(1, token);
     SmallVector<Number> states;
     for (int64_t k = 0; k < count; ++k)
-      states.push_back(applyReset(emitter,
-                                  Number(values.begin() + k * parts,
-                                         values.begin() + (k + 1) * parts),
-                                  points[k]));
+      states.push_back(applyReset(
+          emitter,
+          Number(values.begin() + k * parts, values.begin() + (k + 1) * parts),
+          points[k]));
     SmallVector<Number> erased(getErasePairs(), zeroState(emitter));
     addErased(emitter, states, points, erased);
     SmallVector<Value> next;
@@ -295,9 +290,9 @@ void ScanLowering::emitBlockInRegisters(RegionEmitter &staged,
     return next;
   });
   for (int64_t k = 0; k < count; ++k)
-    storeState(Number(carried.begin() + k * parts,
-                      carried.begin() + (k + 1) * parts),
-               points[k]);
+    storeState(
+        Number(carried.begin() + k * parts, carried.begin() + (k + 1) * parts),
+        points[k]);
 }
 
 /// With erase pairs a step needs all keys before it changes any: the state
@@ -337,21 +332,20 @@ void ScanLowering::emitErasing(RegionEmitter &staged, RegionEmitter &epilogue) {
         },
         keyBlock);
     SmallVector<Number> erased = group(sums);
-    emitKeyBlocks({&emitter, &after}, {},
-                  [&](ArrayRef<RegionEmitter *> emitters, int64_t count,
-                      ValueRange) {
-                    SmallVector<Offsets> points = getKeyPoints(count);
-                    SmallVector<Number> states = load(*emitters[0], points);
-                    for (auto [k, point] : llvm::enumerate(points)) {
-                      states[k] =
-                          getNext(*emitters[0], states[k], erased, point);
-                      storeState(states[k], point);
-                    }
-                    emitReads(*emitters[0], *emitters[1], states, points,
-                              /*partial=*/true);
-                    return SmallVector<Value>();
-                  },
-                  keyBlock);
+    emitKeyBlocks(
+        {&emitter, &after}, {},
+        [&](ArrayRef<RegionEmitter *> emitters, int64_t count, ValueRange) {
+          SmallVector<Offsets> points = getKeyPoints(count);
+          SmallVector<Number> states = load(*emitters[0], points);
+          for (auto [k, point] : llvm::enumerate(points)) {
+            states[k] = getNext(*emitters[0], states[k], erased, point);
+            storeState(states[k], point);
+          }
+          emitReads(*emitters[0], *emitters[1], states, points,
+                    /*partial=*/true);
+          return SmallVector<Value>();
+        },
+        keyBlock);
     return SmallVector<Value>();
   });
 }
@@ -367,8 +361,7 @@ void ScanLowering::emitEpilogue(RegionEmitter &epilogue, int64_t vectors) {
       for (auto [v, point] : llvm::enumerate(points)) {
         Number read;
         for (Value scratch : readScratch)
-          read.push_back(
-              loadScratch(scratch, {at, copy, index(v), index(0)}));
+          read.push_back(loadScratch(scratch, {at, copy, index(v), index(0)}));
         storeOutputs(*emitters[0], read, point);
       }
     });

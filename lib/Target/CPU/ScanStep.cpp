@@ -101,8 +101,8 @@ ScanLowering::Number ScanLowering::getRole(RegionEmitter &emitter,
                                            const Offsets &offsets) {
   Number number;
   for (unsigned part = 0; part < parts; ++part)
-    number.push_back(
-        emitter.splat(convert(emitter.get(role[first + part], offsets), element)));
+    number.push_back(emitter.splat(
+        convert(emitter.get(role[first + part], offsets), element)));
   return number;
 }
 
@@ -124,8 +124,7 @@ void ScanLowering::addErased(RegionEmitter &emitter, ArrayRef<Number> states,
                              SmallVectorImpl<Number> &sums) {
   for (auto [pair, sum] : llvm::enumerate(sums))
     for (auto [state, point] : llvm::zip(states, points)) {
-      Number left =
-          getRole(emitter, roles.getErase(), 2 * parts * pair, point);
+      Number left = getRole(emitter, roles.getErase(), 2 * parts * pair, point);
       sum = multiplyAdd(left, state, sum);
     }
 }
@@ -138,8 +137,8 @@ ScanLowering::Number ScanLowering::getNext(RegionEmitter &emitter,
   if (!roles.getWrite().empty())
     added = getRole(emitter, roles.getWrite(), 0, offsets);
   for (auto [pair, sum] : llvm::enumerate(erased)) {
-    Number right = getRole(emitter, roles.getErase(),
-                           2 * parts * pair + parts, offsets);
+    Number right =
+        getRole(emitter, roles.getErase(), 2 * parts * pair + parts, offsets);
     added = added ? multiplyAdd(right, sum, *added) : multiply(right, sum);
   }
   if (roles.getDecay().empty())
@@ -213,9 +212,10 @@ void ScanLowering::bindOutputs(RegionEmitter &epilogue, const Number &read) {
     Value value;
     if (!read.empty())
       value = convert(read[i], epilogueBody.getArgument(i).getType());
-    epilogue.bindSource(epilogueBody.getArgument(i),
-                        [value](const Offsets &) { return value; }, dims,
-                        /*varies=*/true);
+    epilogue.bindSource(
+        epilogueBody.getArgument(i), [value](const Offsets &) { return value; },
+        dims,
+        /*varies=*/true);
   }
 }
 
