@@ -40,11 +40,12 @@ config.substitutions.append(("%source", config.ssmc_source_dir))
 config.substitutions.append(("%cc", config.host_cc))
 config.substitutions.append(("%python", config.python_executable))
 # From loops over memory to LLVM, and the tool that runs the result: the entry
-# point's name follows, as in `| %run main`.
+# point's name follows, as in `%run main`. The C library comes before LLVM's
+# intrinsics, which have no expm1: it would become exp(x) - 1.
 config.substitutions.append((
     "%lower_to_llvm",
     "--expand-strided-metadata --lower-affine --convert-scf-to-cf"
-    " --convert-math-to-llvm --convert-math-to-libm --convert-arith-to-llvm"
+    " --convert-math-to-libm --convert-math-to-llvm --convert-arith-to-llvm"
     " --convert-index-to-llvm --finalize-memref-to-llvm --convert-func-to-llvm"
     " --convert-cf-to-llvm --reconcile-unrealized-casts"))
 runner_libraries = ["libmlir_runner_utils.so", "libmlir_c_runner_utils.so"]

@@ -1,4 +1,4 @@
-/*===- ssmrt.h - C ABI of compiled layers and their runtime -----------------===*\
+/*===- ssmrt.h - C ABI of compiled layers and their runtime ---------------===*\
 |*                                                                            *|
 |* A compiled layer is one exported function, `const ssmrt_module             *|
 |* *NAME_module(void)`, whose result describes the layer and holds its code.  *|
@@ -7,7 +7,8 @@
 |*                                                                            *|
 |* Memory is the caller's: prepared tables, state and workspace are blocks of *|
 |* 64-byte aligned memory whose sizes are asked for beforehand. Nothing in a  *|
-|* call allocates. There is no global mutable state: two threads may run two  *|
+|* call allocates, but ssmrt_prepare's copies of weights that it converts,    *|
+|* which it frees. There is no global mutable state: two threads may run two  *|
 |* sequences at once, each with its own state and workspace, sharing the      *|
 |* prepared tables.                                                           *|
 |*                                                                            *|
@@ -97,10 +98,14 @@ struct ssmrt_context {
   void *pool; /* private to whoever made the context */
 };
 
-/* A context with its own pool of `threads` threads (0: one per core, 1: none). */
+/* A context with its own pool of `threads` threads, the caller among them (0:
+ * one per core, 1: the caller alone). Calls from within its own bodies, and
+ * from a second thread while it is at work, run on the thread that makes them.
+ * Must not be destroyed during a call. */
 ssmrt_status ssmrt_context_create(uint32_t threads, ssmrt_context **context);
 void ssmrt_context_destroy(ssmrt_context *context);
-/* The context that runs everything on the calling thread. */
+/* The context that runs everything on the calling thread; what calls below take
+ * a NULL context for. */
 ssmrt_context *ssmrt_context_serial(void);
 
 /*===----------------------------------------------------------------------===*\
@@ -109,7 +114,10 @@ ssmrt_context *ssmrt_context_serial(void);
 
 /* Extents of a described shape that are known only at run time. */
 #define SSMRT_BATCH (-1)  /* the batch */
-#define SSMRT_LENGTH (-2) /* the length of the sequence */
+#define SSMRT_LENGTH (-2) /* the length of the sequence; in states max_length */
+
+#define SSMRT_MAX_DIMS 16   /* dimensions of a value */
+#define SSMRT_MAX_VALUES 64 /* inputs, and outputs, of a layer */
 
 typedef struct ssmrt_value_info {
   const char *name;
@@ -121,22 +129,24 @@ typedef struct ssmrt_value_info {
   int64_t limit;        /* integers are in [0, limit); 0: any */
 } ssmrt_value_info;
 
-#define SSMRT_OPTIONAL 1u /* an input that may be absent: data NULL */
-/* An input that is not read by the code: where it is given, ssmrt_forward and
- * ssmrt_step copy it into the state before the first token of a sequence. */
-#define SSMRT_INITIAL 4u
-/* An output that is not written by the code: it receives the state. */
-#define SSMRT_FINAL 8u
+#define SSMRT_OPTIONAL 1u /* an input or weight that may be absent: data NULL */
 #define SSMRT_BORROWED 2u /* a weight that must outlive the prepared tables */
+/* An input that is not read by the code, of the shape of its state: where it is
+ * given, ssmrt_forward and ssmrt_step copy it into the state before the first
+ * token of a sequence; later it is refused. Always optional. */
+#define SSMRT_INITIAL 4u
+/* An output that is not written by the code: it receives the state, of whose
+ * shape it is, after the last token of the call. */
+#define SSMRT_FINAL 8u
 
 /* What generated code receives. ssmrt_prepare, ssmrt_forward and ssmrt_step
  * fill it after checking everything; the code itself checks nothing. */
 typedef struct ssmrt_frame {
   ssmrt_context *context;
   void *prepared;       /* written by prepare, read by the others */
-  void *state;          /* payload after the header; never NULL in step */
+  void *state;          /* the payload; zeroed memory if none is kept */
   void *workspace;
-  int64_t batch, length;
+  int64_t batch, length; /* in prepare: 0 and max_length */
   int64_t position;     /* tokens of the sequence before this call */
   const void *const *inputs; /* weights in prepare, inputs otherwise */
   void *const *outputs;
@@ -153,47 +163,59 @@ typedef struct ssmrt_module {
   uint64_t hash;         /* of spec, parameters and options */
   int64_t num_weights, num_inputs, num_outputs, num_states;
   const ssmrt_value_info *weights, *inputs, *outputs, *states;
-  /* Sizes in bytes; the state's without its header. */
+  /* Sizes in bytes of what the frame points to, without any header; NULL
+   * stands for 0. The state's payload is the described states in their order,
+   * each in C order of its shape and beginning at a multiple of 64 bytes. */
   int64_t (*prepared_bytes)(int64_t max_length);
   int64_t (*state_bytes)(int64_t batch, int64_t max_length);
   int64_t (*prepare_workspace_bytes)(int64_t max_length);
   int64_t (*forward_workspace_bytes)(int64_t batch, int64_t length);
   int64_t (*step_workspace_bytes)(int64_t batch);
   /* Code. `forward` runs a whole segment from the state in the frame and
-   * leaves the state after it; `step` is forward of one token. NULL where the
-   * mathematics does not allow it (a backward pass over the sequence). */
+   * leaves the state after it; `step` is forward of one token, with the same
+   * shapes. `step` is NULL where the mathematics does not allow it (a backward
+   * pass over the sequence); then `forward` takes a state at position 0 only.
+   * `prepare` may be NULL. */
   void (*prepare)(const ssmrt_frame *frame);
   void (*forward)(const ssmrt_frame *frame);
   void (*step)(const ssmrt_frame *frame);
   void (*backward)(const ssmrt_frame *frame); /* reserved: NULL */
 } ssmrt_module;
 
-/* Checks magic, version and sizes. Every function below does it too. */
+/* Checks magic, version, sizes and descriptions. Every function below checks
+ * the first three. */
 ssmrt_status ssmrt_module_check(const ssmrt_module *module);
-/* Loads a shared object and finds its module: the symbol `NAME_module`, or with
- * name NULL the only one (exported also as `ssmrt_modules`). */
+/* Loads a shared object and finds its module: what the function `NAME_module`
+ * returns, or with name NULL the function `ssmrt_modules`, which a shared
+ * object of one layer exports under that name too. A path without a slash is a
+ * file of the current directory. Closing ends the life of the module. */
 ssmrt_status ssmrt_library_open(const char *path, void **library);
 ssmrt_status ssmrt_library_module(void *library, const char *name,
                                   const ssmrt_module **module);
 void ssmrt_library_close(void *library);
 
+/* Sizes of blocks, headers included; -1 on failure. `max_length` bounds the
+ * tokens of a sequence, for layers that keep something for each. */
 int64_t ssmrt_prepared_bytes(const ssmrt_module *module, int64_t max_length);
 int64_t ssmrt_state_bytes(const ssmrt_module *module, int64_t batch,
-                          int64_t max_length); /* header included */
+                          int64_t max_length);
 int64_t ssmrt_workspace_bytes(const ssmrt_module *module, int64_t batch,
-                              int64_t length); /* enough for forward and step */
+                              int64_t length); /* for forward and step */
 int64_t ssmrt_prepare_workspace_bytes(const ssmrt_module *module,
                                       int64_t max_length);
 
 /* Tables from weights, in the order of module->weights. Tensors must be C order
- * on the CPU; their dtype may be any float (or integer) and is converted. */
+ * on the CPU; their shape is the described one up to extents of 1; their dtype
+ * may be any and is converted, unless the weight is SSMRT_BORROWED. */
 ssmrt_status ssmrt_prepare(const ssmrt_module *module, ssmrt_context *context,
                            const ssmrt_tensor *weights, int64_t num_weights,
                            void *prepared, int64_t max_length, void *workspace);
 
 /* Runs a segment: inputs and outputs in the order of the description; C order,
- * the described dtype. `state` may be NULL: the sequence starts at zero and its
- * state is not kept (the workspace holds it). */
+ * the described dtype, one batch and one length in all; outputs apart from
+ * everything else. Batch and length may be 0. `state` may be NULL in forward:
+ * the sequence starts at zero and its state is not kept (the workspace holds
+ * it). */
 ssmrt_status ssmrt_forward(const ssmrt_module *module, ssmrt_context *context,
                            const void *prepared, const ssmrt_tensor *inputs,
                            int64_t num_inputs, ssmrt_tensor *outputs,
@@ -212,13 +234,13 @@ ssmrt_status ssmrt_state_reset(const ssmrt_module *module, void *state,
                                int64_t batch, int64_t max_length);
 ssmrt_status ssmrt_state_copy(const ssmrt_module *module, void *to,
                               const void *from);
-/* to[i] = from[rows[i]]: a block of `count` rows. */
+/* to[i] = from[rows[i]]: a block of `count` rows, with room for as many, apart
+ * from `from`. */
 ssmrt_status ssmrt_state_select(const ssmrt_module *module, void *to,
                                 const void *from, const int64_t *rows,
                                 int64_t count);
 /* A described state variable inside the block, as a tensor over its memory;
  * `shape` has room for SSMRT_MAX_DIMS extents. */
-#define SSMRT_MAX_DIMS 16
 ssmrt_status ssmrt_state_view(const ssmrt_module *module, void *state,
                               int64_t index, int64_t shape[SSMRT_MAX_DIMS],
                               ssmrt_tensor *view);
@@ -229,19 +251,22 @@ ssmrt_status ssmrt_state_view(const ssmrt_module *module, void *state,
 
 typedef struct ssmrt_weights ssmrt_weights;
 
-/* One file, or `model.safetensors.index.json` with its shards beside it. */
+/* One file; or an index, `model.safetensors.index.json`, with its shards beside
+ * it; or a directory that holds either under that name. */
 ssmrt_status ssmrt_weights_open(const char *path, ssmrt_weights **weights);
 void ssmrt_weights_close(ssmrt_weights *weights);
 int64_t ssmrt_weights_count(const ssmrt_weights *weights);
 const char *ssmrt_weights_name(const ssmrt_weights *weights, int64_t index);
-/* A view of the mapped file; valid until close. NULL names are an error; for a
- * name that is absent the message lists the nearest names. */
+/* A view of the mapped file, or of a copy where the file does not align the
+ * tensor to its elements; valid until close, not to be written to. NULL names
+ * are an error; for a name that is absent the message lists the nearest. */
 ssmrt_status ssmrt_weights_find(const ssmrt_weights *weights, const char *name,
                                 ssmrt_tensor *tensor);
 ssmrt_status ssmrt_weights_at(const ssmrt_weights *weights, int64_t index,
                               ssmrt_tensor *tensor);
-/* The tensors of a module in its order, each name after `prefix` (or ""), shapes
- * checked. `tensors` has room for module->num_weights. */
+/* The tensors of a module in its order, each name after `prefix` (or ""),
+ * shapes checked. `tensors` has room for module->num_weights. An optional
+ * weight that is not there has no data. */
 ssmrt_status ssmrt_weights_bind(const ssmrt_weights *weights,
                                 const ssmrt_module *module, const char *prefix,
                                 ssmrt_tensor *tensors);
@@ -257,7 +282,8 @@ typedef struct ssmrt_array ssmrt_array;
 ssmrt_status ssmrt_npy_read(const char *path, ssmrt_array **array,
                             ssmrt_tensor *tensor);
 void ssmrt_array_free(ssmrt_array *array);
-/* Writes to a temporary file beside `path`, then renames it. */
+/* Writes to a temporary file beside `path`, then renames it: the file appears
+ * whole or not at all. */
 ssmrt_status ssmrt_npy_write(const char *path, const ssmrt_tensor *tensor);
 
 /*===----------------------------------------------------------------------===*\
@@ -265,8 +291,8 @@ ssmrt_status ssmrt_npy_write(const char *path, const ssmrt_tensor *tensor);
 \*===----------------------------------------------------------------------===*/
 
 /* Elementwise conversion between any two dtypes of the same shape in C order;
- * refuses a conversion that would lose integers (i64 values beyond f32's 2^24
- * count). */
+ * refuses to change an integer: i64 values that f32 has no exact form for,
+ * fractions to an integer dtype. Floats round once, to nearest even. */
 ssmrt_status ssmrt_convert(const ssmrt_tensor *from, ssmrt_tensor *to);
 
 #ifdef __cplusplus

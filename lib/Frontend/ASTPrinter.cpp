@@ -77,13 +77,14 @@ static std::string shortest(double value) {
 }
 
 static std::string joined(ArrayRef<Ident> names, StringRef separator) {
-  return llvm::join(map_range(names, [](const Ident &i) { return i.name; }), separator);
+  return llvm::join(map_range(names, [](const Ident &i) { return i.name; }),
+                    separator);
 }
 
 static StringRef spelling(BinaryExpr::Op op) {
-  static constexpr const char *spellings[] = {"+",  "-",  "*", "/",  "//", "%",
-                                              "^",  "@",  "==", "!=", "<", "<=",
-                                              ">", ">=", "and", "or"};
+  static constexpr const char *spellings[] = {
+      "+",  "-",  "*", "/",  "//", "%",  "^",   "@",
+      "==", "!=", "<", "<=", ">",  ">=", "and", "or"};
   return spellings[op];
 }
 
@@ -327,16 +328,18 @@ void Printer::print(const Stmt &stmt) {
         print("value", s->value);
       })
       .Case([&](const PartStmt *s) {
-        Scope scope(*this, "part " + s->name.name +
-                               (s->at ? " at " + quoted(*s->at) : std::string()));
+        Scope scope(*this,
+                    "part " + s->name.name +
+                        (s->at ? " at " + quoted(*s->at) : std::string()));
         printFamily(s->family);
         print("value", s->value);
         print("if", s->condition);
       })
       .Case([&](const WeightStmt *s) {
-        Scope scope(*this, "weight" +
-                               (s->group ? " in " + quoted(*s->group) : std::string()) +
-                               (s->at ? " at " + quoted(*s->at) : std::string()));
+        Scope scope(
+            *this, "weight" +
+                       (s->group ? " in " + quoted(*s->group) : std::string()) +
+                       (s->at ? " at " + quoted(*s->at) : std::string()));
         print(s->target);
         print("init", s->init);
         print("if", s->condition);
@@ -382,8 +385,9 @@ void Printer::print(const Param &param) {
 
 void Printer::print(const LayerDecl &layer) {
   Scope scope(*this, (layer.isModel ? "model " : "layer ") + layer.name.name +
-                         (layer.modelType.empty() ? std::string()
-                                                  : " for " + quoted(layer.modelType)));
+                         (layer.modelType.empty()
+                              ? std::string()
+                              : " for " + quoted(layer.modelType)));
   for (const Param &param : layer.params)
     print(param);
   for (const StmtPtr &member : layer.members)

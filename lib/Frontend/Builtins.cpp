@@ -99,6 +99,13 @@ std::optional<Number> Elaborator::builtin(llvm::StringRef name,
     TermRef square = multiply(a.re, a.re);
     return real(a.im ? add(square, multiply(a.im, a.im)) : square);
   }
+  if (name == "loguniform") {
+    if (!arity(2))
+      return std::nullopt;
+    return ssmc::real(operation(
+        Operator::Exp, operation(Operator::Uniform, operation(Operator::Log, args[0].re),
+                                 operation(Operator::Log, args[1].re))));
+  }
   auto function = elementary(name);
   if (!function) {
     diagnostics.error(range, "'" + name + "' is not a function");
@@ -112,10 +119,17 @@ std::optional<Number> Elaborator::builtin(llvm::StringRef name,
       return expOf(args[0]);
     if (name == "pow" && !args[1].im)
       if (auto e = constantValue(args[1].re))
-        if (*e == std::floor(*e) && *e > 0 && *e <= 8) {
-          Number product = args[0];
-          for (int i = 1; i < *e; ++i)
-            product = multiply(product, args[0]);
+        if (*e == std::floor(*e) && *e >= 0 && *e <= INT32_MAX) {
+          // By repeated squaring: a product of all squares whose bit is set.
+          Number product = ssmc::real(constant(1)), square = args[0];
+          bool first = true;
+          for (uint32_t bits = uint32_t(*e); bits; bits >>= 1) {
+            if (bits & 1)
+              product = first ? square : multiply(product, square);
+            first &= !(bits & 1);
+            if (bits > 1)
+              square = multiply(square, square);
+          }
           return product;
         }
     diagnostics.error(range, "'" + name + "' of a complex number is not defined; "
@@ -197,6 +211,43 @@ std::optional<Number> Elaborator::pointOfCall(const ast::CallExpr &expr,
   return builtin(name->name, args, expr.range);
 }
 
+/// Gives the axes of a call's result the names of the caller: those of the arguments
+/// they came from, or none.
+void Elaborator::exportAxes(Entity &result, const ast::FnDecl &fn, Scope &scope,
+                            llvm::ArrayRef<std::pair<size_t, TensorValue>> args) {
+  std::map<std::string, Axis> names;
+  for (const auto &[number, tensor] : args) {
+    if (number >= fn.params.size())
+      continue;
+    const std::vector<ast::AxisPattern> &axes = fn.params[number].pattern.axes;
+    bool hasRest = !axes.empty() && axes[0].kind == ast::AxisPattern::Rest;
+    for (auto [i, pattern] : llvm::enumerate(axes)) {
+      size_t at = hasRest ? tensor.axes.size() - axes.size() + i : i;
+      if (pattern.kind == ast::AxisPattern::Name && at < tensor.axes.size())
+        names.insert({pattern.name.name, tensor.axes[at]});
+    }
+  }
+  auto rest = scope.axes.find("..");
+  size_t kept = rest == scope.axes.end() ? 0 : rest->second.first.members.size();
+  std::function<void(Entity &)> rename = [&](Entity &entity) {
+    for (Entity &element : entity.elements)
+      rename(element);
+    for (auto [i, axis] : llvm::enumerate(entity.tensor.axes)) {
+      if (i < kept)
+        continue;
+      auto found = names.find(axis.name);
+      bool same = found != names.end() && found->second.size == axis.size;
+      if (same) {
+        axis = found->second;
+      } else {
+        axis.members.clear();
+        axis.name = axis.sequence ? axis.name : "";
+      }
+    }
+  };
+  rename(result);
+}
+
 /// Calls a part, a function or a lambda. Plain functions of one expression are
 /// inlined at `point` where there is one.
 std::optional<Entity> Elaborator::callEntity(Entity &callee,
@@ -218,10 +269,13 @@ std::optional<Entity> Elaborator::callEntity(Entity &callee,
       return std::nullopt;
     }
     std::vector<Entity> args;
+    std::vector<std::pair<size_t, TensorValue>> given;
     for (const ast::Arg &arg : call.args) {
       auto value = evaluate(*arg.value, scope);
       if (!value)
         return std::nullopt;
+      if (value->kind == Entity::Tensor)
+        given.push_back({args.size(), value->tensor});
       args.push_back(std::move(*value));
     }
     std::string outer = path;
@@ -233,6 +287,8 @@ std::optional<Entity> Elaborator::callEntity(Entity &callee,
         if (const TensorValue *cut = scope->findCut())
           inner->cut = std::make_shared<TensorValue>(*cut);
       result = callFunction(*forward, inner, std::move(args), call.range, nullptr);
+      if (result)
+        exportAxes(*result, *forward, *inner, given);
     }
     path = outer;
     return result;
@@ -371,7 +427,17 @@ std::optional<Entity> Elaborator::callEntity(Entity &callee,
     if (!inner->findCut())
       if (const TensorValue *cut = scope->findCut())
         inner->cut = std::make_shared<TensorValue>(*cut);
-    return callFunction(*callee.function, inner, std::move(args), call.range, point);
+    std::vector<std::pair<size_t, TensorValue>> given;
+    for (auto [i, arg] : llvm::enumerate(args))
+      if (arg.kind == Entity::Tensor)
+        given.push_back({i, arg.tensor});
+    auto result =
+        callFunction(*callee.function, inner, std::move(args), call.range, point);
+    // The names of a library function's axes mean nothing here.
+    bool library = !callee.scope->parent && callee.scope->axes.empty();
+    if (result && library)
+      exportAxes(*result, *callee.function, *inner, given);
+    return result;
   }
   diagnostics.error(call.callee->range, "this is not a function, a part or a layer "
                                         "that can be called");

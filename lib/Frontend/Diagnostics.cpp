@@ -2,6 +2,7 @@
 
 #include "Diagnostics.h"
 #include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Support/raw_ostream.h"
 
 using namespace llvm;
 
@@ -13,7 +14,8 @@ constexpr size_t maxShownLine = 240;
 
 void Diagnostics::print(SMRange where, SourceMgr::DiagKind kind,
                         const Twine &message) {
-  unsigned id = where.isValid() ? sources.FindBufferContainingLoc(where.Start) : 0;
+  unsigned id =
+      where.isValid() ? sources.FindBufferContainingLoc(where.Start) : 0;
   if (!id) {
     sources.PrintMessage(os, SMLoc(), kind, message);
     return;
@@ -24,7 +26,8 @@ void Diagnostics::print(SMRange where, SourceMgr::DiagKind kind,
   while (begin != buffer.begin() && begin[-1] != '\n' &&
          size_t(at - begin) <= maxShownLine)
     --begin;
-  while (end != buffer.end() && *end != '\n' && size_t(end - at) <= maxShownLine)
+  while (end != buffer.end() && *end != '\n' &&
+         size_t(end - at) <= maxShownLine)
     ++end;
   if (size_t(end - begin) <= maxShownLine) {
     SMRange shown = where;

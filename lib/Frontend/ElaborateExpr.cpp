@@ -558,6 +558,7 @@ Elaborator::pointOfEntity(Entity &entity, llvm::SMRange range,
   case Entity::Point:
     return entity.number;
   case Entity::Tensor:
+  case Entity::FinalState:
     return broadcast(entity.tensor, point, *scope, range, name);
   case Entity::Weight: {
     const Entity *weight = resolveWeight(entity, *scope);
@@ -585,25 +586,35 @@ std::optional<Number> Elaborator::broadcast(const TensorValue &tensor,
   llvm::SmallVector<AffineExpr> at;
   llvm::SmallVector<IndexId> mine;
   for (auto [position, axis] : llvm::enumerate(tensor.axes)) {
-    if (!axis.members.empty()) {
+    bool spread = !axis.members.empty() && !root.automatic &&
+                  llvm::all_of(axis.members, [&](const Axis &member) {
+                    return bool(point.find(member.name));
+                  });
+    if (spread) {
+      // The members stand on the left one by one.
       AffineExpr merged;
       for (const Axis &member : axis.members) {
         AffineExpr index = point.find(member.name);
-        if (!index && root.automatic) {
-          IndexId id = newIndex(member);
-          index = root.bound[member.name] = dim(id);
-          root.variables.push_back(id);
-          mine.push_back(id);
-        }
-        if (!index) {
-          diagnostics.error(range, "axis '" + member.name + "' of '" + name +
-                                       "' is not on the left and no reduction "
-                                       "binds it");
-          return std::nullopt;
-        }
         merged = merged ? merged * member.size + index : index;
       }
       at.push_back(merged);
+      continue;
+    }
+    if (!axis.members.empty() && root.automatic) {
+      // Axes stored as one stay one.
+      AffineExpr index;
+      for (auto &[unit, id] : root.units)
+        if (unit == axis && unit.members == axis.members)
+          index = dim(id);
+      if (!index) {
+        IndexId id = newIndex(axis);
+        index = dim(id);
+        root.variables.push_back(id);
+        root.units.push_back({axis, id});
+      }
+      mine.push_back(llvm::cast<AffineDimExpr>(index).getPosition());
+      root.positional.insert({{rank, position}, mine.back()});
+      at.push_back(index);
       continue;
     }
     AffineExpr index =
@@ -631,6 +642,7 @@ std::optional<Number> Elaborator::broadcast(const TensorValue &tensor,
         bool compatible = other.size == axis.size &&
                           other.sequence == axis.sequence &&
                           (other.name.empty() || axis.name.empty());
+        // (an axis without name next to one of merged axes is such a case)
         if (compatible) {
           if (other.name.empty() && !axis.name.empty()) {
             other.name = axis.name;
@@ -964,16 +976,24 @@ std::optional<Number> Elaborator::pointOfIndex(const ast::IndexExpr &expr,
              *scope, point);
   if (!value || !otherwise)
     return value;
-  // `x[t-1 else v]`: the first tokens take v.
-  auto first = evaluatePoint(*otherwise, scope, point);
-  if (!first)
+  // `x[t-1 else v]`: the first tokens take v; `x[t+1 else v]`: the last ones.
+  auto beyond = evaluatePoint(*otherwise, scope, point);
+  if (!beyond)
     return std::nullopt;
-  for (auto [axis, index] : llvm::zip(tensor->axes, at))
-    if (axis.sequence)
-      outside = operation(Operator::Lt, indexTerm(index), constant(0));
+  for (auto [axis, index] : llvm::zip(tensor->axes, at)) {
+    if (!axis.sequence)
+      continue;
+    auto sum = llvm::dyn_cast<AffineBinaryOpExpr>(index);
+    auto shift = sum && sum.getKind() == AffineExprKind::Add
+                     ? llvm::dyn_cast<AffineConstantExpr>(sum.getRHS())
+                     : AffineConstantExpr();
+    outside = shift && shift.getValue() > 0
+                  ? operation(Operator::Le, lengthTerm(), indexTerm(index))
+                  : operation(Operator::Lt, indexTerm(index), constant(0));
+  }
   if (!outside)
     return value;
-  return select(outside, *first, *value);
+  return select(outside, *beyond, *value);
 }
 
 /// The element of a tensor at positions; sequence positions other than `t` become
@@ -1241,6 +1261,14 @@ std::optional<Entity> Elaborator::evaluate(const ast::Expr &expr,
   auto number = evaluatePoint(expr, scope, point);
   if (!number)
     return std::nullopt;
+  for (auto &[unit, id] : point.units)
+    for (const Axis &member : unit.members)
+      if (point.bound.count(member.name)) {
+        diagnostics.error(expr.range, "axis '" + member.name + "' stands alone in one "
+                                      "operand and merged with others in another; index "
+                                      "the operands");
+        return std::nullopt;
+      }
   // The sequence first, then the axes of the operand that has most of them.
   llvm::SmallVector<IndexId> variables;
   auto take = [&](IndexId id) {
@@ -1261,5 +1289,8 @@ std::optional<Entity> Elaborator::evaluate(const ast::Expr &expr,
     axis.members.clear();
     axes.push_back(axis);
   }
-  return tensorEntity(materialize(*number, variables, axes, false));
+  TensorValue result = materialize(*number, variables, axes, false);
+  for (auto [axis, id] : llvm::zip(result.axes, variables))
+    axis.members = indexAxis(id).members;
+  return tensorEntity(std::move(result));
 }

@@ -545,7 +545,8 @@ bool Elaborator::emitScan(StateBlock &block, std::shared_ptr<Scope> scope,
       builder.getAffineMapArrayAttr(inMaps), builder.getAffineMapArrayAttr(epilogueMaps),
       AffineMap::get(numDims, 0, stateExprs, &context),
       AffineMap::get(numDims, 0, outputExprs, &context), keys, block.backward,
-      block.isComplex(), ssm::ScheduleAttr(), builder.getArrayAttr(dimNames));
+      block.isComplex(), ssm::ScheduleAttr(), builder.getArrayAttr(dimNames),
+      DenseI64ArrayAttr());
   scan->setAttr("state_name", builder.getStringAttr(name));
 
   OpBuilder::InsertionGuard guard(builder);
@@ -575,7 +576,7 @@ bool Elaborator::emitScan(StateBlock &block, std::shared_ptr<Scope> scope,
     if (reset)
       resetValue = emitter.emit(reset);
     ssm::CoefficientsOp::create(builder, loc, decayValues, writeValues, readValues,
-                                eraseValues, resetValue);
+                                eraseValues, resetValue, ValueRange());
   }
   {
     llvm::SmallVector<Type> argTypes(numOutputs, scalarType);
@@ -598,6 +599,16 @@ bool Elaborator::emitScan(StateBlock &block, std::shared_ptr<Scope> scope,
   builder.setInsertionPointAfter(scan);
 
   // The state after the segment, for the next call.
+  if (!block.stmt.to.name.empty()) {
+    Entity &last = scope->values[block.stmt.to.name];
+    last.tensor.axes.assign(block.axes.begin(), block.axes.end());
+    for (size_t i = 0; i < block.axes.size(); ++i)
+      last.tensor.dimension.push_back(i);
+    last.tensor.batched = true;
+    last.tensor.re = scan.getResult(numOutputs);
+    if (block.isComplex())
+      last.tensor.im = scan.getResult(numOutputs + 1);
+  }
   if (block.slot != ~0u) {
     if (!block.isComplex()) {
       setState(block.slot, scan.getResult(numOutputs));

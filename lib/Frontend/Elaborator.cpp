@@ -16,6 +16,9 @@
 using namespace ssmc;
 using namespace mlir;
 
+/// Extents known at run time, as ssmrt.h numbers them.
+constexpr int64_t kBatchCode = -1, kLengthCode = -2;
+
 std::string Constant::str() const {
   if (kind == Name)
     return name;
@@ -331,8 +334,8 @@ bool Elaborator::bindParameters(const ast::LayerDecl &layer,
                                          std::fabs(number) < 1e15);
       else
         value = Constant::of(text);
-    } else if (param.testValue && !call &&
-               (options.testValues || !param.defaultValue ||
+    } else if (param.testValue &&
+               ((options.testValues && !call) || !param.defaultValue ||
                 (!options.config && !evaluateConstant(*param.defaultValue, scope) &&
                  !asChoice(*param.defaultValue)))) {
       where = param.testValue->range;
@@ -368,6 +371,8 @@ bool Elaborator::bindParameters(const ast::LayerDecl &layer,
     }
     // A list of names may contain numbers: they are compared as names.
     scope.constants[name] = *value;
+    if (!call)
+      parameters.emplace_back(name, value->str());
   }
   if (!call)
     for (auto &[name, text] : options.set) {
@@ -911,15 +916,23 @@ Elaborator::StateSlot &Elaborator::addState(llvm::StringRef name,
   llvm::SmallVector<int64_t> shape = {ShapedType::kDynamic};
   llvm::append_range(shape, sizes);
   auto whole = RankedTensorType::get(shape, type);
+  auto stateAttrs = [&](llvm::StringRef stateName, llvm::ArrayRef<int64_t> extents) {
+    llvm::SmallVector<int64_t> dims(extents);
+    for (int64_t &extent : dims)
+      if (ShapedType::isDynamic(extent))
+        extent = kBatchCode;
+    return llvm::SmallVector<NamedAttribute>{
+        builder.getNamedAttr("ssm.state", builder.getStringAttr(stateName)),
+        builder.getNamedAttr("ssm.dims", builder.getDenseI64ArrayAttr(dims))};
+  };
   StateSlot slot;
   slot.name = name.str();
   if (loop) {
     slot.family = loop->trips;
     llvm::SmallVector<int64_t> full(shape);
     full.insert(full.begin(), loop->trips);
-    slot.argument = addArgument(
-        RankedTensorType::get(full, type),
-        {builder.getNamedAttr("ssm.state", builder.getStringAttr(name))});
+    slot.argument = addArgument(RankedTensorType::get(full, type),
+                                stateAttrs(name, full));
     llvm::SmallVector<OpFoldResult> offsets(full.size(), builder.getIndexAttr(0)),
         strides(full.size(), builder.getIndexAttr(1)), extents;
     offsets[0] = loop->op.getInductionVar();
@@ -931,8 +944,7 @@ Elaborator::StateSlot &Elaborator::addState(llvm::StringRef name,
                                              offsets, extents, strides);
     slot.inner = current;
   } else {
-    slot.argument = addArgument(
-        whole, {builder.getNamedAttr("ssm.state", builder.getStringAttr(name))});
+    slot.argument = addArgument(whole, stateAttrs(name, shape));
     slot.value = current = slot.argument;
   }
   states.push_back(slot);
@@ -972,9 +984,13 @@ bool Elaborator::emitForward(Instance &instance) {
                                    : nullptr)
         initials[from->name] = true;
 
+  position = addArgument(builder.getIndexType(),
+                         {builder.getNamedAttr("ssm.position", builder.getUnitAttr())});
+  // Axes get their extents from the weights.
+  if (!elaborateMembers(instance))
+    return false;
   auto scope = std::make_shared<Scope>(instance.scope);
   std::vector<Entity> args;
-  llvm::SmallVector<std::string> absent;
   bool sized = false;
   for (const ast::FnDecl::Param &param : forward->params) {
     const ast::Pattern &pattern = param.pattern;
@@ -1013,9 +1029,14 @@ bool Elaborator::emitForward(Instance &instance) {
     Type element = pattern.isInt ? Type(builder.getI64Type()) : scalarType;
     if (pattern.isComplex)
       shape.push_back(2);
+    llvm::SmallVector<int64_t> dims(shape);
+    for (auto [i, extent] : llvm::enumerate(dims))
+      if (ShapedType::isDynamic(extent))
+        extent = tensor.batched && i == 0 ? kBatchCode : kLengthCode;
     Value argument = addArgument(
         RankedTensorType::get(shape, element),
-        {builder.getNamedAttr("ssm.input", builder.getStringAttr(name))});
+        {builder.getNamedAttr("ssm.input", builder.getStringAttr(name)),
+         builder.getNamedAttr("ssm.dims", builder.getDenseI64ArrayAttr(dims))});
     if (hasSequence && tensor.batched && !sized) {
       sized = true;
       batch = tensor::DimOp::create(builder, loc, argument, 0);
@@ -1051,13 +1072,9 @@ bool Elaborator::emitForward(Instance &instance) {
     entity.tensor = tensor;
     args.push_back(entity);
   }
-  position = addArgument(builder.getIndexType(),
-                         {builder.getNamedAttr("ssm.position", builder.getUnitAttr())});
   if (!sized)
     return diagnostics.error(forward->name.range, "a layer needs an input with the "
                                                   "sequence axis t");
-  if (!elaborateMembers(instance))
-    return false;
   auto run = std::make_shared<Scope>(instance.scope);
   auto result = callFunction(*forward, run, std::move(args), forward->name.range, nullptr);
   if (!result)
@@ -1084,6 +1101,7 @@ bool Elaborator::emitForward(Instance &instance) {
     auto found = run->values.find(name);
     if (found != run->values.end() && found->second.kind == Entity::FinalState) {
       states[found->second.slot].finalOutput = name;
+      ++next;
       continue;
     }
     TensorValue tensor = values[next++].tensor;
@@ -1128,8 +1146,16 @@ bool Elaborator::emitForward(Instance &instance) {
       value = pair;
     }
     returned.push_back(value);
+    llvm::SmallVector<int64_t> dims;
+    if (tensor.batched)
+      dims.push_back(kBatchCode);
+    for (const Axis &axis : tensor.axes)
+      dims.push_back(axis.sequence ? kLengthCode : axis.size);
+    if (tensor.im)
+      dims.push_back(2);
     attrs.push_back(builder.getDictionaryAttr(
-        builder.getNamedAttr("ssm.output", builder.getStringAttr(name))));
+        {builder.getNamedAttr("ssm.output", builder.getStringAttr(name)),
+         builder.getNamedAttr("ssm.dims", builder.getDenseI64ArrayAttr(dims))}));
   }
   for (auto [i, slot] : llvm::enumerate(states)) {
     unsigned argument = cast<BlockArgument>(slot.argument).getArgNumber();

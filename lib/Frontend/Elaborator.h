@@ -4,16 +4,18 @@
 // static choices are computed here; what is left, tensors over named axes, is
 // emitted as `func.func @forward` with `linalg` and `ssm` ops.
 //
-// Arguments of the function, in the order of first use after the inputs, carry
-// one of these attributes:
+// Arguments of the function carry one of these attributes:
 //   ssm.input = "x"       a declared input, with its batch axis if it has one
 //   ssm.weight = "a.b"    a weight under its name in a checkpoint. ssm.shape is
 //                         the stored shape; a family (a loop over depth that
 //                         stays a loop) has "{}" in its name and its members
 //                         along a leading dimension
-//   ssm.state = "s"       a carried value, zero at the start of a sequence
+//   ssm.state = "s"       a carried value, zero at the start of a sequence;
+//                         ssm.initial and ssm.final name an input that sets it and
+//                         an output that receives it
 //   ssm.position          an index: tokens of the sequence before this call
-// Results carry ssm.output = "y", then the states in the order of their arguments.
+// ssm.dims gives the extents of inputs, outputs and states, -1 for the batch and -2
+// for the length. Results carry ssm.output = "y", then the states in the order of their arguments.
 //
 //===----------------------------------------------------------------------===//
 
@@ -135,6 +137,7 @@ struct PointContext {
   llvm::SmallVector<IndexId> rest;      // what `..` stands for
   std::map<std::pair<size_t, size_t>, IndexId> positional; // (rank, position)
   llvm::SmallVector<IndexId> longest; // axes of the operand that has most
+  std::vector<std::pair<Axis, IndexId>> units; // merged axes walked as one
   PointContext *parent = nullptr;
   const std::vector<mlir::AffineExpr> *stateAt = nullptr; // inside a state block
   std::string stateName;
@@ -159,6 +162,8 @@ public:
   void addModule(const ast::Module &module) { modules.push_back(&module); }
   mlir::OwningOpRef<mlir::ModuleOp> run(const ast::Module &main);
   std::vector<WeightInfo> weights;
+  /// Names and values of the layer's own parameters.
+  std::vector<std::pair<std::string, std::string>> parameters;
 
 private:
   friend class TermEmitter;
@@ -259,6 +264,8 @@ private:
                                           llvm::StringRef name,
                                           std::shared_ptr<Scope> scope,
                                           bool &known);
+  void exportAxes(Entity &result, const ast::FnDecl &fn, Scope &scope,
+                  llvm::ArrayRef<std::pair<size_t, TensorValue>> args);
   std::optional<Entity> callEntity(Entity &callee, const ast::CallExpr &call,
                                    std::shared_ptr<Scope> scope,
                                    PointContext *point);
@@ -293,6 +300,9 @@ private:
   // Emission (EmitTensor.cpp)
   TensorValue materialize(const Number &number, llvm::ArrayRef<IndexId> variables,
                           llvm::ArrayRef<Axis> axes, bool force);
+  std::pair<mlir::Value, mlir::AffineMap>
+  readPart(mlir::Value tensor, mlir::AffineMap map, bool batched,
+           llvm::ArrayRef<int64_t> sizes);
   mlir::Value emitGeneric(llvm::ArrayRef<TermRef> results,
                           llvm::ArrayRef<IndexId> parallel,
                           llvm::ArrayRef<IndexId> reduced, Operator combine,

@@ -312,6 +312,55 @@ TermRef Elaborator::hoistFixed(const TermRef &term, bool always) {
   return copy;
 }
 
+/// An operand read at `d + c`, or along a part of a dimension only (`C[(1, c), h]`,
+/// channels of one side), as a slice read at `d`: so maps stay permutations.
+/// `sizes` are those of the loops after the batch.
+std::pair<Value, AffineMap> Elaborator::readPart(Value tensor, AffineMap map,
+                                                 bool batched,
+                                                 ArrayRef<int64_t> sizes) {
+  auto type = cast<RankedTensorType>(tensor.getType());
+  SmallVector<AffineExpr> exprs(map.getResults());
+  SmallVector<int64_t> offsets(type.getRank(), 0), extents(type.getShape());
+  bool part = false;
+  for (auto [i, expr] : llvm::enumerate(exprs)) {
+    int64_t offset = 0;
+    AffineExpr at = expr;
+    auto sum = dyn_cast<AffineBinaryOpExpr>(expr);
+    if (sum && sum.getKind() == AffineExprKind::Add)
+      if (auto c = dyn_cast<AffineConstantExpr>(sum.getRHS())) {
+        at = sum.getLHS();
+        offset = c.getValue();
+      }
+    auto d = dyn_cast<AffineDimExpr>(at);
+    if (!d || d.getPosition() < unsigned(batched) || type.isDynamicDim(i))
+      continue;
+    int64_t size = sizes[d.getPosition() - batched];
+    if (ShapedType::isDynamic(size) || offset < 0 ||
+        offset + size > type.getDimSize(i) ||
+        (offset == 0 && size == type.getDimSize(i)))
+      continue;
+    offsets[i] = offset;
+    extents[i] = size;
+    expr = at;
+    part = true;
+  }
+  if (!part)
+    return {tensor, map};
+  SmallVector<OpFoldResult> starts, counts,
+      strides(type.getRank(), builder.getIndexAttr(1));
+  for (int64_t i = 0; i < type.getRank(); ++i) {
+    starts.push_back(builder.getIndexAttr(offsets[i]));
+    counts.push_back(type.isDynamicDim(i)
+                         ? OpFoldResult(tensor::DimOp::create(builder, loc,
+                                                              tensor, i)
+                                            .getResult())
+                         : OpFoldResult(builder.getIndexAttr(extents[i])));
+  }
+  Value slice = tensor::ExtractSliceOp::create(builder, loc, tensor, starts,
+                                               counts, strides);
+  return {slice, AffineMap::get(map.getNumDims(), 0, exprs, &context)};
+}
+
 /// Emits one generic op that computes `results` over `parallel` (and sums or
 /// takes the maximum over `reduced`).
 Value Elaborator::emitGeneric(ArrayRef<TermRef> terms,
@@ -371,9 +420,10 @@ Value Elaborator::emitGeneric(ArrayRef<TermRef> terms,
   SmallVector<Value> inputs;
   SmallVector<AffineMap> maps;
   for (auto &[key, number] : operands) {
-    inputs.push_back(key.first);
-    maps.push_back(key.second);
-    for (AffineExpr expr : key.second.getResults())
+    auto [input, map] = readPart(key.first, key.second, batched, sizes);
+    inputs.push_back(input);
+    maps.push_back(map);
+    for (AffineExpr expr : map.getResults())
       if (auto d = dyn_cast<AffineDimExpr>(expr))
         covered.set(d.getPosition());
   }

@@ -26,7 +26,8 @@ StringRef describe(Token::Kind kind) {
 }
 
 bool isDeclarationWord(StringRef text) {
-  return text == "layer" || text == "model" || text == "names" || text == "import";
+  return text == "layer" || text == "model" || text == "names" ||
+         text == "import";
 }
 
 std::string stringValue(const Token &token) {
@@ -112,7 +113,8 @@ bool Lexer::run() {
   tokens.reserve((end - cursor) / 4 + 1);
   while (true) {
     gap = cursor;
-    while (cursor != end && (*cursor == ' ' || *cursor == '\t' || *cursor == '\r'))
+    while (cursor != end &&
+           (*cursor == ' ' || *cursor == '\t' || *cursor == '\r'))
       ++cursor;
     if (cursor == end)
       break;
@@ -182,7 +184,8 @@ bool Lexer::pair() {
   switch (token.kind) {
   case Token::Identifier:
     // A declaration begins at the top level: what is still open was forgotten.
-    if (!open.empty() && index && !token.startsLine && beginsDeclaration(index - 1)) {
+    if (!open.empty() && index && !token.startsLine &&
+        beginsDeclaration(index - 1)) {
       open.clear();
       token.parent = tokens[index - 1].parent = Token::none;
     }
@@ -197,7 +200,8 @@ bool Lexer::pair() {
     if (open.size() == maxNesting) {
       diagnostics.error(token.range(), "brackets are nested deeper than " +
                                            Twine(maxNesting) + " levels");
-      diagnostics.note(tokens[open.front()].range(), "the outermost one is here");
+      diagnostics.note(tokens[open.front()].range(),
+                       "the outermost one is here");
       return false;
     }
     open.push_back(index);
@@ -209,7 +213,8 @@ bool Lexer::pair() {
   default:
     return true;
   }
-  Token::Kind wanted = Token::Kind(token.kind - 1); // opening stands before closing
+  Token::Kind wanted =
+      Token::Kind(token.kind - 1); // opening stands before closing
   size_t depth = open.size();
   while (depth && tokens[open[depth - 1]].kind != wanted &&
          (token.kind == Token::RBrace ||
@@ -288,8 +293,9 @@ void Lexer::lexNumber() {
     const char *rest = cursor;
     while (cursor != end && continuesName(*cursor))
       ++cursor;
-    return fail("a name cannot begin with a digit; write '" + number.take_front(20) +
-                " * " + StringRef(rest, cursor - rest).take_front(20) +
+    return fail("a name cannot begin with a digit; write '" +
+                number.take_front(20) + " * " +
+                StringRef(rest, cursor - rest).take_front(20) +
                 "' for a product");
   }
   if (number.front() == '.')
@@ -308,9 +314,9 @@ void Lexer::lexString() {
   while (cursor != end && *cursor != '"' && *cursor != '\n') {
     if (*cursor == '\\') {
       if (peek(1) != '"' && peek(1) != '\\') {
-        good = diagnostics.error(
-            rangeOf(cursor, cursor + 1),
-            "expected '\"' or '\\' after '\\' in a string");
+        good =
+            diagnostics.error(rangeOf(cursor, cursor + 1),
+                              "expected '\"' or '\\' after '\\' in a string");
         ++cursor;
         continue;
       }
@@ -322,8 +328,9 @@ void Lexer::lexString() {
     const char *last = cursor;
     while (last[-1] == '\r' || last[-1] == ' ')
       --last;
-    good = diagnostics.error(rangeOf(begin, last),
-                             "expected '\"' to end the string before the end of the line");
+    good = diagnostics.error(
+        rangeOf(begin, last),
+        "expected '\"' to end the string before the end of the line");
   } else {
     ++cursor;
   }
@@ -340,8 +347,9 @@ bool Lexer::lexPunctuation() {
   };
   if (rest.starts_with("...")) {
     cursor += 3;
-    diagnostics.error(rangeOf(begin, cursor),
-                      "'...' is not part of the language; '..' is a range or 'the rest'");
+    diagnostics.error(
+        rangeOf(begin, cursor),
+        "'...' is not part of the language; '..' is a range or 'the rest'");
     add(Token::Error, begin);
     return true;
   }
@@ -378,14 +386,16 @@ void Lexer::lexUnknown() {
     break;
   }
   auto isKnown = [](unsigned char c) {
-    return c < 0x80 && (isSpace(c) || continuesName(c) || StringRef("\"()[]{},:|~=->.+*/%@^<").contains(c));
+    return c < 0x80 && (isSpace(c) || continuesName(c) ||
+                        StringRef("\"()[]{},:|~=->.+*/%@^<").contains(c));
   };
   do
     cursor += std::min<size_t>(getNumBytesForUTF8(*cursor), end - cursor);
   while (cursor != end && !isKnown(*cursor));
   StringRef text(begin, cursor - begin);
   std::string shown;
-  if (llvm::all_of(text, [](unsigned char c) { return c >= 0x20 && c != 0x7f; }) &&
+  if (llvm::all_of(text,
+                   [](unsigned char c) { return c >= 0x20 && c != 0x7f; }) &&
       text.size() <= 32)
     shown = ("'" + text + "'").str();
   else
@@ -394,7 +404,8 @@ void Lexer::lexUnknown() {
   add(Token::Error, begin);
 }
 
-std::optional<std::vector<Token>> lex(Diagnostics &diagnostics, unsigned bufferId) {
+std::optional<std::vector<Token>> lex(Diagnostics &diagnostics,
+                                      unsigned bufferId) {
   Lexer lexer(diagnostics,
               diagnostics.getSources().getMemoryBuffer(bufferId)->getBuffer());
   if (!lexer.run())

@@ -1,9 +1,9 @@
 //===- Lexer.h - From .ssm text to tokens ----------------------*- C++ -*-===//
 //
-// The whole buffer becomes one vector of tokens in which every bracket knows its
-// partner. The parser can therefore look behind a closing bracket in constant
-// time, which is how it tells `max(s) x` from `max(a, b)`, and can skip a broken
-// statement as a unit.
+// The whole buffer becomes one vector of tokens in which every bracket knows
+// its partner. The parser can therefore look behind a closing bracket in
+// constant time, which is how it tells `max(s) x` from `max(a, b)`, and can
+// skip a broken statement as a unit.
 //
 //===----------------------------------------------------------------------===//
 
@@ -36,7 +36,8 @@ struct Token {
   llvm::StringRef text() const { return {begin, length}; }
   const char *end() const { return begin + length; }
   llvm::SMRange range() const {
-    return {llvm::SMLoc::getFromPointer(begin), llvm::SMLoc::getFromPointer(end())};
+    return {llvm::SMLoc::getFromPointer(begin),
+            llvm::SMLoc::getFromPointer(end())};
   }
 };
 
@@ -52,7 +53,8 @@ constexpr unsigned maxNesting = 200;
 /// The tokens of a buffer, the last one EndOfFile. Errors of single tokens are
 /// reported and leave an Error token behind; none when the buffer is no text or
 /// nests too deeply, so that there is nothing to parse.
-std::optional<std::vector<Token>> lex(Diagnostics &diagnostics, unsigned bufferId);
+std::optional<std::vector<Token>> lex(Diagnostics &diagnostics,
+                                      unsigned bufferId);
 
 /// The value of a String token, quotes and escapes resolved.
 std::string stringValue(const Token &token);

@@ -112,21 +112,22 @@ bool Parser::expected(const Twine &wanted, StringRef hint) {
   message += !atEnd && isBehindNewline() ? "the end of the line" : found(next);
   if (!hint.empty())
     message += ("; " + hint).str();
-  // The end of a line is where its last token ends, not where the next one begins.
+  // The end of a line is where its last token ends, not where the next one
+  // begins.
   SMRange where = next.range();
   if (position && (atEnd || isBehindNewline()))
     where.Start = where.End = tokens[position - 1].range().End;
   return error(where, message);
 }
 
-/// A comment with a single blank before it is read as a floor division; the error
-/// behind it should say so.
+/// A comment with a single blank before it is read as a floor division; the
+/// error behind it should say so.
 void Parser::explainFloorDivision() {
   for (size_t at = position; at > 0 && !tokens[at].startsLine; --at)
     if (tokens[at].kind == Token::SlashSlash) {
-      note(tokens[at].range(),
-           "'//' between operands is floor division; a comment behind code needs "
-           "two blanks before it");
+      note(tokens[at].range(), "'//' between operands is floor division; a "
+                               "comment behind code needs "
+                               "two blanks before it");
       return;
     }
 }
@@ -170,12 +171,13 @@ Parser::DepthGuard::DepthGuard(Parser &parser) : parser(parser) {
 // Recovery
 //===----------------------------------------------------------------------===//
 
-/// A line that begins with `layer Name` (and the like) is a declaration wherever
-/// it stands: if it stands inside braces, one of them was not closed.
+/// A line that begins with `layer Name` (and the like) is a declaration
+/// wherever it stands: if it stands inside braces, one of them was not closed.
 bool Parser::startsDeclaration(size_t at) const {
   const Token &word = tokens[at];
-  if (word.kind != Token::Identifier || !word.startsLine || at + 1 >= tokens.size() ||
-      tokens[at + 1].kind != Token::Identifier || tokens[at + 1].startsLine)
+  if (word.kind != Token::Identifier || !word.startsLine ||
+      at + 1 >= tokens.size() || tokens[at + 1].kind != Token::Identifier ||
+      tokens[at + 1].startsLine)
     return false;
   return isDeclarationWord(word.text());
 }
@@ -207,8 +209,8 @@ bool Parser::startsStatement(const Token &next) const {
 void Parser::recover(size_t begin, uint32_t block) {
   if (gaveUp)
     return;
-  // Where braces do not match, what follows is not what it seems to be: one error
-  // for the declaration is enough.
+  // Where braces do not match, what follows is not what it seems to be: one
+  // error for the declaration is enough.
   if (noteBraces(begin)) {
     if (position == begin)
       advance();
@@ -231,12 +233,14 @@ void Parser::recover(size_t begin, uint32_t block) {
   while (at < last && !startsDeclaration(at)) {
     const Token &next = tokens[at];
     if (at > begin && next.startsLine &&
-        (block == Token::none ? next.kind == Token::KwFn : startsStatement(next)))
+        (block == Token::none ? next.kind == Token::KwFn
+                              : startsStatement(next)))
       break;
     if (next.kind == Token::RBrace && block != Token::none &&
         (next.partner == Token::none || next.partner < begin))
       break;
-    at = next.partner != Token::none && next.partner > at ? next.partner + 1 : at + 1;
+    at = next.partner != Token::none && next.partner > at ? next.partner + 1
+                                                          : at + 1;
   }
   position = std::min(at, last);
 }
@@ -252,7 +256,8 @@ bool Parser::skipToBody() {
     }
     // Parameters may begin a line, other statements have no place in a head.
     bool startsNew = next.startsLine && startsStatement(next) &&
-                     next.kind != Token::LParen && next.kind != Token::Identifier;
+                     next.kind != Token::LParen &&
+                     next.kind != Token::Identifier;
     if (startsNew || next.kind == Token::RBrace || startsDeclaration(at))
       return false;
   }
@@ -290,10 +295,11 @@ void Parser::reportUnclosed(uint32_t block, const Twine &what) {
   noteBraces(block, block);
 }
 
-/// Points at the brace that is likely wrong in the declaration around `at`: a '{'
-/// whose '}' stands further left than its own line has got that of another one,
-/// and of several such the innermost is the one; likewise a '}' further right.
-/// The brace `shown` has a note already. Returns false when all braces match.
+/// Points at the brace that is likely wrong in the declaration around `at`: a
+/// '{' whose '}' stands further left than its own line has got that of another
+/// one, and of several such the innermost is the one; likewise a '}' further
+/// right. The brace `shown` has a note already. Returns false when all braces
+/// match.
 bool Parser::noteBraces(uint32_t at, uint32_t shown) {
   uint32_t begin = at, end = at;
   while (begin && !startsDeclaration(begin))
@@ -327,7 +333,8 @@ bool Parser::noteBraces(uint32_t at, uint32_t shown) {
     if (open != shown)
       note(tokens[open].range(), "this '{' may be the one that is not closed");
   } else if (suspect != Token::none) {
-    note(tokens[tokens[suspect].partner].range(), "this '}' may be one too many");
+    note(tokens[tokens[suspect].partner].range(),
+         "this '}' may be one too many");
   } else {
     note(tokens[unmatched].range(), "this '}' closes nothing");
   }
@@ -350,7 +357,8 @@ bool Parser::parseBracketed(Kind open, const Twine &what,
   if (!body()) {
     // What was found is often right, and this bracket is what is wrong.
     if (tokens[begin].partner == Token::none && errors != notedErrors)
-      note(tokens[begin].range(), "the " + describe(open) + " here is not closed");
+      note(tokens[begin].range(),
+           "the " + describe(open) + " here is not closed");
     notedErrors = errors;
     return false;
   }

@@ -1,7 +1,6 @@
-//===- ParserDecl.cpp - Parsing of patterns and declarations --------------===//
+//===- ParserDecl.cpp - Parsing of declarations ---------------------------===//
 //
-// Axes and the left sides of definitions; imports, lists of names, layers,
-// functions, parts and weights.
+// Imports, lists of names, layers, functions, parts and weights.
 //
 //===----------------------------------------------------------------------===//
 
@@ -10,154 +9,6 @@
 using namespace llvm;
 
 namespace ssmc {
-
-using ast::AxisPattern;
-using ast::ExprPtr;
-
-//===----------------------------------------------------------------------===//
-// Axes and patterns
-//===----------------------------------------------------------------------===//
-
-/// `lag`, `lag(M)` or `lag(a .. b)`, at the word `lag`.
-bool Parser::parseLag(AxisPattern &axis) {
-  advance();
-  axis.extent = AxisPattern::Lag;
-  if (!is(Token::LParen))
-    return true;
-  return parseBracketed(Token::LParen, "the lags", [&] {
-    axis.lagTo = parseExpr();
-    if (!axis.lagTo)
-      return false;
-    if (!consume(Token::DotDot))
-      return true;
-    axis.lagFrom = std::move(axis.lagTo);
-    axis.lagTo = parseExpr();
-    return axis.lagTo != nullptr;
-  });
-}
-
-bool Parser::parseAxis(AxisPattern &axis) {
-  size_t begin = position;
-  auto finish = [&] {
-    axis.range = rangeFrom(begin);
-    return true;
-  };
-  auto endsAxis = [&](size_t ahead) {
-    Kind kind = token(ahead).kind;
-    return kind == Token::Comma || kind == Token::RBracket || kind == Token::RParen;
-  };
-  if (consume(Token::DotDot)) {
-    axis.kind = AxisPattern::Rest;
-    return finish();
-  }
-  // `(c, h)` is two axes stored as one, `(a + b) * 2` a size.
-  if (is(Token::LParen) &&
-      (token().hasComma ||
-       (token(1).kind == Token::Identifier && token(2).kind == Token::Colon))) {
-    axis.kind = AxisPattern::Merged;
-    return parseBracketed(Token::LParen, "the merged axes", [&] {
-             return parseList(Token::RParen,
-                              [&] { return parseAxis(axis.members.emplace_back()); });
-           }) &&
-           finish();
-  }
-  bool isName = is(Token::Identifier);
-  if (isName && isWord("lag") && (endsAxis(1) || token(1).kind == Token::LParen)) {
-    axis.kind = AxisPattern::Size;
-    return parseLag(axis) && finish();
-  }
-  Kind next = token(1).kind;
-  if (!isName || !(next == Token::Colon || next == Token::Equal || endsAxis(1) ||
-                   isWord("pairs", 1))) {
-    axis.kind = AxisPattern::Size;
-    axis.size = parseExprOrRange();
-    return axis.size && finish();
-  }
-  if (!expectName(axis.name, "the name of an axis"))
-    return false;
-  if (consume(Token::Equal)) {
-    axis.size = parseExpr();
-    return axis.size && finish();
-  }
-  if (consume(Token::Colon)) {
-    if (isWord("lag") && (endsAxis(1) || token(1).kind == Token::LParen))
-      return parseLag(axis) && finish();
-    if (isWord("seq") && endsAxis(1)) {
-      advance();
-      axis.extent = AxisPattern::Seq;
-      return finish();
-    }
-    axis.size = parseExprOrRange();
-    if (!axis.size)
-      return false;
-  }
-  if (consumeWord("pairs"))
-    axis.extent = AxisPattern::Pairs;
-  return finish();
-}
-
-bool Parser::parseAxes(std::vector<AxisPattern> &axes, StringRef what) {
-  return parseBracketed(Token::LBracket, what, [&] {
-    return parseList(Token::RBracket, [&] { return parseAxis(axes.emplace_back()); });
-  });
-}
-
-/// `: complex` or `: int`.
-bool Parser::parsePatternType(ast::Pattern &pattern) {
-  if (!consume(Token::Colon))
-    return true;
-  if (consumeWord("complex"))
-    pattern.isComplex = true;
-  else if (consumeWord("int"))
-    pattern.isInt = true;
-  else
-    return expected("'complex' or 'int' after ':'");
-  return true;
-}
-
-bool Parser::parsePattern(ast::Pattern &pattern, const Twine &wanted) {
-  DepthGuard guard(*this);
-  if (!guard)
-    return false;
-  size_t begin = position;
-  auto atAxes = [&] { return is(Token::LBracket) && !atNewLine(); };
-  if (is(Token::LParen) && !atNewLine()) {
-    pattern.isTuple = true;
-    if (!parseBracketed(Token::LParen, "the tuple", [&] {
-          return parseList(Token::RParen, [&] {
-            return parsePattern(pattern.elements.emplace_back(), "a name");
-          });
-        }))
-      return false;
-    pattern.range = rangeFrom(begin);
-    if (pattern.elements.empty())
-      return error(pattern.range, "expected a name between '(' and ')', found none");
-    return true;
-  }
-  if (!expectName(pattern.name, wanted))
-    return false;
-  if (atAxes()) {
-    pattern.hasAxes = true;
-    if (!parseAxes(pattern.axes, "the axes"))
-      return false;
-  }
-  if (!parsePatternType(pattern))
-    return false;
-  if (atAxes()) {
-    // The first group was a family: one tensor for each index.
-    if (pattern.hasAxes && pattern.axes.empty())
-      return error(token().range(), "expected an axis in the '[]' before, found none");
-    pattern.family = std::move(pattern.axes);
-    pattern.axes.clear();
-    pattern.hasAxes = true;
-    if (!parseAxes(pattern.axes, "the axes"))
-      return false;
-  }
-  if (!pattern.isComplex && !pattern.isInt && !parsePatternType(pattern))
-    return false;
-  pattern.range = rangeFrom(begin);
-  return true;
-}
 
 //===----------------------------------------------------------------------===//
 // Imports, lists of names
@@ -184,7 +35,8 @@ bool Parser::parseChoices(std::vector<ast::Ident> &choices) {
 }
 
 /// Behind `:` of a parameter: `zoh | bilinear`, or the name of a list of names.
-bool Parser::parseChoicesOrType(std::vector<ast::Ident> &choices, ast::Ident &type) {
+bool Parser::parseChoicesOrType(std::vector<ast::Ident> &choices,
+                                ast::Ident &type) {
   bool isNumber = is(Token::Number);
   if (!parseChoices(choices))
     return false;
@@ -211,7 +63,8 @@ bool Parser::parseImport(ast::Module &module) {
         }))
       return false;
     if (import.names.empty())
-      return error(rangeFrom(begin), "expected a name between '(' and ')', found none");
+      return error(rangeFrom(begin),
+                   "expected a name between '(' and ')', found none");
   } while (consume(Token::Comma));
   return true;
 }
@@ -220,7 +73,8 @@ bool Parser::parseNames(ast::Module &module) {
   advance();
   ast::NamesDecl &names = module.names.emplace_back();
   return expectName(names.name, "the name of the list") &&
-         expect(Token::Equal, " before the names") && parseChoices(names.choices);
+         expect(Token::Equal, " before the names") &&
+         parseChoices(names.choices);
 }
 
 //===----------------------------------------------------------------------===//
@@ -253,9 +107,11 @@ std::unique_ptr<ast::LayerDecl> Parser::parseLayer() {
       !expectString(layer->modelType,
                     "a string after 'for', the \"model_type\" of config.json"))
     return nullptr;
-  bool good = parseBracketed(Token::LParen, "the parameters of the " + what, [&] {
-    return parseList(Token::RParen, [&] { return parseLayerParam(*layer); });
-  });
+  bool good =
+      parseBracketed(Token::LParen, "the parameters of the " + what, [&] {
+        return parseList(Token::RParen,
+                         [&] { return parseLayerParam(*layer); });
+      });
   if (good && !is(Token::Equal) && !is(Token::LBrace))
     good = expected("'{' or '=' after the parameters of the " + what);
   if (!good && !skipToBody())
@@ -266,8 +122,9 @@ std::unique_ptr<ast::LayerDecl> Parser::parseLayer() {
       return nullptr;
   } else {
     SaveAndRestore members(amongMembers, true);
-    if (!parseBlock(what, layer->members,
-                    [&](std::vector<ast::StmtPtr> &body) { return parseMember(body); }))
+    if (!parseBlock(what, layer->members, [&](std::vector<ast::StmtPtr> &body) {
+          return parseMember(body);
+        }))
       return nullptr;
   }
   layer->range = rangeFrom(begin);
@@ -299,9 +156,11 @@ bool Parser::parseMember(std::vector<ast::StmtPtr> &members) {
   default:
     if (is(Token::Identifier) &&
         (token(1).kind == Token::Equal || token(1).kind == Token::LBracket))
-      return expected("'let', 'part', 'weight', 'kernel' or 'fn' before a definition "
-                      "in a layer");
-    return expected("'let', 'part', 'weight', 'weights', 'kernel', 'table' or 'fn'");
+      return expected(
+          "'let', 'part', 'weight', 'kernel' or 'fn' before a definition "
+          "in a layer");
+    return expected(
+        "'let', 'part', 'weight', 'weights', 'kernel', 'table' or 'fn'");
   }
 }
 
@@ -329,8 +188,13 @@ bool Parser::parseParts(std::vector<ast::StmtPtr> &members) {
     auto part = std::make_unique<ast::PartStmt>(SMRange());
     if (!expectName(part->name, "the name of a part"))
       return false;
-    if (is(Token::LBracket) && !parseAxes(part->family, "the indices of the parts"))
+    size_t familyAt = position;
+    if (is(Token::LBracket) &&
+        !parseAxes(part->family, "the indices of the parts"))
       return false;
+    if (position != familyAt && part->family.empty())
+      return error(rangeFrom(familyAt),
+                   "expected an index between '[' and ']', found none");
     if (!expect(Token::Equal, " after the name of the part"))
       return false;
     part->value = parseValue();
@@ -370,7 +234,8 @@ bool Parser::parseWeights(std::vector<ast::StmtPtr> &members,
     if (!parsePattern(weight->target, "the name of a weight"))
       return false;
     if (consume(Token::KwAt) &&
-        !expectString(weight->at.emplace(), "a string after 'at', the weight's name"))
+        !expectString(weight->at.emplace(),
+                      "a string after 'at', the weight's name"))
       return false;
     if (consume(Token::Tilde) && !(weight->init = parseValue()))
       return false;
@@ -452,7 +317,8 @@ bool Parser::parseFnResults(ast::FnDecl &fn) {
                       [&] { return parseList(Token::RParen, parseResult); }))
     return false;
   if (fn.results.empty())
-    return error(rangeFrom(begin), "expected a result between '(' and ')', found none");
+    return error(rangeFrom(begin),
+                 "expected a result between '(' and ')', found none");
   return true;
 }
 
@@ -463,13 +329,14 @@ bool Parser::parseFnHead(ast::FnDecl &fn) {
         return parseList(Token::RParen, [&] { return parseFnParam(fn); });
       }))
     return false;
-  if (is(Token::LBracket) && !parseAxes(fn.resultAxes, "the axes of the result"))
+  if (is(Token::LBracket) &&
+      !parseAxes(fn.resultAxes, "the axes of the result"))
     return false;
   if (is(Token::Arrow) && !parseFnResults(fn))
     return false;
-  if (consumeWord("cut") &&
-      (!expectName(fn.cutAxis, "the axis after 'cut'") ||
-       !expect(Token::KwWhere, " after the axis") || !(fn.cutWhere = parseValue())))
+  if (consumeWord("cut") && (!expectName(fn.cutAxis, "the axis after 'cut'") ||
+                             !expect(Token::KwWhere, " after the axis") ||
+                             !(fn.cutWhere = parseValue())))
     return false;
   if (is(Token::Equal) || is(Token::LBrace))
     return true;

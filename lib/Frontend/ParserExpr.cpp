@@ -7,68 +7,46 @@
 //===----------------------------------------------------------------------===//
 
 #include "ParserImpl.h"
-#include "llvm/ADT/StringSwitch.h"
 
 using namespace llvm;
 
 namespace ssmc {
 
 using ast::ExprPtr;
-using Op = ast::BinaryExpr::Op;
 
-namespace {
-enum Precedence : unsigned {
-  OrLevel = 1, AndLevel, NotLevel, ComparisonLevel, SumLevel, ProductLevel
-};
-
-/// Names that take axes in parentheses and the term behind them as operand.
-/// Some are functions as well: `max(a, b)` with nothing behind is a call.
-enum class AxisOperator { No, Always, OrCall, NoOperand };
-} // namespace
-
-static AxisOperator getAxisOperator(StringRef name) {
-  return StringSwitch<AxisOperator>(name)
-      .Cases({"sum", "prod", "mean", "softmax", "rmsnorm", "layernorm", "l2norm",
-              "groupnorm", "rotate", "cumsum"},
-             AxisOperator::Always)
-      .Cases({"max", "min", "concat"}, AxisOperator::OrCall)
-      .Case("first", AxisOperator::NoOperand)
-      .Default(AxisOperator::No);
-}
-
-static std::optional<std::pair<Op, unsigned>> getBinary(Token::Kind kind) {
+std::optional<Parser::BinaryOperator> Parser::getBinary(Kind kind) {
   using Binary = ast::BinaryExpr;
   switch (kind) {
   case Token::KwOr:
-    return {{Binary::Or, OrLevel}};
+    return BinaryOperator{Binary::Or, OrLevel};
   case Token::KwAnd:
-    return {{Binary::And, AndLevel}};
+    return BinaryOperator{Binary::And, AndLevel};
   case Token::EqualEqual:
-    return {{Binary::Eq, ComparisonLevel}};
+    return BinaryOperator{Binary::Eq, ComparisonLevel};
   case Token::NotEqual:
-    return {{Binary::Ne, ComparisonLevel}};
+    return BinaryOperator{Binary::Ne, ComparisonLevel};
   case Token::Less:
-    return {{Binary::Lt, ComparisonLevel}};
+    return BinaryOperator{Binary::Lt, ComparisonLevel};
   case Token::LessEqual:
-    return {{Binary::Le, ComparisonLevel}};
+    return BinaryOperator{Binary::Le, ComparisonLevel};
   case Token::Greater:
-    return {{Binary::Gt, ComparisonLevel}};
+    return BinaryOperator{Binary::Gt, ComparisonLevel};
   case Token::GreaterEqual:
-    return {{Binary::Ge, ComparisonLevel}};
+    return BinaryOperator{Binary::Ge, ComparisonLevel};
   case Token::Plus:
-    return {{Binary::Add, SumLevel}};
+    return BinaryOperator{Binary::Add, SumLevel};
   case Token::Minus:
-    return {{Binary::Sub, SumLevel}};
+    return BinaryOperator{Binary::Sub, SumLevel};
   case Token::Star:
-    return {{Binary::Mul, ProductLevel}};
+    return BinaryOperator{Binary::Mul, ProductLevel};
   case Token::Slash:
-    return {{Binary::Div, ProductLevel}};
+    return BinaryOperator{Binary::Div, ProductLevel};
   case Token::SlashSlash:
-    return {{Binary::FloorDiv, ProductLevel}};
+    return BinaryOperator{Binary::FloorDiv, ProductLevel};
   case Token::Percent:
-    return {{Binary::Mod, ProductLevel}};
+    return BinaryOperator{Binary::Mod, ProductLevel};
   case Token::At:
-    return {{Binary::MatMul, ProductLevel}};
+    return BinaryOperator{Binary::MatMul, ProductLevel};
   default:
     return std::nullopt;
   }
@@ -79,8 +57,9 @@ bool Parser::countLink() {
   constexpr unsigned maxLinks = 1000;
   if (++links <= maxLinks)
     return true;
-  return error(token().range(), "the expression has more than " + Twine(maxLinks) +
-                                    " operators and calls; give names to parts of it");
+  return error(token().range(),
+               "the expression has more than " + Twine(maxLinks) +
+                   " operators and calls; give names to parts of it");
 }
 
 ExprPtr Parser::parseValue() {
@@ -122,15 +101,15 @@ ExprPtr Parser::parseBinary(unsigned minPrecedence) {
     ExprPtr operand = parseBinary(NotLevel);
     if (!operand)
       return nullptr;
-    lhs = std::make_unique<ast::UnaryExpr>(ast::UnaryExpr::Not, std::move(operand),
-                                           rangeFrom(begin));
+    lhs = std::make_unique<ast::UnaryExpr>(
+        ast::UnaryExpr::Not, std::move(operand), rangeFrom(begin));
   } else {
     lhs = parseUnary();
   }
   // An operator at the start of a line continues the line before.
   while (lhs) {
     auto binary = getBinary(token().kind);
-    if (!binary || binary->second < minPrecedence)
+    if (!binary || binary->precedence < minPrecedence)
       return lhs;
     auto [op, precedence] = *binary;
     size_t opAt = position;
@@ -143,8 +122,10 @@ ExprPtr Parser::parseBinary(unsigned minPrecedence) {
     lhs = std::make_unique<ast::BinaryExpr>(op, std::move(lhs), std::move(rhs),
                                             rangeFrom(begin));
     auto next = getBinary(token().kind);
-    if (precedence == ComparisonLevel && next && next->second == ComparisonLevel) {
-      error(token().range(), "comparisons do not chain; join two of them with 'and'");
+    if (precedence == ComparisonLevel && next &&
+        next->precedence == ComparisonLevel) {
+      error(token().range(),
+            "comparisons do not chain; join two of them with 'and'");
       note(tokens[opAt].range(), "the first comparison is here");
       return nullptr;
     }
@@ -163,8 +144,8 @@ ExprPtr Parser::parseUnary() {
   ExprPtr operand = parseUnary();
   if (!operand)
     return nullptr;
-  return std::make_unique<ast::UnaryExpr>(ast::UnaryExpr::Neg, std::move(operand),
-                                          rangeFrom(begin));
+  return std::make_unique<ast::UnaryExpr>(ast::UnaryExpr::Neg,
+                                          std::move(operand), rangeFrom(begin));
 }
 
 ExprPtr Parser::parsePower() {
@@ -176,8 +157,9 @@ ExprPtr Parser::parsePower() {
   ExprPtr exponent = parseUnary();
   if (!exponent)
     return nullptr;
-  return std::make_unique<ast::BinaryExpr>(ast::BinaryExpr::Pow, std::move(base),
-                                           std::move(exponent), rangeFrom(begin));
+  return std::make_unique<ast::BinaryExpr>(ast::BinaryExpr::Pow,
+                                           std::move(base), std::move(exponent),
+                                           rangeFrom(begin));
 }
 
 ExprPtr Parser::parsePostfix() {
@@ -203,7 +185,8 @@ ExprPtr Parser::parsePrimary() {
   case Token::String: {
     std::string value = stringValue(token());
     advance();
-    return std::make_unique<ast::StringExpr>(std::move(value), rangeFrom(begin));
+    return std::make_unique<ast::StringExpr>(std::move(value),
+                                             rangeFrom(begin));
   }
   case Token::Identifier:
     // `y =` and then a new definition: the value is missing, not the next name.
@@ -231,10 +214,12 @@ ExprPtr Parser::parsePrimary() {
   case Token::KwMatch:
     return parseMatch();
   case Token::KwIf:
-    expected("an operand", "an 'if' inside a larger expression needs parentheses");
+    expected("an operand",
+             "an 'if' inside a larger expression needs parentheses");
     return nullptr;
   case Token::KwNot:
-    expected("an operand", "a 'not' inside a larger expression needs parentheses");
+    expected("an operand",
+             "a 'not' inside a larger expression needs parentheses");
     return nullptr;
   default:
     expected("an expression");
@@ -265,7 +250,8 @@ ExprPtr Parser::parseIf() {
     if (!result->conditions.back())
       return nullptr;
     if (!expect(Token::KwThen, " after the condition")) {
-      note(tokens[ifAt].range(), "the " + describe(tokens[ifAt].kind) + " is here");
+      note(tokens[ifAt].range(),
+           "the " + describe(tokens[ifAt].kind) + " is here");
       return nullptr;
     }
     SaveAndRestore elses(elseTaken, true);
@@ -349,8 +335,7 @@ ExprPtr Parser::parseParenthesized() {
   auto tuple = std::make_unique<ast::TupleExpr>(SMRange());
   bool hasSize = false;
   auto parseElement = [&] {
-    bool annotated =
-        is(Token::Identifier) && token(1).kind == Token::Colon;
+    bool annotated = is(Token::Identifier) && token(1).kind == Token::Colon;
     ExprPtr element, size;
     if (annotated) {
       size_t nameAt = position;
@@ -375,7 +360,8 @@ ExprPtr Parser::parseParenthesized() {
     return nullptr;
   tuple->range = rangeFrom(begin);
   if (tuple->elements.empty()) {
-    error(tuple->range, "expected an expression between '(' and ')', found none");
+    error(tuple->range,
+          "expected an expression between '(' and ')', found none");
     return nullptr;
   }
   if (tuple->elements.size() > 1 || hasSize)
@@ -395,11 +381,12 @@ ExprPtr Parser::parseIverson() {
         return condition != nullptr;
       }))
     return nullptr;
-  return std::make_unique<ast::IversonExpr>(std::move(condition), rangeFrom(begin));
+  return std::make_unique<ast::IversonExpr>(std::move(condition),
+                                            rangeFrom(begin));
 }
 
-/// `config "field"`, with `else fallback` where no enclosing `if` or weight could
-/// own the `else`.
+/// `config "field"`, with `else fallback` where no enclosing `if` or weight
+/// could own the `else`.
 ExprPtr Parser::parseConfig() {
   size_t begin = position;
   advance();
@@ -411,241 +398,8 @@ ExprPtr Parser::parseConfig() {
     if (!fallback)
       return nullptr;
   }
-  return std::make_unique<ast::ConfigExpr>(std::move(field), std::move(fallback),
-                                           rangeFrom(begin));
-}
-
-//===----------------------------------------------------------------------===//
-// Calls and indices
-//===----------------------------------------------------------------------===//
-
-static SMRange join(SMRange first, SMRange last) { return {first.Start, last.End}; }
-
-bool Parser::parseArg(ast::CallExpr &call) {
-  size_t begin = position;
-  if (is(Token::DotDot)) {
-    if (call.passRest)
-      return error(token().range(), "'..' stands twice in this call");
-    call.passRest = true;
-    advance();
-    return true;
-  }
-  ast::Arg arg;
-  bool isName = is(Token::Identifier);
-  if (isName && token(1).kind == Token::Equal) {
-    if (!expectName(arg.name, "the name of a parameter"))
-      return false;
-    advance();
-    arg.value = parseExpr();
-  } else if (isName && token(1).kind == Token::Arrow) {
-    ast::Ident from, to;
-    if (!expectName(from, "an axis"))
-      return false;
-    advance();
-    if (!expectName(to, "an axis after '->'"))
-      return false;
-    arg.value = std::make_unique<ast::RenameExpr>(std::move(from), std::move(to),
-                                                  rangeFrom(begin));
-  } else if (isName && (token(1).kind == Token::Colon ||
-                        (isWord("lag") && token(1).kind == Token::LParen))) {
-    ast::AxisPattern axis;
-    if (!parseAxis(axis))
-      return false;
-    arg.value = std::make_unique<ast::LagExpr>(std::move(axis), rangeFrom(begin));
-  } else {
-    arg.value = parseExpr();
-  }
-  if (!arg.value)
-    return false;
-  if (arg.name.name.empty() && !call.args.empty() &&
-      !call.args.back().name.name.empty()) {
-    error(arg.value->range, "expected 'name = value', found an argument by position "
-                            "after one by name");
-    note(call.args.back().name.range, "the argument by name is here");
-    return false;
-  }
-  call.args.push_back(std::move(arg));
-  return true;
-}
-
-ExprPtr Parser::parseCall(ExprPtr callee) {
-  SMRange start = callee->range;
-  auto call = std::make_unique<ast::CallExpr>(std::move(callee), start);
-  size_t begin = position;
-  if (!parseBracketed(Token::LParen, "the arguments", [&] {
-        return parseList(Token::RParen, [&] { return parseArg(*call); });
-      }))
-    return nullptr;
-  call->range = join(start, rangeFrom(begin));
-  return call;
-}
-
-ExprPtr Parser::parseIndex(ExprPtr base) {
-  SMRange start = base->range;
-  size_t begin = position;
-  std::vector<ast::IndexExpr::Item> items;
-  auto parseItem = [&] {
-    ast::IndexExpr::Item item;
-    size_t itemAt = position;
-    if (consume(Token::DotDot)) {
-      item.index =
-          std::make_unique<ast::RangeExpr>(nullptr, nullptr, rangeFrom(itemAt));
-    } else {
-      SaveAndRestore elses(elseTaken, true);
-      item.index = parseExprOrRange();
-    }
-    if (!item.index)
-      return false;
-    if (consume(Token::KwElse)) {
-      item.otherwise = parseExpr();
-      if (!item.otherwise)
-        return false;
-    }
-    items.push_back(std::move(item));
-    return true;
-  };
-  if (!parseBracketed(Token::LBracket, "the indices",
-                      [&] { return parseList(Token::RBracket, parseItem); }))
-    return nullptr;
-  if (items.empty()) {
-    error(rangeFrom(begin), "expected an index between '[' and ']', found none");
-    return nullptr;
-  }
-  return std::make_unique<ast::IndexExpr>(std::move(base), std::move(items),
-                                          join(start, rangeFrom(begin)));
-}
-
-//===----------------------------------------------------------------------===//
-// Operators over axes
-//===----------------------------------------------------------------------===//
-
-bool Parser::isOperandStart(const Token &next) const {
-  if (newlinesEnd && next.startsLine)
-    return false;
-  switch (next.kind) {
-  case Token::Number:
-  case Token::LParen:
-  case Token::KwMatch:
-    return true;
-  case Token::Identifier:
-    // These words go on with the statement.
-    return !StringSwitch<bool>(next.text())
-                .Cases({"along", "from", "to", "cut", "test", "by", "step"}, true)
-                .Default(false);
-  default:
-    return false;
-  }
-}
-
-bool Parser::isApply() const {
-  AxisOperator op = getAxisOperator(token().text());
-  if (op == AxisOperator::No || token(1).kind != Token::LParen ||
-      (newlinesEnd && token(1).startsLine))
-    return false;
-  if (op != AxisOperator::OrCall)
-    return true;
-  const Token *behind = behindBracket(1);
-  return behind && isOperandStart(*behind);
-}
-
-/// One item between the parentheses: an axis, an option, or the `else` of first.
-bool Parser::parseApplyItem(ast::ApplyExpr &apply) {
-  size_t begin = position;
-  if (is(Token::KwElse)) {
-    if (apply.op.name != "first" || apply.otherwise)
-      return expected("an axis or 'name = value'");
-    advance();
-    apply.otherwise = parseExpr();
-    return apply.otherwise != nullptr;
-  }
-  if (is(Token::Identifier) && (token(1).kind == Token::Equal || apply.by)) {
-    ast::Arg option;
-    if (token(1).kind == Token::Equal) {
-      if (!expectName(option.name, "the name of an option"))
-        return false;
-      advance();
-    }
-    option.value = parseExpr();
-    bool good = option.value != nullptr;
-    apply.options.push_back(std::move(option));
-    return good;
-  }
-  ast::ApplyExpr::Axis axis;
-  if (!is(Token::Identifier) ||
-      (token(1).kind != Token::Comma && token(1).kind != Token::RParen &&
-       token(1).kind != Token::Colon && token(1).kind != Token::KwIn &&
-       token(1).kind != Token::KwWhere && !isWord("by", 1))) {
-    if (is(Token::Identifier))
-      advance();
-    if (position == begin)
-      expected("the name of an axis");
-    else // the name is one, what follows is wrong
-      expected("',' or ')' after the axis");
-    note(apply.op.range, "'" + apply.op.name +
-                             "' is followed by axes in parentheses and then by its "
-                             "operand on the same line");
-    return false;
-  }
-  if (!expectName(axis.name, "the name of an axis"))
-    return false;
-  if (consume(Token::Colon)) {
-    axis.size = parseExpr();
-    if (!axis.size)
-      return false;
-  } else if (consume(Token::KwIn)) {
-    axis.from = parseExpr();
-    if (!axis.from || !expect(Token::DotDot, " between the bounds"))
-      return false;
-    axis.to = parseExpr();
-    if (!axis.to)
-      return false;
-  }
-  apply.axes.push_back(std::move(axis));
-  if (is(Token::KwWhere)) {
-    if (apply.where)
-      return expected("one 'where' for all axes");
-    advance();
-    apply.where = parseExpr();
-    return apply.where != nullptr;
-  }
-  if (isWord("by") && !apply.by) {
-    advance();
-    apply.by = parseExpr();
-    return apply.by != nullptr;
-  }
-  return true;
-}
-
-ExprPtr Parser::parseApply() {
-  size_t begin = position;
-  ast::Ident op{token().text().str(), token().range()};
-  AxisOperator kind = getAxisOperator(op.name);
-  auto apply = std::make_unique<ast::ApplyExpr>(std::move(op), SMRange());
-  advance();
-  if (!parseBracketed(Token::LParen, "the axes", [&] {
-        return parseList(Token::RParen, [&] { return parseApplyItem(*apply); });
-      }))
-    return nullptr;
-  if (apply->axes.empty()) {
-    error(rangeFrom(begin), "expected an axis in the parentheses of '" +
-                                apply->op.name + "', found none");
-    return nullptr;
-  }
-  if (kind != AxisOperator::NoOperand) {
-    if (!isOperandStart(token()) && !is(Token::LBracket) && !is(Token::Minus)) {
-      expected("the operand of '" + apply->op.name + "' behind its axes");
-      return nullptr;
-    }
-    if (atNewLine()) {
-      expected("the operand of '" + apply->op.name + "' on the same line");
-      return nullptr;
-    }
-    apply->operand = parseBinary(ProductLevel);
-    if (!apply->operand)
-      return nullptr;
-  }
-  apply->range = rangeFrom(begin);
-  return apply;
+  return std::make_unique<ast::ConfigExpr>(
+      std::move(field), std::move(fallback), rangeFrom(begin));
 }
 
 } // namespace ssmc

@@ -4,8 +4,8 @@
 // the error and returns null or false; the nearest loop over statements or
 // declarations then skips to the next one (see Parser::recover).
 //
-// Newlines: `newlinesEnd` is true directly inside braces of statements and false
-// inside brackets. Where it is true, a token that starts a line ends the
+// Newlines: `newlinesEnd` is true directly inside braces of statements and
+// false inside brackets. Where it is true, a token that starts a line ends the
 // statement unless the statement expects something that this token is.
 //
 //===----------------------------------------------------------------------===//
@@ -41,7 +41,8 @@ private:
   bool is(Kind kind) const { return token().kind == kind; }
   /// An identifier that is special where it stands.
   bool isWord(llvm::StringRef word, size_t ahead = 0) const {
-    return token(ahead).kind == Token::Identifier && token(ahead).text() == word;
+    return token(ahead).kind == Token::Identifier &&
+           token(ahead).text() == word;
   }
   void advance() {
     if (position + 1 < tokens.size())
@@ -59,22 +60,24 @@ private:
     advance();
     return true;
   }
-  /// True when the current token begins a line that is not the definition's first
-  /// and newlines count.
+  /// True when the current token begins a line that is not the definition's
+  /// first and newlines count.
   bool isBehindNewline() const {
     return newlinesEnd && token().startsLine && position != itemStart;
   }
   /// True when the line before does not ask for more, so that the current token
   /// belongs to it only if the grammar says so by name.
   bool atNewLine() const {
-    return isBehindNewline() && !(position && asksForMore(tokens[position - 1].kind));
+    return isBehindNewline() &&
+           !(position && asksForMore(tokens[position - 1].kind));
   }
   /// A line that ends in such a token goes on with the next one.
   static bool asksForMore(Kind kind);
   /// The token behind the partner of the bracket at the current position plus
   /// `ahead`, or null.
   const Token *behindBracket(size_t ahead = 0) const;
-  /// From the start of the token at `begin` to the end of the last consumed one.
+  /// From the start of the token at `begin` to the end of the last consumed
+  /// one.
   llvm::SMRange rangeFrom(size_t begin) const;
 
   //===--------------------------------------------------------------------===//
@@ -89,7 +92,8 @@ private:
   bool expect(Kind kind, const llvm::Twine &where);
   bool expectName(ast::Ident &ident, const llvm::Twine &wanted);
   bool expectString(std::string &value, const llvm::Twine &wanted);
-  /// "expected '}'" at the current token, with the '{' that was likely forgotten.
+  /// "expected '}'" at the current token, with the '{' that was likely
+  /// forgotten.
   void reportUnclosed(uint32_t block, const llvm::Twine &what);
   bool noteBraces(uint32_t at, uint32_t shown = Token::none);
   size_t getIndent(uint32_t index) const;
@@ -104,11 +108,12 @@ private:
   /// True at the end of a statement; otherwise reports what follows it.
   bool endStatement(bool endedWithBlock);
 
-  /// Parses `open ... close` around `body`, newlines inside according to the kind
-  /// of bracket, with a note at the opening when the closing is missing.
+  /// Parses `open ... close` around `body`, newlines inside according to the
+  /// kind of bracket, with a note at the opening when the closing is missing.
   bool parseBracketed(Kind open, const llvm::Twine &what,
                       llvm::function_ref<bool()> body);
-  /// Items separated by commas until `close`; a comma before `close` is allowed.
+  /// Items separated by commas until `close`; a comma before `close` is
+  /// allowed.
   bool parseList(Kind close, llvm::function_ref<bool()> item);
 
   class DepthGuard {
@@ -125,6 +130,20 @@ private:
   //===--------------------------------------------------------------------===//
   // Expressions (ParserExpr.cpp)
   //===--------------------------------------------------------------------===//
+
+  enum Precedence : unsigned {
+    OrLevel = 1,
+    AndLevel,
+    NotLevel,
+    ComparisonLevel,
+    SumLevel,
+    ProductLevel
+  };
+  struct BinaryOperator {
+    ast::BinaryExpr::Op op;
+    unsigned precedence;
+  };
+  static std::optional<BinaryOperator> getBinary(Kind kind);
 
   /// A whole expression of a statement.
   ast::ExprPtr parseValue();
@@ -143,21 +162,23 @@ private:
   ast::ExprPtr parseParenthesized();
   ast::ExprPtr parseIverson();
   ast::ExprPtr parseConfig();
+  bool isLambda() const;
+  bool countLink();
+
+  // Calls, indices, operators over axes (ParserCall.cpp)
   ast::ExprPtr parseCall(ast::ExprPtr callee);
   ast::ExprPtr parseIndex(ast::ExprPtr base);
   ast::ExprPtr parseApply();
   bool parseApplyItem(ast::ApplyExpr &apply);
   bool parseArg(ast::CallExpr &call);
-  bool isLambda() const;
   bool isApply() const;
   bool isOperandStart(const Token &next) const;
-  bool countLink();
 
   //===--------------------------------------------------------------------===//
-  // Patterns and declarations (ParserDecl.cpp)
+  // Patterns (ParserPattern.cpp) and declarations (ParserDecl.cpp)
   //===--------------------------------------------------------------------===//
 
-  bool parseAxis(ast::AxisPattern &axis);
+  bool parseAxis(ast::AxisPattern &axis, bool allowBareLag = false);
   bool parseLag(ast::AxisPattern &axis);
   bool parseAxes(std::vector<ast::AxisPattern> &axes, llvm::StringRef what);
   bool parsePattern(ast::Pattern &pattern, const llvm::Twine &wanted);
@@ -201,10 +222,11 @@ private:
   Diagnostics &diagnostics;
   std::vector<Token> tokens;
   size_t position = 0;
-  size_t itemStart = 0; // where the current definition began; it may start a line
+  size_t itemStart =
+      0; // where the current definition began; it may start a line
   bool newlinesEnd = true;
-  /// An `else` that follows belongs to what encloses the current expression, not
-  /// to a `config "field"` in it.
+  /// An `else` that follows belongs to what encloses the current expression,
+  /// not to a `config "field"` in it.
   bool elseTaken = false;
   unsigned depth = 0; // of the parser's own recursion
   unsigned links = 0; // operators and calls in the current statement's value
@@ -212,7 +234,7 @@ private:
   unsigned notedErrors = 0; // errors when a bracket was last pointed at
   bool failed = false, gaveUp = false;
   bool amongMembers = false; // inside the braces of a layer, not of a function
-  bool skipped = false;      // the rest of the declaration, its braces do not match
+  bool skipped = false; // the rest of the declaration, its braces do not match
   bool bracesNoted = false;
 };
 

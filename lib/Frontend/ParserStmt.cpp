@@ -24,12 +24,14 @@ bool Parser::parseBlock(StringRef what, std::vector<StmtPtr> &body,
   advance();
   SaveAndRestore newlines(newlinesEnd, true);
   SaveAndRestore elses(elseTaken, false);
-  while (!is(Token::RBrace) && !is(Token::EndOfFile) && !startsDeclaration(position)) {
+  while (!is(Token::RBrace) && !is(Token::EndOfFile) &&
+         !startsDeclaration(position)) {
     size_t begin = itemStart = position;
     if (!parse(body))
       recover(begin, block);
   }
-  // What failed inside was reported there and skipped: the block itself is fine.
+  // What failed inside was reported there and skipped: the block itself is
+  // fine.
   if (consume(Token::RBrace))
     return true;
   reportUnclosed(block, what);
@@ -38,8 +40,9 @@ bool Parser::parseBlock(StringRef what, std::vector<StmtPtr> &body,
 
 bool Parser::parseFnBody(StringRef what, std::vector<StmtPtr> &body) {
   SaveAndRestore members(amongMembers, false);
-  return parseBlock(what, body,
-                    [&](std::vector<StmtPtr> &inner) { return parseStmt(inner); });
+  return parseBlock(what, body, [&](std::vector<StmtPtr> &inner) {
+    return parseStmt(inner);
+  });
 }
 
 bool Parser::parseStmt(std::vector<StmtPtr> &body) {
@@ -70,14 +73,15 @@ bool Parser::parseStmt(std::vector<StmtPtr> &body) {
   case Token::KwPart:
   case Token::KwWeight:
   case Token::KwWeights:
-    return error(token().range(), "expected a statement, found " +
-                                      describe(token().kind) +
-                                      ", which belongs in a layer and not in a function");
+    return error(token().range(),
+                 "expected a statement, found " + describe(token().kind) +
+                     ", which belongs in a layer and not in a function");
   case Token::Identifier:
     if (isWord("discretize") && token(1).kind == Token::Identifier)
-      return error(token().range(),
-                   "expected a statement, found 'discretize', which belongs in a "
-                   "state block");
+      return error(
+          token().range(),
+          "expected a statement, found 'discretize', which belongs in a "
+          "state block");
     [[fallthrough]];
   case Token::LParen:
     return parseAssigns(Stmt::Assign, body) && endStatement(false);
@@ -131,7 +135,8 @@ bool Parser::parseFor(std::vector<StmtPtr> &body) {
   advance();
   auto loop = std::make_unique<ast::ForStmt>(SMRange());
   if (!expectName(loop->index, "the name of an index after 'for'") ||
-      !expect(Token::KwIn, " after the index") || !(loop->from = parseValue()) ||
+      !expect(Token::KwIn, " after the index") ||
+      !(loop->from = parseValue()) ||
       !expect(Token::DotDot, " between the bounds of 'for'") ||
       !(loop->to = parseValue()) || !parseFnBody("loop", loop->body))
     return false;
@@ -194,12 +199,14 @@ bool Parser::parseState(std::vector<StmtPtr> &body) {
   if (!parsePattern(state->state, "the name of a state"))
     return false;
   if (state->state.isTuple)
-    return error(state->state.range, "expected the name of one state, found a tuple");
+    return error(state->state.range,
+                 "expected the name of one state, found a tuple");
   while (!is(Token::LBrace)) {
     size_t clauseAt = position;
     auto repeated = [&] {
-      return error(tokens[clauseAt].range(), "'" + tokens[clauseAt].text() +
-                                                 "' stands twice in this state block");
+      return error(tokens[clauseAt].range(),
+                   "'" + tokens[clauseAt].text() +
+                       "' stands twice in this state block");
     };
     if (consumeWord("along")) {
       if (state->along)
@@ -217,14 +224,16 @@ bool Parser::parseState(std::vector<StmtPtr> &body) {
       if (!expectName(state->to, "the result that gets the final state"))
         return false;
     } else {
-      return expected("'{', 'along', 'from' or 'to' after the name of the state");
+      return expected(
+          "'{', 'along', 'from' or 'to' after the name of the state");
     }
   }
   size_t open = position;
   SaveAndRestore members(amongMembers, false);
   std::vector<StmtPtr> none;
-  if (!parseBlock("state block", none,
-                  [&](std::vector<StmtPtr> &) { return parseStateLines(*state); }))
+  if (!parseBlock("state block", none, [&](std::vector<StmtPtr> &) {
+        return parseStateLines(*state);
+      }))
     return false;
   state->range = rangeFrom(begin);
   if (state->lines.empty() && !failed)
@@ -250,10 +259,12 @@ bool Parser::parseStateLines(ast::StateStmt &state) {
     if (!startsName && !is(Token::LParen))
       return expected("an update or output line, or 'discretize'");
     if (startsName && token(1).kind == Token::Slash) {
-      // `ds/dt`: the name behind the second d is free, time is what one calls it.
+      // `ds/dt`: the name behind the second d is free, time is what one calls
+      // it.
       if (token().text() != "d" + name)
-        return error(token().range(), "expected 'd" + name + "' on the left of '/', found '" +
-                                          token().text() + "'; the state is '" + name + "'");
+        return error(token().range(),
+                     "expected 'd" + name + "' on the left of '/', found '" +
+                         token().text() + "'; the state is '" + name + "'");
       line.kind = Line::Derivative;
       line.target.name = state.state.name;
       line.target.name.range = token().range();
@@ -280,7 +291,8 @@ bool Parser::parseStateLines(ast::StateStmt &state) {
   return endStatement(false);
 }
 
-/// `discretize RULE, step E` or `discretize RULE for s, RULE for input, step E`.
+/// `discretize RULE, step E` or `discretize RULE for s, RULE for input, step
+/// E`.
 bool Parser::parseDiscretize(ast::StateStmt &state) {
   size_t begin = position;
   if (state.discretizeRange.isValid()) {

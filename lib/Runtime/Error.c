@@ -1,4 +1,4 @@
-/*===- Error.c - The calling thread's last message -------------------------===*\
+/*===- Error.c - The calling thread's last message ------------------------===*\
 |*                                                                            *|
 |* The only mutable state of the runtime: one buffer a thread.                *|
 |*                                                                            *|

@@ -1,8 +1,8 @@
-/*===- Execute.c - forward and step of compiled layers ---------------------===*\
+/*===- Execute.c - forward and step of compiled layers --------------------===*\
 |*                                                                            *|
 |* Generated code checks nothing, so everything it relies on is checked here: *|
 |* shapes against the description, with one batch and one length for all      *|
-|* values; dtypes; order; alignment; and that nothing that is written overlaps *|
+|* values; dtypes; order; alignment; and that nothing that is written overlaps*|
 |* anything that is read.                                                     *|
 |*                                                                            *|
 \*===----------------------------------------------------------------------===*/
@@ -89,6 +89,32 @@ static ssmrt_status checkValue(Call *call, const char *role,
   return SSMRT_OK;
 }
 
+/* Token ids index tables: one outside is an error and not a read astray. */
+static ssmrt_status checkLimit(const Call *call, const ssmrt_value_info *info,
+                               const ssmrt_tensor *tensor, int64_t bytes) {
+  if (info->limit <= 0 ||
+      (info->dtype.code != SSMRT_INT && info->dtype.code != SSMRT_UINT))
+    return SSMRT_OK;
+  const char *data = ssmrtData(tensor);
+  size_t size = ssmrt_dtype_size(info->dtype);
+  for (int64_t i = 0; i < bytes / (int64_t)size; ++i) {
+    /* Little endian: widened by its low bytes, then by its sign. */
+    uint64_t bits = 0;
+    memcpy(&bits, data + i * size, size);
+    int unused = 64 - info->dtype.bits;
+    int64_t value = info->dtype.code == SSMRT_INT
+                        ? (int64_t)(bits << unused) >> unused
+                        : (int64_t)bits;
+    if (value < 0 || value >= info->limit)
+      return ssmrtFail(SSMRT_BAD_ARGUMENT,
+                       "%s: input '%s' has the value %lld at element %lld; "
+                       "wanted 0 to %lld",
+                       call->module->name, info->name, (long long)value,
+                       (long long)i, (long long)info->limit - 1);
+  }
+  return SSMRT_OK;
+}
+
 static ssmrt_status checkCount(const Call *call, const char *role,
                                const void *values, int64_t found,
                                int64_t wanted) {
@@ -115,9 +141,11 @@ static ssmrt_status checkInputs(Call *call, const ssmrt_tensor *inputs,
     const ssmrt_value_info *info = &module->inputs[i];
     call->inputs[i] = NULL;
     call->inputBytes[i] = 0;
-    if ((info->flags & SSMRT_OPTIONAL) && !inputs[i].data)
+    if ((info->flags & (SSMRT_OPTIONAL | SSMRT_INITIAL)) && !inputs[i].data)
       continue;
     status = checkValue(call, "input", info, &inputs[i], &call->inputBytes[i]);
+    if (status == SSMRT_OK)
+      status = checkLimit(call, info, &inputs[i], call->inputBytes[i]);
     call->inputs[i] = ssmrtData(&inputs[i]);
   }
   return status;
@@ -189,7 +217,8 @@ static ssmrt_status checkPrepared(const Call *call, const void *prepared) {
   if (header->magic != SSMRT_PREPARED_MAGIC ||
       header->version != SSMRT_ABI_VERSION)
     return ssmrtFail(SSMRT_BAD_ARGUMENT,
-                     "%s: the prepared tables were not written by ssmrt_prepare",
+                     "%s: the prepared tables were not written by "
+                     "ssmrt_prepare",
                      module->name);
   if (header->hash != module->hash)
     return ssmrtFail(SSMRT_BAD_ARGUMENT,
@@ -219,8 +248,8 @@ static ssmrt_status checkStateFits(const Call *call,
     for (int32_t j = 0; j < module->states[i].ndim; ++j)
       if (module->states[i].shape[j] == SSMRT_LENGTH && end > header->maxLength)
         return ssmrtFail(SSMRT_BAD_STATE,
-                         "%s: position %lld and length %lld; the state was made "
-                         "for %lld tokens",
+                         "%s: position %lld and length %lld; the state was "
+                         "made for %lld tokens",
                          module->name, (long long)header->position,
                          (long long)call->length.value,
                          (long long)header->maxLength);
@@ -299,6 +328,48 @@ static ssmrt_status placeBlocks(const Call *call, void *state, void *workspace,
   return SSMRT_OK;
 }
 
+/* Copies the inputs that are initial states. */
+static ssmrt_status setInitialStates(const Call *call, const ssmrt_frame *frame,
+                                     const ssmrt_tensor *inputs,
+                                     int64_t maxLength) {
+  const ssmrt_module *module = call->module;
+  for (int64_t i = 0; i < module->num_inputs; ++i) {
+    const ssmrt_value_info *info = &module->inputs[i];
+    if (!(info->flags & SSMRT_INITIAL) || !inputs[i].data)
+      continue;
+    if (frame->position > 0)
+      return ssmrtFail(SSMRT_BAD_STATE,
+                       "%s: input '%s', an initial state, is given at position "
+                       "%lld; wanted position 0",
+                       module->name, info->name, (long long)frame->position);
+    int64_t shape[SSMRT_MAX_DIMS];
+    ssmrt_tensor state = ssmrtStateTensor(module, info->state, frame->state,
+                                          frame->batch, maxLength, shape);
+    ssmrt_status status = ssmrt_convert(&inputs[i], &state);
+    if (status != SSMRT_OK)
+      return status;
+  }
+  return SSMRT_OK;
+}
+
+/* Fills the outputs that are final states. */
+static ssmrt_status getFinalStates(const Call *call, const ssmrt_frame *frame,
+                                   ssmrt_tensor *outputs, int64_t maxLength) {
+  const ssmrt_module *module = call->module;
+  for (int64_t i = 0; i < module->num_outputs; ++i) {
+    const ssmrt_value_info *info = &module->outputs[i];
+    if (!(info->flags & SSMRT_FINAL))
+      continue;
+    int64_t shape[SSMRT_MAX_DIMS];
+    ssmrt_tensor state = ssmrtStateTensor(module, info->state, frame->state,
+                                          frame->batch, maxLength, shape);
+    ssmrt_status status = ssmrt_convert(&state, &outputs[i]);
+    if (status != SSMRT_OK)
+      return status;
+  }
+  return SSMRT_OK;
+}
+
 static ssmrt_status run(Call *call, bool isStep, ssmrt_context *context,
                         const void *prepared, const ssmrt_tensor *inputs,
                         int64_t numInputs, ssmrt_tensor *outputs,
@@ -325,10 +396,15 @@ static ssmrt_status run(Call *call, bool isStep, ssmrt_context *context,
   status = placeBlocks(call, state, workspace, isStep, &frame);
   if (status != SSMRT_OK)
     return status;
+  int64_t maxLength =
+      state ? ((const ssmrtHeader *)state)->maxLength : frame.length;
+  status = setInitialStates(call, &frame, inputs, maxLength);
+  if (status != SSMRT_OK)
+    return status;
   (isStep ? call->module->step : call->module->forward)(&frame);
   if (state)
     ((ssmrtHeader *)state)->position += frame.length;
-  return SSMRT_OK;
+  return getFinalStates(call, &frame, outputs, maxLength);
 }
 
 ssmrt_status ssmrt_forward(const ssmrt_module *module, ssmrt_context *context,

@@ -1,4 +1,4 @@
-/*===- File.c - A file mapped into memory ----------------------------------===*\
+/*===- File.c - A file mapped into memory ---------------------------------===*\
 |*                                                                            *|
 |* Read only, shared with the page cache: opening a checkpoint costs its      *|
 |* header, not its weights.                                                   *|

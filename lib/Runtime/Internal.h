@@ -17,6 +17,11 @@
 #include <stdarg.h>
 #include <stdbool.h>
 
+/* Files and the low bytes of integers are taken as they lie in memory. */
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "little endian machines only"
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -96,10 +101,14 @@ static inline void *ssmrtData(const ssmrt_tensor *tensor) {
 }
 
 /* Checks everything about a tensor that does not depend on what is wanted: CPU,
- * a known dtype, a sane shape, C order, a pointer if it has elements. `role` and
- * `name` are for the message: "input 'u'". Gives the number of elements. */
+ * a known dtype, a sane shape, C order, a pointer if it has elements. `role`
+ * and `name` are for the message: "input 'u'". Gives the number of elements. */
 ssmrt_status ssmrtCheckTensor(const char *role, const char *name,
                               const ssmrt_tensor *tensor, int64_t *elements);
+
+/* ssmrt_convert with the context's threads. */
+ssmrt_status ssmrtConvert(ssmrt_context *context, const ssmrt_tensor *from,
+                          ssmrt_tensor *to);
 
 /* A tensor over contiguous memory, C order, on the CPU. */
 ssmrt_tensor ssmrtMakeTensor(void *data, ssmrt_dtype dtype, int64_t ndim,
@@ -108,10 +117,6 @@ ssmrt_tensor ssmrtMakeTensor(void *data, ssmrt_dtype dtype, int64_t ndim,
 /*===----------------------------------------------------------------------===*\
 |* Modules                                                                    *|
 \*===----------------------------------------------------------------------===*/
-
-/* Inputs, and outputs, of one layer at most: calls keep their pointers on the
- * stack. */
-#define SSMRT_MAX_VALUES 64
 
 /* Magic, version, sizes and entry points: cheap enough for every call. The
  * descriptions are checked by ssmrt_module_check alone. */
@@ -127,6 +132,12 @@ bool ssmrtMatchWeightShape(const ssmrt_value_info *info,
 ssmrt_status ssmrtFailWeightShape(const char *owner, const char *name,
                                   const ssmrt_value_info *info,
                                   const ssmrt_tensor *tensor);
+
+/* Where a described state lies in a payload of the given batch and length, and
+ * its shape; `shape` has room for SSMRT_MAX_DIMS extents. */
+ssmrt_tensor ssmrtStateTensor(const ssmrt_module *module, int64_t index,
+                              void *payload, int64_t batch, int64_t maxLength,
+                              int64_t *shape);
 
 /* Bytes of the payload of a state block, without the header. */
 ssmrt_status ssmrtStatePayload(const ssmrt_module *module, int64_t batch,

@@ -1,4 +1,4 @@
-/*===- JSON.c - A pull parser for JSON that trusts nothing -----------------===*\
+/*===- JSON.c - A pull parser for JSON that trusts nothing ----------------===*\
 |*                                                                            *|
 |* Strings, numbers and skipping. The structure of a document is its reader's *|
 |* business: it asks for what it wants, token by token.                       *|
@@ -174,8 +174,8 @@ static ssmrt_status readString(ssmrtJSON *json, char **room,
       ++json->next;
       uint32_t point = 0;
       if (!readEscape(json, &point))
-        return ssmrtJSONFail(json, "an escape sequence of JSON, and not \\u0000",
-                             where);
+        return ssmrtJSONFail(
+            json, "an escape sequence of JSON, and not \\u0000", where);
       if (to)
         to = encode(point, to);
       continue;

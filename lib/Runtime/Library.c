@@ -1,4 +1,4 @@
-/*===- Library.c - Compiled layers in shared objects -----------------------===*\
+/*===- Library.c - Compiled layers in shared objects ----------------------===*\
 |*                                                                            *|
 |* dlopen and the names of the symbols. Programs that link their layer need   *|
 |* nothing of this file.                                                      *|

@@ -1,4 +1,4 @@
-/*===- Module.c - Checks and sizes of compiled layers ----------------------===*\
+/*===- Module.c - Checks and sizes of compiled layers ---------------------===*\
 |*                                                                            *|
 |* A module may come from a file that was compiled by another version: what   *|
 |* the calls rely on is checked in each of them, the descriptions once.       *|
@@ -18,8 +18,8 @@ ssmrt_status ssmrtCheckModule(const ssmrt_module *module) {
     return ssmrtFail(SSMRT_BAD_ARGUMENT, "null module");
   if (module->magic != SSMRT_MAGIC)
     return ssmrtFail(SSMRT_BAD_VERSION,
-                     "not a compiled layer: its magic number is %016llx; wanted "
-                     "%016llx",
+                     "not a compiled layer: its magic number is %016llx; "
+                     "wanted %016llx",
                      (unsigned long long)module->magic,
                      (unsigned long long)SSMRT_MAGIC);
   if (module->abi_version != SSMRT_ABI_VERSION)
@@ -29,7 +29,8 @@ ssmrt_status ssmrtCheckModule(const ssmrt_module *module) {
                      module->abi_version, SSMRT_ABI_VERSION);
   if (module->struct_size < sizeof(ssmrt_module))
     return ssmrtFail(SSMRT_BAD_VERSION,
-                     "the layer's description has %u bytes; wanted at least %zu",
+                     "the layer's description has %u bytes; wanted at least "
+                     "%zu",
                      module->struct_size, sizeof(ssmrt_module));
   if (!module->forward || !module->name || !module->layer)
     return ssmrtFail(SSMRT_BAD_VERSION, "the layer's description has no %s",
@@ -82,6 +83,27 @@ static ssmrt_status checkValue(const ssmrt_module *module, const char *role,
   return SSMRT_OK;
 }
 
+/* A value that is the initial or final value of a state has its shape. */
+static ssmrt_status checkStateOf(const ssmrt_module *module, const char *role,
+                                 const ssmrt_value_info *info) {
+  if (!(info->flags & (SSMRT_INITIAL | SSMRT_FINAL)))
+    return SSMRT_OK;
+  if (info->state < 0 || info->state >= module->num_states)
+    return ssmrtFail(SSMRT_BAD_VERSION,
+                     "%s: %s '%s' is state variable %d; wanted 0 to %lld",
+                     module->name, role, info->name, (int)info->state,
+                     (long long)module->num_states - 1);
+  const ssmrt_value_info *state = &module->states[info->state];
+  bool same = state->ndim == info->ndim;
+  for (int32_t i = 0; same && i < info->ndim; ++i)
+    same = state->shape[i] == info->shape[i];
+  if (same)
+    return SSMRT_OK;
+  return ssmrtFail(SSMRT_BAD_VERSION,
+                   "%s: %s '%s' and its state '%s' differ in shape",
+                   module->name, role, info->name, state->name);
+}
+
 static ssmrt_status checkValues(const ssmrt_module *module, const char *role,
                                 const ssmrt_value_info *infos, int64_t count,
                                 int64_t limit, bool extentsAreStatic) {
@@ -111,6 +133,10 @@ ssmrt_status ssmrt_module_check(const ssmrt_module *module) {
   if (status == SSMRT_OK)
     status = checkValues(module, "state", module->states, module->num_states,
                          INT32_MAX, /*extentsAreStatic=*/false);
+  for (int64_t i = 0; status == SSMRT_OK && i < module->num_inputs; ++i)
+    status = checkStateOf(module, "input", &module->inputs[i]);
+  for (int64_t i = 0; status == SSMRT_OK && i < module->num_outputs; ++i)
+    status = checkStateOf(module, "output", &module->outputs[i]);
   return status;
 }
 

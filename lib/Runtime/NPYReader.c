@@ -1,4 +1,4 @@
-/*===- NPYReader.c - Reader of .npy files ----------------------------------===*\
+/*===- NPYReader.c - Reader of .npy files ---------------------------------===*\
 |*                                                                            *|
 |* The header is a dictionary in Python's notation with three keys. Only that *|
 |* much of Python is read; whatever numpy itself does not write is refused.   *|

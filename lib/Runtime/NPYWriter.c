@@ -1,4 +1,4 @@
-/*===- NPYWriter.c - Writer of .npy files ----------------------------------===*\
+/*===- NPYWriter.c - Writer of .npy files ---------------------------------===*\
 |*                                                                            *|
 |* A file appears whole or not at all: it is written under another name in    *|
 |* the same directory and renamed. What is no regular file (a terminal,       *|

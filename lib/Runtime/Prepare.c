@@ -1,4 +1,4 @@
-/*===- Prepare.c - Tables from weights -------------------------------------===*\
+/*===- Prepare.c - Tables from weights ------------------------------------===*\
 |*                                                                            *|
 |* Checks the weights, converts those that are stored in another dtype than   *|
 |* the code reads, and lets the module fill its tables. This is the one call  *|
@@ -50,13 +50,14 @@ typedef struct Converted {
 } Converted;
 
 static ssmrt_status convertWeight(const ssmrt_module *module,
+                                  ssmrt_context *context,
                                   const ssmrt_value_info *info,
                                   const ssmrt_tensor *weight, int64_t elements,
                                   void **copy) {
   if (info->flags & SSMRT_BORROWED)
     return ssmrtFail(SSMRT_BAD_ARGUMENT,
-                     "%s: weight '%s' is %s at address %p; it is used in place, "
-                     "which wants %s at a multiple of %zu",
+                     "%s: weight '%s' is %s at address %p; it is used in "
+                     "place, which wants %s at a multiple of %zu",
                      module->name, info->name, ssmrt_dtype_name(weight->dtype),
                      ssmrtData(weight), ssmrt_dtype_name(info->dtype),
                      ssmrt_dtype_size(info->dtype));
@@ -69,7 +70,7 @@ static ssmrt_status convertWeight(const ssmrt_module *module,
   }
   ssmrt_tensor target =
       ssmrtMakeTensor(*copy, info->dtype, weight->ndim, weight->shape);
-  ssmrt_status status = ssmrt_convert(weight, &target);
+  ssmrt_status status = ssmrtConvert(context, weight, &target);
   if (status == SSMRT_OK)
     return SSMRT_OK;
   ssmrtText reason = {0};
@@ -79,6 +80,7 @@ static ssmrt_status convertWeight(const ssmrt_module *module,
 }
 
 static ssmrt_status readWeight(const ssmrt_module *module,
+                               ssmrt_context *context,
                                const ssmrt_value_info *info,
                                const ssmrt_tensor *weight, const void **pointer,
                                void **copy) {
@@ -96,17 +98,18 @@ static ssmrt_status readWeight(const ssmrt_module *module,
       (ssmrtSameDType(weight->dtype, info->dtype) &&
        ssmrtIsAligned(*pointer, ssmrt_dtype_size(info->dtype))))
     return SSMRT_OK;
-  status = convertWeight(module, info, weight, elements, copy);
+  status = convertWeight(module, context, info, weight, elements, copy);
   *pointer = *copy;
   return status;
 }
 
 static ssmrt_status readWeights(const ssmrt_module *module,
+                                ssmrt_context *context,
                                 const ssmrt_tensor *weights,
                                 Converted *converted) {
   for (int64_t i = 0; i < module->num_weights; ++i) {
     ssmrt_status status =
-        readWeight(module, &module->weights[i], &weights[i],
+        readWeight(module, context, &module->weights[i], &weights[i],
                    &converted->pointers[i], &converted->copies[i]);
     if (status != SSMRT_OK)
       return status;
@@ -153,7 +156,7 @@ ssmrt_status ssmrt_prepare(const ssmrt_module *module, ssmrt_context *context,
   if (!converted.pointers || !converted.copies)
     status = ssmrtFailMemory(count * 2 * sizeof(void *), "pointers");
   else
-    status = readWeights(module, weights, &converted);
+    status = readWeights(module, context, weights, &converted);
   if (status == SSMRT_OK) {
     ssmrt_frame frame;
     memset(&frame, 0, sizeof(frame));

@@ -1,4 +1,4 @@
-/*===- Safetensors.c - Reader of one safetensors file ----------------------===*\
+/*===- Safetensors.c - Reader of one safetensors file ---------------------===*\
 |*                                                                            *|
 |* The format: 8 bytes of length, little endian; a JSON object of that length *|
 |* that gives each tensor's dtype, shape and range; the data. Accepted is     *|
@@ -179,8 +179,8 @@ static ssmrt_status checkEntry(Reader *reader, ssmrtEntry *entry,
                      reader->json.path, entry->name, entry->dtypeName);
   if (entry->begin > entry->end || entry->end > dataBytes)
     return ssmrtFail(SSMRT_BAD_FILE,
-                     "%s: tensor '%s': data_offsets [%llu, %llu]; wanted a range "
-                     "within the %llu bytes of data",
+                     "%s: tensor '%s': data_offsets [%llu, %llu]; wanted a "
+                     "range within the %llu bytes of data",
                      reader->json.path, entry->name,
                      (unsigned long long)entry->begin,
                      (unsigned long long)entry->end,
@@ -192,7 +192,8 @@ static ssmrt_status checkEntry(Reader *reader, ssmrtEntry *entry,
   if (!ssmrtNumElements(shape, entry->ndim, &bits) ||
       !ssmrtMul(bits, dtype->storedBits, &bits))
     return ssmrtFail(SSMRT_BAD_FILE,
-                     "%s: tensor '%s': shape %s has more elements than any file",
+                     "%s: tensor '%s': shape %s has more elements than any "
+                     "file",
                      reader->json.path, entry->name, text.data);
   if (bits % 8 != 0 || found != (uint64_t)bits / 8)
     return ssmrtFail(SSMRT_BAD_FILE,
@@ -296,8 +297,8 @@ static ssmrt_status checkRanges(ssmrtShard *shard, uint64_t dataBytes) {
                        (unsigned long long)entry->begin);
     if (entry->begin > end)
       return ssmrtFail(SSMRT_BAD_FILE,
-                       "%s: bytes %llu to %llu of the data, before tensor '%s', "
-                       "belong to no tensor",
+                       "%s: bytes %llu to %llu of the data, before tensor "
+                       "'%s', belong to no tensor",
                        shard->path, (unsigned long long)end,
                        (unsigned long long)entry->begin, entry->name);
     end = entry->end;
@@ -328,15 +329,16 @@ static ssmrt_status parse(const unsigned char *data, uint64_t size,
                           ssmrtShard *shard) {
   if (size < 8)
     return ssmrtFail(SSMRT_BAD_FILE,
-                     "%s: %llu bytes; wanted at least the 8 of a header's length",
+                     "%s: %llu bytes; wanted at least the 8 of a header's "
+                     "length",
                      shard->path, (unsigned long long)size);
   uint64_t header = 0;
   for (int i = 8; i-- > 0;)
     header = header << 8 | data[i];
   if (header > size - 8 || header > SSMRT_MAX_HEADER)
     return ssmrtFail(SSMRT_BAD_FILE,
-                     "%s: a header of %llu bytes; wanted at most %llu, what the "
-                     "file %s",
+                     "%s: a header of %llu bytes; wanted at most %llu, what "
+                     "the file %s",
                      shard->path, (unsigned long long)header,
                      (unsigned long long)(header > size - 8
                                               ? size - 8
@@ -386,6 +388,42 @@ ssmrt_status ssmrtParseSafetensors(const char *path, const void *data,
   return status;
 }
 
+static bool isOdd(const ssmrtEntry *entry) {
+  return entry->dtype.lanes && entry->end > entry->begin &&
+         !ssmrtIsAligned(entry->data, entry->dtype.bits / 8u);
+}
+
+/* The format does not align tensors to their elements, though most writers do.
+ * Those that are odd move to memory of ours: weights may be used in place. */
+static ssmrt_status alignEntries(ssmrtShard *shard) {
+  int64_t total = 0, bytes;
+  for (int64_t i = 0; i < shard->count; ++i) {
+    const ssmrtEntry *entry = &shard->entries[i];
+    /* The sum of ranges within one file, rounded up: it does not overflow. */
+    if (isOdd(entry) &&
+        ssmrtRoundUp((int64_t)(entry->end - entry->begin), &bytes))
+      total += bytes;
+  }
+  if (total == 0)
+    return SSMRT_OK;
+  if (posix_memalign(&shard->copies, SSMRT_ALIGNMENT, (size_t)total)) {
+    shard->copies = NULL;
+    return ssmrtFailMemory((uint64_t)total, shard->path);
+  }
+  unsigned char *next = shard->copies;
+  for (int64_t i = 0; i < shard->count; ++i) {
+    ssmrtEntry *entry = &shard->entries[i];
+    if (!isOdd(entry))
+      continue;
+    uint64_t size = entry->end - entry->begin;
+    memcpy(next, entry->data, size);
+    entry->data = next;
+    ssmrtRoundUp((int64_t)size, &bytes);
+    next += bytes;
+  }
+  return SSMRT_OK;
+}
+
 ssmrt_status ssmrtOpenShard(const char *path, ssmrtShard *shard) {
   memset(shard, 0, sizeof(*shard));
   ssmrtFile file;
@@ -393,15 +431,20 @@ ssmrt_status ssmrtOpenShard(const char *path, ssmrtShard *shard) {
   if (status != SSMRT_OK)
     return status;
   status = ssmrtParseSafetensors(path, file.data, file.size, shard);
-  if (status == SSMRT_OK)
-    shard->file = file;
-  else
+  if (status != SSMRT_OK) {
     ssmrtUnmapFile(&file);
+    return status;
+  }
+  shard->file = file;
+  status = alignEntries(shard);
+  if (status != SSMRT_OK)
+    ssmrtCloseShard(shard);
   return status;
 }
 
 void ssmrtCloseShard(ssmrtShard *shard) {
   ssmrtUnmapFile(&shard->file);
+  free(shard->copies);
   free(shard->path);
   free(shard->names);
   free(shard->extents);

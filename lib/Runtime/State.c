@@ -1,4 +1,4 @@
-/*===- State.c - State blocks ----------------------------------------------===*\
+/*===- State.c - State blocks ---------------------------------------------===*\
 |*                                                                            *|
 |* A block is a header of 64 bytes and a payload: the described states in     *|
 |* their order, each in C order of its shape and on a 64-byte boundary.       *|
@@ -76,8 +76,8 @@ ssmrt_status ssmrtCheckState(const ssmrt_module *module, const void *state) {
   const ssmrtHeader *header = state;
   if (header->magic != SSMRT_STATE_MAGIC)
     return ssmrtFail(SSMRT_BAD_STATE,
-                     "%s: not a state block; wanted one that ssmrt_state_reset, "
-                     "_copy or _select has written",
+                     "%s: not a state block; wanted one that "
+                     "ssmrt_state_reset, _copy or _select has written",
                      module->name);
   if (header->version != SSMRT_ABI_VERSION ||
       header->headerBytes != SSMRT_HEADER_BYTES)
@@ -178,8 +178,8 @@ static ssmrt_status checkRows(const ssmrt_module *module, const int64_t *rows,
   for (int64_t i = 0; i < count; ++i)
     if (rows[i] < 0 || rows[i] >= batch)
       return ssmrtFail(SSMRT_BAD_ARGUMENT,
-                       "%s: row %lld of the selection is %lld; wanted 0 to %lld, "
-                       "the batch of the state",
+                       "%s: row %lld of the selection is %lld; wanted 0 to "
+                       "%lld, the batch of the state",
                        module->name, (long long)i, (long long)rows[i],
                        (long long)batch - 1);
   return SSMRT_OK;
@@ -234,6 +234,20 @@ ssmrt_status ssmrt_state_select(const ssmrt_module *module, void *to,
   return SSMRT_OK;
 }
 
+ssmrt_tensor ssmrtStateTensor(const ssmrt_module *module, int64_t index,
+                              void *payload, int64_t batch, int64_t maxLength,
+                              int64_t *shape) {
+  char *data = payload;
+  for (int64_t i = 0; i < index; ++i) {
+    int64_t bytes;
+    getStateBytes(&module->states[i], batch, maxLength, &bytes);
+    data += bytes;
+  }
+  const ssmrt_value_info *info = &module->states[index];
+  resolveShape(info, batch, maxLength, shape);
+  return ssmrtMakeTensor(data, info->dtype, info->ndim, shape);
+}
+
 ssmrt_status ssmrt_state_view(const ssmrt_module *module, void *state,
                               int64_t index, int64_t shape[SSMRT_MAX_DIMS],
                               ssmrt_tensor *view) {
@@ -250,14 +264,7 @@ ssmrt_status ssmrt_state_view(const ssmrt_module *module, void *state,
     return ssmrtFail(SSMRT_BAD_ARGUMENT, "%s: null result for a view",
                      module->name);
   const ssmrtHeader *header = state;
-  char *data = (char *)state + SSMRT_HEADER_BYTES;
-  for (int64_t i = 0; i < index; ++i) {
-    int64_t bytes;
-    getStateBytes(&module->states[i], header->batch, header->maxLength, &bytes);
-    data += bytes;
-  }
-  const ssmrt_value_info *info = &module->states[index];
-  resolveShape(info, header->batch, header->maxLength, shape);
-  *view = ssmrtMakeTensor(data, info->dtype, info->ndim, shape);
+  *view = ssmrtStateTensor(module, index, (char *)state + SSMRT_HEADER_BYTES,
+                           header->batch, header->maxLength, shape);
   return SSMRT_OK;
 }

@@ -1,4 +1,4 @@
-/*===- Suggest.c - Near names ----------------------------------------------===*\
+/*===- Suggest.c - Near names ---------------------------------------------===*\
 |*                                                                            *|
 |* A name that is not in a checkpoint is mostly one that is, behind another   *|
 |* prefix or with a slip of the pen. Both are looked for.                     *|

@@ -1,4 +1,4 @@
-/*===- Tensor.c - Data types and descriptions of tensors -------------------===*\
+/*===- Tensor.c - Data types and descriptions of tensors ------------------===*\
 |*                                                                            *|
 |* What can be said about a tensor without knowing what it is for.            *|
 |*                                                                            *|
@@ -69,12 +69,14 @@ ssmrt_status ssmrtCheckTensor(const char *role, const char *name,
                               const ssmrt_tensor *tensor, int64_t *elements) {
   if (tensor->device.device_type != CPU && tensor->device.device_type != 0)
     return ssmrtFail(SSMRT_BAD_ARGUMENT,
-                     "%s '%s' is on device type %d; wanted memory of the CPU (1)",
+                     "%s '%s' is on device type %d; wanted memory of the "
+                     "CPU (1)",
                      role, name, (int)tensor->device.device_type);
   size_t size = ssmrt_dtype_size(tensor->dtype);
   if (size == 0)
     return ssmrtFail(SSMRT_BAD_ARGUMENT,
-                     "%s '%s' has an unknown dtype (code %u, %u bits, %u lanes)",
+                     "%s '%s' has an unknown dtype (code %u, %u bits, %u "
+                     "lanes)",
                      role, name, tensor->dtype.code, tensor->dtype.bits,
                      tensor->dtype.lanes);
   if (tensor->ndim < 0 || tensor->ndim > SSMRT_MAX_DIMS)

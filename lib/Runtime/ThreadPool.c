@@ -1,4 +1,4 @@
-/*===- ThreadPool.c - The context with threads of its own ------------------===*\
+/*===- ThreadPool.c - The context with threads of its own -----------------===*\
 |*                                                                            *|
 |* A dispatch deals the range out in chunks, an equal run of chunks to every  *|
 |* participant. A participant works through its own run first, so that the    *|
@@ -37,8 +37,8 @@ enum { LongWork = 200000, ChunksOfLongWork = 4 };
 /* Pauses before a worker sleeps: some 50 to 150 microseconds. With more threads
  * than cores spinning takes time from those who work. */
 enum { SpinPauses = 3000, SpinPausesCrowded = 50 };
-/* After so many pauses a spinning thread offers its core now and then: on a busy
- * machine it may sit on the one that the thread it waits for needs. */
+/* After so many pauses a spinning thread offers its core now and then: on a
+ * busy machine it may sit on the one that the thread it waits for needs. */
 enum { PausesBeforeYield = 256, PausesPerYield = 64 };
 enum { MaxThreads = 1024, CacheLine = 64 };
 

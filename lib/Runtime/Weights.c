@@ -1,4 +1,4 @@
-/*===- Weights.c - Tensors of a checkpoint by name -------------------------===*\
+/*===- Weights.c - Tensors of a checkpoint by name ------------------------===*\
 |*                                                                            *|
 |* One file or many, the caller sees one list of tensors.                     *|
 |*                                                                            *|

@@ -33,6 +33,7 @@ typedef struct ssmrtEntry {
 typedef struct ssmrtShard {
   char *path;
   ssmrtFile file;
+  void *copies; /* of tensors at odd addresses in the file */
   char *names;
   int64_t *extents;
   ssmrtEntry *entries;

@@ -1,4 +1,4 @@
-/*===- WeightsIndex.c - Checkpoints in several files -----------------------===*\
+/*===- WeightsIndex.c - Checkpoints in several files ----------------------===*\
 |*                                                                            *|
 |* `model.safetensors.index.json` maps the name of each tensor to the file    *|
 |* that holds it. The files are beside the index and nowhere else.            *|

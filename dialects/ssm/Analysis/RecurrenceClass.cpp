@@ -95,33 +95,7 @@ private:
 } // namespace
 
 llvm::SmallBitVector RecurrenceAnalysis::getDims(Value value) {
-  llvm::SmallBitVector dims(op.getNumDims());
-  SmallVector<Value> worklist = {value};
-  DenseSet<Value> seen;
-  while (!worklist.empty()) {
-    Value current = worklist.pop_back_val();
-    if (!seen.insert(current).second)
-      continue;
-    if (auto argument = dyn_cast<BlockArgument>(current)) {
-      if (argument.getOwner() != &op.getCoefficients().front())
-        continue;
-      unsigned index = argument.getArgNumber();
-      bool isConstant =
-          isTimeInvariant && isTimeInvariant(op.getInsMutable()[index]);
-      AffineMap map = op.getInsMap(index);
-      for (unsigned dim = 0, end = op.getNumDims(); dim < end; ++dim)
-        if (map.isFunctionOfDim(dim) && !(isConstant && dim == timeDim))
-          dims.set(dim);
-      continue;
-    }
-    Operation *definition = current.getDefiningOp();
-    if (!op.getCoefficients().isAncestor(definition->getParentRegion()))
-      continue;
-    definition->walk([&](Operation *nested) {
-      llvm::append_range(worklist, nested->getOperands());
-    });
-  }
-  return dims;
+  return op.getDependentDims(value, isTimeInvariant);
 }
 
 llvm::SmallBitVector RecurrenceAnalysis::getDims(ValueRange values) {

@@ -15,6 +15,37 @@ std::string ssm::detail::toString(AffineExpr expr) {
   return text;
 }
 
+bool ssm::detail::agree(int64_t left, int64_t right) {
+  return left == right || ShapedType::isDynamic(left) ||
+         ShapedType::isDynamic(right);
+}
+
+bool ssm::detail::agree(ArrayRef<int64_t> left, ArrayRef<int64_t> right) {
+  return left.size() == right.size() &&
+         llvm::all_of_zip(left, right,
+                          [](int64_t l, int64_t r) { return agree(l, r); });
+}
+
+LogicalResult ssm::detail::verifyNumOuts(Operation *op, size_t found,
+                                         size_t least, size_t most) {
+  if (found >= least && found <= most)
+    return success();
+  InFlightDiagnostic error = op->emitOpError("outs: found ")
+                             << found << ", wanted " << least;
+  if (most != least)
+    error << " or " << most;
+  return error;
+}
+
+LogicalResult ssm::detail::verifyFloats(Operation *op, StringRef what,
+                                        Value value) {
+  if (isa<FloatType>(getElementTypeOrSelf(value)))
+    return success();
+  return op->emitOpError() << "elements of the " << what << ": found "
+                           << getElementTypeOrSelf(value)
+                           << ", wanted a floating-point type";
+}
+
 LogicalResult ssm::detail::verifyOneForm(Operation *op) {
   Value tensor, memory;
   for (Value operand : op->getOperands())

@@ -15,6 +15,21 @@ namespace mlir::ssm::detail {
 /// As printed in a map: `d0 + 1`.
 std::string toString(AffineExpr expr);
 
+inline ArrayRef<int64_t> getShape(Value value) {
+  return cast<ShapedType>(value.getType()).getShape();
+}
+
+/// Whether two extents, or all extents of two shapes, may be the same.
+bool agree(int64_t left, int64_t right);
+bool agree(ArrayRef<int64_t> left, ArrayRef<int64_t> right);
+
+/// The op has at least `least` and at most `most` outs.
+LogicalResult verifyNumOuts(Operation *op, size_t found, size_t least,
+                            size_t most);
+
+/// `value` holds floating-point numbers.
+LogicalResult verifyFloats(Operation *op, StringRef what, Value value);
+
 /// Operands of one kind only: an op works on tensors or on memory.
 LogicalResult verifyOneForm(Operation *op);
 

@@ -7,6 +7,7 @@
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/DialectImplementation.h"
+#include "mlir/Transforms/InliningUtils.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
@@ -18,7 +19,22 @@ using namespace mlir::ssm;
 #define GET_ATTRDEF_CLASSES
 #include "ssm/IR/SSMAttrs.cpp.inc"
 
+namespace {
+/// Functions that contain our ops may be inlined: no op refers to its place.
+struct SSMInlinerInterface : public DialectInlinerInterface {
+  using DialectInlinerInterface::DialectInlinerInterface;
+
+  bool isLegalToInline(Operation *, Region *, bool, IRMapping &) const final {
+    return true;
+  }
+  bool isLegalToInline(Region *, Region *, bool, IRMapping &) const final {
+    return true;
+  }
+};
+} // namespace
+
 void SSMDialect::initialize() {
+  addInterfaces<SSMInlinerInterface>();
   addOperations<
 #define GET_OP_LIST
 #include "ssm/IR/SSMOps.cpp.inc"

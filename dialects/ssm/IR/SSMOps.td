@@ -127,6 +127,30 @@ def SSM_ScanOp : SSM_DestinationOp<"scan", [AttrSizedOperandSegments]> {
       return %y, %s : tensor<?x?x8xf32>, tensor<?x8x4xf32>
     }
     ```
+
+    Example: a dense transition, the same at every token, and the state as
+    output.
+
+    ```mlir
+    func.func @dense(%a: tensor<4x4xf32>, %bu: tensor<?x?x4xf32>,
+        %y0: tensor<?x?x4xf32>, %s0: tensor<?x4xf32>) -> tensor<?x?x4xf32> {
+      %y, %s = ssm.scan ins(%a, %bu : tensor<4x4xf32>, tensor<?x?x4xf32>)
+          outs(%y0, %s0 : tensor<?x?x4xf32>, tensor<?x4xf32>)
+          maps {ins = [affine_map<(b, t, n, m) -> (n, m)>,
+                       affine_map<(b, t, n, m) -> (b, t, n)>],
+                state = affine_map<(b, t, n, m) -> (b, n)>,
+                output = affine_map<(b, t, n, m) -> (b, t, n)>} dense [2, 3]
+          coefficients {
+      ^bb0(%av: f32, %buv: f32):
+        ssm.coefficients write(%buv : f32) dense(%av : f32)
+      } epilogue {
+      ^bb0(%o: f32):
+        ssm.yield %o : f32
+      } attributes {dim_names = ["b", "t", "n", "m"]}
+          -> tensor<?x?x4xf32>, tensor<?x4xf32>
+      return %y : tensor<?x?x4xf32>
+    }
+    ```
   }];
   let arguments = (ins Variadic<SSM_Shaped>:$ins,
                        Variadic<SSM_Shaped>:$initial,
@@ -195,8 +219,13 @@ def SSM_ScanOp : SSM_DestinationOp<"scan", [AttrSizedOperandSegments]> {
     std::string getDimName(unsigned dim);
     /// Static extent of dimension `dim` (>= 2), or kDynamic.
     int64_t getDimSize(unsigned dim);
-    /// Dimensions on which a value of the coefficients region depends.
-    ::llvm::SmallBitVector getDependentDims(::mlir::Value value);
+    /// Dimensions on which a value of the coefficients region depends. Time is
+    /// left out for operands of `ins` that `isTimeInvariant` says are the same
+    /// at every token although their maps mention it.
+    ::llvm::SmallBitVector getDependentDims(
+        ::mlir::Value value,
+        ::llvm::function_ref<bool(::mlir::OpOperand &)> isTimeInvariant =
+            nullptr);
   }];
 }
 
@@ -250,8 +279,9 @@ def SSM_DiscretizeOp : SSM_Op<"discretize",
     | euler    | 1 + rate dt                   | dt                      |
     | backward | 1/(1 - rate dt)               | dt/(1 - rate dt)        |
 
-    A complex rate has a real step (or two operands for it as well). `input` gives the input its own rule, as in Mamba: zoh for the state, euler
-    for the input (arXiv:2312.00752, section 3.2). The zoh gain is computed as
+    With a complex rate the step is real, or two operands as well. `input` gives
+    the input its own rule, as in Mamba: zoh for the state, euler for the input
+    (arXiv:2312.00752, section 3.2). The zoh gain is computed as
     `dt * expm1(x)/x`, which has no pole at `x = rate dt = 0`.
 
     ```mlir

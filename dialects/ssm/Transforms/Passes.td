@@ -35,4 +35,304 @@ def ExpandDiscretizePass : Pass<"ssm-expand-discretize"> {
   let dependentDialects = ["mlir::arith::ArithDialect", "mlir::math::MathDialect"];
 }
 
+def HoistInvariantsPass : Pass<"ssm-hoist-invariants", "mlir::func::FuncOp"> {
+  let summary = "Computes what does not depend on time once";
+  let description = [{
+    A part of a scan's coefficients that depends neither on time nor on the
+    batch becomes a `linalg.generic` before the scan, over the dimensions it
+    depends on, if it takes costly math, combines two operands, or depends on
+    weights alone; in the last case `ssm-split-prepare` moves it out of
+    `@forward`. A factor that changes over time is taken out of sums before:
+    `a (b u) - c (d u)` is `(a b - c d) u`. Of an elementwise `linalg.generic`,
+    costly parts that depend on weights and indices alone are hoisted the same
+    way. Example: the coefficients
+
+    ```mlir
+    func.func @decay(%a: tensor<8xf32> {ssm.weight = "a"}, %u: tensor<?x?x8xf32>,
+        %s: tensor<?x8xf32>, %y: tensor<?x?x8xf32>)
+        -> (tensor<?x?x8xf32>, tensor<?x8xf32>) {
+      %0:2 = ssm.scan ins(%a, %u : tensor<8xf32>, tensor<?x?x8xf32>)
+          initial(%s : tensor<?x8xf32>)
+          outs(%y, %s : tensor<?x?x8xf32>, tensor<?x8xf32>)
+          maps {ins = [affine_map<(b, t, e) -> (e)>,
+                       affine_map<(b, t, e) -> (b, t, e)>],
+                state = affine_map<(b, t, e) -> (b, e)>,
+                output = affine_map<(b, t, e) -> (b, t, e)>}
+          coefficients {
+      ^bb0(%v: f32, %w: f32):
+        %1 = math.exp %v : f32
+        ssm.coefficients decay(%1 : f32) write(%w : f32)
+      } epilogue {
+      ^bb0(%v: f32):
+        ssm.yield %v : f32
+      } -> tensor<?x?x8xf32>, tensor<?x8xf32>
+      return %0#0, %0#1 : tensor<?x?x8xf32>, tensor<?x8xf32>
+    }
+    ```
+
+    read a `tensor<8xf32>` of exponentials afterwards.
+  }];
+  let dependentDialects = ["mlir::arith::ArithDialect",
+                           "mlir::linalg::LinalgDialect",
+                           "mlir::tensor::TensorDialect"];
+}
+
+def FuseElementwisePass : Pass<"ssm-fuse-elementwise", "mlir::func::FuncOp"> {
+  let summary = "Joins elementwise ops, without reshapes between them";
+  let description = [{
+    An elementwise `linalg.generic` moves into the elementwise one that alone
+    reads its result. Costly math (exp, a division, ...) does not move to where
+    it would be repeated; nothing moves into a sum; what depends on weights alone
+    stays apart. On the way reshapes move through elementwise ops towards the
+    shapes of scans and norms, and unit dimensions of norms and elementwise ops
+    are dropped. Example:
+
+    ```mlir
+    func.func @both(%x: tensor<?x8xf32>, %y: tensor<?x8xf32>, %e: tensor<?x8xf32>)
+        -> tensor<?x8xf32> {
+      %0 = linalg.generic {
+          indexing_maps = [affine_map<(t, d) -> (t, d)>,
+                           affine_map<(t, d) -> (t, d)>],
+          iterator_types = ["parallel", "parallel"]}
+          ins(%x : tensor<?x8xf32>) outs(%e : tensor<?x8xf32>) {
+      ^bb0(%v: f32, %o: f32):
+        %2 = math.exp %v : f32
+        linalg.yield %2 : f32
+      } -> tensor<?x8xf32>
+      %1 = linalg.generic {
+          indexing_maps = [affine_map<(t, d) -> (t, d)>,
+                           affine_map<(t, d) -> (t, d)>,
+                           affine_map<(t, d) -> (t, d)>],
+          iterator_types = ["parallel", "parallel"]}
+          ins(%0, %y : tensor<?x8xf32>, tensor<?x8xf32>)
+          outs(%e : tensor<?x8xf32>) {
+      ^bb0(%v: f32, %w: f32, %o: f32):
+        %2 = arith.mulf %v, %w : f32
+        linalg.yield %2 : f32
+      } -> tensor<?x8xf32>
+      return %1 : tensor<?x8xf32>
+    }
+    ```
+
+    becomes one `linalg.generic` of `%x` and `%y`.
+  }];
+  let dependentDialects = ["mlir::affine::AffineDialect",
+                           "mlir::arith::ArithDialect",
+                           "mlir::linalg::LinalgDialect",
+                           "mlir::tensor::TensorDialect"];
+}
+
+def FuseScansPass : Pass<"ssm-fuse-scans", "mlir::func::FuncOp"> {
+  let summary = "Moves elementwise producers into the scans that read them";
+  let description = [{
+    A `linalg.generic` that computes an operand of `ssm.scan` element by element,
+    and whose result nothing else reads, moves into the `coefficients` region, or
+    into the epilogue; its operands become operands of the scan with composed
+    maps. The scan evaluates a coefficient once for the dimensions it depends on,
+    so nothing is computed more often, except by a map that visits elements
+    repeatedly: costly math stays outside then, as does what depends on weights
+    alone. Example:
+
+    ```mlir
+    func.func @gate(%g: tensor<?x?x8xf32>, %b: tensor<8xf32>,
+        %u: tensor<?x?x8xf32>, %s: tensor<?x8xf32>, %e: tensor<?x?x8xf32>,
+        %y: tensor<?x?x8xf32>) -> (tensor<?x?x8xf32>, tensor<?x8xf32>) {
+      %0 = linalg.generic {
+          indexing_maps = [affine_map<(b, t, e) -> (b, t, e)>,
+                           affine_map<(b, t, e) -> (e)>,
+                           affine_map<(b, t, e) -> (b, t, e)>],
+          iterator_types = ["parallel", "parallel", "parallel"]}
+          ins(%g, %b : tensor<?x?x8xf32>, tensor<8xf32>)
+          outs(%e : tensor<?x?x8xf32>) {
+      ^bb0(%v: f32, %w: f32, %o: f32):
+        %2 = arith.addf %v, %w : f32
+        linalg.yield %2 : f32
+      } -> tensor<?x?x8xf32>
+      %1:2 = ssm.scan ins(%0, %u : tensor<?x?x8xf32>, tensor<?x?x8xf32>)
+          initial(%s : tensor<?x8xf32>)
+          outs(%y, %s : tensor<?x?x8xf32>, tensor<?x8xf32>)
+          maps {ins = [affine_map<(b, t, e) -> (b, t, e)>,
+                       affine_map<(b, t, e) -> (b, t, e)>],
+                state = affine_map<(b, t, e) -> (b, e)>,
+                output = affine_map<(b, t, e) -> (b, t, e)>}
+          coefficients {
+      ^bb0(%v: f32, %w: f32):
+        ssm.coefficients decay(%v : f32) write(%w : f32)
+      } epilogue {
+      ^bb0(%v: f32):
+        ssm.yield %v : f32
+      } -> tensor<?x?x8xf32>, tensor<?x8xf32>
+      return %1#0, %1#1 : tensor<?x?x8xf32>, tensor<?x8xf32>
+    }
+    ```
+
+    becomes a scan of `%u`, `%g` and `%b` with the addition in its coefficients.
+  }];
+  let dependentDialects = ["mlir::arith::ArithDialect"];
+}
+
+def FuseEpiloguesPass : Pass<"ssm-fuse-epilogues", "mlir::func::FuncOp"> {
+  let summary = "Moves elementwise consumers into epilogues";
+  let description = [{
+    A `linalg.generic` that reads the output of `ssm.conv`, `ssm.norm`,
+    `ssm.scan` or `ssm.matmul` element by element, and alone, moves into the
+    epilogue of that op: a bias, an activation, a gate, a residual. Its other
+    operands become operands of the epilogue with composed maps. A `linalg.copy`
+    of the output makes its destination that of the op, so a residual is added
+    where it is. Of several producers the last one takes the consumer. Example:
+
+    ```mlir
+    func.func @scale(%x: tensor<?x8xf32>, %w: tensor<8xf32>,
+                     %y: tensor<?x8xf32>) -> tensor<?x8xf32> {
+      %0 = ssm.norm rms eps 1.000000e-05 input(%x : tensor<?x8xf32>)
+          outs(%y : tensor<?x8xf32>) maps [] epilogue {
+      ^bb0(%v: f32):
+        ssm.yield %v : f32
+      } -> tensor<?x8xf32>
+      %1 = linalg.generic {
+          indexing_maps = [affine_map<(t, d) -> (t, d)>,
+                           affine_map<(t, d) -> (d)>,
+                           affine_map<(t, d) -> (t, d)>],
+          iterator_types = ["parallel", "parallel"]}
+          ins(%0, %w : tensor<?x8xf32>, tensor<8xf32>)
+          outs(%y : tensor<?x8xf32>) {
+      ^bb0(%v: f32, %s: f32, %o: f32):
+        %2 = arith.mulf %v, %s : f32
+        linalg.yield %2 : f32
+      } -> tensor<?x8xf32>
+      return %1 : tensor<?x8xf32>
+    }
+    ```
+
+    becomes
+
+    ```mlir
+    func.func @scale(%x: tensor<?x8xf32>, %w: tensor<8xf32>,
+                     %y: tensor<?x8xf32>) -> tensor<?x8xf32> {
+      %0 = ssm.norm rms eps 1.000000e-05 input(%x : tensor<?x8xf32>)
+          epilogue_ins(%w : tensor<8xf32>) outs(%y : tensor<?x8xf32>)
+          maps [affine_map<(t, d) -> (d)>] epilogue {
+      ^bb0(%v: f32, %s: f32):
+        %2 = arith.mulf %v, %s : f32
+        ssm.yield %2 : f32
+      } -> tensor<?x8xf32>
+      return %0 : tensor<?x8xf32>
+    }
+    ```
+  }];
+  let dependentDialects = ["mlir::arith::ArithDialect"];
+}
+
+def PackWeightsPass : Pass<"ssm-pack-weights", "mlir::func::FuncOp"> {
+  let summary = "Products of tokens by weights as ssm.matmul";
+  let description = [{
+    A `linalg.generic` that sums products of tokens `x[b, t, ..k]` by a weight
+    `W[..n, ..k]` (or `W[..k, ..n]`) becomes `ssm.pack` of the weight and
+    `ssm.matmul`. A weight is what depends on weights, constants and the index
+    of a loop over depth only, so `ssm-split-prepare` moves the packing out.
+    Panels keep the type in which the weight is stored. Each further product of
+    a sum of products is a matmul that continues from the one before it, in
+    place. Weights of fewer than 64 elements or 4 columns stay as they are.
+    Example:
+
+    ```mlir
+    func.func @linear(%w: tensor<64x8xf32> {ssm.weight = "w"},
+                      %x: tensor<?x?x8xf32>, %y: tensor<?x?x64xf32>)
+        -> tensor<?x?x64xf32> {
+      %zero = arith.constant 0.0 : f32
+      %0 = linalg.fill ins(%zero : f32) outs(%y : tensor<?x?x64xf32>)
+          -> tensor<?x?x64xf32>
+      %1 = linalg.generic {
+          indexing_maps = [affine_map<(b, t, n, k) -> (n, k)>,
+                           affine_map<(b, t, n, k) -> (b, t, k)>,
+                           affine_map<(b, t, n, k) -> (b, t, n)>],
+          iterator_types = ["parallel", "parallel", "parallel", "reduction"]}
+          ins(%w, %x : tensor<64x8xf32>, tensor<?x?x8xf32>)
+          outs(%0 : tensor<?x?x64xf32>) {
+      ^bb0(%a: f32, %b: f32, %o: f32):
+        %2 = arith.mulf %a, %b : f32
+        %3 = arith.addf %o, %2 : f32
+        linalg.yield %3 : f32
+      } -> tensor<?x?x64xf32>
+      return %1 : tensor<?x?x64xf32>
+    }
+    ```
+
+    becomes
+
+    ```mlir
+    func.func @linear(%w: tensor<64x8xf32> {ssm.weight = "w"},
+                      %x: tensor<?x?x8xf32>, %y: tensor<?x?x64xf32>)
+        -> tensor<?x?x64xf32> {
+      %e = tensor.empty() : tensor<2x8x32xf32>
+      %p = ssm.pack weight(%w : tensor<64x8xf32>)
+          outs(%e : tensor<2x8x32xf32>) -> tensor<2x8x32xf32>
+      %1 = ssm.matmul input(%x : tensor<?x?x8xf32>)
+          weight(%p : tensor<2x8x32xf32>) outs(%y : tensor<?x?x64xf32>)
+          maps [] epilogue {
+      ^bb0(%v: f32):
+        ssm.yield %v : f32
+      } -> tensor<?x?x64xf32>
+      return %1 : tensor<?x?x64xf32>
+    }
+    ```
+  }];
+  let options = [
+    Option<"panelColumns", "panel-columns", "int64_t", "32",
+           "Most columns of a panel: 32 or 16, by the registers of the target">,
+  ];
+  let dependentDialects = ["mlir::arith::ArithDialect",
+                           "mlir::tensor::TensorDialect", "mlir::ssm::SSMDialect"];
+}
+
+def SplitPreparePass : Pass<"ssm-split-prepare", "mlir::ModuleOp"> {
+  let summary = "Moves what depends on weights alone to @prepare";
+  let description = [{
+    Every largest value of `@forward` that depends only on weights (arguments
+    with `ssm.weight`) and constants becomes a result of `@prepare` and an
+    argument of `@forward`, both marked `ssm.table` with the table's number.
+    Values inside a loop of constant trip count that depend on its index as well
+    become one table with a leading dimension, a member for each trip. Constants
+    are worth a table only if they take costly math. Afterwards `@forward` has no
+    weights. Example:
+
+    ```mlir
+    func.func @forward(%w: tensor<4xf32> {ssm.weight = "w"},
+                       %x: tensor<?x4xf32> {ssm.input = "x"}, %y: tensor<?x4xf32>)
+        -> tensor<?x4xf32> {
+      %e = tensor.empty() : tensor<4xf32>
+      %0 = linalg.exp ins(%w : tensor<4xf32>) outs(%e : tensor<4xf32>)
+          -> tensor<4xf32>
+      %1 = linalg.generic {
+          indexing_maps = [affine_map<(d0, d1) -> (d0, d1)>,
+                           affine_map<(d0, d1) -> (d1)>,
+                           affine_map<(d0, d1) -> (d0, d1)>],
+          iterator_types = ["parallel", "parallel"]}
+          ins(%x, %0 : tensor<?x4xf32>, tensor<4xf32>)
+          outs(%y : tensor<?x4xf32>) {
+      ^bb0(%a: f32, %b: f32, %o: f32):
+        %2 = arith.mulf %a, %b : f32
+        linalg.yield %2 : f32
+      } -> tensor<?x4xf32>
+      return %1 : tensor<?x4xf32>
+    }
+    ```
+
+    leaves the `linalg.generic` in `@forward`, which takes
+    `%t: tensor<4xf32> {ssm.table = 0 : i64}` in place of `%0`, and
+
+    ```mlir
+    func.func @prepare(%w: tensor<4xf32> {ssm.weight = "w"})
+        -> (tensor<4xf32> {ssm.table = 0 : i64}) {
+      %e = tensor.empty() : tensor<4xf32>
+      %0 = linalg.exp ins(%w : tensor<4xf32>) outs(%e : tensor<4xf32>)
+          -> tensor<4xf32>
+      return %0 : tensor<4xf32>
+    }
+    ```
+  }];
+  let dependentDialects = ["mlir::arith::ArithDialect", "mlir::scf::SCFDialect",
+                           "mlir::tensor::TensorDialect"];
+}
+
 #endif // SSM_TRANSFORMS_PASSES_TD

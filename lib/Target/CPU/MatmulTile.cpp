@@ -19,6 +19,12 @@ bool MatmulTile::isPaired() const {
   return getElementTypeOrSelf(weight.getType()).getIntOrFloatBitWidth() == 16;
 }
 
+/// Tiles of no more tokens than this wait for memory.
+static constexpr int64_t streamedRows = 4;
+/// How far ahead of the loads weights are asked for.
+static constexpr int64_t prefetchBytes = 2048;
+static constexpr int64_t lineBytes = 64;
+
 namespace {
 class TileEmitter {
 public:
@@ -42,6 +48,7 @@ private:
   /// Registers of weights at depth index k; for pairs k and k + 1.
   SmallVector<Weights, 2> loadWeights(Value k);
   SmallVector<Value, 2> splitPairs(Value packed);
+  void prefetchWeights(Value row);
   SmallVector<Value> loop(Value begin, Value end, int64_t steps,
                           ValueRange init);
   Value sumsPosition(int64_t row) { return index.add(tile.sumsRow, row); }
@@ -91,6 +98,7 @@ SmallVector<TileEmitter::Weights, 2> TileEmitter::loadWeights(Value k) {
   if (pair > 1)
     row = index.div(row, index.constant(2));
   auto packed = VectorType::get(tile.lanes * pair, element);
+  prefetchWeights(row);
   for (int64_t c = 0; c != columns; ++c) {
     Value position = index.constant(c * tile.lanes * pair);
     Value loaded = vector::LoadOp::create(
@@ -106,6 +114,23 @@ SmallVector<TileEmitter::Weights, 2> TileEmitter::loadWeights(Value k) {
     weights[0].push_back(loaded);
   }
   return weights;
+}
+
+// Few tokens wait for memory. Hardware prefetchers stop at the end of a page;
+// panels follow each other, so past the end of one is the next.
+void TileEmitter::prefetchWeights(Value row) {
+  int64_t bytes = getElementTypeOrSelf(tile.weight.getType())
+                      .getIntOrFloatBitWidth() /
+                  8;
+  int64_t rowBytes = tile.width * pair * bytes;
+  if (tile.rows > streamedRows || rowBytes % lineBytes)
+    return;
+  Value ahead = index.add(row, prefetchBytes / rowBytes);
+  for (int64_t position = 0; position < rowBytes; position += lineBytes)
+    memref::PrefetchOp::create(
+        b, tile.weight,
+        ValueRange{tile.panel, ahead, index.constant(position / bytes)},
+        /*isWrite=*/false, /*localityHint=*/3, /*isDataCache=*/true);
 }
 
 void TileEmitter::step(MutableArrayRef<Value> sums, Value k) {

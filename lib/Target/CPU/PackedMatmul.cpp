@@ -8,8 +8,8 @@
 #include "Target/CPU/PackedMatmul.h"
 
 #include "Target/CPU/IndexMath.h"
-#include "Target/CPU/MatmulEpilogue.h"
 #include "Target/CPU/MatmulTile.h"
+#include "Target/CPU/VectorEmitter.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 
@@ -19,7 +19,7 @@ using namespace ssmc::cpu;
 /// Depth of a block: long enough to make the loads and stores of sums
 /// negligible, short enough for the copied inputs to stay in a first level
 /// cache.
-static constexpr int64_t maxDepth = 1024;
+static constexpr int64_t maxDepth = 512;
 /// Tiles of tokens to a block: weights come from memory once for so many.
 static constexpr int64_t maxTiles = 16;
 /// Bytes of sums kept between blocks of the depth.
@@ -59,9 +59,6 @@ public:
     auto type = cast<MemRefType>(matmul.output.getType());
     outputElement = type.getElementType();
     rank = type.getRank();
-    if (matmul.epilogue)
-      epilogue.emplace(*matmul.epilogue, matmul.epilogueInputs,
-                       matmul.epilogueMaps);
   }
 
   void emit();
@@ -77,8 +74,10 @@ private:
   void copyInput(Value i, ValueRange token, Value depthBegin, Value depth);
   /// Epilogue and stores for `rows` tokens from `row` on, one panel.
   void emitResults(Value row, Value rows, Value panel, Value sumsRow);
+  /// A vector of columns from `column` on, of which those before `columnsEnd`
+  /// exist (null: all).
   void emitResult(ValueRange token, Value column, Value sumsRow, Value offset,
-                  int64_t lanes);
+                  Value columnsEnd);
 
   /// Calls `body` for every one of `rows` tokens with its number and its
   /// indices in the leading dimensions.
@@ -95,7 +94,6 @@ private:
   const PackedMatmul &matmul;
   Type accumulator, outputElement;
   int64_t rank;
-  std::optional<MatmulEpilogue> epilogue;
   Blocking s;
 
   Value weight;                  // pairs and columns as one dimension
@@ -131,7 +129,7 @@ Blocking::Blocking(const PackedMatmul &matmul, const KernelTarget &target,
                                                             1, groups));
   };
   int64_t most = std::max<int64_t>(1, panels);
-  group = groupOf(target.reuseBytes, most);
+  group = groupOf(target.getReuseBytes(), most);
   streamedGroup = groupOf(streamedBytes / depthBlocks, group);
 
   maxRows = maxTiles * tileRows;
@@ -271,43 +269,62 @@ void MatmulEmitter::copyInput(Value i, ValueRange token, Value depthBegin,
 //===----------------------------------------------------------------------===//
 
 void MatmulEmitter::emitResult(ValueRange token, Value column, Value sumsRow,
-                               Value offset, int64_t lanes) {
-  SmallVector<Value> point(token);
-  point.push_back(column);
-  SmallVector<Value> position = {sumsRow, offset};
-  Value sum =
-      lanes ? Value(vector::LoadOp::create(
-                  b, VectorType::get(lanes, accumulator), sums, position))
-            : Value(memref::LoadOp::create(b, sums, position));
+                               Value offset, Value columnsEnd) {
+  unsigned columnDim = rank - 1;
+  RegionEmitter emitter(b, b.getLoc(), rank);
+  for (auto [dim, index] : llvm::enumerate(token))
+    emitter.bindDim(dim, index);
+  Lanes lanes;
+  lanes.dim = columnDim;
+  lanes.width = s.lanes;
+  if (columnsEnd) {
+    lanes.mask = vector::CreateMaskOp::create(
+        b, VectorType::get(s.lanes, b.getI1Type()),
+        ValueRange{index.sub(columnsEnd, column)});
+    lanes.last = index.sub(columnsEnd, index.constant(1));
+  }
+  emitter.setLanes(lanes);
+  emitter.bindDim(columnDim, column);
+
+  // Sums have all the panel's columns.
+  Value sum = vector::LoadOp::create(b, VectorType::get(s.lanes, accumulator),
+                                     sums, ValueRange{sumsRow, offset});
   Value result = convert(sum, outputElement);
-  if (epilogue)
-    result = epilogue->emit(b, result, point);
-  if (lanes)
-    vector::StoreOp::create(b, result, matmul.output, point);
-  else
-    memref::StoreOp::create(b, result, matmul.output, point);
+  if (matmul.epilogue) {
+    Block &block = matmul.epilogue->front();
+    llvm::SmallBitVector columnOnly(rank + 1);
+    columnOnly.set(columnDim);
+    emitter.addBody(block);
+    emitter.bindSource(
+        block.getArgument(0), [result](const Offsets &) { return result; },
+        columnOnly);
+    for (unsigned i = 0, e = matmul.epilogueInputs.size(); i != e; ++i)
+      emitter.bindAccess(block.getArgument(i + 1),
+                         {matmul.epilogueInputs[i], matmul.epilogueMaps[i]});
+    result = emitter.getVector(block.getTerminator()->getOperand(0),
+                               emitter.zeroOffsets());
+  }
+  emitter.store({matmul.output, b.getMultiDimIdentityMap(rank)}, result,
+                emitter.zeroOffsets());
 }
 
 void MatmulEmitter::emitResults(Value row, Value rows, Value panel,
                                 Value sumsRow) {
   Value firstColumn = index.mul(panel, s.width);
-  bool canVectorize = hasUnitStride(matmul.output) &&
-                      (!epilogue || epilogue->canVectorize());
   Value width = index.constant(s.width);
   if (s.columns % s.width)
     width = index.min(width, index.sub(index.constant(s.columns), firstColumn));
-  Value main = canVectorize ? index.roundDown(width, s.lanes)
-                            : index.constant(0);
+  Value main = index.roundDown(width, s.lanes);
   forTokens(row, rows, [&](Value i, ValueRange token) {
     Value position = index.add(sumsRow, i);
-    if (canVectorize)
-      forRange(index.constant(0), main, s.lanes, [&](Value offset) {
+    forRange(index.constant(0), main, s.lanes, [&](Value offset) {
+      emitResult(token, index.add(firstColumn, offset), position, offset,
+                 Value());
+    });
+    if (s.columns % s.lanes)
+      forRange(main, width, s.lanes, [&](Value offset) {
         emitResult(token, index.add(firstColumn, offset), position, offset,
-                   s.lanes);
-      });
-    if (!canVectorize || s.columns % s.lanes)
-      forRange(main, width, 1, [&](Value offset) {
-        emitResult(token, index.add(firstColumn, offset), position, offset, 0);
+                   index.constant(s.columns));
       });
   });
 }
@@ -475,7 +492,7 @@ LogicalResult ssmc::cpu::emitPackedMatmul(OpBuilder &builder, Location loc,
     if (type.isDynamicDim(type.getRank() - 1))
       return emitError(loc) << "found " << type
                             << ", wanted a static last dimension";
-  if (!weight.hasStaticShape() || !weight.getLayout().isIdentity())
+  if (!weight.hasStaticShape() || !weight.areTrailingDimsContiguous(weight.getRank()))
     return emitError(loc) << "found packed weight " << weight
                           << ", wanted a static shape without gaps";
   // An empty sum of an empty product still needs its epilogue; a product

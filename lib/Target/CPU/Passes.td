@@ -67,13 +67,37 @@ def LowerMatmulPass : Pass<"ssm-lower-matmul"> {
            "Bits of a vector register">,
     Option<"vectorRegisters", "vector-registers", "int64_t", "16",
            "Number of vector registers">,
-    Option<"reuseBytes", "reuse-bytes", "int64_t", "196608",
-           "Bytes of cache that weights may fill while they are reused">,
   ];
   let dependentDialects = ["::mlir::arith::ArithDialect",
                            "::mlir::memref::MemRefDialect",
                            "::mlir::scf::SCFDialect",
                            "::mlir::vector::VectorDialect"];
+}
+
+def BindFramePass : Pass<"ssm-bind-frame", "::mlir::func::FuncOp"> {
+  let summary = "Makes a bufferized function one of the C ABI";
+  let description = [{
+    Arguments and results carry the attributes of the front end (`ssm.input`,
+    `ssm.weight`, `ssm.state`, `ssm.position`, `ssm.workspace`; `ssm.dims` names
+    the extents known at run time) and `ssm.offset`, the place of a prepared
+    table. Each becomes memory found through the one argument that is left, the
+    `ssmrt_frame`; results are written to their place. In the function `step` the
+    length is the constant 1.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::LLVM::LLVMDialect",
+                           "::mlir::memref::MemRefDialect"];
+}
+
+def OutlineTasksPass : Pass<"ssm-outline-tasks", "::mlir::ModuleOp"> {
+  let summary = "Parallel loops become calls of the context's parallel_for";
+  let description = [{
+    The body of every `scf.parallel` becomes a function of a closure and a range of
+    iterations; what it captures is stored in a struct on the caller's stack. The
+    call goes through `ssmrt_context::parallel_for`, with the attribute `ssm.cost`
+    (nanoseconds an iteration) as its estimate. Runs after `ssm-bind-frame`.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::LLVM::LLVMDialect",
+                           "::mlir::scf::SCFDialect", "::mlir::func::FuncDialect"];
 }
 
 #endif // SSMC_TARGET_CPU_PASSES_TD

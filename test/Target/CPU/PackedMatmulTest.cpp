@@ -165,9 +165,9 @@ private:
   std::vector<char> packed;
 };
 
-void checkShapes(const cpu::KernelTarget &target) {
-  const int64_t shapes[][2] = {{1, 1},  {5, 2},    {31, 3},   {32, 48},
-                               {33, 7}, {80, 769}, {300, 768}, {3072, 5}};
+using Shapes = std::vector<std::pair<int64_t, int64_t>>;
+
+void checkShapes(const cpu::KernelTarget &target, const Shapes &shapes) {
   for (auto [columns, depth] : shapes) {
     Check check({columns, depth}, target, columns % 2);
     for (int64_t tokens : {0, 1, 2, 7, 13, 14, 15, 29})
@@ -179,10 +179,23 @@ void checkShapes(const cpu::KernelTarget &target) {
 }
 } // namespace
 
-TEST(PackedMatmul, Avx2Tiles) { checkShapes(makeTarget(256, 16)); }
-TEST(PackedMatmul, Avx512Tiles) { checkShapes(makeTarget(512, 32)); }
-TEST(PackedMatmul, NeonTiles) { checkShapes(makeTarget(128, 32)); }
-TEST(PackedMatmul, NoVectors) { checkShapes(makeTarget(32, 8)); }
+TEST(PackedMatmul, Avx2Tiles) {
+  checkShapes(makeTarget(256, 16), {{1, 1},
+                                    {5, 2},
+                                    {31, 3},
+                                    {32, 48},
+                                    {33, 7},
+                                    {80, 769},
+                                    {300, 768},
+                                    {3072, 5}});
+}
+TEST(PackedMatmul, Avx512Tiles) {
+  checkShapes(makeTarget(512, 32), {{31, 3}, {32, 48}, {33, 7}, {300, 769}});
+}
+TEST(PackedMatmul, NeonTiles) {
+  checkShapes(makeTarget(128, 32), {{5, 3}, {80, 769}});
+}
+TEST(PackedMatmul, NoVectors) { checkShapes(makeTarget(32, 8), {{5, 3}}); }
 
 TEST(PackedMatmul, DeepProducts) {
   for (int64_t bits : {256, 512}) {
@@ -195,7 +208,9 @@ TEST(PackedMatmul, DeepProducts) {
 TEST(PackedMatmul, ElementTypes) {
   for (int64_t bits : {256, 512})
     for (const char *weight : {"bf16", "f16", "f32", "f64"})
-      for (int64_t depth : {1, 6, 31, 64}) {
+      for (int64_t depth : {1, 6, 31}) {
+        if (bits == 512 && depth != 31)
+          continue;
         bool isDouble = std::string(weight) == "f64";
         MatmulShape shape{45, depth};
         shape.weight = weight;

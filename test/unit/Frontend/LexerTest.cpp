@@ -9,11 +9,12 @@ using namespace ssmc;
 
 namespace {
 
-/// The spellings of the tokens, separated by blanks; errors as they are printed.
+/// The spellings of the tokens, separated by blanks; errors as they are
+/// printed.
 std::string lexText(StringRef text) {
   SourceMgr sources;
-  unsigned id =
-      sources.AddNewSourceBuffer(MemoryBuffer::getMemBufferCopy(text, "t"), SMLoc());
+  unsigned id = sources.AddNewSourceBuffer(
+      MemoryBuffer::getMemBufferCopy(text, "t"), SMLoc());
   std::string output;
   raw_string_ostream os(output);
   Diagnostics diagnostics(sources, os);
@@ -47,18 +48,21 @@ TEST(Lexer, Numbers) {
   EXPECT_EQ(lexText("90071992547409930"),
             "t:1:1: error: the integer is larger than 2^53");
   EXPECT_EQ(lexText("1e999"), "t:1:1: error: the number is too large");
-  EXPECT_EQ(lexText("1."), "t:1:1: error: expected a digit after the decimal point");
-  EXPECT_EQ(lexText(".5"), "t:1:1: error: expected a digit before the decimal point");
+  EXPECT_EQ(lexText("1."),
+            "t:1:1: error: expected a digit after the decimal point");
+  EXPECT_EQ(lexText(".5"),
+            "t:1:1: error: expected a digit before the decimal point");
   EXPECT_EQ(lexText("1e+"), "t:1:1: error: expected a digit in the exponent");
-  EXPECT_EQ(lexText("2ab"), "t:1:1: error: a name cannot begin with a digit; write "
-                            "'2 * ab' for a product");
+  EXPECT_EQ(lexText("2ab"),
+            "t:1:1: error: a name cannot begin with a digit; write "
+            "'2 * ab' for a product");
 }
 
 TEST(Lexer, Strings) {
   EXPECT_EQ(lexText(R"("a.{i}" "" "\"\\")"), R"("a.{i}" "" "\"\\")");
   EXPECT_EQ(lexText("\"\xC3\xA9\""), "\"\xC3\xA9\"");
-  EXPECT_EQ(lexText("a \"bc\n"),
-            "t:1:3: error: expected '\"' to end the string before the end of the line");
+  EXPECT_EQ(lexText("a \"bc\n"), "t:1:3: error: expected '\"' to end the "
+                                 "string before the end of the line");
   EXPECT_EQ(lexText("\"a\\n\""),
             "t:1:3: error: expected '\"' or '\\' after '\\' in a string");
 }
@@ -80,28 +84,39 @@ TEST(Lexer, CommentOrFloorDivision) {
 
 TEST(Lexer, LinesAndBlanks) {
   EXPECT_EQ(lexText("a\r\nb\tc \r\n"), "a b c");
-  EXPECT_EQ(lexText("\xEF\xBB\xBF" "a"), "a");
+  EXPECT_EQ(lexText("\xEF\xBB\xBF"
+                    "a"),
+            "a");
   EXPECT_EQ(lexText(""), "");
 }
 
 TEST(Lexer, NoText) {
-  EXPECT_EQ(lexText("a \xFF b"), "t:1:3: error: expected UTF-8 text, found the byte 0xFF");
+  EXPECT_EQ(lexText("a \xFF b"),
+            "t:1:3: error: expected UTF-8 text, found the byte 0xFF");
   EXPECT_EQ(lexText(StringRef("a\0b", 3)),
             "t:1:2: error: expected UTF-8 text, found a NUL byte");
-  EXPECT_EQ(lexText("\xC3"), "t:1:1: error: expected UTF-8 text, found the byte 0xC3");
+  EXPECT_EQ(lexText("\xC3"),
+            "t:1:1: error: expected UTF-8 text, found the byte 0xC3");
 }
 
 TEST(Lexer, UnknownCharacters) {
   EXPECT_EQ(lexText("a $$ b"), "t:1:3: error: unexpected '$$'");
-  EXPECT_EQ(lexText("# c"), "t:1:1: error: unexpected '#'; a comment begins with '//'");
-  EXPECT_EQ(lexText("a ; b"), "t:1:3: error: unexpected ';'; a statement ends with its line");
-  EXPECT_EQ(lexText("'a'"), "t:1:1: error: unexpected '''; strings stand in double quotes");
-  EXPECT_EQ(lexText("a && b"), "t:1:3: error: unexpected '&&'; the conjunction is 'and'");
-  EXPECT_EQ(lexText("!a"), "t:1:1: error: unexpected '!'; the negation is 'not'");
+  EXPECT_EQ(lexText("# c"),
+            "t:1:1: error: unexpected '#'; a comment begins with '//'");
+  EXPECT_EQ(lexText("a ; b"),
+            "t:1:3: error: unexpected ';'; a statement ends with its line");
+  EXPECT_EQ(lexText("'a'"),
+            "t:1:1: error: unexpected '''; strings stand in double quotes");
+  EXPECT_EQ(lexText("a && b"),
+            "t:1:3: error: unexpected '&&'; the conjunction is 'and'");
+  EXPECT_EQ(lexText("!a"),
+            "t:1:1: error: unexpected '!'; the negation is 'not'");
   EXPECT_EQ(lexText("\xCE\xBB = 1"), "t:1:1: error: unexpected '\xCE\xBB'");
-  EXPECT_EQ(lexText("a ... b"), "t:1:3: error: '...' is not part of the language; "
-                                "'..' is a range or 'the rest'");
-  EXPECT_EQ(lexText("\x01"), "t:1:1: error: unexpected characters beginning with 0x1");
+  EXPECT_EQ(lexText("a ... b"),
+            "t:1:3: error: '...' is not part of the language; "
+            "'..' is a range or 'the rest'");
+  EXPECT_EQ(lexText("\x01"),
+            "t:1:1: error: unexpected characters beginning with 0x1");
 }
 
 TEST(Lexer, BracketPairs) {

@@ -31,7 +31,8 @@ std::string onlyError(StringRef text) {
 
 TEST(Robustness, DeepNesting) {
   const char *brackets = "brackets are nested deeper than 200 levels";
-  EXPECT_EQ(onlyError("layer A(n) = " + repeat("(", 10000) + "1" + repeat(")", 10000)),
+  EXPECT_EQ(onlyError("layer A(n) = " + repeat("(", 10000) + "1" +
+                      repeat(")", 10000)),
             brackets);
   EXPECT_EQ(onlyError("layer A(n) = " + repeat("a[", 10000)), brackets);
   EXPECT_EQ(onlyError("fn f(x) {" + repeat("if a {", 10000)), brackets);
@@ -41,36 +42,43 @@ TEST(Robustness, DeepNesting) {
 }
 
 TEST(Robustness, DeepWithoutBrackets) {
-  for (StringRef text : {"-", "not ", "a^", "a => ", "sum(n) ", "if a then b else ",
-                         "if ", "a ^ -"})
+  for (StringRef text : {"-", "not ", "a^", "a => ", "sum(n) ",
+                         "if a then b else ", "if ", "a ^ -"})
     EXPECT_EQ(onlyError(("layer A(n) = " + repeat(text, 100000))),
               "this is nested too deeply")
         << text.str();
-  EXPECT_EQ(onlyError("fn f(x) {\n if a { } " + repeat("elif a { } ", 10000) + "\n}"),
-            "this is nested too deeply");
+  EXPECT_EQ(
+      onlyError("fn f(x) {\n if a { } " + repeat("elif a { } ", 10000) + "\n}"),
+      "this is nested too deeply");
 }
 
 TEST(Robustness, LongChains) {
-  StringRef tooLong = "the expression has more than 1000 operators and calls; give names "
-                      "to parts of it";
+  StringRef tooLong =
+      "the expression has more than 1000 operators and calls; give names "
+      "to parts of it";
   for (StringRef text : {"+ 1 ", "* a ", "(a)", "[a]", " or a"})
-    EXPECT_EQ(onlyError(("layer A(n) = a" + repeat(text, 100000) + "\n")), tooLong);
+    EXPECT_EQ(onlyError(("layer A(n) = a" + repeat(text, 100000) + "\n")),
+              tooLong);
   Parsed fits("layer A(n) = a" + repeat(" + 1", 1000));
   EXPECT_TRUE(fits.module) << fits.output;
 }
 
 TEST(Robustness, LargeTexts) {
   const size_t size = 10000000;
-  EXPECT_EQ(onlyError(std::string(size, '(')), "brackets are nested deeper than 200 levels");
+  EXPECT_EQ(onlyError(std::string(size, '(')),
+            "brackets are nested deeper than 200 levels");
   EXPECT_EQ(onlyError("layer A(n) = \"" + std::string(size, 'a')),
             "expected '\"' to end the string before the end of the line");
-  EXPECT_EQ(onlyError("layer A(n) = " + std::string(size, '1')), "the number is too large");
+  EXPECT_EQ(onlyError("layer A(n) = " + std::string(size, '1')),
+            "the number is too large");
   EXPECT_EQ(onlyError(std::string(size, 'a')),
             "expected 'layer', 'model', 'fn', 'names' or 'import', found '" +
                 std::string(40, 'a') + "...'");
   EXPECT_TRUE(Parsed(std::string(size, '/')).module);
   EXPECT_TRUE(Parsed(std::string(size, '\n')).module);
-  EXPECT_TRUE(Parsed("layer A(n) {\n" + repeat("  let a[n] = b + 2\n", size / 20) + "}").module);
+  EXPECT_TRUE(
+      Parsed("layer A(n) {\n" + repeat("  let a[n] = b + 2\n", size / 20) + "}")
+          .module);
 }
 
 TEST(Robustness, NoText) {
@@ -101,8 +109,8 @@ TEST(Robustness, OneWrongToken) {
   size_t texts = 0, severalErrors = 0;
   for (auto &[name, text] : readInputs()) {
     SourceMgr sources;
-    unsigned id =
-        sources.AddNewSourceBuffer(MemoryBuffer::getMemBuffer(text, name), SMLoc());
+    unsigned id = sources.AddNewSourceBuffer(
+        MemoryBuffer::getMemBuffer(text, name), SMLoc());
     Diagnostics diagnostics(sources, nulls());
     auto tokens = lex(diagnostics, id);
     ASSERT_TRUE(tokens);
@@ -110,7 +118,8 @@ TEST(Robustness, OneWrongToken) {
     for (size_t i = 0; i < tokens->size(); i += 5) {
       const Token &token = (*tokens)[i];
       std::string changed = text;
-      changed.replace(token.begin - text.data(), token.length, wrong[texts++ % 10]);
+      changed.replace(token.begin - text.data(), token.length,
+                      wrong[texts++ % 10]);
       Parsed parsed(changed);
       EXPECT_EQ(parsed.module == nullptr, parsed.errors > 0);
       EXPECT_LE(parsed.errors, 8u) << name << "\n" << parsed.output;

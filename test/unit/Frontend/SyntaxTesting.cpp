@@ -54,9 +54,9 @@ static std::string showApply(const ApplyExpr *e) {
 std::string show(const Expr *expr) {
   if (!expr)
     return "<none>";
-  static constexpr const char *operators[] = {"+",  "-",  "*",  "/",  "//", "%",
-                                              "^",  "@",  "==", "!=", "<",  "<=",
-                                              ">",  ">=", "and", "or"};
+  static constexpr const char *operators[] = {
+      "+",  "-",  "*", "/",  "//", "%",  "^",   "@",
+      "==", "!=", "<", "<=", ">",  ">=", "and", "or"};
   return TypeSwitch<const Expr *, std::string>(expr)
       .Case([](const NumberExpr *e) {
         std::string text;
@@ -66,7 +66,8 @@ std::string show(const Expr *expr) {
       .Case([](const StringExpr *e) { return "\"" + e->value + "\""; })
       .Case([](const NameExpr *e) { return e->name; })
       .Case([](const ConfigExpr *e) {
-        return "(config " + e->field + optional(" else ", e->fallback.get()) + ")";
+        return "(config " + e->field + optional(" else ", e->fallback.get()) +
+               ")";
       })
       .Case([](const IndexExpr *e) {
         return "(at " + show(e->base.get()) + " " +
@@ -89,8 +90,8 @@ std::string show(const Expr *expr) {
                show(e->operand.get()) + ")";
       })
       .Case([](const BinaryExpr *e) {
-        return "(" + std::string(operators[e->op]) + " " + show(e->lhs.get()) + " " +
-               show(e->rhs.get()) + ")";
+        return "(" + std::string(operators[e->op]) + " " + show(e->lhs.get()) +
+               " " + show(e->rhs.get()) + ")";
       })
       .Case([](const IfExpr *e) {
         std::string text = "(if";
@@ -113,15 +114,20 @@ std::string show(const Expr *expr) {
         return "<" + join(texts, ", ") + ">";
       })
       .Case([](const LambdaExpr *e) {
-        return "(" + list(e->params, [](const Ident &i) { return i.name; }, " ") +
+        return "(" +
+               list(
+                   e->params, [](const Ident &i) { return i.name; }, " ") +
                " => " + show(e->body.get()) + ")";
       })
-      .Case([](const IversonExpr *e) { return "[" + show(e->condition.get()) + "]"; })
+      .Case([](const IversonExpr *e) {
+        return "[" + show(e->condition.get()) + "]";
+      })
       .Case([](const RangeExpr *e) {
         return e->from ? show(e->from.get()) + ".." + show(e->to.get()) : "..";
       })
       .Case([](const LagExpr *e) { return "{" + show(e->axis) + "}"; })
-      .Case([](const RenameExpr *e) { return e->from.name + "->" + e->to.name; });
+      .Case(
+          [](const RenameExpr *e) { return e->from.name + "->" + e->to.name; });
 }
 
 std::string show(const AxisPattern &axis) {
@@ -135,7 +141,9 @@ std::string show(const AxisPattern &axis) {
     text = optional("size ", axis.size.get());
     break;
   case AxisPattern::Merged:
-    text = "(" + list(axis.members, [](const AxisPattern &a) { return show(a); }) + ")";
+    text = "(" +
+           list(axis.members, [](const AxisPattern &a) { return show(a); }) +
+           ")";
     break;
   case AxisPattern::Rest:
     text = "..";
@@ -154,63 +162,78 @@ static std::string showAxes(ArrayRef<AxisPattern> axes) {
 
 std::string show(const Pattern &pattern) {
   if (pattern.isTuple)
-    return "(" + list(pattern.elements, [](const Pattern &p) { return show(p); }) + ")";
+    return "(" +
+           list(pattern.elements, [](const Pattern &p) { return show(p); }) +
+           ")";
   std::string text = pattern.name.name;
   if (!pattern.family.empty())
     text += showAxes(pattern.family);
   if (pattern.hasAxes)
     text += showAxes(pattern.axes);
-  return text + (pattern.isComplex ? ": complex" : pattern.isInt ? ": int" : "");
+  return text + (pattern.isComplex ? ": complex"
+                 : pattern.isInt   ? ": int"
+                                   : "");
 }
 
 static std::string showBlock(ArrayRef<StmtPtr> body) {
-  return "{" + list(body, [](const StmtPtr &s) { return show(*s); }, "; ") + "}";
+  return "{" +
+         list(
+             body, [](const StmtPtr &s) { return show(*s); }, "; ") +
+         "}";
 }
 
 static std::string showFn(const FnDecl *s) {
-  std::string text = "fn " + s->name.name + "(" +
-                     list(s->params, [](const FnDecl::Param &param) {
-                       std::string text = param.shared    ? "shared "
-                                          : param.batched ? "batched "
-                                                          : "";
-                       text += show(param.pattern);
-                       if (!param.type.name.empty())
-                         text += ": " + param.type.name;
-                       if (!param.choices.empty())
-                         text += ": " + list(param.choices,
-                                             [](const Ident &i) { return i.name; }, "|");
-                       return text + optional(" = ", param.defaultValue.get()) +
-                              optional(" if ", param.condition.get());
-                     }) +
-                     ")";
+  std::string text =
+      "fn " + s->name.name + "(" +
+      list(s->params,
+           [](const FnDecl::Param &param) {
+             std::string text = param.shared    ? "shared "
+                                : param.batched ? "batched "
+                                                : "";
+             text += show(param.pattern);
+             if (!param.type.name.empty())
+               text += ": " + param.type.name;
+             if (!param.choices.empty())
+               text += ": " + list(
+                                  param.choices,
+                                  [](const Ident &i) { return i.name; }, "|");
+             return text + optional(" = ", param.defaultValue.get()) +
+                    optional(" if ", param.condition.get());
+           }) +
+      ")";
   if (!s->resultAxes.empty())
     text += showAxes(s->resultAxes);
   if (!s->results.empty())
     text += " -> " + list(s->results, [](const FnDecl::Result &result) {
-              return show(result.pattern) + optional(" if ", result.condition.get());
+              return show(result.pattern) +
+                     optional(" if ", result.condition.get());
             });
   if (!s->cutAxis.name.empty())
     text += " cut " + s->cutAxis.name + " where " + show(s->cutWhere.get());
-  return text + (s->value ? " = " + show(s->value.get()) : " " + showBlock(s->body));
+  return text +
+         (s->value ? " = " + show(s->value.get()) : " " + showBlock(s->body));
 }
 
 static std::string showState(const StateStmt *s) {
   static constexpr const char *kinds[] = {"d ", "", "out "};
-  std::string text = "state " + show(s->state) + optional(" along ", s->along.get()) +
+  std::string text = "state " + show(s->state) +
+                     optional(" along ", s->along.get()) +
                      optional(" from ", s->from.get());
   if (!s->to.name.empty())
     text += " to " + s->to.name;
   text += " {" +
-          list(s->lines,
-               [](const StateStmt::Line &line) {
-                 return kinds[line.kind] + show(line.target) + " = " +
-                        show(line.value.get());
-               },
-               "; ") +
+          list(
+              s->lines,
+              [](const StateStmt::Line &line) {
+                return kinds[line.kind] + show(line.target) + " = " +
+                       show(line.value.get());
+              },
+              "; ") +
           "}";
   if (s->rule)
     text += " discretize " + show(s->rule.get()) +
-            optional(" input ", s->inputRule.get()) + " step " + show(s->step.get());
+            optional(" input ", s->inputRule.get()) + " step " +
+            show(s->step.get());
   return text;
 }
 
@@ -224,14 +247,16 @@ std::string show(const Stmt &stmt) {
         return word.str() + show(s->target) + " = " + show(s->value.get());
       })
       .Case([](const PartStmt *s) {
-        return "part " + s->name.name + (s->family.empty() ? "" : showAxes(s->family)) +
-               " = " + show(s->value.get()) + (s->at ? " at " + *s->at : "") +
+        return "part " + s->name.name +
+               (s->family.empty() ? "" : showAxes(s->family)) + " = " +
+               show(s->value.get()) + (s->at ? " at " + *s->at : "") +
                optional(" if ", s->condition.get());
       })
       .Case([](const WeightStmt *s) {
         return "weight " + (s->group ? "<" + *s->group + "> " : std::string()) +
                show(s->target) + (s->at ? " at " + *s->at : "") +
-               optional(" ~ ", s->init.get()) + optional(" if ", s->condition.get()) +
+               optional(" ~ ", s->init.get()) +
+               optional(" if ", s->condition.get()) +
                optional(" else ", s->otherwise.get());
       })
       .Case(showFn)
@@ -248,7 +273,8 @@ std::string show(const Stmt &stmt) {
         return "if " + show(s->condition.get()) + " " + showBlock(s->thenBody) +
                (s->elseBody.empty() ? "" : " else " + showBlock(s->elseBody));
       })
-      .Case([](const ReturnStmt *s) { return "return " + show(s->value.get()); });
+      .Case(
+          [](const ReturnStmt *s) { return "return " + show(s->value.get()); });
 }
 
 static std::vector<std::string> showAll(ArrayRef<StmtPtr> stmts) {
@@ -283,7 +309,8 @@ std::string showValue(StringRef text) {
 std::vector<std::pair<std::string, std::string>> readInputs() {
   std::vector<std::pair<std::string, std::string>> texts;
   std::error_code error;
-  for (sys::fs::directory_iterator it(SSMC_TEST_DIR "/Frontend/Parser/Inputs", error),
+  for (sys::fs::directory_iterator
+           it(SSMC_TEST_DIR "/Frontend/Parser/Inputs", error),
        end;
        !error && it != end; it.increment(error))
     if (sys::path::extension(it->path()) == ".ssm")

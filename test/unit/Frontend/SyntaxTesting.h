@@ -25,8 +25,8 @@ std::string show(const ast::Expr *expr);
 std::string show(const ast::AxisPattern &axis);
 std::string show(const ast::Pattern &pattern);
 
-/// The value of `y = TEXT` in the body of a function, in prefix form, or the first
-/// error.
+/// The value of `y = TEXT` in the body of a function, in prefix form, or the
+/// first error.
 std::string showValue(llvm::StringRef text);
 /// The statements of a function with this body.
 std::vector<std::string> showBody(llvm::StringRef text);

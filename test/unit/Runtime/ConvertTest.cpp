@@ -126,18 +126,18 @@ TEST(Convert, LosingIntegersIsRefused) {
 }
 
 TEST(Convert, MisalignedSource) {
-  std::vector<char> bytes(5000 * 4 + 1);
-  for (int i = 0; i < 5000; ++i) {
+  std::vector<char> bytes(70001 * 4 + 1);
+  for (int i = 0; i < 70001; ++i) {
     float value = static_cast<float>(i);
     std::memcpy(&bytes[1 + 4 * i], &value, 4);
   }
-  Array<float> shape(f32, {5000});
+  Array<float> shape(f32, {70001});
   ssmrt_tensor source = shape.tensor;
   source.data = bytes.data();
   source.byte_offset = 1;
-  Array<double> target(f64, {5000});
+  Array<double> target(f64, {70001});
   ASSERT_EQ(ssmrt_convert(&source, &target.tensor), SSMRT_OK);
-  for (int i = 0; i < 5000; ++i)
+  for (int i = 0; i < 70001; ++i)
     ASSERT_EQ(target.values[i], i);
 }
 

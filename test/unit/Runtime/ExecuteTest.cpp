@@ -231,7 +231,7 @@ TEST_F(Execute, StateErrors) {
 TEST_F(Execute, GrowingState) {
   static const int64_t growing[] = {SSMRT_BATCH, SSMRT_LENGTH};
   ssmrt_value_info infos[] = {module.states[0], module.states[1],
-                              {"cache", f32, 2, growing, 0}};
+                              {"cache", f32, 2, growing, 0, 0, 0}};
   module.states = infos;
   module.num_states = 3;
   module.state_bytes = nullptr;
@@ -243,6 +243,77 @@ TEST_F(Execute, GrowingState) {
   EXPECT_STREQ(
       ssmrt_last_error(),
       "fake: position 2 and length 2; the state was made for 3 tokens");
+}
+
+TEST_F(Execute, InitialAndFinalStates) {
+  ssmrt_value_info inputs[] = {module.inputs[0], module.inputs[1],
+                               module.states[0]};
+  ssmrt_value_info outputs[] = {module.outputs[0], module.states[0],
+                                module.states[1]};
+  inputs[2].dtype = f64;
+  inputs[2].flags = SSMRT_INITIAL;
+  outputs[1].flags = outputs[2].flags = SSMRT_FINAL;
+  outputs[2].state = 1;
+  module.inputs = inputs;
+  module.outputs = outputs;
+  module.num_inputs = module.num_outputs = 3;
+  ASSERT_EQ(ssmrt_module_check(&module), SSMRT_OK) << ssmrt_last_error();
+  Array<float> u(f32, {1, 1, 3}, {1, 1, 1}), y(f32, {1, 1, 3});
+  Array<double> initial(f64, {1, 3}, {8, 16, 32});
+  Array<float> final(f32, {1, 3});
+  Array<int64_t> count(i64, {2, 1});
+  ASSERT_EQ(forward({u.tensor, noGain, initial.tensor},
+                    {y.tensor, final.tensor, count.tensor}),
+            SSMRT_OK)
+      << ssmrt_last_error();
+  EXPECT_EQ(y.values, (std::vector<float>{5, 90, 1700}));
+  EXPECT_EQ(final.values, (std::vector<float>{5, 9, 17}));
+  EXPECT_EQ(count.values, (std::vector<int64_t>{1, 1}));
+  // Without one, and without tokens: zero in, zero out.
+  Array<float> none(f32, {1, 0, 3});
+  ASSERT_EQ(forward({none.tensor, noGain, noGain},
+                    {none.tensor, final.tensor, count.tensor}),
+            SSMRT_OK)
+      << ssmrt_last_error();
+  EXPECT_EQ(final.values, (std::vector<float>{0, 0, 0}));
+  // Only a sequence's first call takes one.
+  Block state(ssmrt_state_bytes(&module, 1, 0));
+  ASSERT_EQ(ssmrt_state_reset(&module, state, 1, 0), SSMRT_OK);
+  std::vector<ssmrt_tensor> results = {y.tensor, final.tensor, count.tensor};
+  ASSERT_EQ(forward({u.tensor, noGain, initial.tensor}, results, state),
+            SSMRT_OK);
+  ASSERT_EQ(forward({u.tensor, noGain, noGain}, results, state), SSMRT_OK);
+  EXPECT_EQ(final.values, (std::vector<float>{3.5, 5.5, 9.5}));
+  EXPECT_EQ(forward({u.tensor, noGain, initial.tensor}, results, state),
+            SSMRT_BAD_STATE);
+  EXPECT_STREQ(ssmrt_last_error(),
+               "fake: input 's', an initial state, is given at position 2; "
+               "wanted position 0");
+  outputs[2].state = 0;
+  EXPECT_EQ(ssmrt_module_check(&module), SSMRT_BAD_VERSION);
+  EXPECT_STREQ(ssmrt_last_error(),
+               "fake: output 'count' and its state 's' differ in shape");
+  outputs[2].state = 2;
+  EXPECT_EQ(ssmrt_module_check(&module), SSMRT_BAD_VERSION);
+}
+
+TEST_F(Execute, LimitsOfIntegers) {
+  static const int64_t sequence[] = {SSMRT_BATCH, SSMRT_LENGTH};
+  ssmrt_value_info inputs[] = {module.inputs[0], module.inputs[1],
+                               {"ids", i32, 2, sequence, 0, 0, 256}};
+  module.inputs = inputs;
+  module.num_inputs = 3;
+  Array<float> u(f32, {1, 2, 3}), y(f32, {1, 2, 3});
+  Array<int32_t> ids(i32, {1, 2}, {0, 255});
+  EXPECT_EQ(forward({u.tensor, noGain, ids.tensor}, {y.tensor}), SSMRT_OK);
+  for (int32_t bad : {256, -1, INT32_MIN, INT32_MAX}) {
+    ids.values[1] = bad;
+    EXPECT_EQ(forward({u.tensor, noGain, ids.tensor}, {y.tensor}),
+              SSMRT_BAD_ARGUMENT);
+    EXPECT_EQ(ssmrt_last_error(), "fake: input 'ids' has the value " +
+                                      std::to_string(bad) +
+                                      " at element 1; wanted 0 to 255");
+  }
 }
 
 TEST_F(Execute, BlockErrors) {
@@ -282,6 +353,33 @@ TEST_F(Execute, PrepareConverts) {
   ASSERT_EQ(forward({u.tensor, noGain}, {y.tensor}), SSMRT_OK);
   EXPECT_EQ(y.values, (std::vector<float>{1.125, 10.125, 100.125, 1.125, 20.125,
                                           300.125}));
+}
+
+// A weight that is large enough to be converted by several threads.
+TEST_F(Execute, PrepareConvertsOnThreads) {
+  static const int64_t large[] = {200001};
+  ssmrt_value_info infos[] = {{"w", f32, 1, large, 0, 0, 0}};
+  module.weights = infos;
+  module.num_weights = 1;
+  module.prepared_bytes = [](int64_t) -> int64_t { return 4 * large[0]; };
+  module.prepare = [](const ssmrt_frame *frame) {
+    std::memcpy(frame->prepared, frame->inputs[0], 4 * large[0]);
+  };
+  Array<double> w(f64, {large[0]});
+  std::iota(w.values.begin(), w.values.end(), 0.5);
+  Block tables(ssmrt_prepared_bytes(&module, 0));
+  for (uint32_t threads : {1, 4}) {
+    ssmrt_context *context = nullptr;
+    ASSERT_EQ(ssmrt_context_create(threads, &context), SSMRT_OK);
+    ASSERT_EQ(
+        ssmrt_prepare(&module, context, &w.tensor, 1, tables, 0, nullptr),
+        SSMRT_OK);
+    ssmrt_context_destroy(context);
+    const float *values = reinterpret_cast<float *>(tables.bytes() + 64);
+    for (int64_t i = 0; i < large[0]; ++i)
+      ASSERT_EQ(values[i], static_cast<float>(w.values[i]));
+    std::memset(tables, 0, 64 + 4 * large[0]);
+  }
 }
 
 TEST_F(Execute, PrepareErrors) {
@@ -353,6 +451,28 @@ TEST(Module, Check) {
             SSMRT_BAD_VERSION);
   EXPECT_EQ(spoil([](ssmrt_module &, Info *i) { i[0].shape = nullptr; }),
             SSMRT_BAD_VERSION);
+}
+
+TEST(Library, Opens) {
+  void *library = nullptr;
+  ASSERT_EQ(ssmrt_library_open(SSMRT_FAKE_LAYER, &library), SSMRT_OK)
+      << ssmrt_last_error();
+  for (const char *name : {"fake", static_cast<const char *>(nullptr)}) {
+    const ssmrt_module *module = nullptr;
+    ASSERT_EQ(ssmrt_library_module(library, name, &module), SSMRT_OK)
+        << ssmrt_last_error();
+    EXPECT_STREQ(module->layer, "Fake");
+    EXPECT_NE(module, fake_module());
+  }
+  const ssmrt_module *module = nullptr;
+  EXPECT_EQ(ssmrt_library_module(library, "other", &module), SSMRT_NOT_FOUND);
+  EXPECT_STREQ(ssmrt_last_error(),
+               "no symbol 'other_module' in the library; wanted a shared "
+               "object that ssmc compiled");
+  std::string longName(600, 'x');
+  EXPECT_EQ(ssmrt_library_module(library, longName.c_str(), &module),
+            SSMRT_NOT_FOUND);
+  ssmrt_library_close(library);
 }
 
 TEST(Library, Errors) {

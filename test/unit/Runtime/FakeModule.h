@@ -1,9 +1,6 @@
-//===- FakeModule.h - A compiled layer, written by hand -------------------===//
+//===- FakeModule.h - A compiled layer and memory for it ------------------===//
 //
-// A decaying sum: s = a * s + u, y = s * scale. Small enough to see what it
-// should give; it has every kind of value that the runtime handles: a weight
-// that is packed, one that is borrowed and one that is optional, an optional
-// input, and a state whose batch is not its first axis.
+// The layer of FakeModule.c, and owners of tensors and blocks.
 //
 //===----------------------------------------------------------------------===//
 
@@ -17,6 +14,8 @@
 #include <initializer_list>
 #include <memory>
 #include <vector>
+
+extern "C" const ssmrt_module *fake_module(void);
 
 namespace ssmrt_test {
 
@@ -73,7 +72,7 @@ struct Array {
 };
 
 /// The module; a copy that a test may spoil.
-ssmrt_module makeModule();
+inline ssmrt_module makeModule() { return *fake_module(); }
 
 } // namespace ssmrt_test
 

@@ -106,6 +106,31 @@ TEST_F(Safetensors, DTypes) {
   EXPECT_EQ(ssmrt_weights_find(weights, "f", &tensor), SSMRT_BAD_FILE);
 }
 
+// An odd header, and an odd tensor before others: views are aligned anyway.
+TEST_F(Safetensors, OddAddresses) {
+  double value = 42;
+  std::string eight(reinterpret_cast<char *>(&value), 8);
+  for (const char *pad : {"", " ", "  ", "   ", "    ", "     "}) {
+    write("a.safetensors",
+          pack(std::string(R"({"b":{"dtype":"BOOL","shape":[3],)"
+                           R"("data_offsets":[0,3]},"x":{"dtype":"F64",)"
+                           R"("shape":[1],"data_offsets":[3,11]},)"
+                           R"("y":{"dtype":"F64","shape":[1],)"
+                           R"("data_offsets":[11,19]}})") +
+                   pad,
+               "abc" + eight + eight));
+    ASSERT_EQ(open("a.safetensors"), SSMRT_OK) << ssmrt_last_error();
+    ssmrt_tensor tensor;
+    for (const char *name : {"x", "y"}) {
+      ASSERT_EQ(ssmrt_weights_find(weights, name, &tensor), SSMRT_OK);
+      EXPECT_EQ(reinterpret_cast<uintptr_t>(tensor.data) % 8, 0u);
+      EXPECT_EQ(*static_cast<double *>(tensor.data), 42);
+    }
+    ASSERT_EQ(ssmrt_weights_find(weights, "b", &tensor), SSMRT_OK);
+    EXPECT_EQ(std::memcmp(tensor.data, "abc", 3), 0);
+  }
+}
+
 TEST_F(Safetensors, Frames) {
   EXPECT_EQ(errorOf(""),
             "a.safetensors: 0 bytes; wanted at least the 8 of a header's "

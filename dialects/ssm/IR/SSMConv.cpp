@@ -1,0 +1,273 @@
+//===- SSMConv.cpp - Convolution and shift along the sequence -------------===//
+//
+// Assembly and verification of ssm.conv and ssm.shift.
+//
+//===----------------------------------------------------------------------===//
+
+#include "OpsDetail.h"
+
+using namespace mlir;
+using namespace mlir::ssm;
+using namespace mlir::ssm::detail;
+
+/// The constraint `label`: `cut` is `B x T x i1` for the sequence `input`.
+static LogicalResult verifyCut(Operation *op, StringRef label, Value input,
+                               Value cut) {
+  auto type = cast<ShapedType>(cut.getType());
+  if (type.getElementType().isInteger(1) &&
+      agree(type.getShape(), getShape(input).take_front(2)))
+    return success();
+  return op->emitOpError() << label << " cut: found " << cut.getType()
+                           << ", wanted i1 elements and the two leading "
+                              "dimensions of the input "
+                           << input.getType();
+}
+
+/// The constraint `label`: `history` is that of `numTokens` tokens of `input`.
+static LogicalResult verifyHistory(Operation *op, StringRef label,
+                                   StringRef what, Value input, Value history,
+                                   int64_t numTokens) {
+  SmallVector<int64_t> wanted(getShape(input));
+  wanted[1] = numTokens;
+  if (agree(getShape(history), wanted) &&
+      isa<FloatType>(getElementTypeOrSelf(history)))
+    return success();
+  InFlightDiagnostic error = op->emitOpError()
+                             << label << ' ' << what << ": found "
+                             << history.getType() << ", wanted the shape of "
+                             << input.getType() << " with " << numTokens
+                             << " tokens";
+  return error;
+}
+
+/// History and final history may be one buffer, so they are of one type.
+static LogicalResult verifyHistoryTypes(Operation *op, StringRef label,
+                                        Value history, Value finalHistory) {
+  if (!history || !finalHistory ||
+      getElementTypeOrSelf(history) == getElementTypeOrSelf(finalHistory))
+    return success();
+  return op->emitOpError() << label << " elements of the final history: found "
+                           << getElementTypeOrSelf(finalHistory) << ", wanted "
+                           << getElementTypeOrSelf(history)
+                           << " as in the history";
+}
+
+//===----------------------------------------------------------------------===//
+// ConvOp
+//===----------------------------------------------------------------------===//
+
+static const MapEntry convMaps[] = {{"input", "input_map", false},
+                                    {"kernel", "kernel_map", false},
+                                    {"epilogue", "epilogue_maps", true},
+                                    {"output", "output_map", false}};
+
+YieldOp ConvOp::getEpilogueYield() {
+  return cast<YieldOp>(getEpilogue().front().back());
+}
+
+/// (C2), (C3): which dimensions the maps name.
+static LogicalResult verifyConvDims(ConvOp op) {
+  unsigned lag = op.getNumDims() - 1;
+  auto verifyLeading = [&](StringRef label, StringRef what,
+                           AffineMap map) -> LogicalResult {
+    MLIRContext *context = op.getContext();
+    if (map.getNumResults() >= 2 &&
+        map.getResult(0) == getAffineDimExpr(0, context) &&
+        map.getResult(1) == getAffineDimExpr(1, context))
+      return success();
+    return op.emitOpError()
+           << label << " " << what << " map: found " << AffineMapAttr::get(map)
+           << ", wanted results that start with d0, d1";
+  };
+  if (failed(verifyLeading("(C2)", "output", op.getOutputMap())) ||
+      failed(verifyLeading("(C3)", "input", op.getInputMap())))
+    return failure();
+  llvm::SmallBitVector seen(op.getNumDims());
+  for (AffineExpr expr : op.getOutputMap().getResults()) {
+    auto dim = dyn_cast<AffineDimExpr>(expr);
+    if (!dim || dim.getPosition() == lag || seen.test(dim.getPosition()))
+      return op.emitOpError()
+             << "(C2) output map: found " << toString(expr) << " in "
+             << AffineMapAttr::get(op.getOutputMap())
+             << ", wanted distinct dimensions other than the lag d" << lag;
+    seen.set(dim.getPosition());
+  }
+  if (seen.count() != lag)
+    return op.emitOpError()
+           << "(C2) output map: found " << AffineMapAttr::get(op.getOutputMap())
+           << ", wanted all dimensions but the lag d" << lag;
+  auto verifyNoLag = [&](const Twine &what, AffineMap map) -> LogicalResult {
+    if (!map.isFunctionOfDim(lag))
+      return success();
+    return op.emitOpError()
+           << "(C3) " << what << " map: found the lag d" << lag << " in "
+           << AffineMapAttr::get(map) << ", wanted it in the kernel's map only";
+  };
+  if (failed(verifyNoLag("input", op.getInputMap())))
+    return failure();
+  for (unsigned i = 0, end = op.getEpilogueMaps().size(); i < end; ++i)
+    if (failed(verifyNoLag("epilogue " + Twine(i), op.getEpilogueMap(i))))
+      return failure();
+  return success();
+}
+
+/// (C6): extents.
+static LogicalResult verifyConvExtents(ConvOp op) {
+  if (op.getLags() < 1)
+    return op.emitOpError()
+           << "(C6) lags: found " << op.getLags() << ", wanted at least 1";
+  DimSizes sizes(op, op.getNumDims());
+  sizes.set(op.getNumDims() - 1, op.getLags());
+  if (failed(
+          sizes.add("(C6)", "the output", op.getOutputMap(), op.getOutput())) ||
+      failed(sizes.add("(C6)", "the input", op.getInputMap(), op.getInput())) ||
+      failed(
+          sizes.add("(C6)", "the kernel", op.getKernelMap(), op.getKernel())))
+    return failure();
+  for (auto [index, operand] : llvm::enumerate(op.getEpilogueIns()))
+    if (failed(sizes.add("(C6)", "epilogue_ins " + Twine(index),
+                         op.getEpilogueMap(index), operand)))
+      return failure();
+  if (failed(sizes.verifyBounds("(C6)", "the input", op.getInputMap(),
+                                op.getInput())) ||
+      failed(sizes.verifyBounds("(C6)", "the kernel", op.getKernelMap(),
+                                op.getKernel())))
+    return failure();
+  for (auto [index, operand] : llvm::enumerate(op.getEpilogueIns()))
+    if (failed(sizes.verifyBounds("(C6)", "epilogue_ins " + Twine(index),
+                                  op.getEpilogueMap(index), operand)))
+      return failure();
+  return success();
+}
+
+LogicalResult ConvOp::verify() {
+  if (failed(verifyOneForm(*this)) ||
+      failed(verifyNumOuts(*this, getOuts().size(), 1, 2)) ||
+      failed(verifyFloats(*this, "input", getInput())) ||
+      failed(verifyFloats(*this, "kernel", getKernel())) ||
+      failed(verifyFloats(*this, "output", getOutput())))
+    return failure();
+  unsigned numDims = getNumDims();
+  if (numDims < 3)
+    return emitOpError() << "(C1) dimensions of the output map: found "
+                         << numDims
+                         << ", wanted at least 3: batch, sequence and lag";
+  if (failed(verifyMap(*this, "(C1)", "input", getInputMap(), numDims,
+                       getInput())) ||
+      failed(verifyMap(*this, "(C1)", "kernel", getKernelMap(), numDims,
+                       getKernel())) ||
+      failed(verifyMap(*this, "(C1)", "output", getOutputMap(), numDims,
+                       getOutput())) ||
+      failed(verifyMaps(*this, "(C1)", "epilogue", getEpilogueMaps(), numDims,
+                        getEpilogueIns())) ||
+      failed(verifyConvDims(*this)) || failed(verifyConvExtents(*this)))
+    return failure();
+  Value history = getHistory();
+  Value finalHistory = getFinalHistory();
+  int64_t numTokens = getLags() - 1;
+  if (history && failed(verifyHistory(*this, "(C4)", "history", getInput(),
+                                      history, numTokens)))
+    return failure();
+  if (finalHistory &&
+      failed(verifyHistory(*this, "(C4)", "final history", getInput(),
+                           finalHistory, numTokens)))
+    return failure();
+  if (getCut() && failed(verifyCut(*this, "(C4)", getInput(), getCut())))
+    return failure();
+  return verifyHistoryTypes(*this, "(C4)", history, finalHistory);
+}
+
+LogicalResult ConvOp::verifyRegions() {
+  return verifyEpilogue(*this, "(C5)", getEpilogue(), getOutput(),
+                        getEpilogueIns());
+}
+
+ParseResult ConvOp::parse(OpAsmParser &parser, OperationState &result) {
+  Builder &builder = parser.getBuilder();
+  OperandGroup input, kernel, history, cut, epilogueIns, outs;
+  if (parseGroup(parser, "input", /*required=*/true, input) ||
+      parseGroup(parser, "kernel", /*required=*/true, kernel) ||
+      parseGroup(parser, "history", /*required=*/false, history) ||
+      parseGroup(parser, "cut", /*required=*/false, cut) ||
+      parseGroup(parser, "epilogue_ins", /*required=*/false, epilogueIns) ||
+      parseGroup(parser, "outs", /*required=*/true, outs))
+    return failure();
+  SmallVector<int32_t> segments;
+  for (OperandGroup *group :
+       {&input, &kernel, &history, &cut, &epilogueIns, &outs}) {
+    bool isSingle = group != &epilogueIns && group != &outs;
+    if (isSingle && group->operands.size() > 1)
+      return parser.emitError(group->loc)
+             << "found " << group->operands.size() << " operands, wanted one";
+    segments.push_back(group->operands.size());
+    if (parser.resolveOperands(group->operands, group->types, group->loc,
+                               result.operands))
+      return failure();
+  }
+  result.addAttribute(getOperandSegmentSizeAttr(),
+                      builder.getDenseI32ArrayAttr(segments));
+  int64_t lags;
+  if (parseMaps(parser, result, convMaps) || parser.parseKeyword("lags") ||
+      parser.parseInteger(lags))
+    return failure();
+  result.addAttribute("lags", builder.getI64IntegerAttr(lags));
+  if (parser.parseKeyword("epilogue") ||
+      parser.parseRegion(*result.addRegion()) ||
+      parser.parseOptionalAttrDictWithKeyword(result.attributes))
+    return failure();
+  return parseResultTypes(parser, result);
+}
+
+void ConvOp::print(OpAsmPrinter &printer) {
+  printGroup(printer, "input", getInput());
+  printGroup(printer, "kernel", getKernel());
+  if (Value history = getHistory())
+    printGroup(printer, "history", history);
+  if (Value cut = getCut())
+    printGroup(printer, "cut", cut);
+  printGroup(printer, "epilogue_ins", getEpilogueIns());
+  printGroup(printer, "outs", getOuts());
+  printMaps(printer, *this, convMaps);
+  printer << " lags " << getLags() << " epilogue ";
+  printer.printRegion(getEpilogue());
+  printer.printOptionalAttrDictWithKeyword(
+      (*this)->getAttrs(), {"input_map", "kernel_map", "epilogue_maps",
+                            "output_map", "lags", getOperandSegmentSizeAttr()});
+  printResultTypes(printer, getResultTypes());
+}
+
+//===----------------------------------------------------------------------===//
+// ShiftOp
+//===----------------------------------------------------------------------===//
+
+LogicalResult ShiftOp::verify() {
+  if (failed(verifyOneForm(*this)) ||
+      failed(verifyNumOuts(*this, getOuts().size(), 1, 2)) ||
+      failed(verifyFloats(*this, "input", getInput())) ||
+      failed(verifyFloats(*this, "output", getOuts().front())))
+    return failure();
+  int64_t distance = getDistance();
+  if (distance == 0)
+    return emitOpError("(C1) distance: found 0, wanted another number");
+  Value history = getHistory();
+  Value finalHistory = getOuts().size() > 1 ? getOuts()[1] : Value();
+  if (distance < 0 && (history || finalHistory || getCut()))
+    return emitOpError() << "(C2) distance: found " << distance << " with a "
+                         << (getCut() ? "cut" : "history")
+                         << ", wanted a positive one";
+  if (getShape(getInput()).size() < 2)
+    return emitOpError() << "(C3) input: found " << getInput().getType()
+                         << ", wanted at least batch and sequence";
+  if (!agree(getShape(getInput()), getShape(getOuts().front())))
+    return emitOpError() << "(C3) output: found " << getOuts().front().getType()
+                         << ", wanted the shape of " << getInput().getType();
+  if (history && failed(verifyHistory(*this, "(C2)", "history", getInput(),
+                                      history, distance)))
+    return failure();
+  if (finalHistory && failed(verifyHistory(*this, "(C2)", "final history",
+                                           getInput(), finalHistory, distance)))
+    return failure();
+  if (getCut() && failed(verifyCut(*this, "(C2)", getInput(), getCut())))
+    return failure();
+  return verifyHistoryTypes(*this, "(C2)", history, finalHistory);
+}

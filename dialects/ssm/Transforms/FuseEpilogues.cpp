@@ -1,0 +1,246 @@
+//===- FuseEpilogues.cpp - Elementwise consumers into epilogues -----------===//
+//
+// ssm-fuse-epilogues: what an elementwise op makes of the result of ssm.conv,
+// ssm.norm, ssm.scan or ssm.matmul is computed before that result is stored.
+// A copy into a destination becomes the destination.
+//
+//===----------------------------------------------------------------------===//
+
+#include "ElementwiseBody.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/Dominance.h"
+#include "ssm/IR/SSM.h"
+#include "ssm/Transforms/Passes.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+namespace mlir::ssm {
+#define GEN_PASS_DEF_FUSEEPILOGUESPASS
+#include "ssm/Transforms/Passes.h.inc"
+} // namespace mlir::ssm
+
+using namespace mlir;
+
+static remark::RemarkOpts remarkNamed(StringRef name) {
+  return remark::RemarkOpts::name(name).category("ssm-fuse-epilogues");
+}
+
+namespace {
+/// What the four ops with an epilogue have in common.
+struct EpilogueOp {
+  Operation *op = nullptr;
+  unsigned numOutputs = 1;
+  MutableOperandRange operands; // of the epilogue
+  SmallVector<AffineMap> maps;  // of those operands
+  AffineMap outputMap;          // from the op's dimensions to the output
+  Region *epilogue = nullptr;
+  MutableOperandRange outs;
+
+  static std::optional<EpilogueOp> get(Operation *op);
+  void setMaps(Builder &builder);
+};
+} // namespace
+
+std::optional<EpilogueOp> EpilogueOp::get(Operation *op) {
+  auto describe = [](auto typed, AffineMap outputMap, unsigned numOutputs) {
+    EpilogueOp result{typed, numOutputs, typed.getEpilogueInsMutable(),
+                      {},    outputMap,  &typed.getEpilogue(),
+                      typed.getOutsMutable()};
+    for (unsigned i = 0; i < typed.getEpilogueIns().size(); ++i)
+      result.maps.push_back(typed.getEpilogueMap(i));
+    return std::optional<EpilogueOp>(result);
+  };
+  auto identity = [](Value output) {
+    return AffineMap::getMultiDimIdentityMap(
+        cast<ShapedType>(output.getType()).getRank(), output.getContext());
+  };
+  if (!op || op->getNumResults() == 0)
+    return std::nullopt;
+  return TypeSwitch<Operation *, std::optional<EpilogueOp>>(op)
+      .Case([&](ssm::ScanOp scan) {
+        return describe(scan, scan.getOutputMap(), scan.getNumOutputs());
+      })
+      .Case([&](ssm::ConvOp conv) {
+        return describe(conv, conv.getOutputMap(), 1);
+      })
+      .Case<ssm::NormOp, ssm::MatmulOp>([&](auto typed) {
+        return describe(typed, identity(typed.getOutput()), 1);
+      })
+      .Default([](Operation *) { return std::nullopt; });
+}
+
+void EpilogueOp::setMaps(Builder &builder) {
+  ArrayAttr attr = builder.getAffineMapArrayAttr(maps);
+  TypeSwitch<Operation *>(op)
+      .Case<ssm::ScanOp, ssm::ConvOp, ssm::NormOp, ssm::MatmulOp>(
+          [&](auto typed) { typed.setEpilogueMapsAttr(attr); });
+}
+
+/// Why `consumer` cannot follow `producer` at the place of either; null if it
+/// can. `moves` tells that the producer has to move down to the consumer.
+static ssm::Refusal refusePlace(Operation *producer, Operation *consumer,
+                                const DominanceInfo &dominance, bool &moves) {
+  if (producer->getBlock() != consumer->getBlock())
+    return "the consumer is in another block";
+  moves = llvm::any_of(consumer->getOperands(), [&](Value operand) {
+    return operand.getDefiningOp() != producer &&
+           !dominance.properlyDominates(operand, producer);
+  });
+  if (!moves)
+    return nullptr;
+  // Other results, such as final states, must not be needed before.
+  for (Operation *user : producer->getUsers())
+    if (user != consumer &&
+        !dominance.properlyDominates(consumer, user,
+                                     /*enclosingOpOk=*/false))
+      return "another result is needed before the consumer";
+  return nullptr;
+}
+
+/// Checks what generics and copies have in common.
+static ssm::Refusal refuseConsumer(const EpilogueOp &producer, OpResult result,
+                                   Operation *consumer) {
+  if (result.getResultNumber() >= producer.numOutputs)
+    return "it reads what is carried, not the output";
+  for (Operation *user : result.getUsers())
+    if (user != consumer)
+      return "another op reads the output as well";
+  if (consumer->getNumResults() != 1)
+    return "it has several results";
+  if (consumer->getResult(0).getType() != result.getType())
+    return "its result is of another type";
+  return nullptr;
+}
+
+static ssm::Refusal refuseGeneric(const EpilogueOp &producer, OpResult result,
+                                  linalg::GenericOp consumer) {
+  if (ssm::Refusal why = refuseConsumer(producer, result, consumer))
+    return why;
+  if (ssm::Refusal why = ssm::refuseElementwise(consumer))
+    return why;
+  AffineMap loops = ssm::getLoopsOfResult(consumer, 0);
+  for (OpOperand &use : result.getUses())
+    if (!consumer.getMatchingIndexingMap(&use).compose(loops).isIdentity())
+      return "it reads other elements than it writes";
+  return nullptr;
+}
+
+static void moveAndReplace(RewriterBase &rewriter, EpilogueOp &producer,
+                           OpResult result, Operation *consumer, Value init,
+                           bool moves) {
+  if (moves)
+    rewriter.moveOpBefore(producer.op, consumer);
+  rewriter.modifyOpInPlace(producer.op, [&] {
+    producer.outs[result.getResultNumber()].set(init);
+  });
+  rewriter.replaceOp(consumer, result);
+}
+
+static void fuseGeneric(RewriterBase &rewriter, EpilogueOp &producer,
+                        OpResult result, linalg::GenericOp consumer,
+                        bool moves) {
+  Block *body = &producer.epilogue->front();
+  Operation *yield = body->getTerminator();
+  // From the dimensions of the producer to the loops of the consumer.
+  AffineMap loops =
+      ssm::getLoopsOfResult(consumer, 0).compose(producer.outputMap);
+  SmallVector<Value> operands;
+  for (OpOperand &operand : producer.operands)
+    operands.push_back(operand.get());
+  SmallVector<Value> arguments;
+  auto addOperand = [&](OpOperand &operand) {
+    unsigned before = operands.size();
+    AffineMap map = simplifyAffineMap(
+        consumer.getMatchingIndexingMap(&operand).compose(loops));
+    unsigned at =
+        ssm::findOrAddOperand(operands, producer.maps, operand.get(), map);
+    if (at == before)
+      body->addArgument(getElementTypeOrSelf(operand.get()),
+                        consumer.getLoc());
+    arguments.push_back(body->getArgument(producer.numOutputs + at));
+  };
+  Value current = yield->getOperand(result.getResultNumber());
+  for (OpOperand *operand : consumer.getDpsInputOperands()) {
+    if (operand->get() == result)
+      arguments.push_back(current);
+    else
+      addOperand(*operand);
+  }
+  OpOperand *init = consumer.getDpsInitOperand(0);
+  if (init->get() == result || !ssm::readsInit(consumer, 0))
+    arguments.push_back(current);
+  else
+    addOperand(*init);
+  rewriter.setInsertionPoint(yield);
+  SmallVector<Value> values = ssm::inlineBody(rewriter, consumer, arguments);
+  rewriter.modifyOpInPlace(yield, [&] {
+    yield->setOperand(result.getResultNumber(), values[0]);
+  });
+  rewriter.modifyOpInPlace(producer.op, [&] {
+    producer.operands.assign(operands);
+    producer.setMaps(rewriter);
+  });
+  // The consumer may have overwritten what it read.
+  Value destination = init->get() == result
+                          ? producer.outs[result.getResultNumber()].get()
+                          : init->get();
+  EpilogueOp changed = *EpilogueOp::get(producer.op);
+  moveAndReplace(rewriter, changed, result, consumer, destination, moves);
+}
+
+/// Fuses `consumer` into the last of the ops that produce its operands.
+static bool tryFuse(RewriterBase &rewriter, Operation *consumer,
+                    const DominanceInfo &dominance) {
+  SmallVector<OpResult> candidates;
+  for (Value operand : consumer->getOperands())
+    if (EpilogueOp::get(operand.getDefiningOp()))
+      candidates.push_back(cast<OpResult>(operand));
+  llvm::sort(candidates, [&](OpResult a, OpResult b) {
+    return dominance.properlyDominates(b.getOwner(), a.getOwner());
+  });
+  for (OpResult result : candidates) {
+    EpilogueOp producer = *EpilogueOp::get(result.getOwner());
+    bool moves = false;
+    auto generic = dyn_cast<linalg::GenericOp>(consumer);
+    auto copy = dyn_cast<linalg::CopyOp>(consumer);
+    ssm::Refusal why = generic ? refuseGeneric(producer, result, generic)
+                               : refuseConsumer(producer, result, consumer);
+    if (copy && copy.getInputs().front() != result)
+      why = "it overwrites the output";
+    if (!why)
+      why = refusePlace(producer.op, consumer, dominance, moves);
+    if (why) {
+      remark::missed(consumer->getLoc(), remarkNamed("Kept"))
+          << remark::reason("{0}", why);
+      (void)rewriter.notifyMatchFailure(consumer, why);
+      continue;
+    }
+    remark::passed(consumer->getLoc(), remarkNamed("Fused"))
+        << remark::add("into {0}", producer.op->getName().getStringRef());
+    if (generic)
+      fuseGeneric(rewriter, producer, result, generic, moves);
+    else
+      moveAndReplace(rewriter, producer, result, consumer,
+                     copy.getOutputs().front(), moves);
+    return true;
+  }
+  return false;
+}
+
+namespace {
+class FuseEpiloguesPass
+    : public ssm::impl::FuseEpiloguesPassBase<FuseEpiloguesPass> {
+  void runOnOperation() override {
+    // In program order, so that a chain of consumers moves link by link.
+    SmallVector<Operation *> consumers;
+    getOperation().walk<WalkOrder::PreOrder>([&](Operation *op) {
+      if (isa<linalg::GenericOp, linalg::CopyOp>(op) &&
+          cast<linalg::LinalgOp>(op).hasPureTensorSemantics())
+        consumers.push_back(op);
+    });
+    IRRewriter rewriter(&getContext());
+    DominanceInfo dominance(getOperation());
+    for (Operation *consumer : consumers)
+      tryFuse(rewriter, consumer, dominance);
+  }
+};
+} // namespace

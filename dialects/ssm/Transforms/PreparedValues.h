@@ -1,0 +1,62 @@
+//===- PreparedValues.h - What weights alone determine ---------*- C++ -*-===//
+//
+// Which values of a function depend on weights, constants and the index of a
+// loop over depth only. Such values can be computed once, before any input.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef SSM_TRANSFORMS_PREPAREDVALUES_H
+#define SSM_TRANSFORMS_PREPAREDVALUES_H
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "llvm/ADT/SetVector.h"
+
+namespace mlir::ssm {
+
+/// Names of the argument attributes of weights and of prepared tables.
+inline constexpr llvm::StringLiteral kWeightAttr = "ssm.weight";
+inline constexpr llvm::StringLiteral kTableAttr = "ssm.table";
+
+/// What is known of a value that can be prepared.
+struct Prepared {
+  /// The loop on whose index it depends, or null.
+  scf::ForOp loop;
+  /// Whether computing it again is more than rebuilding a constant: it depends
+  /// on a weight or on costly math.
+  bool worthy;
+};
+
+/// The analysis; it holds until a value that it knows is erased.
+class PreparedValues {
+public:
+  explicit PreparedValues(func::FuncOp function);
+
+  /// What is known of `value`, or nothing if it cannot be prepared.
+  std::optional<Prepared> lookup(Value value) const {
+    auto it = known.find(value);
+    return it == known.end() ? std::nullopt : std::optional(it->second);
+  }
+  bool contains(Value value) const { return known.contains(value); }
+  /// The value can be prepared and is worth it.
+  bool isWorthy(Value value) const { return known.lookup(value).worthy; }
+  /// The loop on whose index a prepared value depends, or null.
+  scf::ForOp getLoop(Value value) const { return known.lookup(value).loop; }
+
+private:
+  void classifyBlock(Block &block, scf::ForOp loop);
+  std::optional<Prepared> classify(Operation *op) const;
+
+  DenseMap<Value, Prepared> known;
+};
+
+/// Whether `value` depends on weights, and on nothing else but constants and
+/// indices of loops. Unlike the analysis it may be asked while the IR changes.
+bool isDeterminedByWeights(Value value);
+
+/// Values that `op` reads, those of its regions included.
+SetVector<Value> getReadValues(Operation *op);
+
+} // namespace mlir::ssm
+
+#endif // SSM_TRANSFORMS_PREPAREDVALUES_H

@@ -1,0 +1,75 @@
+//===- Passes.td - Passes over upstream dialects -----------*- tablegen -*-===//
+
+#ifndef SSMC_TRANSFORMS_PASSES_TD
+#define SSMC_TRANSFORMS_PASSES_TD
+
+include "mlir/Pass/PassBase.td"
+
+def PlanMemoryPass : Pass<"ssm-plan-memory", "::mlir::func::FuncOp"> {
+  let summary = "Puts every temporary buffer into one arena";
+  let description = [{
+    Replaces each `memref.alloc` by a view of a new last argument,
+    `memref<?xi8> {ssm.workspace}`, so that a call allocates nothing. Extents of
+    a buffer are constants, the batch B and the length L (known by the attribute
+    `ssm.dims` of the arguments whose dimensions they are), so a size is `c`,
+    `c*B`, `c*L` or `c*B*L` bytes. Each of the four kinds gets a part of the
+    arena; within a part, buffers whose lifetimes do not overlap share memory.
+    The function's attribute `ssm.workspace` holds the four coefficients: the
+    arena needs `k[0] + k[1]*B + k[2]*L + k[3]*B*L` bytes.
+
+    Before:
+    ```mlir
+    func.func @f(%x: memref<?x?x8xf32> {ssm.dims = array<i64: -1, -2, 8>}) {
+      %c0 = arith.constant 0 : index
+      %c1 = arith.constant 1 : index
+      %b = memref.dim %x, %c0 : memref<?x?x8xf32>
+      %l = memref.dim %x, %c1 : memref<?x?x8xf32>
+      %t = memref.alloc(%b, %l) : memref<?x?x8xf32>
+      memref.copy %x, %t : memref<?x?x8xf32> to memref<?x?x8xf32>
+      memref.copy %t, %x : memref<?x?x8xf32> to memref<?x?x8xf32>
+      return
+    }
+    ```
+    the buffer becomes
+    `memref.view %workspace[%offset][%b, %l] : memref<?xi8> to memref<?x?x8xf32>`.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect",
+                           "::mlir::memref::MemRefDialect"];
+}
+
+def ExpandCopiesPass : Pass<"ssm-expand-copies", "::mlir::func::FuncOp"> {
+  let summary = "Copies between memrefs become structured ops";
+  let description = [{
+    `memref.copy` between strided memrefs would become a call of a runtime function;
+    as an elementwise `linalg.generic` it becomes a loop like any other.
+
+    ```mlir
+    func.func @f(%a: memref<8xf32, strided<[2]>>, %b: memref<8xf32>) {
+      memref.copy %a, %b : memref<8xf32, strided<[2]>> to memref<8xf32>
+      return
+    }
+    ```
+    becomes a `linalg.generic` with identity maps that yields its input.
+  }];
+  let dependentDialects = ["::mlir::linalg::LinalgDialect"];
+}
+
+def SplitDestinationsPass : Pass<"ssm-split-destinations", "::mlir::func::FuncOp"> {
+  let summary = "Gives every destination an empty tensor of its own";
+  let description = [{
+    CSE merges equal `tensor.empty` ops. As destinations of one op they would
+    become one buffer where a result is not used, although the op writes both; so
+    every use gets its own again. Runs before bufferization.
+
+    ```mlir
+    func.func @f(%b: index) -> (tensor<?xf32>, tensor<?xf32>) {
+      %e = tensor.empty(%b) : tensor<?xf32>
+      return %e, %e : tensor<?xf32>, tensor<?xf32>
+    }
+    ```
+    gets a second `tensor.empty` for the second operand of the return.
+  }];
+  let dependentDialects = ["::mlir::tensor::TensorDialect"];
+}
+
+#endif // SSMC_TRANSFORMS_PASSES_TD

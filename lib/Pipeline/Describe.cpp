@@ -1,0 +1,168 @@
+//===- Describe.cpp - Layout and description of a compiled layer ----------===//
+
+#include "Describe.h"
+
+#include "Target/CPU/BindFrame.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/Builders.h"
+#include "ssmrt/ssmrt.h"
+#include "llvm/Support/MathExtras.h"
+
+using namespace mlir;
+using namespace ssmc;
+
+static std::string dtypeName(Type type) {
+  if (type.isBF16())
+    return "bf16";
+  if (isa<FloatType>(type))
+    return "f" + std::to_string(type.getIntOrFloatBitWidth());
+  if (type.isInteger(1))
+    return "bool";
+  return "i" + std::to_string(type.getIntOrFloatBitWidth());
+}
+
+static int64_t bytesOf(RankedTensorType type) {
+  int64_t bytes = (type.getElementTypeBitWidth() + 7) / 8;
+  for (int64_t extent : type.getShape())
+    bytes *= ShapedType::isDynamic(extent) ? 1 : extent;
+  return bytes;
+}
+
+LogicalResult ssmc::describeModule(ModuleOp module, const PipelineOptions &options) {
+  auto forward = module.lookupSymbol<func::FuncOp>("forward");
+  auto prepare = module.lookupSymbol<func::FuncOp>("prepare");
+  if (!forward || !prepare)
+    return module.emitError("a layer is the functions 'prepare' and 'forward'");
+  OpBuilder builder(module.getContext());
+  auto entry = [&](StringRef name, Type element, ArrayRef<int64_t> dims,
+                   uint32_t flags = 0, int64_t state = 0, int64_t limit = 0) {
+    return builder.getDictionaryAttr(
+        {builder.getNamedAttr("name", builder.getStringAttr(name)),
+         builder.getNamedAttr("dtype", builder.getStringAttr(dtypeName(element))),
+         builder.getNamedAttr("dims", builder.getDenseI64ArrayAttr(dims)),
+         builder.getNamedAttr("flags", builder.getI64IntegerAttr(flags)),
+         builder.getNamedAttr("state", builder.getI64IntegerAttr(state)),
+         builder.getNamedAttr("limit", builder.getI64IntegerAttr(limit))});
+  };
+
+  // Tables lie one behind the other.
+  SmallVector<int64_t> offsets;
+  int64_t prepared = 0;
+  for (unsigned i = 0; i < prepare.getNumResults(); ++i) {
+    offsets.push_back(prepared);
+    prepare.setResultAttr(i, "ssm.offset", builder.getI64IntegerAttr(prepared));
+    prepared += llvm::alignTo(
+        bytesOf(cast<RankedTensorType>(prepare.getResultTypes()[i])), kBlockAlignment);
+  }
+  for (unsigned i = 0; i < forward.getNumArguments(); ++i)
+    if (auto table = forward.getArgAttrOfType<IntegerAttr>(i, "ssm.table"))
+      forward.setArgAttr(i, "ssm.offset",
+                         builder.getI64IntegerAttr(offsets[table.getInt()]));
+
+  // Weights: the members of a family one by one.
+  SmallVector<Attribute> weights, inputs, outputs, states;
+  for (unsigned i = 0; i < prepare.getNumArguments(); ++i) {
+    auto name = prepare.getArgAttrOfType<StringAttr>(i, "ssm.weight");
+    auto shape = prepare.getArgAttrOfType<DenseI64ArrayAttr>(i, "ssm.shape");
+    auto type = cast<RankedTensorType>(prepare.getArgumentTypes()[i]);
+    auto [before, after] = name.getValue().split("{}");
+    if (!name.getValue().contains("{}")) {
+      weights.push_back(entry(name.getValue(), type.getElementType(), shape));
+      continue;
+    }
+    prepare.setArgAttr(i, "ssm.family", builder.getI64IntegerAttr(type.getDimSize(0)));
+    for (int64_t member = 0; member < type.getDimSize(0); ++member)
+      weights.push_back(entry((before + std::to_string(member) + after).str(),
+                              type.getElementType(), shape));
+  }
+
+  int64_t perRow = 0, fixed = 0; // bytes of the states
+  SmallVector<NamedAttribute> unused;
+  for (unsigned i = 0; i < forward.getNumArguments(); ++i) {
+    auto type = dyn_cast<RankedTensorType>(forward.getArgumentTypes()[i]);
+    auto dims = forward.getArgAttrOfType<DenseI64ArrayAttr>(i, "ssm.dims");
+    if (auto name = forward.getArgAttrOfType<StringAttr>(i, "ssm.input")) {
+      auto limit = forward.getArgAttrOfType<IntegerAttr>(i, "ssm.limit");
+      inputs.push_back(entry(name.getValue(), type.getElementType(), dims, 0, 0,
+                             limit ? limit.getInt() : 0));
+    }
+    auto name = forward.getArgAttrOfType<StringAttr>(i, "ssm.state");
+    if (!name)
+      continue;
+    // A block starts at a multiple of the alignment whatever the batch is, so the
+    // size is bounded by one alignment more.
+    perRow += bytesOf(type);
+    fixed += kBlockAlignment;
+    states.push_back(entry(name.getValue(), type.getElementType(), dims));
+  }
+  // The states that the signature names come after the inputs proper.
+  int64_t index = 0;
+  for (unsigned i = 0; i < forward.getNumArguments(); ++i) {
+    if (!forward.getArgAttr(i, "ssm.state"))
+      continue;
+    auto type = cast<RankedTensorType>(forward.getArgumentTypes()[i]);
+    auto dims = forward.getArgAttrOfType<DenseI64ArrayAttr>(i, "ssm.dims");
+    if (auto name = forward.getArgAttrOfType<StringAttr>(i, "ssm.initial"))
+      inputs.push_back(entry(name.getValue(), type.getElementType(), dims,
+                             SSMRT_OPTIONAL | SSMRT_INITIAL, index));
+    ++index;
+  }
+  for (unsigned i = 0; i < forward.getNumResults(); ++i) {
+    auto type = cast<RankedTensorType>(forward.getResultTypes()[i]);
+    auto dims = forward.getResultAttrOfType<DenseI64ArrayAttr>(i, "ssm.dims");
+    if (auto name = forward.getResultAttrOfType<StringAttr>(i, "ssm.output"))
+      outputs.push_back(entry(name.getValue(), type.getElementType(), dims));
+  }
+  index = 0;
+  for (unsigned i = 0; i < forward.getNumArguments(); ++i) {
+    if (!forward.getArgAttr(i, "ssm.state"))
+      continue;
+    auto type = cast<RankedTensorType>(forward.getArgumentTypes()[i]);
+    auto dims = forward.getArgAttrOfType<DenseI64ArrayAttr>(i, "ssm.dims");
+    if (auto name = forward.getArgAttrOfType<StringAttr>(i, "ssm.final"))
+      outputs.push_back(
+          entry(name.getValue(), type.getElementType(), dims, SSMRT_FINAL, index));
+    ++index;
+  }
+
+  auto layer = forward->getAttrOfType<StringAttr>("ssm.layer");
+  auto text = [&](StringRef key, StringRef value) {
+    return builder.getNamedAttr(key, builder.getStringAttr(value));
+  };
+  SmallVector<NamedAttribute> fields = {
+      text("name", options.name),
+      text("layer", layer ? layer.getValue() : "layer"),
+      text("target", options.literal ? "cpu literal" : "cpu " + options.cpu),
+      text("compiler", "ssmc 0.1.0"),
+      builder.getNamedAttr("hash", builder.getI64IntegerAttr(options.hash)),
+      builder.getNamedAttr("weights", builder.getArrayAttr(weights)),
+      builder.getNamedAttr("inputs", builder.getArrayAttr(inputs)),
+      builder.getNamedAttr("outputs", builder.getArrayAttr(outputs)),
+      builder.getNamedAttr("states", builder.getArrayAttr(states)),
+      builder.getNamedAttr("prepared",
+                           builder.getDenseI64ArrayAttr({prepared, 0, 0, 0})),
+      builder.getNamedAttr("state", builder.getDenseI64ArrayAttr({fixed, perRow, 0, 0}))};
+  module->setAttr("ssm.module", builder.getDictionaryAttr(fields));
+
+  if (!forward->hasAttr("ssm.whole_sequence")) {
+    auto step = cast<func::FuncOp>(forward->clone());
+    step.setName("step");
+    module.push_back(step);
+  }
+  return success();
+}
+
+void ssmc::describeWorkspaces(ModuleOp module) {
+  Builder builder(module.getContext());
+  SmallVector<NamedAttribute> fields(
+      module->getAttrOfType<DictionaryAttr>("ssm.module").getValue());
+  for (StringRef name : {"prepare", "forward", "step"}) {
+    SmallVector<int64_t> sizes(4, 0);
+    if (auto function = module.lookupSymbol<func::FuncOp>(name))
+      if (auto found = function->getAttrOfType<DenseI64ArrayAttr>("ssm.workspace"))
+        sizes.assign(found.asArrayRef().begin(), found.asArrayRef().end());
+    fields.push_back(builder.getNamedAttr((name + "_workspace").str(),
+                                          builder.getDenseI64ArrayAttr(sizes)));
+  }
+  module->setAttr("ssm.module", builder.getDictionaryAttr(fields));
+}

@@ -1,0 +1,18 @@
+//===- BindFrame.h - Layout shared by code and description -----*- C++ -*-===//
+
+#ifndef SSMC_TARGET_CPU_BINDFRAME_H
+#define SSMC_TARGET_CPU_BINDFRAME_H
+
+#include <cstdint>
+
+namespace ssmc {
+
+/// Values of the attribute `ssm.dims` for extents known at run time; the same
+/// numbers as SSMRT_BATCH and SSMRT_LENGTH.
+constexpr int64_t kBatchDim = -1, kLengthDim = -2;
+/// States and tables start at multiples of this many bytes.
+constexpr int64_t kBlockAlignment = 64;
+
+} // namespace ssmc
+
+#endif // SSMC_TARGET_CPU_BINDFRAME_H

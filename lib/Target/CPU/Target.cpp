@@ -1,0 +1,73 @@
+//===- Target.cpp - What the code generator knows of a CPU ----------------===//
+
+#include "Target/CPU/Target.h"
+
+#include "llvm/MC/MCSubtargetInfo.h"
+#include "llvm/MC/TargetRegistry.h"
+#include "llvm/Support/TargetSelect.h"
+#include "llvm/TargetParser/Host.h"
+#include "llvm/TargetParser/SubtargetFeature.h"
+
+using namespace ssmc;
+
+static void initializeTargets() {
+  static const bool once = [] {
+    llvm::InitializeAllTargetInfos();
+    llvm::InitializeAllTargets();
+    llvm::InitializeAllTargetMCs();
+    llvm::InitializeAllAsmPrinters();
+    return true;
+  }();
+  (void)once;
+}
+
+std::unique_ptr<llvm::TargetMachine> CPUTarget::createTargetMachine() const {
+  initializeTargets();
+  std::string error;
+  llvm::Triple parsed(triple);
+  const llvm::Target *target = llvm::TargetRegistry::lookupTarget(parsed, error);
+  if (!target)
+    return nullptr;
+  llvm::TargetOptions options;
+  options.AllowFPOpFusion = llvm::FPOpFusion::Standard;
+  return std::unique_ptr<llvm::TargetMachine>(target->createTargetMachine(
+      parsed, cpu, features, options, llvm::Reloc::PIC_, std::nullopt,
+      llvm::CodeGenOptLevel::Aggressive));
+}
+
+llvm::FailureOr<CPUTarget> CPUTarget::get(llvm::StringRef triple, llvm::StringRef cpu) {
+  initializeTargets();
+  CPUTarget result;
+  std::string host = llvm::sys::getDefaultTargetTriple();
+  result.triple = triple.empty() ? host : llvm::Triple::normalize(triple);
+  bool native = cpu == "native" || cpu.empty();
+  bool sameArch = llvm::Triple(result.triple).getArch() == llvm::Triple(host).getArch();
+  if (native && sameArch) {
+    result.cpu = llvm::sys::getHostCPUName().str();
+    llvm::SubtargetFeatures features;
+    for (auto &feature : llvm::sys::getHostCPUFeatures())
+      features.AddFeature(feature.first(), feature.second);
+    result.features = features.getString();
+  } else {
+    result.cpu = native ? "generic" : cpu.str();
+  }
+  std::unique_ptr<llvm::TargetMachine> machine = result.createTargetMachine();
+  if (!machine)
+    return llvm::failure();
+  const llvm::MCSubtargetInfo &subtarget = *machine->getMCSubtargetInfo();
+  if (!subtarget.isCPUStringValid(result.cpu))
+    return llvm::failure();
+  auto has = [&](llvm::StringRef feature) {
+    return subtarget.checkFeatures(("+" + feature).str());
+  };
+  llvm::Triple parsed(result.triple);
+  if (parsed.isX86()) {
+    result.avx512 = has("avx512f") && has("avx512vl") && has("avx512dq") && has("avx512bw");
+    result.vectorBits = result.avx512 ? 512 : has("avx2") && has("fma") ? 256 : 128;
+    result.vectorRegisters = result.avx512 ? 32 : 16;
+    result.bf16Dot = has("avx512bf16");
+  } else if (parsed.isAArch64()) {
+    result.vectorRegisters = 32;
+  }
+  return result;
+}

@@ -1,0 +1,28 @@
+//===- Target.h - What the code generator knows of a CPU -------*- C++ -*-===//
+
+#ifndef SSMC_TARGET_CPU_TARGET_H
+#define SSMC_TARGET_CPU_TARGET_H
+
+#include "llvm/Support/LogicalResult.h"
+#include "llvm/Target/TargetMachine.h"
+#include <memory>
+#include <string>
+
+namespace ssmc {
+
+struct CPUTarget {
+  std::string triple, cpu, features; // as LLVM names them
+  int64_t vectorBits = 128;
+  int64_t vectorRegisters = 16;
+  bool avx512 = false;
+  bool bf16Dot = false; // dot products of bf16 pairs
+
+  /// The CPU `cpu` ("native": this one) of `triple` (empty: this machine's).
+  static llvm::FailureOr<CPUTarget> get(llvm::StringRef triple, llvm::StringRef cpu);
+  /// LLVM's code generator for it, position independent, at -O3.
+  std::unique_ptr<llvm::TargetMachine> createTargetMachine() const;
+};
+
+} // namespace ssmc
+
+#endif // SSMC_TARGET_CPU_TARGET_H

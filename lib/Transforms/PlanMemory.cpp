@@ -1,0 +1,205 @@
+//===- PlanMemory.cpp - Put every temporary into one arena ----------------===//
+//
+// Extents are constants, the batch and the length, so the plan is made once at
+// compile time for all of them: offsets are coefficients of B, L and B*L.
+//
+//===----------------------------------------------------------------------===//
+
+#include "ssmc/Transforms/Passes.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Bufferization/Transforms/BufferViewFlowAnalysis.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/Utils/StaticValueUtils.h"
+
+namespace ssmc {
+#define GEN_PASS_DEF_PLANMEMORYPASS
+#include "ssmc/Transforms/Passes.h.inc"
+} // namespace ssmc
+
+using namespace mlir;
+
+namespace {
+constexpr int64_t kAlignment = 64;
+
+/// One temporary: `bytes` times the product that `kind` stands for, alive from
+/// op `begin` to op `end`.
+struct Buffer {
+  memref::AllocOp op;
+  unsigned kind; // bit 0: times B, bit 1: times L
+  int64_t bytes;
+  unsigned begin, end;
+  int64_t offset = -1;
+};
+
+struct PlanMemoryPass : ssmc::impl::PlanMemoryPassBase<PlanMemoryPass> {
+  void runOnOperation() override;
+
+private:
+  /// The batch or the length that a dynamic extent is: -1, -2, or 0 if unknown.
+  int64_t codeOf(Value size);
+};
+} // namespace
+
+int64_t PlanMemoryPass::codeOf(Value size) {
+  auto dim = size.getDefiningOp<memref::DimOp>();
+  if (!dim)
+    return 0;
+  auto index = getConstantIntValue(dim.getIndex());
+  auto argument = dyn_cast<BlockArgument>(dim.getSource());
+  if (!index || !argument || argument.getOwner() != &getOperation().front())
+    return 0;
+  auto dims = getOperation().getArgAttrOfType<DenseI64ArrayAttr>(
+      argument.getArgNumber(), "ssm.dims");
+  if (!dims || *index >= int64_t(dims.size()))
+    return 0;
+  return dims[*index];
+}
+
+/// Places buffers of one kind: the largest first, each at the lowest offset where
+/// nothing that is alive with it lies. Returns the total.
+static int64_t place(MutableArrayRef<Buffer *> buffers) {
+  llvm::stable_sort(buffers, [](Buffer *a, Buffer *b) { return a->bytes > b->bytes; });
+  int64_t total = 0;
+  SmallVector<Buffer *> placed;
+  for (Buffer *buffer : buffers) {
+    SmallVector<std::pair<int64_t, int64_t>> taken;
+    for (Buffer *other : placed)
+      if (other->begin <= buffer->end && buffer->begin <= other->end)
+        taken.push_back({other->offset, other->offset + other->bytes});
+    llvm::sort(taken);
+    int64_t offset = 0;
+    for (auto [from, to] : taken) {
+      if (offset + buffer->bytes <= from)
+        break;
+      offset = std::max(offset, to);
+    }
+    buffer->offset = offset;
+    total = std::max(total, offset + buffer->bytes);
+    placed.push_back(buffer);
+  }
+  return total;
+}
+
+void PlanMemoryPass::runOnOperation() {
+  func::FuncOp function = getOperation();
+  if (function.isExternal())
+    return;
+  DenseMap<Operation *, std::pair<unsigned, unsigned>> number; // first, last inside
+  unsigned next = 0;
+  std::function<void(Operation *)> count = [&](Operation *op) {
+    unsigned first = next++;
+    for (Region &region : op->getRegions())
+      for (Block &block : region)
+        for (Operation &inner : block)
+          count(&inner);
+    number[op] = {first, next++};
+  };
+  count(function);
+
+  BufferViewFlowAnalysis aliases(function);
+  std::vector<Buffer> buffers;
+  Value sizes[2]; // B, L
+  WalkResult walked = function.walk([&](memref::AllocOp alloc) {
+    // What is returned lives at its destination.
+    for (OpOperand &use : alloc->getUses())
+      if (isa<func::ReturnOp>(use.getOwner()) &&
+          !function.getResultAttr(use.getOperandNumber(), "ssm.state"))
+        return WalkResult::advance();
+    MemRefType type = alloc.getType();
+    Buffer buffer{alloc, 0, (type.getElementTypeBitWidth() + 7) / 8, 0, 0};
+    unsigned dynamic = 0;
+    for (int64_t extent : type.getShape()) {
+      if (!ShapedType::isDynamic(extent)) {
+        buffer.bytes *= extent;
+        continue;
+      }
+      Value size = alloc.getDynamicSizes()[dynamic++];
+      int64_t code = codeOf(size);
+      unsigned bit = code == -1 ? 1 : code == -2 ? 2 : 0;
+      if (!bit || (buffer.kind & bit)) {
+        alloc.emitError("a temporary whose extent is neither the batch nor the "
+                        "length cannot be planned");
+        return WalkResult::interrupt();
+      }
+      buffer.kind |= bit;
+      sizes[bit - 1] = size;
+    }
+    buffer.bytes = llvm::alignTo(std::max<int64_t>(buffer.bytes, 1), kAlignment);
+    Block *home = alloc->getBlock();
+    buffer.begin = number[alloc].first;
+    buffer.end = buffer.begin;
+    for (Value alias : aliases.resolve(alloc))
+      for (Operation *user : alias.getUsers()) {
+        Operation *ancestor = home->findAncestorOpInBlock(*user);
+        if (!ancestor) { // used outside: alive to the end
+          buffer.end = next;
+          continue;
+        }
+        buffer.end = std::max(buffer.end, number[ancestor].second);
+      }
+    buffers.push_back(buffer);
+    return WalkResult::advance();
+  });
+  if (walked.wasInterrupted())
+    return signalPassFailure();
+
+  int64_t totals[4] = {};
+  for (unsigned kind = 0; kind < 4; ++kind) {
+    SmallVector<Buffer *> same;
+    for (Buffer &buffer : buffers)
+      if (buffer.kind == kind)
+        same.push_back(&buffer);
+    totals[kind] = place(same);
+  }
+  function->setAttr("ssm.workspace",
+                    DenseI64ArrayAttr::get(&getContext(), totals));
+
+  OpBuilder builder(&function.front(), function.front().begin());
+  Location loc = function.getLoc();
+  auto arenaType = MemRefType::get({ShapedType::kDynamic}, builder.getI8Type());
+  unsigned index = function.getNumArguments();
+  (void)function.insertArgument(
+      index, arenaType,
+      builder.getDictionaryAttr(
+          builder.getNamedAttr("ssm.workspace", builder.getUnitAttr())),
+      loc);
+  Value arena = function.getArgument(index);
+
+  // B and L at the function's entry, where the offsets are computed.
+  auto constant = [&](int64_t value) -> Value {
+    return arith::ConstantIndexOp::create(builder, loc, value);
+  };
+  Value extents[2];
+  for (unsigned bit = 0; bit < 2; ++bit)
+    if (sizes[bit]) {
+      auto dim = sizes[bit].getDefiningOp<memref::DimOp>();
+      extents[bit] = memref::DimOp::create(builder, loc, dim.getSource(),
+                                           *getConstantIntValue(dim.getIndex()));
+    }
+  Value products[4] = {constant(1), extents[0], extents[1], {}};
+  if (extents[0] && extents[1])
+    products[3] = arith::MulIOp::create(builder, loc, extents[0], extents[1]);
+  Value bases[4];
+  Value base = constant(0);
+  for (unsigned kind = 0; kind < 4; ++kind) {
+    bases[kind] = base;
+    if (!products[kind])
+      continue;
+    Value size = arith::MulIOp::create(builder, loc, products[kind],
+                                       constant(totals[kind]));
+    base = arith::AddIOp::create(builder, loc, base, size);
+  }
+  for (Buffer &buffer : buffers) {
+    Value scaled = arith::MulIOp::create(builder, loc, products[buffer.kind],
+                                         constant(buffer.offset));
+    Value offset = arith::AddIOp::create(builder, loc, bases[buffer.kind], scaled);
+    SmallVector<Value> dynamic;
+    for (Value size : buffer.op.getDynamicSizes())
+      dynamic.push_back(extents[codeOf(size) == -1 ? 0 : 1]);
+    Value view = memref::ViewOp::create(builder, loc, buffer.op.getType(), arena,
+                                        offset, dynamic);
+    buffer.op.replaceAllUsesWith(view);
+    buffer.op.erase();
+  }
+}

@@ -1,0 +1,81 @@
+// RUN: ssm-opt %s -ssm-lower-matmul='vector-bits=256 vector-registers=16' | FileCheck %s
+
+// Tiles of 6 tokens by two registers, then 4, 2 and 1; one parallel loop.
+// CHECK-LABEL: func @linear
+// CHECK-COUNT-1: scf.parallel
+// CHECK-DAG: memref.alloca() {alignment = 64 : i64} : memref<6x80xf32>
+// CHECK-DAG: memref.alloca() {alignment = 64 : i64} : memref<6x16xf32>
+// CHECK: scf.index_switch
+// CHECK: case 4
+// CHECK: case 2
+// CHECK: case 1
+// CHECK: default
+// CHECK: scf.for {{.*}} iter_args({{.*}}) -> (vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>)
+// 40 columns are whole registers: no masks.
+// CHECK-NOT: vector.maskedstore
+// CHECK: ssm.cost
+func.func @linear(%x: memref<?x?x64xf32>, %w: memref<3x64x16xf32>,
+                  %b: memref<40xf32>, %y: memref<?x?x40xf32>) {
+  ssm.matmul input(%x : memref<?x?x64xf32>) weight(%w : memref<3x64x16xf32>)
+      epilogue_ins(%b : memref<40xf32>) outs(%y : memref<?x?x40xf32>)
+      maps [affine_map<(b, t, n) -> (n)>] epilogue {
+  ^bb0(%acc: f32, %bv: f32):
+    %out = arith.addf %acc, %bv : f32
+    ssm.yield %out : f32
+  }
+  return
+}
+
+// CHECK-LABEL: func @last_columns_masked
+// CHECK: vector.store {{.*}} vector<8xf32>
+// CHECK: vector.maskedstore
+func.func @last_columns_masked(%x: memref<?x64xf32>, %w: memref<3x64x16xf32>,
+                               %y: memref<?x41xf32>) {
+  ssm.matmul input(%x : memref<?x64xf32>) weight(%w : memref<3x64x16xf32>)
+      outs(%y : memref<?x41xf32>) maps [] epilogue {
+  ^bb0(%acc: f32):
+    ssm.yield %acc : f32
+  }
+  return
+}
+
+// Pairs of bf16 become f32 by a shift and a mask.
+// CHECK-LABEL: func @bf16
+// CHECK: memref.collapse_shape
+// CHECK: vector.load {{.*}} vector<16xbf16>
+// CHECK: vector.bitcast {{.*}} : vector<16xbf16> to vector<8xi32>
+// CHECK: arith.shli
+// CHECK: arith.andi
+func.func @bf16(%x: memref<?x7xf32>, %w: memref<3x4x16x2xbf16>,
+                %y: memref<?x48xf32>) {
+  ssm.matmul input(%x : memref<?x7xf32>) weight(%w : memref<3x4x16x2xbf16>)
+      outs(%y : memref<?x48xf32>) maps [] epilogue {
+  ^bb0(%acc: f32):
+    ssm.yield %acc : f32
+  }
+  return
+}
+
+// Sums of all the tokens of a task are kept between blocks of the depth.
+// CHECK-LABEL: func @deep
+// CHECK: memref.alloca() {{.*}} : memref<96x16xf32>
+// CHECK: scf.index_switch
+// CHECK: scf.if %{{.*}} -> (vector<8xf32>
+// CHECK: vector.load
+func.func @deep(%x: memref<?x2000xf32>, %w: memref<1x2000x16xf32>,
+                %y: memref<?x16xf32>) {
+  ssm.matmul input(%x : memref<?x2000xf32>) weight(%w : memref<1x2000x16xf32>)
+      outs(%y : memref<?x16xf32>) maps [] epilogue {
+  ^bb0(%acc: f32):
+    ssm.yield %acc : f32
+  }
+  return
+}
+
+// CHECK-LABEL: func @pack
+// CHECK: scf.parallel
+// CHECK: ssm.cost
+func.func @pack(%w: memref<40x64xf32>, %p: memref<3x32x16x2xbf16>) {
+  ssm.pack weight(%w : memref<40x64xf32>) outs(%p : memref<3x32x16x2xbf16>)
+  return
+}
