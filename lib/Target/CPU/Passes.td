@@ -66,8 +66,6 @@ def LowerMatmulPass : Pass<"ssm-lower-matmul"> {
            "Bits of a vector register">,
     Option<"vectorRegisters", "vector-registers", "int64_t", "16",
            "Number of vector registers">,
-    Option<"reuseBytes", "reuse-bytes", "int64_t", "196608",
-           "Bytes of cache that weights may fill while they are reused">,
   ];
   let dependentDialects = ["::mlir::arith::ArithDialect",
                            "::mlir::memref::MemRefDialect",

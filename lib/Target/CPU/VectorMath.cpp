@@ -471,12 +471,15 @@ Value VectorMath::pow(Value x, Value y) {
   result = select(isZero, select(negative, inf, zero), result);
   result = select(isInfinite, select(negative, zero, inf), result);
 
-  // Negative bases: the sign of odd powers, none of fractional ones.
-  Value half = mul(y, 0.5);
-  Value isWhole = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, y,
-                                        math::FloorOp::create(b, y));
-  Value isHalfWhole = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, half,
-                                            math::FloorOp::create(b, half));
+  // Negative bases: the sign of odd powers, none of fractional ones. Floats
+  // from 2^24 on are even.
+  Value exact = clamp(power, -0x1p30, 0x1p30);
+  auto isInteger = [&](Value v) -> Value {
+    Value rounded = add(add(v, roundingShift64), -roundingShift64);
+    return arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, v, rounded);
+  };
+  Value isWhole = isInteger(exact);
+  Value isHalfWhole = isInteger(mul(exact, 0.5));
   Value flipped = copySign(result, x);
   Value signedResult = select(isHalfWhole, result, flipped);
   // Zero and infinity take fractional powers too.
