@@ -7,7 +7,7 @@
 #x = affine_map<(b, t, n, k) -> (b, t, k)>
 #y = affine_map<(b, t, n, k) -> (b, t, n)>
 
-// REMARK: [Passed] Packed {{.*}} columns=48, depth=8, products=1
+// REMARK: [Passed] Packed {{.*}} blocks=1, columns=48, depth=8, products=1
 // CHECK-LABEL: func.func @rows(
 // CHECK-SAME:    %[[W:[^ :,]+]]: tensor<48x8xf32> {{.*}}, %[[X:[^ :,]+]]: tensor<?x?x8xf32>, %[[Y:[^ :,]+]]: tensor<?x?x48xf32>)
 // CHECK:         %[[E:[^ :,]+]] = tensor.empty() : tensor<2x8x32xf32>
@@ -65,7 +65,7 @@ func.func @transposed_bf16(%w: tensor<9x12xbf16> {ssm.weight = "w"}, %x: tensor<
 #y = affine_map<(b, t, n, k) -> (b, t, n)>
 
 // The real part of complex numbers: two products, the second taken off in place.
-// REMARK: [Passed] Packed {{.*}} columns=8, depth=8, products=2
+// REMARK: [Passed] Packed {{.*}} blocks=1, columns=8, depth=8, products=2
 // CHECK-LABEL: func.func @complex(
 // CHECK-SAME:    %[[RE:[^:]*]]: tensor<8x8xf32> {{{[^}]*}}}, %[[IM:[^:]*]]: tensor<8x8xf32>
 // CHECK:         %[[P0:[^ :,]+]] = ssm.pack weight(%[[RE]]
@@ -236,4 +236,36 @@ func.func @other_order(%w: tensor<8x8xf32> {ssm.weight = "w"}, %x: tensor<?x?x8x
     linalg.yield %3 : f32
   } -> tensor<?x?x8xf32>
   return %1 : tensor<?x?x8xf32>
+}
+
+// -----
+
+#x = affine_map<(b, t, h, n, k) -> (b, t, h * 8 + k)>
+#w = affine_map<(b, t, h, n, k) -> (h, k, n)>
+#y = affine_map<(b, t, h, n, k) -> (b, t, h, n)>
+
+// A block-diagonal weight: one loop packs its blocks, one multiplies.
+// REMARK: [Passed] Packed {{.*}} blocks=3, columns=16, depth=8, products=1
+// CHECK-LABEL: func.func @blocks(
+// CHECK-SAME:    %[[W:[^ :,]+]]: tensor<3x8x16xf32> {{.*}}, %[[X:[^ :,]+]]: tensor<?x?x24xf32>,
+// CHECK:         %[[P:[^ :,]+]] = scf.for {{.*}} -> (tensor<3x1x8x16xf32>)
+// CHECK:           ssm.pack transposed weight(%{{.*}} : tensor<8x16xf32>)
+// CHECK:         %[[R:[^ :,]+]] = scf.for %[[I:[^ :,]+]] = {{.*}} iter_args(%[[Y:[^ :,]+]] = %{{.*}}) -> (tensor<?x?x48xf32>)
+// CHECK:           %[[PART:[^ :,]+]] = tensor.extract_slice %[[Y]]
+// CHECK:           tensor.extract_slice %[[X]]
+// CHECK:           tensor.extract_slice %[[P]][%[[I]], 0, 0, 0]
+// CHECK:           %[[S:[^ :,]+]] = ssm.matmul {{.*}} outs(%[[PART]] : tensor<?x?x16xf32>)
+// CHECK:           tensor.insert_slice %[[S]] into %[[Y]]
+// CHECK:         tensor.expand_shape %[[R]] {{.*}} into tensor<?x?x3x16xf32>
+func.func @blocks(%w: tensor<3x8x16xf32> {ssm.weight = "w"}, %x: tensor<?x?x24xf32>, %y: tensor<?x?x3x16xf32>) -> tensor<?x?x3x16xf32> {
+  %zero = arith.constant 0.0 : f32
+  %0 = linalg.fill ins(%zero : f32) outs(%y : tensor<?x?x3x16xf32>) -> tensor<?x?x3x16xf32>
+  %1 = linalg.generic {indexing_maps = [#x, #w, #y], iterator_types = ["parallel", "parallel", "parallel", "parallel", "reduction"]}
+      ins(%x, %w : tensor<?x?x24xf32>, tensor<3x8x16xf32>) outs(%0 : tensor<?x?x3x16xf32>) {
+  ^bb0(%a: f32, %b: f32, %o: f32):
+    %2 = arith.mulf %a, %b : f32
+    %3 = arith.addf %o, %2 : f32
+    linalg.yield %3 : f32
+  } -> tensor<?x?x3x16xf32>
+  return %1 : tensor<?x?x3x16xf32>
 }
