@@ -7,12 +7,8 @@
 //===----------------------------------------------------------------------===//
 
 #include "MatmulKernel.h"
+#include "Target/CPU/Target.h"
 #include "benchmark/benchmark.h"
-#include "llvm/MC/MCSubtargetInfo.h"
-#include "llvm/MC/TargetRegistry.h"
-#include "llvm/Support/TargetSelect.h"
-#include "llvm/Target/TargetMachine.h"
-#include "llvm/TargetParser/Host.h"
 #include <cblas.h>
 
 using namespace ssmc;
@@ -21,17 +17,13 @@ using namespace ssmc::test;
 extern "C" void openblas_set_num_threads(int);
 
 static cpu::KernelTarget hostTarget() {
-  llvm::InitializeNativeTarget();
-  std::string error;
-  llvm::Triple triple(llvm::sys::getDefaultTargetTriple());
-  const auto *target = llvm::TargetRegistry::lookupTarget(triple, error);
-  std::string features;
-  for (auto &feature : llvm::sys::getHostCPUFeatures())
-    features += (feature.second ? "+" : "-") + feature.first().str() + ",";
-  std::unique_ptr<llvm::MCSubtargetInfo> subtarget(
-      target->createMCSubtargetInfo(triple, llvm::sys::getHostCPUName(),
-                                    features));
-  return cpu::KernelTarget::get(triple, *subtarget);
+  auto host = CPUTarget::get("", "native");
+  if (failed(host))
+    llvm::report_fatal_error("this machine has no code generator");
+  cpu::KernelTarget target;
+  target.vectorBits = host->vectorBits;
+  target.vectorRegisters = host->vectorRegisters;
+  return target;
 }
 
 namespace {

@@ -371,6 +371,8 @@ bool Elaborator::bindParameters(const ast::LayerDecl &layer,
     }
     // A list of names may contain numbers: they are compared as names.
     scope.constants[name] = *value;
+    if (!call)
+      parameters.emplace_back(name, value->str());
   }
   if (!call)
     for (auto &[name, text] : options.set) {

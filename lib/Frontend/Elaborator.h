@@ -162,6 +162,8 @@ public:
   void addModule(const ast::Module &module) { modules.push_back(&module); }
   mlir::OwningOpRef<mlir::ModuleOp> run(const ast::Module &main);
   std::vector<WeightInfo> weights;
+  /// Names and values of the layer's own parameters.
+  std::vector<std::pair<std::string, std::string>> parameters;
 
 private:
   friend class TermEmitter;

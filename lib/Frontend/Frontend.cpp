@@ -161,6 +161,7 @@ CompiledSource ssmc::compileSource(mlir::MLIRContext &context, llvm::SourceMgr &
     result.module = nullptr;
   if (!result.module)
     return result;
+  result.parameters = std::move(elaborator.parameters);
   for (WeightInfo &info : elaborator.weights) {
     WeightInitializer initializer;
     initializer.name = info.name;

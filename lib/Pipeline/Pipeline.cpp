@@ -46,6 +46,8 @@ static void buildLayerPipeline(OpPassManager &pm, const PipelineOptions &options
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
   if (!options.literal) {
+    pm.addNestedPass<func::FuncOp>(ssm::createFuseElementwisePass());
+    pm.addNestedPass<func::FuncOp>(ssm::createHoistInvariantsPass());
     ssm::PackWeightsPassOptions pack;
     pack.panelColumns = target.vectorBits == 512 ? 32 : 16;
     pm.addNestedPass<func::FuncOp>(ssm::createPackWeightsPass(pack));

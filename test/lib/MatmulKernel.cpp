@@ -83,7 +83,6 @@ MatmulKernel::MatmulKernel(const MatmulShape &shape,
   cpu::LowerMatmulPassOptions options;
   options.vectorBits = target.vectorBits;
   options.vectorRegisters = target.vectorRegisters;
-  options.reuseBytes = target.reuseBytes;
   pm.addPass(cpu::createLowerMatmulPass(options));
   pm.addPass(cpu::createExpandMathPass());
   if (failed(pm.run(*module)))

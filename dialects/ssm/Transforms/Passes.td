@@ -35,6 +35,93 @@ def ExpandDiscretizePass : Pass<"ssm-expand-discretize"> {
   let dependentDialects = ["mlir::arith::ArithDialect", "mlir::math::MathDialect"];
 }
 
+def HoistInvariantsPass : Pass<"ssm-hoist-invariants", "mlir::func::FuncOp"> {
+  let summary = "Computes what does not depend on time once";
+  let description = [{
+    A part of a scan's coefficients that depends neither on time nor on the
+    batch becomes a `linalg.generic` before the scan, over the dimensions it
+    depends on, if it takes costly math, combines two operands, or depends on
+    weights alone; in the last case `ssm-split-prepare` moves it out of
+    `@forward`. A factor that changes over time is taken out of sums before:
+    `a (b u) - c (d u)` is `(a b - c d) u`. Of an elementwise `linalg.generic`,
+    costly parts that depend on weights and indices alone are hoisted the same
+    way. Example: the coefficients
+
+    ```mlir
+    func.func @decay(%a: tensor<8xf32> {ssm.weight = "a"}, %u: tensor<?x?x8xf32>,
+        %s: tensor<?x8xf32>, %y: tensor<?x?x8xf32>)
+        -> (tensor<?x?x8xf32>, tensor<?x8xf32>) {
+      %0:2 = ssm.scan ins(%a, %u : tensor<8xf32>, tensor<?x?x8xf32>)
+          initial(%s : tensor<?x8xf32>)
+          outs(%y, %s : tensor<?x?x8xf32>, tensor<?x8xf32>)
+          maps {ins = [affine_map<(b, t, e) -> (e)>,
+                       affine_map<(b, t, e) -> (b, t, e)>],
+                state = affine_map<(b, t, e) -> (b, e)>,
+                output = affine_map<(b, t, e) -> (b, t, e)>}
+          coefficients {
+      ^bb0(%v: f32, %w: f32):
+        %1 = math.exp %v : f32
+        ssm.coefficients decay(%1 : f32) write(%w : f32)
+      } epilogue {
+      ^bb0(%v: f32):
+        ssm.yield %v : f32
+      } -> tensor<?x?x8xf32>, tensor<?x8xf32>
+      return %0#0, %0#1 : tensor<?x?x8xf32>, tensor<?x8xf32>
+    }
+    ```
+
+    read a `tensor<8xf32>` of exponentials afterwards.
+  }];
+  let dependentDialects = ["mlir::arith::ArithDialect",
+                           "mlir::linalg::LinalgDialect",
+                           "mlir::tensor::TensorDialect"];
+}
+
+def FuseElementwisePass : Pass<"ssm-fuse-elementwise", "mlir::func::FuncOp"> {
+  let summary = "Joins elementwise ops, without reshapes between them";
+  let description = [{
+    An elementwise `linalg.generic` moves into the elementwise one that alone
+    reads its result. Costly math (exp, a division, ...) does not move to where
+    it would be repeated; nothing moves into a sum; what depends on weights alone
+    stays apart. On the way reshapes move through elementwise ops towards the
+    shapes of scans and norms, and unit dimensions of norms and elementwise ops
+    are dropped. Example:
+
+    ```mlir
+    func.func @both(%x: tensor<?x8xf32>, %y: tensor<?x8xf32>, %e: tensor<?x8xf32>)
+        -> tensor<?x8xf32> {
+      %0 = linalg.generic {
+          indexing_maps = [affine_map<(t, d) -> (t, d)>,
+                           affine_map<(t, d) -> (t, d)>],
+          iterator_types = ["parallel", "parallel"]}
+          ins(%x : tensor<?x8xf32>) outs(%e : tensor<?x8xf32>) {
+      ^bb0(%v: f32, %o: f32):
+        %2 = math.exp %v : f32
+        linalg.yield %2 : f32
+      } -> tensor<?x8xf32>
+      %1 = linalg.generic {
+          indexing_maps = [affine_map<(t, d) -> (t, d)>,
+                           affine_map<(t, d) -> (t, d)>,
+                           affine_map<(t, d) -> (t, d)>],
+          iterator_types = ["parallel", "parallel"]}
+          ins(%0, %y : tensor<?x8xf32>, tensor<?x8xf32>)
+          outs(%e : tensor<?x8xf32>) {
+      ^bb0(%v: f32, %w: f32, %o: f32):
+        %2 = arith.mulf %v, %w : f32
+        linalg.yield %2 : f32
+      } -> tensor<?x8xf32>
+      return %1 : tensor<?x8xf32>
+    }
+    ```
+
+    becomes one `linalg.generic` of `%x` and `%y`.
+  }];
+  let dependentDialects = ["mlir::affine::AffineDialect",
+                           "mlir::arith::ArithDialect",
+                           "mlir::linalg::LinalgDialect",
+                           "mlir::tensor::TensorDialect"];
+}
+
 def FuseScansPass : Pass<"ssm-fuse-scans", "mlir::func::FuncOp"> {
   let summary = "Moves elementwise producers into the scans that read them";
   let description = [{

@@ -14,6 +14,38 @@ SetVector<Value> ssm::getReadValues(Operation *op) {
   return values;
 }
 
+bool ssm::isDeterminedByWeights(Value value) {
+  SetVector<Value> values;
+  values.insert(value);
+  bool sawWeight = false;
+  for (unsigned next = 0; next < values.size(); ++next) {
+    Value current = values[next];
+    if (Operation *op = current.getDefiningOp()) {
+      if (!isMemoryEffectFree(op) || isa<LoopLikeOpInterface>(op))
+        return false;
+      SetVector<Value> read = getReadValues(op);
+      values.insert(read.begin(), read.end());
+      continue;
+    }
+    auto argument = cast<BlockArgument>(current);
+    Operation *parent = argument.getOwner()->getParentOp();
+    if (auto loop = dyn_cast<scf::ForOp>(parent)) {
+      if (argument != loop.getInductionVar())
+        return false;
+      continue;
+    }
+    auto function = dyn_cast<func::FuncOp>(parent);
+    if (!function)
+      return false;
+    unsigned number = argument.getArgNumber();
+    if (!function.getArgAttr(number, kWeightAttr) &&
+        !function.getArgAttr(number, kTableAttr))
+      return false;
+    sawWeight = true;
+  }
+  return sawWeight;
+}
+
 static bool hasStaticTensorResults(Operation *op) {
   return llvm::all_of(op->getResultTypes(), [](Type type) {
     auto tensorType = dyn_cast<RankedTensorType>(type);

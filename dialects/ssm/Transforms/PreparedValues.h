@@ -50,6 +50,10 @@ private:
   DenseMap<Value, Prepared> known;
 };
 
+/// Whether `value` depends on weights, and on nothing else but constants and
+/// indices of loops. Unlike the analysis it may be asked while the IR changes.
+bool isDeterminedByWeights(Value value);
+
 /// Values that `op` reads, those of its regions included.
 SetVector<Value> getReadValues(Operation *op);
 

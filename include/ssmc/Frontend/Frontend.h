@@ -52,6 +52,7 @@ struct CompiledSource {
   mlir::OwningOpRef<mlir::ModuleOp> module; // null: errors were reported
   std::string layer;
   std::vector<WeightInitializer> weights;
+  std::vector<std::pair<std::string, std::string>> parameters; // names and values
 };
 
 /// Parses the buffer and everything it imports, and emits the chosen layer as

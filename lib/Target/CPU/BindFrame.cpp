@@ -67,7 +67,8 @@ private:
   /// A memref over `pointer` with the extents that `dims` describes.
   Value memrefOver(Value pointer, MemRefType type, ArrayRef<int64_t> dims);
   Value bytesOf(MemRefType type, ArrayRef<int64_t> dims);
-  Value aligned(Value bytes);
+  /// Member `index` of the family of weights that starts at input `first`.
+  Value memberOf(MemRefType family, int64_t first, Value index);
 
   func::FuncOp function;
   Location loc;
@@ -116,6 +117,17 @@ Value Binder::memrefOver(Value pointer, MemRefType type, ArrayRef<int64_t> dims)
   return UnrealizedConversionCastOp::create(builder, loc, type, descriptor).getResult(0);
 }
 
+Value Binder::memberOf(MemRefType family, int64_t first, Value index) {
+  Value number = arith::IndexCastOp::create(builder, loc, builder.getI64Type(), index);
+  number = LLVM::AddOp::create(builder, loc, number, constant(first));
+  Value slot = LLVM::GEPOp::create(builder, loc, pointerType(), pointerType(),
+                                   field(Inputs), ArrayRef<LLVM::GEPArg>{number});
+  Value pointer = LLVM::LoadOp::create(builder, loc, pointerType(), slot);
+  return memrefOver(
+      pointer, MemRefType::get(family.getShape().drop_front(), family.getElementType()),
+      {});
+}
+
 /// Bytes of a contiguous memref, rounded up to the alignment of blocks.
 Value Binder::bytesOf(MemRefType type, ArrayRef<int64_t> dims) {
   int64_t fixed = (type.getElementTypeBitWidth() + 7) / 8;
@@ -148,7 +160,8 @@ LogicalResult Binder::run(bool isStep) {
     auto dims = function.getArgAttrOfType<DenseI64ArrayAttr>(argument, "ssm.dims");
     return dims ? dims.asArrayRef() : ArrayRef<int64_t>();
   };
-  Value stateOffset; // grows with the batch
+  llvm::DenseMap<Value, int64_t> families; // their first input
+  Value stateOffset;                       // grows with the batch
   int64_t inputs = 0;
   SmallVector<Value> states;
   unsigned count = function.getNumArguments();
@@ -177,26 +190,20 @@ LogicalResult Binder::run(bool isStep) {
         // Members lie apart: each view of one finds its own pointer.
         int64_t first = inputs;
         inputs += family.getInt();
+        families[argument] = first;
         for (Operation *user : llvm::make_early_inc_range(argument.getUsers())) {
+          if (isa<func::ReturnOp>(user))
+            continue; // a table as it is stored: copied below
           auto view = dyn_cast<memref::SubViewOp>(user);
           if (!view || view.getMixedOffsets().empty())
             return user->emitError("a family of weights is used as a whole");
           OpBuilder::InsertionGuard guard(builder);
           builder.setInsertionPoint(view);
-          Value member = getValueOrCreateConstantIndexOp(
-              builder, loc, view.getMixedOffsets().front());
-          Value index = arith::IndexCastOp::create(builder, loc, builder.getI64Type(),
-                                                   member);
-          index = LLVM::AddOp::create(builder, loc, index, constant(first));
-          Value slot = LLVM::GEPOp::create(builder, loc, pointerType(), pointerType(),
-                                           fields[Inputs],
-                                           ArrayRef<LLVM::GEPArg>{index});
-          Value pointer = LLVM::LoadOp::create(builder, loc, pointerType(), slot);
-          auto memberType = MemRefType::get(type.getShape().drop_front(),
-                                            type.getElementType());
-          Value whole = memrefOver(pointer, memberType, {});
+          Value whole = memberOf(type, first,
+                                 getValueOrCreateConstantIndexOp(
+                                     builder, loc, view.getMixedOffsets().front()));
           Value cast = whole;
-          if (view.getType() != memberType)
+          if (view.getType() != whole.getType())
             cast = memref::CastOp::create(builder, loc, view.getType(), whole);
           view.replaceAllUsesWith(cast);
           view.erase();
@@ -253,7 +260,28 @@ LogicalResult Binder::run(bool isStep) {
       continue;
     }
     builder.setInsertionPoint(terminator);
-    memref::CopyOp::create(builder, loc, result, destination);
+    auto family = families.find(result);
+    if (family == families.end()) {
+      memref::CopyOp::create(builder, loc, result, destination);
+      continue;
+    }
+    Value zero = arith::ConstantIndexOp::create(builder, loc, 0);
+    Value one = arith::ConstantIndexOp::create(builder, loc, 1);
+    Value members = arith::ConstantIndexOp::create(builder, loc, type.getDimSize(0));
+    auto loop = scf::ForOp::create(builder, loc, zero, members, one);
+    builder.setInsertionPointToStart(loop.getBody());
+    Value member = memberOf(type, family->second, loop.getInductionVar());
+    SmallVector<OpFoldResult> offsets(type.getRank(), builder.getIndexAttr(0)),
+        strides(type.getRank(), builder.getIndexAttr(1)), sizes;
+    offsets[0] = loop.getInductionVar();
+    for (int64_t extent : type.getShape())
+      sizes.push_back(builder.getIndexAttr(extent));
+    sizes[0] = builder.getIndexAttr(1);
+    auto slotType = memref::SubViewOp::inferRankReducedResultType(
+        type.getShape().drop_front(), plain, offsets, sizes, strides);
+    Value slot = memref::SubViewOp::create(builder, loc, cast<MemRefType>(slotType),
+                                           destination, offsets, sizes, strides);
+    memref::CopyOp::create(builder, loc, member, slot);
   }
   builder.setInsertionPoint(terminator);
   func::ReturnOp::create(builder, loc);

@@ -6,11 +6,6 @@
 #include "mlir/IR/Types.h"
 #include <cstdint>
 
-namespace llvm {
-class MCSubtargetInfo;
-class Triple;
-} // namespace llvm
-
 namespace ssmc::cpu {
 
 /// Vector registers and caches of a processor. Kernels are correct on any
@@ -20,15 +15,12 @@ struct KernelTarget {
   int64_t vectorBits = 128;
   /// Number of vector registers.
   int64_t vectorRegisters = 16;
-  /// AVX-512 foundation instructions.
-  bool avx512 = false;
+
   /// Bytes of the cache of a core's own that weights may fill while they are
-  /// reused.
-  int64_t reuseBytes = 192 * 1024;
-
-  static KernelTarget get(const llvm::Triple &triple,
-                          const llvm::MCSubtargetInfo &subtarget);
-
+  /// reused: processors with long vectors have a megabyte or more.
+  int64_t getReuseBytes() const {
+    return (vectorBits >= 512 ? 448 : 192) * 1024;
+  }
   /// Lanes of `element` in a register.
   int64_t getLanes(mlir::Type element) const;
   /// Columns of a panel of packed weights that are accumulated as

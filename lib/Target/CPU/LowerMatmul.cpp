@@ -42,7 +42,6 @@ struct LowerMatmul : ssmc::cpu::impl::LowerMatmulPassBase<LowerMatmul> {
     KernelTarget target;
     target.vectorBits = vectorBits;
     target.vectorRegisters = vectorRegisters;
-    target.reuseBytes = reuseBytes;
     SmallVector<Operation *> ops;
     getOperation()->walk([&](Operation *op) {
       if (isa<ssm::MatmulOp, ssm::PackOp>(op))

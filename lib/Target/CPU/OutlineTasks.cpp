@@ -4,6 +4,7 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/IR/IRMapping.h"
 #include "mlir/Pass/Pass.h"
@@ -92,8 +93,14 @@ void OutlineTasksPass::outline(scf::ParallelOp parallel, unsigned number) {
                                        mapping.lookup(step));
   Value iteration = arith::AddIOp::create(body, loc, scaled, mapping.lookup(lower));
   mapping.map(parallel.getInductionVars()[0], iteration);
-  for (Operation &op : parallel.getBody()->without_terminator())
-    body.clone(op, mapping);
+  for (Operation &op : parallel.getBody()->without_terminator()) {
+    // The stack of a task serves the next one too; in the loop it would grow.
+    if (auto alloca = dyn_cast<memref::AllocaOp>(op);
+        alloca && alloca->getNumOperands() == 0)
+      OpBuilder(loop).clone(op, mapping);
+    else
+      body.clone(op, mapping);
+  }
 
   // The call.
   OpBuilder entryBuilder = OpBuilder::atBlockBegin(&function.front());

@@ -129,7 +129,7 @@ Blocking::Blocking(const PackedMatmul &matmul, const KernelTarget &target,
                                                             1, groups));
   };
   int64_t most = std::max<int64_t>(1, panels);
-  group = groupOf(target.reuseBytes, most);
+  group = groupOf(target.getReuseBytes(), most);
   streamedGroup = groupOf(streamedBytes / depthBlocks, group);
 
   maxRows = maxTiles * tileRows;
@@ -492,7 +492,7 @@ LogicalResult ssmc::cpu::emitPackedMatmul(OpBuilder &builder, Location loc,
     if (type.isDynamicDim(type.getRank() - 1))
       return emitError(loc) << "found " << type
                             << ", wanted a static last dimension";
-  if (!weight.hasStaticShape() || !weight.getLayout().isIdentity())
+  if (!weight.hasStaticShape() || !weight.areTrailingDimsContiguous(weight.getRank()))
     return emitError(loc) << "found packed weight " << weight
                           << ", wanted a static shape without gaps";
   // An empty sum of an empty product still needs its epilogue; a product

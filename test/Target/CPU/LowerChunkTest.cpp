@@ -2,6 +2,7 @@
 
 #include "LoweringCheck.h"
 #include "gtest/gtest.h"
+#include <utility>
 
 using namespace ssmc::test;
 
@@ -64,9 +65,8 @@ TEST(LowerChunk, HeadsTokens) {
 }
 
 TEST(LowerChunk, HeadsSizes) {
-  for (int64_t p : {2, 16, 37, 64})
-    for (int64_t n : {1, 3, 16, 40})
-      checkLowering(heads, {{{"P", p}, {"N", n}, {"Q", 32}}, 1, 37}, tolerance);
+  for (auto [p, n] : {std::pair(2, 1), std::pair(64, 3), std::pair(37, 40)})
+    checkLowering(heads, {{{"P", p}, {"N", n}, {"Q", 32}}, 1, 37}, tolerance);
   checkLowering(heads, {{{"P", 64}, {"N", 128}, {"Q", 64}}, 1, 70}, tolerance);
   checkLowering(heads, {{{"P", 300}, {"N", 5}, {"Q", 1}}, 1, 20}, tolerance);
   checkLowering(heads, {{{"P", 8}, {"N", 5}, {"Q", 200}}, 1, 220}, tolerance);
@@ -81,7 +81,7 @@ TEST(LowerChunk, HeadsVectorBits) {
 
 TEST(LowerChunk, HeadsReversed) {
   std::string text = replaceAll(heads, "ssm.scan", "ssm.scan reverse");
-  for (int64_t tokens : {0, 1, 65, 130})
+  for (int64_t tokens : {0, 130})
     checkLowering(text, {{{"P", 19}, {"N", 17}, {"Q", 64}}, 2, tokens},
                   tolerance);
 }
@@ -129,18 +129,18 @@ static const char *keyDecay = R"(
   })";
 
 TEST(LowerChunk, KeyDecayTokens) {
-  for (int64_t tokens : {0, 1, 7, 64, 65, 200})
+  for (int64_t tokens : {0, 7, 64, 200})
     checkLowering(keyDecay,
                   {{{"P", 19}, {"K", 21}, {"C", 1}, {"G", 1}}, 2, tokens},
                   tolerance);
 }
 
 TEST(LowerChunk, KeyDecaySizes) {
-  for (int64_t copies : {1, 3})
-    for (int64_t keys : {1, 5, 16, 40})
-      checkLowering(keyDecay,
-                    {{{"P", 35}, {"K", keys}, {"C", copies}, {"G", 1}}, 1, 37},
-                    tolerance);
+  for (auto [keys, copies] : {std::pair(1, 1), std::pair(5, 3),
+                              std::pair(40, 6)})
+    checkLowering(keyDecay,
+                  {{{"P", 35}, {"K", keys}, {"C", copies}, {"G", 1}}, 1, 37},
+                  tolerance);
   checkLowering(keyDecay,
                 {{{"P", 130}, {"K", 128}, {"C", 1}, {"G", 1}}, 1, 70},
                 tolerance);
@@ -198,7 +198,7 @@ static std::string makeConstant(bool decays) {
 
 TEST(LowerChunk, ConstantDecay) {
   for (bool decays : {false, true})
-    for (int64_t tokens : {1, 65, 130})
+    for (int64_t tokens : {1, 130})
       checkLowering(makeConstant(decays), {{{"P", 21}, {"K", 13}}, 2, tokens},
                     tolerance);
 }

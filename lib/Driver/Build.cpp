@@ -1,0 +1,195 @@
+//===- Build.cpp - From a source to machine code --------------------------===//
+
+#include "Build.h"
+#include "Cache.h"
+#include "Error.h"
+#include "Modes.h"
+
+#include "mlir/IR/Diagnostics.h"
+#include "mlir/IR/Verifier.h"
+#include "mlir/Parser/Parser.h"
+#include "ssmc/InitAll.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/FormatVariadic.h"
+#include "llvm/TargetParser/Host.h"
+
+using namespace ssmc;
+
+llvm::Error ssmc::checkTarget(const Options &options) {
+  if (options.target != "cpu")
+    return failure("--target " + options.target + ": this build has the target cpu");
+  if (options.dtype != "f32" && options.dtype != "f64")
+    return failure("--dtype " + options.dtype +
+                   ": activations are f32 or f64 on the target cpu; --weights-dtype " +
+                   options.dtype + " keeps weights in two bytes");
+  return llvm::Error::success();
+}
+
+//===----------------------------------------------------------------------===//
+// Set-up
+//===----------------------------------------------------------------------===//
+
+Build::Build(const Source &source, const WeightFiles &weights, const Options &options,
+             BuildRequest request)
+    : source(source), options(options), request(std::move(request)) {
+  frontendOptions.layer = source.layer;
+  frontendOptions.set = options.set;
+  frontendOptions.config = source.config ? &*source.config : nullptr;
+  frontendOptions.doublePrecision = this->request.doublePrecision;
+  frontendOptions.testValues = this->request.testValues;
+  frontendOptions.weightTypes = weights.types(options.weightsDType);
+  pipelineOptions.name = this->request.name;
+  pipelineOptions.mode = this->request.mode;
+  pipelineOptions.cpu = options.cpu;
+  pipelineOptions.triple = options.triple;
+  pipelineOptions.literal = this->request.literal;
+  pipelineOptions.fastExp = options.fastExp;
+  pipelineOptions.explain = options.explain;
+  pipelineOptions.dumpDirectory = options.dumpDirectory;
+  key = computeKey();
+}
+
+Build::~Build() = default;
+
+/// Everything an object is made from.
+std::string Build::computeKey() {
+  CacheKey key;
+  key.add(source.text).add(source.kind == Source::MLIR ? "mlir" : "ssm");
+  key.add(frontendOptions.layer);
+  for (const auto &[name, value] : frontendOptions.set)
+    key.add(name).add(value);
+  key.add("config");
+  if (source.config)
+    key.add(llvm::formatv("{0}", llvm::json::Value(llvm::json::Object(*source.config)))
+                .str());
+  key.add("types").add(options.weightsDType);
+  for (const auto &[name, type] : frontendOptions.weightTypes)
+    key.add(name).add(type);
+  key.add("options").add(request.doublePrecision ? "f64" : "f32");
+  key.add(request.testValues ? "test" : "").add(request.literal ? "literal" : "");
+  key.add(pipelineOptions.name).add(pipelineOptions.mode);
+  key.add(pipelineOptions.fastExp ? "fast-exp" : "").add(pipelineOptions.triple);
+  key.add(pipelineOptions.cpu);
+  if (pipelineOptions.cpu == "native") {
+    key.add(llvm::sys::getHostCPUName());
+    // A map without order: sort.
+    std::vector<std::string> features;
+    for (const auto &feature : llvm::sys::getHostCPUFeatures())
+      if (feature.getValue())
+        features.push_back(feature.getKey().str());
+    llvm::sort(features);
+    key.add(llvm::join(features, ","));
+  }
+  pipelineOptions.hash = key.hash();
+  return key.hex();
+}
+
+void Build::makeContext() {
+  if (context)
+    return;
+  mlir::DialectRegistry registry;
+  registerAll(registry);
+  context = std::make_unique<mlir::MLIRContext>(registry);
+  context->printOpOnDiagnostic(false);
+  if (!request.quiet) {
+    handler = std::make_unique<mlir::SourceMgrDiagnosticHandler>(sources, context.get(),
+                                                                 llvm::errs());
+    return;
+  }
+  handler = std::make_unique<mlir::ScopedDiagnosticHandler>(
+      context.get(), [this](mlir::Diagnostic &diagnostic) {
+        if (diagnostic.getSeverity() == mlir::DiagnosticSeverity::Error)
+          diagnostics += (diagnostics.empty() ? "" : "; ") + diagnostic.str();
+        return mlir::success();
+      });
+}
+
+//===----------------------------------------------------------------------===//
+// Stages
+//===----------------------------------------------------------------------===//
+
+llvm::Error Build::parseMLIR() {
+  sources.AddNewSourceBuffer(source.buffer(), {});
+  context->loadAllAvailableDialects();
+  compiled.module =
+      mlir::parseSourceFile<mlir::ModuleOp>(sources, mlir::ParserConfig(context.get()));
+  if (!compiled.module)
+    return reportedFailure();
+  compiled.layer = "layer";
+  compiled.module->walk([&](mlir::Operation *op) {
+    if (auto name = op->getAttrOfType<mlir::StringAttr>("ssm.layer"))
+      compiled.layer = name.str();
+  });
+  return llvm::Error::success();
+}
+
+llvm::Error Build::runFrontend() {
+  if (compiled.module)
+    return llvm::Error::success();
+  makeContext();
+  if (source.kind == Source::MLIR)
+    return parseMLIR();
+  llvm::raw_string_ostream text(diagnostics);
+  llvm::raw_ostream &os = request.quiet ? static_cast<llvm::raw_ostream &>(text)
+                                        : llvm::errs();
+  compiled = compileSource(*context, sources, source.buffer(), frontendOptions, os);
+  if (!compiled.module)
+    return reportedFailure();
+  return llvm::Error::success();
+}
+
+llvm::Error Build::lower(Phase phase) {
+  if (llvm::Error error = runFrontend())
+    return error;
+  if (!options.dumpDirectory.empty())
+    if (std::error_code error = llvm::sys::fs::create_directories(options.dumpDirectory))
+      return failure(options.dumpDirectory + ": " + error.message());
+  pipelineOptions.stopAfter = phase;
+  // Modes are a matter of the equations: the oracle has only one.
+  if (source.kind == Source::Text && !request.literal &&
+      mlir::failed(checkMode(module(), request.mode)))
+    return reportedFailure();
+  if (mlir::failed(runPipeline(module(), pipelineOptions)))
+    return reportedFailure();
+  return llvm::Error::success();
+}
+
+llvm::Expected<std::unique_ptr<llvm::Module>> Build::makeLLVM() {
+  if (llvm::Error error = lower(Phase::Object))
+    return std::move(error);
+  auto result = translateToLLVM(module(), llvmContext, pipelineOptions);
+  if (!result)
+    return reportedFailure();
+  return std::move(result);
+}
+
+llvm::Error Build::emit(llvm::Module &module, MachineFormat format,
+                        llvm::SmallVectorImpl<char> &out) {
+  if (mlir::failed(emitMachineCode(module, pipelineOptions, format, out)))
+    return reportedFailure();
+  return llvm::Error::success();
+}
+
+llvm::Expected<std::unique_ptr<llvm::MemoryBuffer>> Build::makeObject() {
+  // What is printed or written on the way happens only if the way is gone.
+  bool useCache =
+      !options.noCache && !options.explain && options.dumpDirectory.empty();
+  // Drawn weights come from the front end, which is the cheap part.
+  if (request.needsInitializers)
+    if (llvm::Error error = runFrontend())
+      return std::move(error);
+  if (useCache)
+    if (auto object = readCache(key))
+      return std::move(object);
+  auto module = makeLLVM();
+  if (!module)
+    return module.takeError();
+  llvm::SmallVector<char, 0> object;
+  if (llvm::Error error = emit(**module, MachineFormat::Object, object))
+    return std::move(error);
+  llvm::StringRef bytes(object.data(), object.size());
+  if (useCache)
+    writeCache(key, bytes);
+  return llvm::MemoryBuffer::getMemBufferCopy(bytes, source.name + ".o");
+}

@@ -1,0 +1,207 @@
+//===- Compile.cpp - ssmc compile -----------------------------------------===//
+
+#include "Build.h"
+#include "Error.h"
+#include "Files.h"
+#include "Link.h"
+#include "Verbs.h"
+
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/ADT/StringSwitch.h"
+#include "llvm/IR/Module.h"
+#include "llvm/Support/Path.h"
+#include "llvm/Support/raw_ostream.h"
+
+using namespace ssmc;
+
+namespace {
+/// What is written.
+enum class Kind { None, AST, MLIR, LLVM, Assembly, Object, Archive, Shared };
+struct Artefact {
+  Kind kind = Kind::None;
+  Phase phase = Phase::Frontend; // of MLIR
+};
+} // namespace
+
+static std::optional<Phase> findPhase(llvm::StringRef name) {
+#define PHASE(NAME, TEXT, SUMMARY)                                                       \
+  if (name == TEXT)                                                                      \
+    return Phase::NAME;
+#include "ssmc/Pipeline/Phases.def"
+  return std::nullopt;
+}
+
+static llvm::Expected<Artefact> artefactOf(const Options &options) {
+  if (!options.stopAfter.empty()) {
+    if (!options.emit.empty())
+      return usageFailure("both --emit and --stop-after given; wanted one", "compile");
+    Phase phase = *findPhase(options.stopAfter);
+    // The phase after the last one that has MLIR is the object itself.
+    return phase == Phase::Object ? Artefact{Kind::Object, phase}
+                                  : Artefact{Kind::MLIR, phase};
+  }
+  if (!options.emit.empty()) {
+    Kind kind = llvm::StringSwitch<Kind>(options.emit)
+                    .Case("ast", Kind::AST)
+                    .Cases({"ssm", "mlir"}, Kind::MLIR)
+                    .Case("llvm", Kind::LLVM)
+                    .Case("asm", Kind::Assembly)
+                    .Cases({"obj", "object"}, Kind::Object)
+                    .Default(Kind::None);
+    if (kind != Kind::None)
+      return Artefact{kind, Phase::Frontend};
+    if (auto phase = findPhase(options.emit))
+      return Artefact{Kind::MLIR, *phase};
+    std::string phases;
+#define PHASE(NAME, TEXT, SUMMARY) phases += ", " TEXT;
+#include "ssmc/Pipeline/Phases.def"
+    return usageFailure("option '--emit' is '" + printable(options.emit) +
+                            "'; wanted ast, ssm, mlir, llvm, asm, obj" + phases,
+                        "compile");
+  }
+  if (options.output.empty())
+    return Artefact();
+  llvm::StringRef extension = llvm::sys::path::extension(options.output);
+  Kind kind = llvm::StringSwitch<Kind>(extension)
+                  .Case(".mlir", Kind::MLIR)
+                  .Case(".ll", Kind::LLVM)
+                  .Case(".s", Kind::Assembly)
+                  .Case(".o", Kind::Object)
+                  .Case(".a", Kind::Archive)
+                  .Case(".so", Kind::Shared)
+                  .Default(Kind::None);
+  if (kind != Kind::None)
+    return Artefact{kind, Phase::Frontend};
+  return usageFailure("option '-o' is '" + printable(options.output) +
+                          "'; wanted a name that ends in .o, .a, .so, .s, .ll or "
+                          ".mlir, or --emit=WHAT",
+                      "compile");
+}
+
+/// NAME of NAME_module: as asked for, or after the file.
+static llvm::Expected<std::string> exportedName(const Options &options) {
+  std::string name = options.name;
+  if (name.empty()) {
+    const std::string &file = options.output.empty() ? options.header : options.output;
+    name = llvm::sys::path::stem(file.empty() || file == "-" ? options.source : file)
+               .str();
+    for (char &c : name)
+      if (!llvm::isAlnum(c))
+        c = '_';
+    if (name.empty() || llvm::isDigit(name[0]))
+      name = "layer_" + name;
+    return name;
+  }
+  bool isIdentifier = !llvm::isDigit(name[0]) && llvm::all_of(name, [](char c) {
+                        return llvm::isAlnum(c) || c == '_';
+                      });
+  if (!isIdentifier)
+    return usageFailure("option '--name' is '" + printable(name) +
+                            "'; wanted a C identifier",
+                        "compile");
+  return name;
+}
+
+/// The function by which a shared object of one layer is found without its name.
+static void exportUnderCommonName(llvm::Module &module, llvm::StringRef name) {
+  if (llvm::Function *function = module.getFunction((name + "_module").str()))
+    llvm::GlobalAlias::create(llvm::GlobalValue::ExternalLinkage, "ssmrt_modules",
+                              function);
+}
+
+static llvm::Expected<std::string> makeMachineCode(Build &build, Kind kind,
+                                                   llvm::StringRef name) {
+  auto module = build.makeLLVM();
+  if (!module)
+    return module.takeError();
+  if (kind == Kind::Shared)
+    exportUnderCommonName(**module, name);
+  std::string text;
+  if (kind == Kind::LLVM) {
+    llvm::raw_string_ostream os(text);
+    (*module)->print(os, nullptr);
+    return text;
+  }
+  llvm::SmallVector<char, 0> bytes;
+  MachineFormat format =
+      kind == Kind::Assembly ? MachineFormat::Assembly : MachineFormat::Object;
+  if (llvm::Error error = build.emit(**module, format, bytes))
+    return std::move(error);
+  llvm::StringRef object(bytes.data(), bytes.size());
+  if (kind == Kind::Archive)
+    return makeArchive(object, name);
+  if (kind == Kind::Shared)
+    return linkShared(object, build.pipeline().triple);
+  return object.str();
+}
+
+static llvm::Expected<std::string> makeText(const Source &source, Build &build,
+                                            const Artefact &artefact,
+                                            llvm::StringRef name) {
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  if (artefact.kind == Kind::AST) {
+    llvm::SourceMgr sources;
+    if (source.kind != Source::Text)
+      return failure(source.name + ": --emit=ast wants a .ssm file");
+    if (mlir::failed(printTree(sources, source.buffer(), os, llvm::errs())))
+      return reportedFailure();
+    return text;
+  }
+  if (artefact.kind != Kind::MLIR)
+    return makeMachineCode(build, artefact.kind, name);
+  if (llvm::Error error = artefact.phase == Phase::Frontend ? build.runFrontend()
+                                                            : build.lower(artefact.phase))
+    return std::move(error);
+  build.module().print(os);
+  return text;
+}
+
+llvm::Error ssmc::runCompile(const Options &options) {
+  auto artefact = artefactOf(options);
+  if (!artefact)
+    return artefact.takeError();
+  auto name = exportedName(options);
+  if (!name)
+    return name.takeError();
+  if (llvm::Error error = checkTarget(options))
+    return error;
+  bool toFile = !options.output.empty() && options.output != "-";
+  for (const std::string *file : {&options.output, &options.header})
+    if (!file->empty() && *file != "-")
+      if (llvm::Error error = checkWritable(*file))
+        return error;
+  auto source = readSource(options);
+  if (!source)
+    return source.takeError();
+  auto weights = WeightFiles::open(source->weightFiles, options.prefix);
+  if (!weights)
+    return weights.takeError();
+  BuildRequest request(options);
+  request.name = *name;
+
+  OutputFiles files;
+  if (!options.header.empty()) {
+    // Lowering consumes the module: the description comes from a run of its own.
+    Build described(*source, *weights, options, request);
+    described.pipeline().explain = false;
+    described.pipeline().dumpDirectory.clear();
+    auto text = makeHeader(described, *name);
+    if (!text)
+      return text.takeError();
+    if (llvm::Error error = files.add(options.header, *text))
+      return error;
+  }
+  if (artefact->kind != Kind::None) {
+    Build build(*source, *weights, options, request);
+    auto text = makeText(*source, build, *artefact, *name);
+    if (!text)
+      return text.takeError();
+    if (!toFile)
+      llvm::outs() << *text;
+    else if (llvm::Error error =
+                 files.add(options.output, *text, artefact->kind == Kind::Shared))
+      return error;
+  }
+  return files.commit();
+}

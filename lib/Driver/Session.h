@@ -1,0 +1,81 @@
+//===- Session.h - A prepared layer and its calls --------------*- C++ -*-===//
+//
+// Everything that executes a layer does so through here, and through nothing but
+// the runtime's C functions.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef SSMC_LIB_DRIVER_SESSION_H
+#define SSMC_LIB_DRIVER_SESSION_H
+
+#include "Build.h"
+#include "Load.h"
+#include "Tensor.h"
+
+namespace ssmc {
+
+/// Threads for the calls.
+struct DestroyContext {
+  void operator()(ssmrt_context *context) const { ssmrt_context_destroy(context); }
+};
+using Context = std::unique_ptr<ssmrt_context, DestroyContext>;
+llvm::Expected<Context> makeContext(uint64_t threads);
+
+/// A layer's code with its prepared tables, for sequences up to a length.
+class Session {
+public:
+  /// Prepares tables from weights in the order of the module.
+  static llvm::Expected<Session> create(const ssmrt_module *module,
+                                        ssmrt_context *context,
+                                        llvm::ArrayRef<ssmrt_tensor> weights,
+                                        int64_t maxLength);
+
+  const ssmrt_module &module() const { return *layer; }
+  /// A state before the first token.
+  llvm::Expected<Block> makeState(int64_t batch) const;
+  /// Outputs of the described shapes.
+  llvm::Expected<std::vector<Tensor>> makeOutputs(int64_t batch, int64_t length) const;
+
+  /// One segment. Inputs without data are absent.
+  llvm::Error forward(llvm::ArrayRef<ssmrt_tensor> inputs,
+                      llvm::ArrayRef<Tensor> outputs, int64_t batch, int64_t length,
+                      void *state = nullptr);
+  llvm::Error step(llvm::ArrayRef<ssmrt_tensor> inputs, llvm::ArrayRef<Tensor> outputs,
+                   int64_t batch, void *state);
+  /// The tokens [begin, end) of a sequence, in one call of forward or token by
+  /// token; reads from the inputs, and writes to the outputs, of the whole
+  /// sequence.
+  llvm::Error segment(llvm::ArrayRef<ssmrt_tensor> inputs,
+                      llvm::ArrayRef<Tensor> outputs, int64_t batch, int64_t begin,
+                      int64_t end, bool stepwise, void *state);
+
+private:
+  llvm::Error reserve(int64_t batch, int64_t length);
+  llvm::Error call(bool isStep, llvm::ArrayRef<ssmrt_tensor> inputs,
+                   llvm::ArrayRef<Tensor> outputs, int64_t batch, int64_t length,
+                   void *state);
+
+  const ssmrt_module *layer = nullptr;
+  ssmrt_context *context = nullptr;
+  int64_t maxLength = 0;
+  Block prepared, workspace;
+  int64_t workspaceBytes = -1;
+};
+
+/// Weights for a module: of files, or drawn where a seed is given. Keeps what the
+/// views point to.
+struct BoundWeights {
+  std::vector<Tensor> drawn;
+  std::vector<ssmrt_tensor> tensors;
+};
+llvm::Expected<BoundWeights> bindWeights(const ssmrt_module *module,
+                                         const WeightFiles &files,
+                                         llvm::ArrayRef<WeightInitializer> initializers,
+                                         std::optional<uint64_t> seed);
+
+/// "no step: ...", for a layer that cannot run token by token.
+llvm::Error noStep(const ssmrt_module &module);
+
+} // namespace ssmc
+
+#endif // SSMC_LIB_DRIVER_SESSION_H

@@ -1,0 +1,95 @@
+//===- Tensor.cpp - Arrays that the driver owns ---------------------------===//
+
+#include "Tensor.h"
+#include "Error.h"
+
+#include "llvm/Support/MathExtras.h"
+
+using namespace ssmc;
+
+llvm::Expected<Block> Block::create(int64_t bytes, llvm::StringRef what) {
+  Block block;
+  if (bytes > INT64_MAX - SSMRT_ALIGNMENT)
+    return failure("the " + what + " does not fit into memory");
+  // At least one line, so that an empty block has an address of its own.
+  size_t rounded = llvm::alignTo(std::max<int64_t>(bytes, 1), SSMRT_ALIGNMENT);
+  void *memory = nullptr;
+  if (posix_memalign(&memory, SSMRT_ALIGNMENT, rounded))
+    return failure("no memory for " + llvm::Twine(bytes) + " bytes: the " + what);
+  block.memory.reset(memory);
+  return std::move(block);
+}
+
+static bool multiply(int64_t &product, int64_t factor) {
+  return !__builtin_mul_overflow(product, factor, &product);
+}
+
+llvm::Expected<Tensor> Tensor::create(ssmrt_dtype dtype,
+                                      llvm::ArrayRef<int64_t> shape) {
+  Tensor tensor;
+  tensor.dtype = dtype;
+  tensor.shape.assign(shape.begin(), shape.end());
+  int64_t bytes = int64_t(ssmrt_dtype_size(dtype));
+  for (int64_t extent : shape)
+    if (extent < 0 || !multiply(bytes, extent))
+      return failure("an array of shape " + shapeText(shape) +
+                     " does not fit into memory");
+  auto block = Block::create(bytes, "array of shape " + shapeText(shape));
+  if (!block)
+    return block.takeError();
+  tensor.block = std::move(*block);
+  return std::move(tensor);
+}
+
+int64_t Tensor::count() const {
+  int64_t count = 1;
+  for (int64_t extent : shape)
+    count *= extent;
+  return count;
+}
+
+ssmrt_tensor Tensor::view() const {
+  ssmrt_tensor result = {};
+  result.data = block.get();
+  result.device = {1, 0};
+  result.ndim = int32_t(shape.size());
+  result.dtype = dtype;
+  result.shape = const_cast<int64_t *>(shape.data());
+  return result;
+}
+
+std::string ssmc::shapeText(llvm::ArrayRef<int64_t> shape) {
+  std::string text = "[";
+  for (int64_t extent : shape) {
+    text += text.size() > 1 ? ", " : "";
+    text += extent == SSMRT_BATCH    ? "batch"
+            : extent == SSMRT_LENGTH ? "length"
+                                     : std::to_string(extent);
+  }
+  return text + "]";
+}
+
+llvm::ArrayRef<int64_t> ssmc::shapeOf(const ssmrt_value_info &info) {
+  return llvm::ArrayRef<int64_t>(info.shape, size_t(info.ndim));
+}
+
+llvm::SmallVector<int64_t, 4> ssmc::shapeFor(const ssmrt_value_info &info,
+                                             int64_t batch, int64_t length) {
+  llvm::SmallVector<int64_t, 4> shape(shapeOf(info));
+  for (int64_t &extent : shape)
+    extent = extent == SSMRT_BATCH    ? batch
+             : extent == SSMRT_LENGTH ? length
+                                      : extent;
+  return shape;
+}
+
+int ssmc::lengthDimension(const ssmrt_value_info &info) {
+  for (int i = 0; i < info.ndim; ++i)
+    if (info.shape[i] == SSMRT_LENGTH)
+      return i;
+  return -1;
+}
+
+bool ssmc::isFloat(ssmrt_dtype dtype) {
+  return dtype.code == SSMRT_FLOAT || dtype.code == SSMRT_BFLOAT;
+}

@@ -1,0 +1,61 @@
+//===- Tensor.h - Arrays that the driver owns ------------------*- C++ -*-===//
+
+#ifndef SSMC_LIB_DRIVER_TENSOR_H
+#define SSMC_LIB_DRIVER_TENSOR_H
+
+#include "ssmrt/ssmrt.h"
+#include "llvm/ADT/ArrayRef.h"
+#include "llvm/ADT/SmallVector.h"
+#include "llvm/Support/Error.h"
+#include <cstdlib>
+#include <memory>
+#include <string>
+
+namespace ssmc {
+
+/// 64-byte aligned memory.
+class Block {
+public:
+  /// `what` is for the message of a failure. The memory is not initialised.
+  static llvm::Expected<Block> create(int64_t bytes, llvm::StringRef what);
+  void *get() const { return memory.get(); }
+
+private:
+  struct Free {
+    void operator()(void *memory) const { std::free(memory); }
+  };
+  std::unique_ptr<void, Free> memory;
+};
+
+/// An array in C order with its own memory.
+class Tensor {
+public:
+  static llvm::Expected<Tensor> create(ssmrt_dtype dtype,
+                                       llvm::ArrayRef<int64_t> shape);
+
+  ssmrt_tensor view() const;
+  llvm::ArrayRef<int64_t> getShape() const { return shape; }
+  ssmrt_dtype getDType() const { return dtype; }
+  int64_t count() const;
+  int64_t bytes() const { return count() * int64_t(ssmrt_dtype_size(dtype)); }
+  template <typename T = char> T *data() const { return static_cast<T *>(block.get()); }
+
+private:
+  ssmrt_dtype dtype = {};
+  llvm::SmallVector<int64_t, 4> shape;
+  Block block;
+};
+
+/// "[2, 3]"; run-time extents print as batch and length.
+std::string shapeText(llvm::ArrayRef<int64_t> shape);
+llvm::ArrayRef<int64_t> shapeOf(const ssmrt_value_info &info);
+/// The described shape with the batch and the length filled in.
+llvm::SmallVector<int64_t, 4> shapeFor(const ssmrt_value_info &info, int64_t batch,
+                                       int64_t length);
+/// The dimension of the sequence, or -1.
+int lengthDimension(const ssmrt_value_info &info);
+bool isFloat(ssmrt_dtype dtype);
+
+} // namespace ssmc
+
+#endif // SSMC_LIB_DRIVER_TENSOR_H
