@@ -273,8 +273,8 @@ void Interpreter::runScan(ScanOp op) {
           if (!roles.getDecay().empty())
             next *= role(roles.getDecay(), 0);
           for (unsigned pair = 0; pair < pairs; ++pair)
-            next += role(roles.getErase(), 2 * parts * pair + parts) *
-                    sums[pair];
+            next +=
+                role(roles.getErase(), 2 * parts * pair + parts) * sums[pair];
           if (!roles.getWrite().empty())
             next += role(roles.getWrite(), 0);
           writeState(next);
@@ -469,7 +469,8 @@ void Interpreter::run(Operation *op) {
         array(o.getTarget()).data = array(o.getSource()).data;
       })
       .Case<linalg::FillOp>([&](auto o) {
-        auto constant = o.getInputs()[0].template getDefiningOp<arith::ConstantOp>();
+        auto constant =
+            o.getInputs()[0].template getDefiningOp<arith::ConstantOp>();
         double value = cast<FloatAttr>(constant.getValue()).getValueAsDouble();
         Array &target = array(o.getOutputs()[0]);
         std::fill(target.data.begin(), target.data.end(), value);
@@ -481,8 +482,7 @@ void Interpreter::run(Operation *op) {
       });
 }
 
-void ssmc::test::interpret(func::FuncOp function,
-                           ArrayRef<Array *> arguments) {
+void ssmc::test::interpret(func::FuncOp function, ArrayRef<Array *> arguments) {
   Interpreter interpreter;
   for (auto [argument, array] :
        llvm::zip_equal(function.getArguments(), arguments))

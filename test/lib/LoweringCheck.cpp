@@ -77,17 +77,16 @@ Buffer::Buffer(MemRefType type, const Sizes &sizes, int64_t limit,
   // Booleans are mostly false: documents are longer than a token.
   std::uniform_int_distribution<int> rare(0, 4);
   for (int64_t i = 0, size = values.getSize(); i < size; ++i)
-    values.data.push_back(isa<FloatType>(element)   ? real(random)
-                          : element.isInteger(1) ? rare(random) == 0
-                                                 : whole(random));
+    values.data.push_back(isa<FloatType>(element) ? real(random)
+                          : element.isInteger(1)  ? rare(random) == 0
+                                                  : whole(random));
   int64_t width = std::max<int64_t>(8, element.getIntOrFloatBitWidth()) / 8;
   int64_t extent = rank ? values.shape[0] * strides[0] : 1;
   // Guard elements on both sides must survive.
   bytes.assign((extent + 32) * width, char(0x5a));
   int64_t base = reinterpret_cast<int64_t>(bytes.data());
   descriptor = {base, base, 16};
-  descriptor.insert(descriptor.end(), values.shape.begin(),
-                    values.shape.end());
+  descriptor.insert(descriptor.end(), values.shape.begin(), values.shape.end());
   descriptor.insert(descriptor.end(), strides.begin(), strides.end());
   if (!padded) {
     descriptor[1] += 16 * width;
@@ -138,11 +137,11 @@ void Buffer::write() {
 double Buffer::read(int64_t i) {
   Type element = type.getElementType();
   int64_t at = position(i);
-  return element.isF32()          ? take<float>(bytes, at)
-         : element.isF64()        ? take<double>(bytes, at)
-         : element.isInteger(64)  ? take<int64_t>(bytes, at)
-         : element.isInteger(32)  ? take<int32_t>(bytes, at)
-                                  : take<int8_t>(bytes, at);
+  return element.isF32()         ? take<float>(bytes, at)
+         : element.isF64()       ? take<double>(bytes, at)
+         : element.isInteger(64) ? take<int64_t>(bytes, at)
+         : element.isInteger(32) ? take<int32_t>(bytes, at)
+                                 : take<int8_t>(bytes, at);
 }
 
 void ssmc::test::checkLowering(llvm::StringRef text, const Sizes &sizes,
@@ -186,8 +185,6 @@ void ssmc::test::checkLowering(llvm::StringRef text, const Sizes &sizes,
       lowered = false;
   });
   ASSERT_TRUE(lowered) << source;
-  if (std::getenv("SSMC_DUMP"))
-    module->dump();
   KernelJIT jit(*module);
   // Surplus arguments are ignored by the calling conventions of our machines.
   auto *call = reinterpret_cast<void (*)(
@@ -203,8 +200,8 @@ void ssmc::test::checkLowering(llvm::StringRef text, const Sizes &sizes,
       if (std::isfinite(value))
         scale = std::max(scale, std::fabs(value));
     std::vector<char> rest = buffer.bytes;
-    int64_t width = std::max<int64_t>(
-                        8, buffer.type.getElementTypeBitWidth()) / 8;
+    int64_t width =
+        std::max<int64_t>(8, buffer.type.getElementTypeBitWidth()) / 8;
     for (int64_t i = 0, size = buffer.values.getSize(); i < size; ++i) {
       double got = buffer.read(i), want = buffer.values.data[i];
       bool same = std::isnan(want) ? std::isnan(got)
@@ -220,6 +217,7 @@ void ssmc::test::checkLowering(llvm::StringRef text, const Sizes &sizes,
       std::copy_n(before[number].begin() + at, width, rest.begin() + at);
     }
     EXPECT_EQ(rest, before[number])
-        << "wrote outside of argument " << number << "\n" << source;
+        << "wrote outside of argument " << number << "\n"
+        << source;
   }
 }

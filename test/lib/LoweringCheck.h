@@ -9,8 +9,8 @@
 
 namespace ssmc::test {
 
-/// Sizes of a case: what `$NAME` (capitals) stands for in its text, and the run time's
-/// batch and length.
+/// Sizes of a case: what `$NAME` (capitals) stands for in its text, and the run
+/// time's batch and length.
 struct Sizes {
   std::map<std::string, int64_t> named;
   int64_t batch = 2, tokens = 7;

@@ -30,14 +30,15 @@ struct VectorTarget {
 llvm::LogicalResult lowerGeneric(mlir::RewriterBase &rewriter,
                                  mlir::linalg::GenericOp op,
                                  const VectorTarget &target);
-llvm::LogicalResult lowerScan(mlir::RewriterBase &rewriter, mlir::ssm::ScanOp op,
-                                const VectorTarget &target);
-llvm::LogicalResult lowerConv(mlir::RewriterBase &rewriter, mlir::ssm::ConvOp op,
-                                const VectorTarget &target);
-llvm::LogicalResult lowerShift(mlir::RewriterBase &rewriter, mlir::ssm::ShiftOp op,
-                                const VectorTarget &target);
-llvm::LogicalResult lowerNorm(mlir::RewriterBase &rewriter, mlir::ssm::NormOp op,
-                                const VectorTarget &target);
+llvm::LogicalResult lowerScan(mlir::RewriterBase &rewriter,
+                              mlir::ssm::ScanOp op, const VectorTarget &target);
+llvm::LogicalResult lowerConv(mlir::RewriterBase &rewriter,
+                              mlir::ssm::ConvOp op, const VectorTarget &target);
+llvm::LogicalResult lowerShift(mlir::RewriterBase &rewriter,
+                               mlir::ssm::ShiftOp op,
+                               const VectorTarget &target);
+llvm::LogicalResult lowerNorm(mlir::RewriterBase &rewriter,
+                              mlir::ssm::NormOp op, const VectorTarget &target);
 
 } // namespace ssmc::cpu
 

@@ -39,8 +39,8 @@ void ssmc::cpu::emitCopyToken(OpBuilder &builder, Location loc,
       value = read.load({source, identity}, read.zeroOffsets());
     } else {
       Type loaded = emitter.getLanesType(element);
-      value = arith::ConstantOp::create(builder, loc,
-                                        builder.getZeroAttr(loaded));
+      value =
+          arith::ConstantOp::create(builder, loc, builder.getZeroAttr(loaded));
     }
     emitter.store({destination, identity}, value, emitter.zeroOffsets());
   };
@@ -73,14 +73,14 @@ Value ssmc::cpu::emitIsCut(OpBuilder &builder, Location loc,
   Value one = indexConstant(builder, loc, 1);
   Value begin = arith::MaxSIOp::create(
       builder, loc, addIndex(builder, loc, token, one), zero);
-  Value none = arith::ConstantOp::create(builder, loc,
-                                         builder.getBoolAttr(false));
+  Value none =
+      arith::ConstantOp::create(builder, loc, builder.getBoolAttr(false));
   return emitFor(builder, loc, begin, addIndex(builder, loc, last, one), 1,
                  none, [&](Value t, ValueRange found) {
                    Value starts = memref::LoadOp::create(
                        builder, loc, carried.cut, ValueRange{batch, t});
-                   return SmallVector<Value>{arith::OrIOp::create(
-                       builder, loc, found[0], starts)};
+                   return SmallVector<Value>{
+                       arith::OrIOp::create(builder, loc, found[0], starts)};
                  })[0];
 }
 
@@ -112,18 +112,20 @@ void ssmc::cpu::emitCopyCarried(OpBuilder &builder, Location loc,
     return arith::CmpIOp::create(builder, loc, predicate, a, b).getResult();
   };
   Value isZero = emitIsCut(builder, loc, carried, batch, token, last);
-  Value after =
-      compare(arith::CmpIPredicate::sge, token, carried.tokens);
+  Value after = compare(arith::CmpIPredicate::sge, token, carried.tokens);
   isZero = isZero ? arith::OrIOp::create(builder, loc, isZero, after) : after;
-  emitIf(builder, loc, isZero, [&] { copy(Value(), Value()); }, [&] {
-    Value zero = indexConstant(builder, loc, 0);
-    emitIf(builder, loc, compare(arith::CmpIPredicate::slt, token, zero),
-           [&] {
-             Value length = indexConstant(builder, loc, carried.length);
-             copy(carried.history, addIndex(builder, loc, token, length));
-           },
-           [&] { copy(carried.input, token); });
-  });
+  emitIf(
+      builder, loc, isZero, [&] { copy(Value(), Value()); },
+      [&] {
+        Value zero = indexConstant(builder, loc, 0);
+        emitIf(
+            builder, loc, compare(arith::CmpIPredicate::slt, token, zero),
+            [&] {
+              Value length = indexConstant(builder, loc, carried.length);
+              copy(carried.history, addIndex(builder, loc, token, length));
+            },
+            [&] { copy(carried.input, token); });
+      });
 }
 
 void ssmc::cpu::emitFinalHistory(OpBuilder &builder, Location loc,
@@ -134,19 +136,19 @@ void ssmc::cpu::emitFinalHistory(OpBuilder &builder, Location loc,
   Value length = indexConstant(builder, loc, carried.length);
   // In increasing order a token is read before its place is overwritten. Rows
   // are short: a task takes several.
-  emitTasks(
-      builder, loc, carried.batches, indexConstant(builder, loc, 8),
-      std::nullopt, [&](Value begin, Value end) {
-        emitFor(builder, loc, begin, end, 1, [&](Value batch) {
-          emitFor(builder, loc, indexConstant(builder, loc, 0), length, 1,
-                  [&](Value i) {
-                    Value token = addIndex(
-                        builder, loc,
-                        subIndex(builder, loc, carried.tokens, length), i);
-                    Value last = subIndex(builder, loc, carried.tokens, one);
-                    emitCopyCarried(builder, loc, target, carried, token, last,
-                                    destination, i, batch);
-                  });
-        });
-      });
+  emitTasks(builder, loc, carried.batches, indexConstant(builder, loc, 8),
+            std::nullopt, [&](Value begin, Value end) {
+              emitFor(builder, loc, begin, end, 1, [&](Value batch) {
+                emitFor(
+                    builder, loc, indexConstant(builder, loc, 0), length, 1,
+                    [&](Value i) {
+                      Value token = addIndex(
+                          builder, loc,
+                          subIndex(builder, loc, carried.tokens, length), i);
+                      Value last = subIndex(builder, loc, carried.tokens, one);
+                      emitCopyCarried(builder, loc, target, carried, token,
+                                      last, destination, i, batch);
+                    });
+              });
+            });
 }

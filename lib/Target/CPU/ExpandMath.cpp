@@ -31,6 +31,18 @@ static bool hasInstruction(Operation *op) {
              math::RoundEvenOp, math::SqrtOp, math::TruncOp>(op);
 }
 
+/// Marks log1p(exp(-|x|)), the smooth part of a softplus: its argument is at
+/// most 1.
+static constexpr const char *unitArgument = "ssm.unit_argument";
+
+static bool isSoftplus(math::Log1pOp op) {
+  auto exponential = op.getOperand().getDefiningOp<math::ExpOp>();
+  auto negated = exponential
+                     ? exponential.getOperand().getDefiningOp<arith::NegFOp>()
+                     : arith::NegFOp();
+  return negated && negated.getOperand().getDefiningOp<math::AbsFOp>();
+}
+
 /// The function as arithmetic on f32 operands, or null if not in the list.
 static Value emitFunction(VectorMath &math, Operation *op,
                           ArrayRef<Value> operands) {
@@ -42,7 +54,10 @@ static Value emitFunction(VectorMath &math, Operation *op,
       .Case([&](math::LogOp) { return math.log(x); })
       .Case([&](math::Log2Op) { return math.log2(x); })
       .Case([&](math::Log10Op) { return math.log10(x); })
-      .Case([&](math::Log1pOp) { return math.log1p(x); })
+      .Case([&](math::Log1pOp log) {
+        return log->hasAttr(unitArgument) ? math.log1pOfUnit(x)
+                                          : math.log1p(x);
+      })
       .Case([&](math::TanhOp) { return math.tanh(x); })
       .Case([&](math::SinOp) { return math.sin(x); })
       .Case([&](math::CosOp) { return math.cos(x); })
@@ -74,7 +89,11 @@ static Value emitInF32(ImplicitLocOpBuilder &b, Operation *op,
     operands.push_back(
         narrow ? Value(arith::ExtFOp::create(b, wide, operand)) : operand);
   }
-  VectorMath math(b, options);
+  VectorMathOptions chosen = options;
+  if (auto flags = dyn_cast<arith::ArithFastMathInterface>(op))
+    chosen.fastExp |= arith::bitEnumContainsAll(
+        flags.getFastMathFlagsAttr().getValue(), arith::FastMathFlags::afn);
+  VectorMath math(b, chosen);
   Value result = emitFunction(math, op, operands);
   if (result && narrow)
     result = arith::TruncFOp::create(b, type, result);
@@ -118,6 +137,11 @@ static void expandToBF16(arith::TruncFOp op, const VectorMathOptions &options) {
 
 void ssmc::cpu::expandMath(Operation *root, const VectorMathOptions &options) {
   SmallVector<Operation *> functions;
+  // Before the exponentials that it looks at are gone.
+  root->walk([&](math::Log1pOp op) {
+    if (isSoftplus(op))
+      op->setAttr(unitArgument, UnitAttr::get(op.getContext()));
+  });
   root->walk([&](Operation *op) {
     if (isa_and_nonnull<math::MathDialect>(op->getDialect()) &&
         !hasInstruction(op))

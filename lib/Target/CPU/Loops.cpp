@@ -15,7 +15,7 @@ using namespace ssmc::cpu;
 static constexpr double taskPicoseconds = 20e6;
 
 Value ssmc::cpu::indexConstant(OpBuilder &builder, Location loc,
-                                    int64_t value) {
+                               int64_t value) {
   return arith::ConstantIndexOp::create(builder, loc, value);
 }
 
@@ -26,28 +26,24 @@ std::optional<int64_t> ssmc::cpu::getConstant(Value value) {
   return constant.getSExtValue();
 }
 
-Value ssmc::cpu::addIndex(OpBuilder &builder, Location loc, Value a,
-                               Value b) {
+Value ssmc::cpu::addIndex(OpBuilder &builder, Location loc, Value a, Value b) {
   return builder.createOrFold<arith::AddIOp>(loc, a, b);
 }
 
-Value ssmc::cpu::subIndex(OpBuilder &builder, Location loc, Value a,
-                               Value b) {
+Value ssmc::cpu::subIndex(OpBuilder &builder, Location loc, Value a, Value b) {
   return builder.createOrFold<arith::SubIOp>(loc, a, b);
 }
 
-Value ssmc::cpu::mulIndex(OpBuilder &builder, Location loc, Value a,
-                               Value b) {
+Value ssmc::cpu::mulIndex(OpBuilder &builder, Location loc, Value a, Value b) {
   return builder.createOrFold<arith::MulIOp>(loc, a, b);
 }
 
-Value ssmc::cpu::minIndex(OpBuilder &builder, Location loc, Value a,
-                               Value b) {
+Value ssmc::cpu::minIndex(OpBuilder &builder, Location loc, Value a, Value b) {
   return builder.createOrFold<arith::MinSIOp>(loc, a, b);
 }
 
 Value ssmc::cpu::ceilDivIndex(OpBuilder &builder, Location loc, Value a,
-                                   Value b) {
+                              Value b) {
   if (getConstant(b) == 1)
     return a;
   Value one = indexConstant(builder, loc, 1);
@@ -56,8 +52,8 @@ Value ssmc::cpu::ceilDivIndex(OpBuilder &builder, Location loc, Value a,
 }
 
 SmallVector<Value> ssmc::cpu::delinearize(OpBuilder &builder, Location loc,
-                                               Value linear,
-                                               ArrayRef<Value> extents) {
+                                          Value linear,
+                                          ArrayRef<Value> extents) {
   SmallVector<Value> digits(extents.size());
   for (int64_t i = extents.size() - 1; i >= 0; --i) {
     if (i == 0) {
@@ -102,8 +98,8 @@ SmallVector<Value> ssmc::cpu::emitFor(
 }
 
 void ssmc::cpu::emitFor(OpBuilder &builder, Location loc, Value lower,
-                             Value upper, int64_t step,
-                             llvm::function_ref<void(Value)> body) {
+                        Value upper, int64_t step,
+                        llvm::function_ref<void(Value)> body) {
   emitFor(builder, loc, lower, upper, step, ValueRange(),
           [&](Value iv, ValueRange) {
             body(iv);
@@ -177,11 +173,11 @@ void ssmc::cpu::emitTasks(
   body(begin, end);
 }
 
-Value ssmc::cpu::getUnitsPerTask(OpBuilder &builder, Location loc,
-                                      Value factor, double nanoseconds) {
+Value ssmc::cpu::getUnitsPerTask(OpBuilder &builder, Location loc, Value factor,
+                                 double nanoseconds) {
   int64_t picoseconds = std::max<int64_t>(1, nanoseconds * 1e3);
-  Value cost = mulIndex(builder, loc, factor,
-                        indexConstant(builder, loc, picoseconds));
+  Value cost =
+      mulIndex(builder, loc, factor, indexConstant(builder, loc, picoseconds));
   cost = builder.createOrFold<arith::MaxSIOp>(loc, cost,
                                               indexConstant(builder, loc, 1));
   return ceilDivIndex(

@@ -2,7 +2,8 @@
 //
 // Channels in lanes. With a short kernel time is the innermost loop: the last
 // tokens stay in registers, so that each input vector is loaded once, and where
-// a document starts they are cleared. Otherwise the taps are a loop over memory.
+// a document starts they are cleared. Otherwise the taps are a loop over
+// memory.
 //
 //===----------------------------------------------------------------------===//
 
@@ -174,8 +175,7 @@ LogicalResult ConvLowering::run() {
   for (unsigned dim = 2; dim < lag; ++dim)
     cost *= std::max<int64_t>(getSize(dim), 1);
   cost *= 0.2 / width;
-  Value blocks =
-      ceilDivIndex(builder, loc, carried.tokens, index(tokenBlock));
+  Value blocks = ceilDivIndex(builder, loc, carried.tokens, index(tokenBlock));
   Value units = mulIndex(builder, loc, carried.batches, blocks);
   Value perUnit = minIndex(builder, loc, carried.tokens, index(tokenBlock));
   Value unitsPerTask = getUnitsPerTask(builder, loc, perUnit, cost);
@@ -191,8 +191,7 @@ LogicalResult ConvLowering::run() {
 }
 
 void ConvLowering::emitUnit(Value unit) {
-  Value blocks =
-      ceilDivIndex(builder, loc, carried.tokens, index(tokenBlock));
+  Value blocks = ceilDivIndex(builder, loc, carried.tokens, index(tokenBlock));
   SmallVector<Value> digits =
       delinearize(builder, loc, unit, {carried.batches, blocks});
   firstToken = mulIndex(builder, loc, digits[1], index(tokenBlock));
@@ -221,11 +220,11 @@ void ConvLowering::emitChannels(RegionEmitter &emitter, unsigned next) {
     return emitVectors(emitter, 1);
   // Taps and tokens of all vectors share the registers.
   int64_t vectors =
-      rolling ? std::clamp<int64_t>(
-                    (target.getRegisters() - 8) / (2 * lags), 1, 4)
-              : 1;
-  vectors = std::min<int64_t>(
-      vectors, std::max<int64_t>(1, getSize(*lane) / width));
+      rolling
+          ? std::clamp<int64_t>((target.getRegisters() - 8) / (2 * lags), 1, 4)
+          : 1;
+  vectors =
+      std::min<int64_t>(vectors, std::max<int64_t>(1, getSize(*lane) / width));
   emitLaneLoops(emitter, loc, *lane, index(0), index(getSize(*lane)), width,
                 vectors, getSize(*lane), emitVectors);
 }
@@ -238,8 +237,8 @@ Value ConvLowering::loadToken(RegionEmitter &emitter, Value token,
     inner.bindDim(1, at);
     return inner.splat(convert(inner.load(access, offsets), element));
   };
-  Value inside = arith::CmpIOp::create(
-      builder, loc, arith::CmpIPredicate::sge, token, index(0));
+  Value inside = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::sge,
+                                       token, index(0));
   auto branch = scf::IfOp::create(
       builder, loc, TypeRange(emitter.getLanesType(element)), inside, true);
   OpBuilder::InsertionGuard guard(builder);
@@ -274,8 +273,7 @@ void ConvLowering::emitRolling(RegionEmitter &emitter, int64_t vectors) {
   for (Offsets point : points)
     for (int64_t j = 0; j < lags; ++j) {
       point[lag] = j;
-      taps.push_back(
-          atTap.splat(convert(atTap.load(kernel, point), element)));
+      taps.push_back(atTap.splat(convert(atTap.load(kernel, point), element)));
     }
   // window[v * (lags - 1) + i] is the token i + 1 before the current one.
   int64_t kept = lags - 1;
@@ -301,31 +299,31 @@ void ConvLowering::emitRolling(RegionEmitter &emitter, int64_t vectors) {
       push(window, v, loadToken(emitter, token, points[v]));
   }
   emitter.hoist(body, points);
-  emitFor(builder, loc, firstToken, endToken, 1, window,
-          [&](Value token, ValueRange values) {
-            SmallVector<Value> current(values);
-            RegionEmitter inner = emitter;
-            inner.bindDim(1, token);
-            if (carried.cut)
-              clear(memref::LoadOp::create(
-                        builder, loc, carried.cut,
-                        ValueRange{emitter.getDim(0), token}),
-                    current);
-            SmallVector<Value> results;
-            for (int64_t v = 0; v < vectors; ++v) {
-              Value newest = inner.splat(
-                  convert(inner.load(input, points[v]), element));
-              // The oldest token first: the newest arrives last.
-              Value sum = zero(emitter);
-              for (int64_t j = kept; j > 0; --j)
-                sum = multiplyAdd(taps[v * lags + j],
-                                  current[v * kept + j - 1], sum);
-              results.push_back(multiplyAdd(taps[v * lags], newest, sum));
-              push(current, v, newest);
-            }
-            storeResult(inner, results, points);
-            return current;
-          });
+  emitFor(
+      builder, loc, firstToken, endToken, 1, window,
+      [&](Value token, ValueRange values) {
+        SmallVector<Value> current(values);
+        RegionEmitter inner = emitter;
+        inner.bindDim(1, token);
+        if (carried.cut)
+          clear(memref::LoadOp::create(builder, loc, carried.cut,
+                                       ValueRange{emitter.getDim(0), token}),
+                current);
+        SmallVector<Value> results;
+        for (int64_t v = 0; v < vectors; ++v) {
+          Value newest =
+              inner.splat(convert(inner.load(input, points[v]), element));
+          // The oldest token first: the newest arrives last.
+          Value sum = zero(emitter);
+          for (int64_t j = kept; j > 0; --j)
+            sum =
+                multiplyAdd(taps[v * lags + j], current[v * kept + j - 1], sum);
+          results.push_back(multiplyAdd(taps[v * lags], newest, sum));
+          push(current, v, newest);
+        }
+        storeResult(inner, results, points);
+        return current;
+      });
 }
 
 void ConvLowering::emitDirect(RegionEmitter &emitter) {
@@ -341,23 +339,22 @@ void ConvLowering::emitDirect(RegionEmitter &emitter) {
 Value ConvLowering::emitTaps(RegionEmitter &emitter, Value batch, Value token) {
   Value one = index(1);
   // Taps [0, inside) read the sequence, those after them the history.
-  Value inside = minIndex(builder, loc, addIndex(builder, loc, token, one),
-                          index(lags));
+  Value inside =
+      minIndex(builder, loc, addIndex(builder, loc, token, one), index(lags));
   Value sequenceEnd = inside, historyEnd = index(lags);
   if (carried.cut) {
     // The first tap that reaches behind a document's start ends both.
     Value limit = index(lags);
-    limit = emitFor(
-        builder, loc, index(0), inside, 1, limit,
-        [&](Value j, ValueRange found) {
-          Value starts = memref::LoadOp::create(
-              builder, loc, carried.cut,
-              ValueRange{batch, subIndex(builder, loc, token, j)});
-          Value next = minIndex(builder, loc, found[0],
-                                addIndex(builder, loc, j, one));
-          return SmallVector<Value>{arith::SelectOp::create(
-              builder, loc, starts, next, found[0])};
-        })[0];
+    limit = emitFor(builder, loc, index(0), inside, 1, limit,
+                    [&](Value j, ValueRange found) {
+                      Value starts = memref::LoadOp::create(
+                          builder, loc, carried.cut,
+                          ValueRange{batch, subIndex(builder, loc, token, j)});
+                      Value next = minIndex(builder, loc, found[0],
+                                            addIndex(builder, loc, j, one));
+                      return SmallVector<Value>{arith::SelectOp::create(
+                          builder, loc, starts, next, found[0])};
+                    })[0];
     sequenceEnd = minIndex(builder, loc, inside, limit);
     historyEnd = limit;
   }
@@ -370,9 +367,9 @@ Value ConvLowering::emitTaps(RegionEmitter &emitter, Value batch, Value token) {
           tap.bindDim(lag, j);
           Value weight =
               tap.splat(convert(tap.load(kernel, tap.zeroOffsets()), element));
-          tap.bindDim(1, addIndex(builder, loc,
-                                  subIndex(builder, loc, token, j),
-                                  index(shift)));
+          tap.bindDim(1,
+                      addIndex(builder, loc, subIndex(builder, loc, token, j),
+                               index(shift)));
           Value value =
               tap.splat(convert(tap.load(access, tap.zeroOffsets()), element));
           return SmallVector<Value>{multiplyAdd(weight, value, carriedSum[0])};

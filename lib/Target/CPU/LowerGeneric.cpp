@@ -59,9 +59,8 @@ private:
   SmallVector<Value> emitLaneReduction(RegionEmitter &emitter,
                                        SmallVector<Value> accumulators,
                                        int64_t rows);
-  void bindAccumulators(RegionEmitter &emitter,
-                        SmallVector<Value> accumulators, int64_t rows,
-                        int64_t vectors);
+  void bindAccumulators(RegionEmitter &emitter, SmallVector<Value> accumulators,
+                        int64_t rows, int64_t vectors);
   SmallVector<Value> emitStep(RegionEmitter &emitter,
                               SmallVector<Value> accumulators, int64_t rows,
                               int64_t vectors, Offsets shift);
@@ -184,8 +183,8 @@ double GenericLowering::getCostPerVector(unsigned dim) {
     for (unsigned i = 0; i < outputs.size(); ++i)
       if (!matchCombiner(i))
         return -1;
-    cost += 12.0 * outputs.size() * width /
-            std::max<int64_t>(getAssumed(dim), 1);
+    cost +=
+        12.0 * outputs.size() * width / std::max<int64_t>(getAssumed(dim), 1);
   }
   for (const Access &input : inputs) {
     if (!input.map)
@@ -241,14 +240,14 @@ void GenericLowering::chooseRows() {
     reductions.push_back(*lane);
   } else {
     // Innermost the reduction along which memory is contiguous.
-    llvm::stable_sort(reductions, [&](unsigned a, unsigned b) {
-      auto contiguous = [&](unsigned dim) {
-        return llvm::any_of(inputs, [&](const Access &input) {
-          return input.map && isTransposed(input, dim);
-        });
-      };
-      return contiguous(a) < contiguous(b);
-    });
+    SmallVector<unsigned> ordered;
+    for (bool last : {false, true})
+      for (unsigned dim : reductions)
+        if (last == llvm::any_of(inputs, [&](const Access &input) {
+              return input.map && isTransposed(input, dim);
+            }))
+          ordered.push_back(dim);
+    reductions = ordered;
     unsigned inner = reductions.back();
     transposes = getAssumed(inner) >= width &&
                  llvm::any_of(inputs, [&](const Access &input) {
@@ -281,8 +280,7 @@ void GenericLowering::chooseRows() {
   if (!rowDim)
     blockRows = 1;
   else
-    blockRows =
-        std::clamp<int64_t>(getAssumed(*rowDim), 1, blockRows);
+    blockRows = std::clamp<int64_t>(getAssumed(*rowDim), 1, blockRows);
 }
 
 /// A rough time for one point, in nanoseconds.
@@ -352,8 +350,7 @@ void GenericLowering::emitAll() {
     blocks = ceilDivIndex(builder, loc, extents[*range], index(rangeBlock));
     numUnits = blocks;
     if (outer) {
-      Value steps =
-          minIndex(builder, loc, extents[*range], index(rangeBlock));
+      Value steps = minIndex(builder, loc, extents[*range], index(rangeBlock));
       unitsPerTask = getUnitsPerTask(builder, loc, steps, stepCost);
     }
   }
@@ -369,8 +366,9 @@ void GenericLowering::emitAll() {
       continue;
     }
     Value scalar = input.memref;
-    emitter.bindSource(argument, [scalar](const Offsets &) { return scalar; },
-                       llvm::SmallBitVector(numDims));
+    emitter.bindSource(
+        argument, [scalar](const Offsets &) { return scalar; },
+        llvm::SmallBitVector(numDims));
   }
   for (auto [i, output] : llvm::enumerate(outputs))
     if (reductions.empty())
@@ -380,7 +378,8 @@ void GenericLowering::emitAll() {
 
   std::optional<double> taskCost;
   if (getConstant(unitsPerTask))
-    taskCost = stepCost * (range ? std::min(rangeBlock, getAssumed(*range)) : 1);
+    taskCost =
+        stepCost * (range ? std::min(rangeBlock, getAssumed(*range)) : 1);
   auto emitOne = [&](Value unit) {
     RegionEmitter inner = emitter;
     Value first, last;
@@ -438,9 +437,8 @@ void GenericLowering::emitOthers(
 void GenericLowering::emitRange(RegionEmitter &emitter, Value first,
                                 Value last) {
   if (!range || range == lane) {
-    emitOthers(emitter, 0, [&](RegionEmitter &inner) {
-      emitLanes(inner, 1, first, last);
-    });
+    emitOthers(emitter, 0,
+               [&](RegionEmitter &inner) { emitLanes(inner, 1, first, last); });
     return;
   }
   auto emitRows = [&](Value begin, Value end, int64_t rows) {
@@ -458,8 +456,8 @@ void GenericLowering::emitRange(RegionEmitter &emitter, Value first,
   if (blockRows == 1)
     return emitRows(first, last, 1);
   Value whole = last;
-  bool exact = !ShapedType::isDynamic(sizes[*range]) &&
-               sizes[*range] % blockRows == 0;
+  bool exact =
+      !ShapedType::isDynamic(sizes[*range]) && sizes[*range] % blockRows == 0;
   if (!exact) {
     Value size = index(blockRows);
     Value count = builder.createOrFold<arith::DivUIOp>(
@@ -575,10 +573,10 @@ void GenericLowering::bindAccumulators(RegionEmitter &emitter,
 }
 
 /// One evaluation of the body for all points, `shift` steps further.
-SmallVector<Value>
-GenericLowering::emitStep(RegionEmitter &emitter,
-                          SmallVector<Value> accumulators, int64_t rows,
-                          int64_t vectors, Offsets shift) {
+SmallVector<Value> GenericLowering::emitStep(RegionEmitter &emitter,
+                                             SmallVector<Value> accumulators,
+                                             int64_t rows, int64_t vectors,
+                                             Offsets shift) {
   SmallVector<Offsets> points = getPoints(rows, vectors);
   bindAccumulators(emitter, accumulators, rows, vectors);
   SmallVector<Value> next;
@@ -649,10 +647,8 @@ GenericLowering::emitReductions(RegionEmitter &emitter, unsigned level,
   return emitLoop(whole, extents[dim], 1, std::move(accumulators));
 }
 
-SmallVector<Value>
-GenericLowering::emitLaneReduction(RegionEmitter &emitter,
-                                   SmallVector<Value> accumulators,
-                                   int64_t rows) {
+SmallVector<Value> GenericLowering::emitLaneReduction(
+    RegionEmitter &emitter, SmallVector<Value> accumulators, int64_t rows) {
   Value size = index(width);
   Value whole = mulIndex(
       builder, loc,
@@ -675,9 +671,8 @@ GenericLowering::emitLaneReduction(RegionEmitter &emitter,
         lanes.last = subIndex(builder, loc, extents[*lane], index(1));
         inner.setLanes(lanes);
         inner.bindDim(*lane, iv);
-        SmallVector<Value> next =
-            emitStep(inner, SmallVector<Value>(carried), rows, 1,
-                     inner.zeroOffsets());
+        SmallVector<Value> next = emitStep(inner, SmallVector<Value>(carried),
+                                           rows, 1, inner.zeroOffsets());
         for (auto [value, old] : llvm::zip(next, carried))
           value = arith::SelectOp::create(builder, loc, lanes.mask, value, old);
         return next;
@@ -685,8 +680,8 @@ GenericLowering::emitLaneReduction(RegionEmitter &emitter,
 }
 
 LogicalResult ssmc::cpu::lowerGeneric(RewriterBase &rewriter,
-                                           linalg::GenericOp op,
-                                           const VectorTarget &target) {
+                                      linalg::GenericOp op,
+                                      const VectorTarget &target) {
   if (!op.hasPureBufferSemantics() || op.getNumDpsInits() == 0)
     return failure();
   return GenericLowering(rewriter, op, target).run();

@@ -108,7 +108,8 @@ LogicalResult NormLowering::run() {
       units = mulIndex(builder, loc, units, extents.back());
       continue;
     }
-    cost *= type.isDynamicDim(dim) ? 64 : std::max<int64_t>(1, type.getDimSize(dim));
+    cost *= type.isDynamicDim(dim) ? 64
+                                   : std::max<int64_t>(1, type.getDimSize(dim));
   }
   int64_t perTask = std::max<int64_t>(1, 2e4 / cost);
   emitTasks(builder, loc, units, index(perTask), perTask * cost,
@@ -148,8 +149,8 @@ void NormLowering::emitRow(RegionEmitter &emitter, unsigned dim) {
 Value NormLowering::emitSum(RegionEmitter &emitter, Value begin, Value end,
                             Value mean) {
   Type vectorType = VectorType::get({width}, element);
-  Value zero = arith::ConstantOp::create(builder, loc,
-                                         builder.getZeroAttr(vectorType));
+  Value zero =
+      arith::ConstantOp::create(builder, loc, builder.getZeroAttr(vectorType));
   bool squares = static_cast<bool>(mean);
   bool centred = squares && op.getKind() == NormKind::layer;
   auto accumulate = [&](RegionEmitter &at, int64_t vector, Value sum) {
@@ -211,32 +212,30 @@ Value NormLowering::emitSum(RegionEmitter &emitter, Value begin, Value end,
 void NormLowering::emitGroup(RegionEmitter &emitter, Value begin, Value end) {
   Value mean = real(0);
   if (op.getKind() == NormKind::layer)
-    mean = arith::DivFOp::create(builder, loc,
-                                 emitSum(emitter, begin, end, Value()),
-                                 real(length));
+    mean = arith::DivFOp::create(
+        builder, loc, emitSum(emitter, begin, end, Value()), real(length));
   Value squares = emitSum(emitter, begin, end, mean);
   if (op.getKind() != NormKind::l2)
     squares = arith::DivFOp::create(builder, loc, squares, real(length));
-  squares = create<arith::AddFOp>(squares,
-                                  real(op.getEps().convertToDouble()));
+  squares = create<arith::AddFOp>(squares, real(op.getEps().convertToDouble()));
   Value scale = arith::DivFOp::create(
       builder, loc, real(1), math::SqrtOp::create(builder, loc, squares));
-  emitLaneLoops(
-      emitter, loc, last, begin, end, width, 1, length,
-      [&](RegionEmitter &at, int64_t) {
-        Value x = convert(at.load(input, at.zeroOffsets()), element);
-        if (op.getKind() == NormKind::layer)
-          x = create<arith::SubFOp>(x, at.splat(mean));
-        x = create<arith::MulFOp>(x, at.splat(scale));
-        x = convert(x, body.getArgument(0).getType());
-        llvm::SmallBitVector dims(rank);
-        dims.set(last);
-        at.bindSource(body.getArgument(0), [x](const Offsets &) { return x; },
+  emitLaneLoops(emitter, loc, last, begin, end, width, 1, length,
+                [&](RegionEmitter &at, int64_t) {
+                  Value x = convert(at.load(input, at.zeroOffsets()), element);
+                  if (op.getKind() == NormKind::layer)
+                    x = create<arith::SubFOp>(x, at.splat(mean));
+                  x = create<arith::MulFOp>(x, at.splat(scale));
+                  x = convert(x, body.getArgument(0).getType());
+                  llvm::SmallBitVector dims(rank);
+                  dims.set(last);
+                  at.bindSource(
+                      body.getArgument(0), [x](const Offsets &) { return x; },
                       dims, /*varies=*/true);
-        Value result =
-            at.get(op.getEpilogueYield().getValues()[0], at.zeroOffsets());
-        at.store(output, result, at.zeroOffsets());
-      });
+                  Value result = at.get(op.getEpilogueYield().getValues()[0],
+                                        at.zeroOffsets());
+                  at.store(output, result, at.zeroOffsets());
+                });
 }
 
 LogicalResult ssmc::cpu::lowerNorm(RewriterBase &rewriter, NormOp op,

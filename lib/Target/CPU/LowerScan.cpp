@@ -40,7 +40,7 @@ double ScanLowering::getLaneCost(unsigned dim) {
     Access access{operand, map};
     double weight = map.isFunctionOfDim(1) ? 1 : 0.05;
     Stride stride = getStride(access, dim);
-    cost += stride == Stride::none    ? 0.05 * weight
+    cost += stride == Stride::none   ? 0.05 * weight
             : stride == Stride::unit ? weight
                                      : weight * width;
   };
@@ -98,12 +98,25 @@ void ScanLowering::chooseBlocks() {
     outerKeys = innerKeys == 0 ? 0 : outerKeys / innerKeys;
     keyBlock = std::max<int64_t>(1, std::min(keyBlock, innerKeys));
   }
+  // Where broadcasts are instructions of their own, four vectors share each.
+  if (registers == 16 && parts == 1 && !erases() && hasKeys()) {
+    if (hasStateFunctions()) {
+      keyBlock = std::min<int64_t>(keyBlock, 4);
+    } else if (lanes >= 4 * width && reads()) {
+      keyBlock = std::min<int64_t>(keyBlock, 2);
+      blockVectors = 4;
+    }
+  }
   int64_t vectors = llvm::divideCeil(std::max<int64_t>(lanes, 1), width);
-  group = std::min<int64_t>(hasKeys() ? 4 : registers / 8 / parts, vectors);
-  group = std::max<int64_t>(group, 1);
+  // A row of a group is several cache lines, or too many rows of memory fall
+  // into the same sets of a cache.
+  int64_t rowLanes = 64;
+  group = std::min<int64_t>(
+      hasKeys() ? rowLanes / width : registers / 8 / parts, vectors);
+  group = std::max<int64_t>(group / blockVectors * blockVectors, 1);
   int64_t bytes = element.getIntOrFloatBitWidth() / 8 * parts;
-  int64_t limit = stateBytes /
-                  std::max<int64_t>(bytes * innerKeys * outerKeys, 1);
+  int64_t limit =
+      stateBytes / std::max<int64_t>(bytes * innerKeys * outerKeys, 1);
   limit = std::clamp<int64_t>(limit, width, maximumLanes);
   ScheduleAttr schedule = op.getScheduleAttr();
   if (schedule && schedule.getLanes() > 0)
@@ -180,6 +193,59 @@ void ScanLowering::visitKept(Value value) {
   keep(onKeys ? Kind::timeKeys : Kind::time);
 }
 
+/// Whether elementary functions are evaluated for each element of the state at
+/// each step.
+bool ScanLowering::hasStateFunctions() {
+  return llvm::any_of(coefficientsBody, [&](Operation &inner) {
+    if (!isa<math::MathDialect>(inner.getDialect()))
+      return false;
+    llvm::SmallBitVector dims =
+        coefficientsBase.getDependentDims(inner.getResult(0));
+    return dims[1] && lane && dims[*lane] &&
+           llvm::any_of(keyDims, [&](unsigned d) { return dims[d]; });
+  });
+}
+
+/// An exponential for each element of the state is nearly all the arithmetic
+/// there is. It becomes a power of two, with the factor log2(e) where it is
+/// applied least often, in the form whose error acts as one of the rate.
+void ScanLowering::simplifyExponentials() {
+  SmallVector<math::ExpOp> exponentials;
+  for (Operation &inner : coefficientsBody) {
+    auto exponential = dyn_cast<math::ExpOp>(inner);
+    if (!exponential || !exponential.getType().isF32())
+      continue;
+    llvm::SmallBitVector dims =
+        coefficientsBase.getDependentDims(exponential.getResult());
+    bool perKey = llvm::any_of(keyDims, [&](unsigned d) { return dims[d]; });
+    if (perKey && dims[1] && lane && dims[*lane])
+      exponentials.push_back(exponential);
+  }
+  for (math::ExpOp exponential : exponentials) {
+    builder.setInsertionPoint(exponential);
+    Value exponent = exponential.getOperand();
+    Value factor = arith::ConstantOp::create(
+        builder, loc, builder.getF32FloatAttr(1.44269504088896340736f));
+    auto product = exponent.getDefiningOp<arith::MulFOp>();
+    auto isFixed = [&](Value value) {
+      return !coefficientsBase.getDependentDims(value)[1];
+    };
+    if (product && (isFixed(product.getLhs()) || isFixed(product.getRhs()))) {
+      Value fixed =
+          isFixed(product.getLhs()) ? product.getLhs() : product.getRhs();
+      Value moving =
+          fixed == product.getLhs() ? product.getRhs() : product.getLhs();
+      fixed = arith::MulFOp::create(builder, loc, fixed, factor);
+      exponent = arith::MulFOp::create(builder, loc, moving, fixed);
+    } else {
+      exponent = arith::MulFOp::create(builder, loc, exponent, factor);
+    }
+    builder.replaceOpWithNewOp<math::Exp2Op>(exponential, exponent,
+                                             arith::FastMathFlags::afn);
+  }
+  coefficientsBase.forgetValues();
+}
+
 void ScanLowering::chooseKept() {
   if (!hasKeys())
     return;
@@ -202,7 +268,6 @@ LogicalResult ScanLowering::run() {
   fullWidth = width;
   if (!chooseLanes() || op.getNumOutputs() > parts)
     return failure();
-  chooseBlocks();
 
   coefficientsBase.addBody(coefficientsBody);
   epilogueBase.addBody(epilogueBody);
@@ -219,7 +284,10 @@ LogicalResult ScanLowering::run() {
     finals.push_back({operand, op.getStateMap()});
   for (Value operand : op.getOutputInits())
     outputs.push_back({operand, op.getOutputMap()});
+  chooseBlocks();
   bindOutputs(epilogueBase, {});
+  if (hasKeys())
+    simplifyExponentials();
   chooseKept();
 
   builder.setInsertionPoint(op);
@@ -235,8 +303,7 @@ LogicalResult ScanLowering::run() {
   for (unsigned dim : outerDims)
     units *= op.getDimSize(dim);
   Value numUnits = mulIndex(builder, loc, batches, index(units));
-  Value unitsPerTask =
-      getUnitsPerTask(builder, loc, tokens, getUnitStepCost());
+  Value unitsPerTask = getUnitsPerTask(builder, loc, tokens, getUnitStepCost());
   unitsPerTask =
       minIndex(builder, loc, unitsPerTask,
                builder.createOrFold<arith::MaxSIOp>(loc, numUnits, index(1)));
@@ -259,7 +326,8 @@ void ScanLowering::allocateScratch() {
   if (!hasKeys())
     return;
   int64_t tiles = laneBlock / width;
-  int64_t paddedKeys = llvm::alignTo(std::max<int64_t>(innerKeys, 1), fullWidth);
+  int64_t paddedKeys =
+      llvm::alignTo(std::max<int64_t>(innerKeys, 1), fullWidth);
   for (unsigned part = 0; part < parts; ++part)
     stateScratch.push_back(
         allocate({tiles, outerKeys, innerKeys, width}, element));
@@ -378,8 +446,7 @@ void ScanLowering::emitDirect(RegionEmitter &coefficients,
                 Number state(states.begin() + v * parts,
                              states.begin() + (v + 1) * parts);
                 state = applyReset(inner, state, point);
-                SmallVector<Number> erased(getErasePairs(),
-                                           zeroState(inner));
+                SmallVector<Number> erased(getErasePairs(), zeroState(inner));
                 addErased(inner, {state}, {point}, erased);
                 Number updated = getNext(inner, state, erased, point);
                 emitReads(inner, innerAfter, {updated}, {point}, false);
@@ -433,11 +500,12 @@ void ScanLowering::emitBoundary(RegionEmitter &emitter, bool load) {
   forLanes(
       emitter, loc, lane, firstLane, endLane, width, 1, multiple,
       [&](RegionEmitter &inner, int64_t) {
-        tile = lane ? builder.createOrFold<arith::DivUIOp>(
-                          loc,
-                          subIndex(builder, loc, inner.getDim(*lane), firstLane),
-                          index(width))
-                    : index(0);
+        tile = lane
+                   ? builder.createOrFold<arith::DivUIOp>(
+                         loc,
+                         subIndex(builder, loc, inner.getDim(*lane), firstLane),
+                         index(width))
+                   : index(0);
         emitKeyBlocks(
             {&inner}, {},
             [&](ArrayRef<RegionEmitter *> emitters, int64_t count, ValueRange) {
@@ -451,7 +519,7 @@ void ScanLowering::emitBoundary(RegionEmitter &emitter, bool load) {
                 if (!load) {
                   SmallVector<Value> values;
                   for (int64_t k = 0; k < count; ++k)
-                    values.push_back(loadState(k)[part]);
+                    values.push_back(loadState(points[k])[part]);
                   if (!block.storeTransposed(access, *innerKey, values,
                                              points[0]))
                     for (int64_t k = 0; k < count; ++k)
@@ -468,9 +536,10 @@ void ScanLowering::emitBoundary(RegionEmitter &emitter, bool load) {
               }
               if (load)
                 for (int64_t k = 0; k < count; ++k)
-                  storeState(states[k], k);
+                  storeState(states[k], points[k]);
               return SmallVector<Value>();
-            });
+            },
+            std::max<int64_t>(1, std::min(width, innerKeys)));
       });
 }
 
@@ -507,17 +576,17 @@ void ScanLowering::emitLanesKeys(RegionEmitter &emitter) {
                 for (int64_t k = 0; k < count; ++k) {
                   Value key = addIndex(builder, loc, keyBase, index(k));
                   storeScratch(block.getVector(value.value, points[k]),
-                               value.scratch,
-                               {tile, outerKey, key, index(0)});
+                               value.scratch, {tile, outerKey, key, index(0)});
                 }
               }
               return SmallVector<Value>();
-            });
+            },
+            std::max<int64_t>(1, std::min(width, innerKeys)));
       });
 }
 
 LogicalResult ssmc::cpu::lowerScan(RewriterBase &rewriter, ScanOp op,
-                                        const VectorTarget &target) {
+                                   const VectorTarget &target) {
   if (!isa<MemRefType>(op.getOuts().front().getType()) || op.getDense())
     return failure();
   return ScanLowering(rewriter, op, target).run();

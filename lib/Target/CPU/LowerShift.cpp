@@ -34,17 +34,15 @@ LogicalResult ssmc::cpu::lowerShift(RewriterBase &rewriter, ShiftOp op,
   int64_t elements = 1;
   for (int64_t extent : type.getShape().drop_front(2))
     elements *= ShapedType::isDynamic(extent) ? 64 : extent;
-  double tokenCost =
-      5 + 0.3 * elements * 32 / double(target.bits);
+  double tokenCost = 5 + 0.3 * elements * 32 / double(target.bits);
   int64_t perTask = std::max<int64_t>(1, 2e4 / tokenCost);
   Value units = mulIndex(rewriter, loc, carried.batches, carried.tokens);
   Value distance = indexConstant(rewriter, loc, op.getDistance());
   emitTasks(rewriter, loc, units, indexConstant(rewriter, loc, perTask),
             perTask * tokenCost, [&](Value begin, Value end) {
               emitFor(rewriter, loc, begin, end, 1, [&](Value unit) {
-                SmallVector<Value> at =
-                    delinearize(rewriter, loc, unit,
-                                {carried.batches, carried.tokens});
+                SmallVector<Value> at = delinearize(
+                    rewriter, loc, unit, {carried.batches, carried.tokens});
                 Value token = subIndex(rewriter, loc, at[1], distance);
                 emitCopyCarried(rewriter, loc, target, carried, token, at[1],
                                 output, at[1], at[0]);

@@ -25,8 +25,7 @@ namespace ssmc::cpu {
 } // namespace ssmc::cpu
 
 namespace {
-struct LowerToCPUPass
-    : ssmc::cpu::impl::LowerToCPUPassBase<LowerToCPUPass> {
+struct LowerToCPUPass : ssmc::cpu::impl::LowerToCPUPassBase<LowerToCPUPass> {
   using LowerToCPUPassBase::LowerToCPUPassBase;
   void runOnOperation() override;
 };
@@ -55,8 +54,8 @@ void LowerToCPUPass::runOnOperation() {
       rewriter.eraseOp(op);
       op = generic;
     } else if (isa<linalg::LinalgOp>(op) && !isa<linalg::GenericOp>(op)) {
-      FailureOr<linalg::GenericOp> generic = linalg::generalizeNamedOp(
-          rewriter, cast<linalg::LinalgOp>(op));
+      FailureOr<linalg::GenericOp> generic =
+          linalg::generalizeNamedOp(rewriter, cast<linalg::LinalgOp>(op));
       if (failed(generic))
         continue;
       op = *generic;

@@ -12,7 +12,8 @@ def ExpandMathPass : Pass<"ssm-expand-math"> {
     vectors alike, by arithmetic without calls (`VectorMath.h` lists functions
     and errors). Halves are computed in f32. Functions with an instruction
     (`sqrt`, `absf`, `roundeven`, ...) stay. What is not in the list, and
-    everything on f64, is taken apart into scalars for the C library.
+    everything on f64, is taken apart into scalars for the C library. An
+    operation with the flag `afn` gets the fast form where there is one.
     Conversions to bf16 become arithmetic as well.
     Conversions to bf16 become arithmetic as well.
   }];

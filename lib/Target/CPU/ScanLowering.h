@@ -1,8 +1,8 @@
 //===- ScanLowering.h - The sequential recurrence on vectors ---*- C++ -*-===//
 //
 // Internal to the lowering of `ssm.scan`: LowerScan.cpp analyses the op and
-// emits the schedule, ScanPasses.cpp the loops over a time tile, and ScanStep.cpp
-// the arithmetic of one step.
+// emits the schedule, ScanPasses.cpp the loops over a time tile, and
+// ScanStep.cpp the arithmetic of one step.
 //
 //===----------------------------------------------------------------------===//
 
@@ -49,6 +49,8 @@ private:
   bool chooseLanes();
   double getLaneCost(unsigned dim);
   void chooseBlocks();
+  bool hasStateFunctions();
+  void simplifyExponentials();
   void chooseKept();
   void visitKept(Value value);
   double getUnitStepCost();
@@ -70,7 +72,7 @@ private:
   void emitRecurrence(RegionEmitter &staged, RegionEmitter &epilogue,
                       int64_t vectors);
   void emitBlockInRegisters(RegionEmitter &staged, RegionEmitter &epilogue,
-                            int64_t count, bool partial);
+                            int64_t keys, int64_t vectors, bool partial);
   void emitErasing(RegionEmitter &staged, RegionEmitter &epilogue);
   void emitEpilogue(RegionEmitter &epilogue, int64_t vectors);
   void bindSources(RegionEmitter &staged);
@@ -92,9 +94,9 @@ private:
                  ArrayRef<Offsets> points, SmallVectorImpl<Number> &sums);
   Number getNext(RegionEmitter &emitter, const Number &state,
                  ArrayRef<Number> erased, const Offsets &offsets);
-  /// Values of the outputs from a read of the states at `points`.
+  /// Adds a read of the states at `points` to `start`, if there is one.
   Number getRead(RegionEmitter &emitter, ArrayRef<Number> states,
-                 ArrayRef<Offsets> points);
+                 ArrayRef<Offsets> points, std::optional<Number> start);
   void bindOutputs(RegionEmitter &epilogue, const Number &read);
   void storeOutputs(RegionEmitter &epilogue, const Number &read,
                     const Offsets &offsets);
@@ -104,12 +106,15 @@ private:
 
   /// Runs `body` for each block of keys with the key dimensions bound; `count`
   /// keys of the innermost one are offsets.
-  SmallVector<Value> emitKeyBlocks(
-      ArrayRef<RegionEmitter *> emitters, ValueRange inits,
-      llvm::function_ref<SmallVector<Value>(ArrayRef<RegionEmitter *>, int64_t,
-                                            ValueRange)>
-          body);
-  SmallVector<Offsets> getKeyPoints(int64_t count);
+  SmallVector<Value>
+  emitKeyBlocks(ArrayRef<RegionEmitter *> emitters, ValueRange inits,
+                llvm::function_ref<SmallVector<Value>(ArrayRef<RegionEmitter *>,
+                                                      int64_t, ValueRange)>
+                    body,
+                int64_t block);
+  SmallVector<Offsets> getKeyPoints(int64_t count, int64_t vectors = 1);
+  /// The number of a vector of lanes, given that of the first of a block.
+  Value getVector(Value first, const Offsets &offsets);
   SmallVector<Offsets> getLanePoints(int64_t vectors);
   /// The steps of the tile in the direction of the recurrence; `body` gets the
   /// token.
@@ -121,8 +126,9 @@ private:
                  llvm::function_ref<void(ArrayRef<RegionEmitter *>)> body);
   Value loadScratch(Value scratch, ValueRange indices);
   void storeScratch(Value value, Value scratch, ValueRange indices);
-  Number loadState(int64_t key);
-  void storeState(const Number &state, int64_t key);
+  SmallVector<Value> getStatePlace(const Offsets &offsets);
+  Number loadState(const Offsets &offsets);
+  void storeState(const Number &state, const Offsets &offsets);
   Number zeroState(RegionEmitter &emitter);
 
   bool hasKeys() const { return !keyDims.empty(); }
@@ -144,7 +150,7 @@ private:
   SmallVector<unsigned> outerDims, keyDims, copyDims;
   std::optional<unsigned> lane, innerKey;
   int64_t fullWidth = 1, width = 1, group = 1, lanes = 1, laneBlock = 1;
-  int64_t innerKeys = 1, outerKeys = 1, keyBlock = 1;
+  int64_t innerKeys = 1, outerKeys = 1, keyBlock = 1, blockVectors = 1;
   int64_t copies = 1, timeTile = 32;
   SmallVector<Kept> kept;
 
@@ -155,13 +161,13 @@ private:
   SmallVector<Value> readScratch;
 
   // Where the code being emitted is.
-  Value firstLane, endLane;  ///< of the unit
+  Value firstLane, endLane;   ///< of the unit
   Value firstToken, endToken; ///< of the tile
-  Value step;                ///< token minus first token
-  Value vectorOfGroup;       ///< number of the vector in its group
-  Value tile;                ///< number of the vector in the unit
-  Value outerKey, keyBase;   ///< of the block of keys
-  Value copy;                ///< linear number of the copy
+  Value step;                 ///< token minus first token
+  Value vectorOfGroup;        ///< number of the vector in its group
+  Value tile;                 ///< number of the vector in the unit
+  Value outerKey, keyBase;    ///< of the block of keys
+  Value copy;                 ///< linear number of the copy
 };
 
 } // namespace ssmc::cpu

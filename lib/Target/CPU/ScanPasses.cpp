@@ -36,16 +36,16 @@ void ScanLowering::bindSources(RegionEmitter &staged) {
       if (value.kind == Kind::time)
         return memref::LoadOp::create(builder, loc, scratch, step);
       if (value.kind == Kind::timeLanes)
-        return loadScratch(scratch, {step, vectorOfGroup, zero});
-      Value key =
-          addIndex(builder, loc, keyBase, index(offsets[*innerKey]));
+        return loadScratch(scratch,
+                           {step, getVector(vectorOfGroup, offsets), zero});
+      Value key = addIndex(builder, loc, keyBase, index(offsets[*innerKey]));
       if (value.kind == Kind::timeKeys)
         return memref::LoadOp::create(builder, loc, scratch,
                                       ValueRange{step, outerKey, key});
-      return loadScratch(scratch, {tile, outerKey, key, zero});
+      return loadScratch(scratch,
+                         {getVector(tile, offsets), outerKey, key, zero});
     };
-    llvm::SmallBitVector dims =
-        coefficientsBase.getDependentDims(value.value);
+    llvm::SmallBitVector dims = coefficientsBase.getDependentDims(value.value);
     // The address needs the block of keys even where the value does not.
     if (value.kind == Kind::timeKeys || value.kind == Kind::lanesKeys)
       for (unsigned dim : keyDims)
@@ -56,13 +56,23 @@ void ScanLowering::bindSources(RegionEmitter &staged) {
   }
 }
 
-SmallVector<Offsets> ScanLowering::getKeyPoints(int64_t count) {
+Value ScanLowering::getVector(Value first, const Offsets &offsets) {
+  if (!lane || offsets[*lane] == 0)
+    return first;
+  return addIndex(builder, loc, first, index(offsets[*lane] / width));
+}
+
+SmallVector<Offsets> ScanLowering::getKeyPoints(int64_t count,
+                                                int64_t vectors) {
   SmallVector<Offsets> points;
-  for (int64_t k = 0; k < count; ++k) {
-    points.push_back(Offsets(numDims, 0));
-    if (innerKey)
-      points.back()[*innerKey] = k;
-  }
+  for (int64_t v = 0; v < vectors; ++v)
+    for (int64_t k = 0; k < count; ++k) {
+      points.push_back(Offsets(numDims, 0));
+      if (innerKey)
+        points.back()[*innerKey] = k;
+      if (lane)
+        points.back()[*lane] = v * width;
+    }
   return points;
 }
 
@@ -70,7 +80,8 @@ SmallVector<Value> ScanLowering::emitKeyBlocks(
     ArrayRef<RegionEmitter *> emitters, ValueRange inits,
     llvm::function_ref<SmallVector<Value>(ArrayRef<RegionEmitter *>, int64_t,
                                           ValueRange)>
-        body) {
+        body,
+    int64_t block) {
   SmallVector<unsigned> otherKeys;
   SmallVector<Value> otherExtents;
   for (unsigned dim : keyDims)
@@ -85,27 +96,27 @@ SmallVector<Value> ScanLowering::emitKeyBlocks(
             delinearize(builder, loc, outer, otherExtents);
         auto emitBlocks = [&](int64_t begin, int64_t end, int64_t count,
                               ValueRange values) {
-          return emitFor(
-              builder, loc, index(begin), index(end), count, values,
-              [&](Value base, ValueRange innerCarried) {
-                std::vector<RegionEmitter> copied;
-                for (RegionEmitter *emitter : emitters)
-                  copied.push_back(*emitter);
-                SmallVector<RegionEmitter *> inner;
-                for (RegionEmitter &emitter : copied) {
-                  for (auto [dim, digit] : llvm::zip(otherKeys, digits))
-                    emitter.bindDim(dim, digit);
-                  emitter.bindDim(*innerKey, base);
-                  inner.push_back(&emitter);
-                }
-                outerKey = outer;
-                keyBase = base;
-                return body(inner, count, innerCarried);
-              });
+          return emitFor(builder, loc, index(begin), index(end), count, values,
+                         [&](Value base, ValueRange innerCarried) {
+                           std::vector<RegionEmitter> copied;
+                           for (RegionEmitter *emitter : emitters)
+                             copied.push_back(*emitter);
+                           SmallVector<RegionEmitter *> inner;
+                           for (RegionEmitter &emitter : copied) {
+                             for (auto [dim, digit] :
+                                  llvm::zip(otherKeys, digits))
+                               emitter.bindDim(dim, digit);
+                             emitter.bindDim(*innerKey, base);
+                             inner.push_back(&emitter);
+                           }
+                           outerKey = outer;
+                           keyBase = base;
+                           return body(inner, count, innerCarried);
+                         });
         };
-        int64_t whole = innerKeys / keyBlock * keyBlock;
+        int64_t whole = innerKeys / block * block;
         SmallVector<Value> values(carried);
-        values = emitBlocks(0, whole, keyBlock, values);
+        values = emitBlocks(0, whole, block, values);
         if (whole < innerKeys)
           values = emitBlocks(whole, innerKeys, innerKeys - whole, values);
         return values;
@@ -138,29 +149,25 @@ void ScanLowering::emitTimeKeysPass(RegionEmitter &raw) {
   emitFor(builder, loc, index(0), count, 1, [&](Value at) {
     RegionEmitter token = raw;
     token.bindDim(1, addIndex(builder, loc, firstToken, at));
-    int64_t block = keyBlock;
-    keyBlock = std::max<int64_t>(innerKeys, 1); // All of them at once.
     emitKeyBlocks(
         {&token}, {},
         [&](ArrayRef<RegionEmitter *> emitters, int64_t, ValueRange) {
           RegionEmitter keys = *emitters[0];
           keys.unbindDim(*innerKey);
-          emitLaneLoops(keys, loc, *innerKey, index(0), index(innerKeys),
-                        fullWidth, 1, innerKeys,
-                        [&](RegionEmitter &emitter, int64_t) {
-                          Value key = emitter.getDim(*innerKey);
-                          for (const Kept &value : kept)
-                            if (value.kind == Kind::timeKeys)
-                              vector::StoreOp::create(
-                                  builder, loc,
-                                  emitter.getVector(value.value,
-                                                    emitter.zeroOffsets()),
-                                  value.scratch,
-                                  ValueRange{at, outerKey, key});
-                        });
+          emitLaneLoops(
+              keys, loc, *innerKey, index(0), index(innerKeys), fullWidth, 1,
+              innerKeys, [&](RegionEmitter &emitter, int64_t) {
+                Value key = emitter.getDim(*innerKey);
+                for (const Kept &value : kept)
+                  if (value.kind == Kind::timeKeys)
+                    vector::StoreOp::create(
+                        builder, loc,
+                        emitter.getVector(value.value, emitter.zeroOffsets()),
+                        value.scratch, ValueRange{at, outerKey, key});
+              });
           return SmallVector<Value>();
-        });
-    keyBlock = block;
+        },
+        std::max<int64_t>(innerKeys, 1)); // All of them at once.
   });
 }
 
@@ -195,7 +202,8 @@ void ScanLowering::emitPrologue(RegionEmitter &raw, int64_t vectors) {
 
 void ScanLowering::emitRecurrence(RegionEmitter &staged,
                                   RegionEmitter &epilogue, int64_t vectors) {
-  emitFor(builder, loc, index(0), index(vectors), 1, [&](Value number) {
+  int64_t together = vectors % blockVectors == 0 ? blockVectors : 1;
+  emitFor(builder, loc, index(0), index(vectors), together, [&](Value number) {
     vectorOfGroup = number;
     RegionEmitter emitter = staged, after = epilogue;
     tile = index(0);
@@ -207,28 +215,30 @@ void ScanLowering::emitRecurrence(RegionEmitter &staged,
       tile = builder.createOrFold<arith::DivUIOp>(
           loc, subIndex(builder, loc, position, firstLane), index(width));
     }
-    emitter.hoist(coefficientsBody, {emitter.zeroOffsets()});
+    emitter.hoist(coefficientsBody, getLanePoints(together));
     if (!reads())
-      after.hoist(epilogueBody, {after.zeroOffsets()});
+      after.hoist(epilogueBody, getLanePoints(together));
     bool partial = !resident();
     Value count = subIndex(builder, loc, endToken, firstToken);
     if (reads() && partial)
       emitFor(builder, loc, index(0), count, 1, [&](Value at) {
         emitFor(builder, loc, index(0), index(copies), 1, [&](Value c) {
           for (Value scratch : readScratch)
-            storeScratch(zeroState(emitter)[0], scratch,
-                         {at, c, vectorOfGroup, index(0)});
+            for (const Offsets &point : getLanePoints(together))
+              storeScratch(zeroState(emitter)[0], scratch,
+                           {at, c, getVector(vectorOfGroup, point), index(0)});
         });
       });
     if (erases() && partial)
       return emitErasing(emitter, after);
-    emitKeyBlocks({&emitter, &after}, {},
-                  [&](ArrayRef<RegionEmitter *> emitters, int64_t keys,
-                      ValueRange) {
-                    emitBlockInRegisters(*emitters[0], *emitters[1], keys,
-                                         partial);
-                    return SmallVector<Value>();
-                  });
+    emitKeyBlocks(
+        {&emitter, &after}, {},
+        [&](ArrayRef<RegionEmitter *> emitters, int64_t keys, ValueRange) {
+          emitBlockInRegisters(*emitters[0], *emitters[1], keys, together,
+                               partial);
+          return SmallVector<Value>();
+        },
+        keyBlock);
   });
 }
 
@@ -236,26 +246,26 @@ SmallVector<Value> ScanLowering::emitSteps(
     ValueRange inits,
     llvm::function_ref<SmallVector<Value>(Value, ValueRange)> body) {
   Value count = subIndex(builder, loc, endToken, firstToken);
-  return emitFor(builder, loc, index(0), count, 1, inits,
-                 [&](Value iv, ValueRange carried) {
-                   step = iv;
-                   if (op.getReverse())
-                     step = subIndex(
-                         builder, loc,
-                         subIndex(builder, loc, count, index(1)), iv);
-                   return body(addIndex(builder, loc, firstToken, step),
-                               carried);
-                 });
+  return emitFor(
+      builder, loc, index(0), count, 1, inits,
+      [&](Value iv, ValueRange carried) {
+        step = iv;
+        if (op.getReverse())
+          step = subIndex(builder, loc, subIndex(builder, loc, count, index(1)),
+                          iv);
+        return body(addIndex(builder, loc, firstToken, step), carried);
+      });
 }
 
 /// The steps of the tile for one block of keys, whose state stays in registers.
 void ScanLowering::emitBlockInRegisters(RegionEmitter &staged,
-                                        RegionEmitter &epilogue, int64_t count,
-                                        bool partial) {
-  SmallVector<Offsets> points = getKeyPoints(count);
+                                        RegionEmitter &epilogue, int64_t keys,
+                                        int64_t vectors, bool partial) {
+  SmallVector<Offsets> points = getKeyPoints(keys, vectors);
+  int64_t count = points.size();
   SmallVector<Value> carried;
-  for (int64_t k = 0; k < count; ++k)
-    llvm::append_range(carried, loadState(k));
+  for (const Offsets &point : points)
+    llvm::append_range(carried, loadState(point));
   staged.hoist(coefficientsBody, points);
   if (!reads())
     epilogue.hoist(epilogueBody, points);
@@ -265,10 +275,10 @@ void ScanLowering::emitBlockInRegisters(RegionEmitter &staged,
     after.bindDim(1, token);
     SmallVector<Number> states;
     for (int64_t k = 0; k < count; ++k)
-      states.push_back(applyReset(emitter,
-                                  Number(values.begin() + k * parts,
-                                         values.begin() + (k + 1) * parts),
-                                  points[k]));
+      states.push_back(applyReset(
+          emitter,
+          Number(values.begin() + k * parts, values.begin() + (k + 1) * parts),
+          points[k]));
     SmallVector<Number> erased(getErasePairs(), zeroState(emitter));
     addErased(emitter, states, points, erased);
     SmallVector<Value> next;
@@ -280,9 +290,9 @@ void ScanLowering::emitBlockInRegisters(RegionEmitter &staged,
     return next;
   });
   for (int64_t k = 0; k < count; ++k)
-    storeState(Number(carried.begin() + k * parts,
-                      carried.begin() + (k + 1) * parts),
-               k);
+    storeState(
+        Number(carried.begin() + k * parts, carried.begin() + (k + 1) * parts),
+        points[k]);
 }
 
 /// With erase pairs a step needs all keys before it changes any: the state
@@ -304,8 +314,8 @@ void ScanLowering::emitErasing(RegionEmitter &staged, RegionEmitter &epilogue) {
     };
     auto load = [&](RegionEmitter &block, ArrayRef<Offsets> points) {
       SmallVector<Number> states;
-      for (auto [k, point] : llvm::enumerate(points))
-        states.push_back(applyReset(block, loadState(k), point));
+      for (const Offsets &point : points)
+        states.push_back(applyReset(block, loadState(point), point));
       return states;
     };
     SmallVector<Value> sums = emitKeyBlocks(
@@ -319,22 +329,23 @@ void ScanLowering::emitErasing(RegionEmitter &staged, RegionEmitter &epilogue) {
           for (const Number &sum : erased)
             llvm::append_range(next, sum);
           return next;
-        });
+        },
+        keyBlock);
     SmallVector<Number> erased = group(sums);
-    emitKeyBlocks({&emitter, &after}, {},
-                  [&](ArrayRef<RegionEmitter *> emitters, int64_t count,
-                      ValueRange) {
-                    SmallVector<Offsets> points = getKeyPoints(count);
-                    SmallVector<Number> states = load(*emitters[0], points);
-                    for (auto [k, point] : llvm::enumerate(points)) {
-                      states[k] =
-                          getNext(*emitters[0], states[k], erased, point);
-                      storeState(states[k], k);
-                    }
-                    emitReads(*emitters[0], *emitters[1], states, points,
-                              /*partial=*/true);
-                    return SmallVector<Value>();
-                  });
+    emitKeyBlocks(
+        {&emitter, &after}, {},
+        [&](ArrayRef<RegionEmitter *> emitters, int64_t count, ValueRange) {
+          SmallVector<Offsets> points = getKeyPoints(count);
+          SmallVector<Number> states = load(*emitters[0], points);
+          for (auto [k, point] : llvm::enumerate(points)) {
+            states[k] = getNext(*emitters[0], states[k], erased, point);
+            storeState(states[k], point);
+          }
+          emitReads(*emitters[0], *emitters[1], states, points,
+                    /*partial=*/true);
+          return SmallVector<Value>();
+        },
+        keyBlock);
     return SmallVector<Value>();
   });
 }
@@ -350,8 +361,7 @@ void ScanLowering::emitEpilogue(RegionEmitter &epilogue, int64_t vectors) {
       for (auto [v, point] : llvm::enumerate(points)) {
         Number read;
         for (Value scratch : readScratch)
-          read.push_back(
-              loadScratch(scratch, {at, copy, index(v), index(0)}));
+          read.push_back(loadScratch(scratch, {at, copy, index(v), index(0)}));
         storeOutputs(*emitters[0], read, point);
       }
     });

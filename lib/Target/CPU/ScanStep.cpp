@@ -77,18 +77,23 @@ ScanLowering::Number ScanLowering::zeroState(RegionEmitter &emitter) {
   return Number(parts, zero);
 }
 
-ScanLowering::Number ScanLowering::loadState(int64_t key) {
+SmallVector<Value> ScanLowering::getStatePlace(const Offsets &offsets) {
+  Value key = addIndex(builder, loc, keyBase, index(offsets[*innerKey]));
+  return {getVector(tile, offsets), outerKey, key, index(0)};
+}
+
+ScanLowering::Number ScanLowering::loadState(const Offsets &offsets) {
   Number state;
-  Value at = addIndex(builder, loc, keyBase, index(key));
+  SmallVector<Value> place = getStatePlace(offsets);
   for (Value scratch : stateScratch)
-    state.push_back(loadScratch(scratch, {tile, outerKey, at, index(0)}));
+    state.push_back(loadScratch(scratch, place));
   return state;
 }
 
-void ScanLowering::storeState(const Number &state, int64_t key) {
-  Value at = addIndex(builder, loc, keyBase, index(key));
+void ScanLowering::storeState(const Number &state, const Offsets &offsets) {
+  SmallVector<Value> place = getStatePlace(offsets);
   for (auto [part, scratch] : llvm::zip(state, stateScratch))
-    storeScratch(part, scratch, {tile, outerKey, at, index(0)});
+    storeScratch(part, scratch, place);
 }
 
 ScanLowering::Number ScanLowering::getRole(RegionEmitter &emitter,
@@ -96,8 +101,8 @@ ScanLowering::Number ScanLowering::getRole(RegionEmitter &emitter,
                                            const Offsets &offsets) {
   Number number;
   for (unsigned part = 0; part < parts; ++part)
-    number.push_back(
-        emitter.splat(convert(emitter.get(role[first + part], offsets), element)));
+    number.push_back(emitter.splat(
+        convert(emitter.get(role[first + part], offsets), element)));
   return number;
 }
 
@@ -119,8 +124,7 @@ void ScanLowering::addErased(RegionEmitter &emitter, ArrayRef<Number> states,
                              SmallVectorImpl<Number> &sums) {
   for (auto [pair, sum] : llvm::enumerate(sums))
     for (auto [state, point] : llvm::zip(states, points)) {
-      Number left =
-          getRole(emitter, roles.getErase(), 2 * parts * pair, point);
+      Number left = getRole(emitter, roles.getErase(), 2 * parts * pair, point);
       sum = multiplyAdd(left, state, sum);
     }
 }
@@ -133,8 +137,8 @@ ScanLowering::Number ScanLowering::getNext(RegionEmitter &emitter,
   if (!roles.getWrite().empty())
     added = getRole(emitter, roles.getWrite(), 0, offsets);
   for (auto [pair, sum] : llvm::enumerate(erased)) {
-    Number right = getRole(emitter, roles.getErase(),
-                           2 * parts * pair + parts, offsets);
+    Number right =
+        getRole(emitter, roles.getErase(), 2 * parts * pair + parts, offsets);
     added = added ? multiplyAdd(right, sum, *added) : multiply(right, sum);
   }
   if (roles.getDecay().empty())
@@ -145,12 +149,14 @@ ScanLowering::Number ScanLowering::getNext(RegionEmitter &emitter,
 
 ScanLowering::Number ScanLowering::getRead(RegionEmitter &emitter,
                                            ArrayRef<Number> states,
-                                           ArrayRef<Offsets> points) {
-  // Two sums, for half the latency.
-  std::optional<Number> sums[2];
+                                           ArrayRef<Offsets> points,
+                                           std::optional<Number> start) {
+  // Two sums, for half the latency, unless they are short.
+  unsigned numSums = states.size() > 2 ? 2 : 1;
+  std::optional<Number> sums[2] = {std::move(start), std::nullopt};
   for (unsigned k = 0; k < states.size(); ++k) {
     Number read = getRole(emitter, roles.getRead(), 0, points[k]);
-    std::optional<Number> &sum = sums[k % 2];
+    std::optional<Number> &sum = sums[k % numSums];
     sum = sum ? multiplyAdd(read, states[k], *sum) : multiply(read, states[k]);
   }
   return sums[1] ? add(*sums[0], *sums[1]) : *sums[0];
@@ -206,9 +212,10 @@ void ScanLowering::bindOutputs(RegionEmitter &epilogue, const Number &read) {
     Value value;
     if (!read.empty())
       value = convert(read[i], epilogueBody.getArgument(i).getType());
-    epilogue.bindSource(epilogueBody.getArgument(i),
-                        [value](const Offsets &) { return value; }, dims,
-                        /*varies=*/true);
+    epilogue.bindSource(
+        epilogueBody.getArgument(i), [value](const Offsets &) { return value; },
+        dims,
+        /*varies=*/true);
   }
 }
 
@@ -221,15 +228,29 @@ void ScanLowering::emitReads(RegionEmitter &emitter, RegionEmitter &epilogue,
     return;
   }
   forCopies({&emitter, &epilogue}, [&](ArrayRef<RegionEmitter *> emitters) {
-    Number read = getRead(*emitters[0], states, points);
     if (!hasKeys())
-      return storeOutputs(*emitters[1], read, points[0]);
-    for (auto [part, scratch] : llvm::enumerate(readScratch)) {
-      SmallVector<Value> at{step, copy, vectorOfGroup, index(0)};
-      Value value = read[part];
-      if (partial)
-        value = addReal(loadScratch(scratch, at), value);
-      storeScratch(value, scratch, at);
+      return storeOutputs(*emitters[1],
+                          getRead(*emitters[0], states, points, std::nullopt),
+                          points[0]);
+    // The points of each vector of lanes in turn.
+    for (unsigned first = 0; first < points.size();) {
+      unsigned last = first;
+      while (last < points.size() &&
+             (!lane || points[last][*lane] == points[first][*lane]))
+        ++last;
+      SmallVector<Value> at{step, copy, getVector(vectorOfGroup, points[first]),
+                            index(0)};
+      std::optional<Number> start;
+      if (partial) {
+        start = zeroState(*emitters[0]);
+        for (auto [part, scratch] : llvm::enumerate(readScratch))
+          (*start)[part] = loadScratch(scratch, at);
+      }
+      Number read = getRead(*emitters[0], states.slice(first, last - first),
+                            points.slice(first, last - first), start);
+      for (auto [part, scratch] : llvm::enumerate(readScratch))
+        storeScratch(read[part], scratch, at);
+      first = last;
     }
   });
 }

@@ -49,9 +49,9 @@ Stride ssmc::cpu::getStride(const Access &access, unsigned dim) {
   return Stride::unit;
 }
 
-SmallVector<Value>
-ssmc::cpu::transposeInRegisters(OpBuilder &builder, Location loc,
-                                     SmallVector<Value> rows) {
+SmallVector<Value> ssmc::cpu::transposeInRegisters(OpBuilder &builder,
+                                                   Location loc,
+                                                   SmallVector<Value> rows) {
   int64_t size = rows.size();
   assert(llvm::isPowerOf2_64(size) && "as many rows as lanes");
   // Each stage exchanges one bit of the row number with one of the column's.
@@ -223,8 +223,7 @@ Value RegionEmitter::load(const Access &access, const Offsets &offsets) {
     return memref::LoadOp::create(builder, loc, access.memref,
                                   getIndices(access, offsets));
   auto vectorType = cast<VectorType>(getLanesType(type.getElementType()));
-  if (hasVectorLayout(type) &&
-      getStride(access, *lanes.dim) == Stride::unit) {
+  if (hasVectorLayout(type) && getStride(access, *lanes.dim) == Stride::unit) {
     SmallVector<Value> indices = getIndices(access, offsets);
     if (!lanes.mask)
       return vector::LoadOp::create(builder, loc, vectorType, access.memref,
@@ -237,9 +236,8 @@ Value RegionEmitter::load(const Access &access, const Offsets &offsets) {
   SmallVector<Value> elements;
   for (int64_t lane = 0; lane < lanes.width; ++lane) {
     Value index = getLaneIndex(lane, offsets[*lanes.dim]);
-    elements.push_back(
-        memref::LoadOp::create(builder, loc, access.memref,
-                               getIndices(access, offsets, index)));
+    elements.push_back(memref::LoadOp::create(
+        builder, loc, access.memref, getIndices(access, offsets, index)));
   }
   return vector::FromElementsOp::create(builder, loc, vectorType, elements);
 }
@@ -254,8 +252,7 @@ void RegionEmitter::store(const Access &access, Value value,
     return;
   }
   value = splat(value);
-  if (hasVectorLayout(type) &&
-      getStride(access, *lanes.dim) == Stride::unit) {
+  if (hasVectorLayout(type) && getStride(access, *lanes.dim) == Stride::unit) {
     SmallVector<Value> indices = getIndices(access, offsets);
     if (lanes.mask)
       vector::MaskedStoreOp::create(builder, loc, access.memref, indices,
@@ -266,9 +263,9 @@ void RegionEmitter::store(const Access &access, Value value,
   }
   for (int64_t lane = 0; lane < lanes.width; ++lane) {
     Value element = vector::ExtractOp::create(builder, loc, value, lane);
-    Value index = addIndex(
-        builder, loc, dimValues[*lanes.dim],
-        indexConstant(builder, loc, lane + offsets[*lanes.dim]));
+    Value index =
+        addIndex(builder, loc, dimValues[*lanes.dim],
+                 indexConstant(builder, loc, lane + offsets[*lanes.dim]));
     OpBuilder::InsertionGuard guard(builder);
     if (lanes.mask) {
       Value inside = arith::CmpIOp::create(
@@ -313,9 +310,9 @@ bool RegionEmitter::storeTransposed(const Access &access, unsigned dim,
   SmallVector<Value> rows =
       transposeInRegisters(builder, loc, SmallVector<Value>(values));
   for (int64_t lane = 0; lane < count; ++lane) {
-    Value index = addIndex(
-        builder, loc, dimValues[*lanes.dim],
-        indexConstant(builder, loc, lane + offsets[*lanes.dim]));
+    Value index =
+        addIndex(builder, loc, dimValues[*lanes.dim],
+                 indexConstant(builder, loc, lane + offsets[*lanes.dim]));
     OpBuilder::InsertionGuard guard(builder);
     if (lanes.mask) {
       Value inside = arith::CmpIOp::create(
@@ -346,8 +343,7 @@ Offsets RegionEmitter::getRelevant(const llvm::SmallBitVector &dims,
   return relevant;
 }
 
-void RegionEmitter::setValue(Value value, const Offsets &offsets,
-                             Value known) {
+void RegionEmitter::setValue(Value value, const Offsets &offsets, Value known) {
   llvm::SmallBitVector dims = getDependentDims(value);
   Key key(value.getAsOpaquePointer(), getRelevant(dims, offsets));
   cache[key] = {known, dims};
@@ -448,11 +444,10 @@ Value RegionEmitter::computeLoad(Operation *op, ArrayRef<Value> operands) {
   if (!lanes.mask)
     return vector::LoadOp::create(builder, loc, vectorType, operands.front(),
                                   scalars);
-  Value zero = arith::ConstantOp::create(builder, loc,
-                                         builder.getZeroAttr(vectorType));
-  return vector::MaskedLoadOp::create(builder, loc, vectorType,
-                                      operands.front(), scalars, lanes.mask,
-                                      zero);
+  Value zero =
+      arith::ConstantOp::create(builder, loc, builder.getZeroAttr(vectorType));
+  return vector::MaskedLoadOp::create(
+      builder, loc, vectorType, operands.front(), scalars, lanes.mask, zero);
 }
 
 Value RegionEmitter::computeByLane(Operation *op, unsigned result,

@@ -70,6 +70,11 @@ public:
   void bindSource(Value value, Source source, llvm::SmallBitVector dims,
                   bool varies = false);
 
+  /// Ops of the region have been replaced: what is known of values is void.
+  void forgetValues() {
+    dependentDims.clear();
+    cache.clear();
+  }
   /// The value at a point is known already.
   void setValue(Value value, const Offsets &offsets, Value known);
 

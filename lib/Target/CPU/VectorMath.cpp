@@ -49,6 +49,10 @@ static constexpr double exponential2Fast[] = {1.0,           0.693147004,
 static constexpr double logarithmTail[] = {
     0.333333105,  -0.249999866, 0.200022265,  -0.166692525, 0.142186642,
     -0.123843312, 0.118729196,  -0.117898874, 0.0691557974};
+/// log1p(y)/y for 0 <= y <= 1.
+static constexpr double log1pOfUnitTerms[] = {
+    1.0,          -0.49999997,  0.333328426,   -0.249865264, 0.19854106,
+    -0.158475652, 0.115618452,  -0.0667577237, 0.0252240542, -0.00446621142};
 /// (sin(r)/r - 1) / r^2 and (cos(r) - 1 + r^2/2) / r^4 of r^2, |r| <= pi/4.
 static constexpr double sineTail[] = {-0.166666552, 0.008332178,
                                       -0.000195172339};
@@ -211,7 +215,7 @@ Value VectorMath::scaleRounded(Value x, std::pair<Value, Value> n) {
 
 Value VectorMath::exp(Value x) {
   if (options.fastExp)
-    return fastExp(x);
+    return fastExp2(mul(x, log2OfE));
   // Past these bounds the result is infinite or 0; within, 2^n has a form.
   x = clamp(x, -104.5, 89.0);
   auto n = roundToInteger(x, log2OfE);
@@ -222,29 +226,35 @@ Value VectorMath::exp(Value x) {
   return scaleRounded(p, n);
 }
 
-Value VectorMath::fastExp(Value x) {
-  Value t = mul(x, log2OfE);
+Value VectorMath::fastExp2(Value x) {
   if (hasScalef(x.getType())) {
-    t = clamp(t, -151.0, 129.0);
-    Value n = math::RoundEvenOp::create(b, t);
-    return scalef(polynomial(sub(t, n), exponential2Fast), n);
+    // The distance to the nearest integer, which is 0 for infinities.
+    auto fraction = LLVM::CallIntrinsicOp::create(
+        b, x.getType(), b.getStringAttr("llvm.x86.avx512.mask.reduce.ps.512"),
+        ValueRange{x, integer(8, b.getI32Type()), x,
+                   integer(-1, b.getI16Type()), integer(4, b.getI32Type())});
+    return scalef(polynomial(fraction->getResult(0), exponential2Fast),
+                  math::RoundEvenOp::create(b, x));
   }
-  // Adds to the exponent field: 2^128 becomes infinity, and what is below the
-  // normal numbers 0.
-  Value inRange = clamp(t, -126.0, 128.0);
-  Value shifted = add(inRange, roundingShift);
-  Value p = polynomial(sub(inRange, add(shifted, -roundingShift)),
-                       exponential2Fast);
-  Value i = bits(shifted);
-  Value exponent = arith::ShLIOp::create(b, i, integer(23, i.getType()));
-  Value result =
-      fromBits(arith::AddIOp::create(b, bits(p), exponent), x.getType());
-  result = select(isLess(t, -126.0), 0.0, result);
-  Value isNaN = arith::CmpFOp::create(b, arith::CmpFPredicate::UNO, x, x);
-  return select(isNaN, x, result);
+  // The rounding shift with the bias of exponents, less one, on top leaves the
+  // exponent of 2^(n-1) in the lowest bits: 2^128 becomes infinity, and 2^-127 0.
+  // The bits of `power` mean nothing for NaN, but the polynomial is NaN then.
+  x = clamp(x, -126.0, 129.0);
+  Value shifted = add(x, roundingShift + 126);
+  Value n = add(shifted, -(roundingShift + 126));
+  Value exponent = bits(shifted);
+  Value power = fromBits(
+      arith::ShLIOp::create(b, exponent, integer(23, exponent.getType())),
+      x.getType());
+  SmallVector<double> twice;
+  for (double coefficient : exponential2Fast)
+    twice.push_back(2 * coefficient);
+  return mul(polynomial(sub(x, n), twice), power);
 }
 
 Value VectorMath::exp2(Value x) {
+  if (options.fastExp)
+    return fastExp2(x);
   x = clamp(x, -151.0, 129.0);
   auto n = roundToInteger(x, 1.0);
   return scaleRounded(polynomial(sub(x, n.first), exponential2), n);
@@ -332,6 +342,10 @@ Value VectorMath::log2(Value x) {
 
 Value VectorMath::log10(Value x) {
   return mul(log(x), 0.4342944819032518);
+}
+
+Value VectorMath::log1pOfUnit(Value x) {
+  return mul(x, polynomial(x, log1pOfUnitTerms));
 }
 
 Value VectorMath::log1p(Value x) {

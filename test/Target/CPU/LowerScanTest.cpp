@@ -173,7 +173,8 @@ static std::string makeGated(bool reverse) {
   func.func @f(%x: memref<?x?x$Exf32>, %g: memref<?x?x$Exf32>,
                %r: memref<?x?xi1>, %seg: memref<?x?xi32>,
                %y: memref<?x?x$Exf32>, %s: memref<?x$Exf32>) {
-    ssm.scan )") + (reverse ? "reverse " : "") + R"(
+    ssm.scan )") +
+         (reverse ? "reverse " : "") + R"(
         ins(%x, %g, %r, %seg : memref<?x?x$Exf32>, memref<?x?x$Exf32>,
             memref<?x?xi1>, memref<?x?xi32>)
         initial(%s : memref<?x$Exf32>)

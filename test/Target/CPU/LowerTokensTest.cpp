@@ -79,8 +79,7 @@ static void checkDepthwise(const std::string &text) {
 TEST(LowerConv, HistoryAndCut) { checkDepthwise(depthwise); }
 
 TEST(LowerConv, HistoryInPlace) {
-  std::string text =
-      replace(depthwise, "outs(%y, %h1 :", "outs(%y, %h :");
+  std::string text = replace(depthwise, "outs(%y, %h1 :", "outs(%y, %h :");
   checkDepthwise(text);
 }
 

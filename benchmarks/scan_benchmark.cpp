@@ -1,0 +1,276 @@
+//===- scan_benchmark.cpp - Recurrences on vectors ------------------------===//
+//
+// Clocks per token and channel (per token and head where a head has a matrix as
+// its state), one thread. The clock is measured beside each case by a chain of
+// dependent additions.
+//
+//===----------------------------------------------------------------------===//
+
+#include "KernelJIT.h"
+#include "Target/CPU/Passes.h"
+#include "benchmark/benchmark.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Parser/Parser.h"
+#include "mlir/Pass/PassManager.h"
+#include "ssm/IR/SSM.h"
+#include "llvm/TargetParser/Host.h"
+#include <cstdlib>
+#include <ctime>
+
+using namespace mlir;
+using namespace ssmc;
+using namespace ssmc::test;
+
+namespace {
+struct Sizes {
+  int64_t batch, tokens, channels, keys;
+};
+
+struct Buffer {
+  std::vector<float> data;
+  std::vector<int64_t> descriptor;
+
+  Buffer(ArrayRef<int64_t> shape, float low, float high) {
+    int64_t size = 1;
+    for (int64_t extent : shape)
+      size *= extent;
+    data.resize(size + 16);
+    for (float &x : data)
+      x = low + (high - low) * (std::rand() / float(RAND_MAX));
+    // Rows on boundaries of cache lines, as the memory planner has them.
+    auto address = reinterpret_cast<uintptr_t>(data.data());
+    auto aligned = static_cast<int64_t>((address + 63) / 64 * 64);
+    descriptor = {aligned, aligned, 0};
+    descriptor.insert(descriptor.end(), shape.begin(), shape.end());
+    int64_t stride = size;
+    for (int64_t extent : shape) {
+      stride = extent ? stride / extent : stride;
+      descriptor.push_back(stride);
+    }
+  }
+};
+
+class Kernel {
+public:
+  Kernel(std::string text, ArrayRef<std::pair<StringRef, int64_t>> names) {
+    for (auto [name, value] : names)
+      for (size_t at; (at = text.find(name)) != std::string::npos;)
+        text.replace(at, name.size(), std::to_string(value));
+    context = createKernelContext();
+    context->getOrLoadDialect<linalg::LinalgDialect>();
+    context->getOrLoadDialect<ssm::SSMDialect>();
+    module = parseSourceString<ModuleOp>(text, context.get());
+    auto features = llvm::sys::getHostCPUFeatures();
+    bool avx512 = features.lookup("avx512f");
+    PassManager pm(context.get());
+    cpu::LowerToCPUPassOptions options;
+    options.vectorBits = avx512 ? 512 : 256;
+    pm.addNestedPass<func::FuncOp>(cpu::createLowerToCPUPass(options));
+    cpu::ExpandMathPassOptions math;
+    math.avx512 = avx512;
+    pm.addPass(cpu::createExpandMathPass(math));
+    if (failed(pm.run(*module)))
+      std::abort();
+    jit = std::make_unique<KernelJIT>(*module);
+    function = reinterpret_cast<Function>(jit->lookup("f"));
+  }
+
+  void call(std::vector<Buffer> &buffers) {
+    void *p[12] = {};
+    for (size_t i = 0; i < buffers.size(); ++i)
+      p[i] = buffers[i].descriptor.data();
+    function(p[0], p[1], p[2], p[3], p[4], p[5], p[6], p[7], p[8], p[9], p[10],
+             p[11]);
+  }
+
+private:
+  using Function = void (*)(void *, void *, void *, void *, void *, void *,
+                            void *, void *, void *, void *, void *, void *);
+  std::unique_ptr<MLIRContext> context;
+  OwningOpRef<ModuleOp> module;
+  std::unique_ptr<KernelJIT> jit;
+  Function function;
+};
+} // namespace
+
+/// Processor time: other work on the machine does not count.
+static double now() {
+  timespec time;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return time.tv_sec + 1e-9 * time.tv_nsec;
+}
+
+/// Clocks per second, from additions that wait for each other.
+static double measureClock() {
+  double best = 0;
+  for (int repetition = 0; repetition < 5; ++repetition) {
+    uint64_t sum = 1;
+    double start = now();
+    for (int i = 0; i < 100000; ++i) {
+#pragma unroll
+      for (int j = 0; j < 10; ++j) {
+        sum += sum;
+        asm volatile("" : "+r"(sum));
+      }
+    }
+    best = std::max(best, 1e6 / (now() - start));
+  }
+  return best;
+}
+
+static void run(benchmark::State &state, Kernel &kernel,
+                std::vector<Buffer> &buffers, double points) {
+  kernel.call(buffers);
+  double best = 1e9, clock = 0;
+  for (auto _ : state) {
+    clock = std::max(clock, measureClock());
+    double start = now();
+    kernel.call(buffers);
+    double time = now() - start;
+    best = std::min(best, time);
+    state.SetIterationTime(time);
+  }
+  state.counters["clocks"] = best * clock / points;
+  state.counters["GHz"] = clock * 1e-9;
+}
+
+static const char *selective = R"(
+  #bte = affine_map<(b, t, e, n) -> (b, t, e)>
+  #btn = affine_map<(b, t, e, n) -> (b, t, n)>
+  #e = affine_map<(b, t, e, n) -> (e)>
+  func.func @f(%dt: memref<?x?x$Exf32>, %bias: memref<$Exf32>,
+               %a: memref<$Ex$Nxf32>, %u: memref<?x?x$Exf32>,
+               %bt: memref<?x?x$Nxf32>, %ct: memref<?x?x$Nxf32>,
+               %d: memref<$Exf32>, %z: memref<?x?x$Exf32>,
+               %s: memref<?x$Ex$Nxf32>, %y: memref<?x?x$Exf32>) {
+    ssm.scan
+        ins(%dt, %bias, %a, %u, %bt, %ct : memref<?x?x$Exf32>, memref<$Exf32>,
+            memref<$Ex$Nxf32>, memref<?x?x$Exf32>, memref<?x?x$Nxf32>,
+            memref<?x?x$Nxf32>)
+        initial(%s : memref<?x$Ex$Nxf32>)
+        epilogue_ins(%u, %d, %z : memref<?x?x$Exf32>, memref<$Exf32>,
+            memref<?x?x$Exf32>)
+        outs(%y, %s : memref<?x?x$Exf32>, memref<?x$Ex$Nxf32>)
+        maps {ins = [#bte, #e, affine_map<(b, t, e, n) -> (e, n)>, #bte, #btn,
+                     #btn],
+              epilogue = [#bte, #e, #bte],
+              state = affine_map<(b, t, e, n) -> (b, e, n)>, output = #bte}
+        coefficients {
+    ^bb0(%p: f32, %pb: f32, %av: f32, %uv: f32, %bv: f32, %cv: f32):
+      %sum = arith.addf %p, %pb : f32
+      %z0 = arith.constant 0.0 : f32
+      %abs = math.absf %sum : f32
+      %nabs = arith.negf %abs : f32
+      %ex = math.exp %nabs : f32
+      %l = math.log1p %ex : f32
+      %m = arith.maximumf %sum, %z0 : f32
+      %step = arith.addf %m, %l : f32
+      %x = arith.mulf %step, %av : f32
+      %decay = math.exp %x : f32
+      %du = arith.mulf %step, %uv : f32
+      %write = arith.mulf %du, %bv : f32
+      ssm.coefficients decay(%decay : f32) write(%write : f32) read(%cv : f32)
+    } epilogue {
+    ^bb0(%o: f32, %uv: f32, %dv: f32, %zv: f32):
+      %one = arith.constant 1.0 : f32
+      %skip = arith.mulf %uv, %dv : f32
+      %v = arith.addf %o, %skip : f32
+      %neg = arith.negf %zv : f32
+      %ez = math.exp %neg : f32
+      %den = arith.addf %ez, %one : f32
+      %gate = arith.divf %zv, %den : f32
+      %out = arith.mulf %v, %gate : f32
+      ssm.yield %out : f32
+    }
+    return
+  })";
+
+static void selectiveScan(benchmark::State &state) {
+  int64_t b = state.range(0), l = state.range(1), e = state.range(2),
+          n = state.range(3);
+  Kernel kernel(selective, {{"$E", e}, {"$N", n}});
+  std::vector<Buffer> buffers;
+  buffers.emplace_back(ArrayRef<int64_t>{b, l, e}, -4, 1);
+  buffers.emplace_back(ArrayRef<int64_t>{e}, -1, 1);
+  buffers.emplace_back(ArrayRef<int64_t>{e, n}, -16, -0.5);
+  buffers.emplace_back(ArrayRef<int64_t>{b, l, e}, -1, 1);
+  buffers.emplace_back(ArrayRef<int64_t>{b, l, n}, -1, 1);
+  buffers.emplace_back(ArrayRef<int64_t>{b, l, n}, -1, 1);
+  buffers.emplace_back(ArrayRef<int64_t>{e}, -1, 1);
+  buffers.emplace_back(ArrayRef<int64_t>{b, l, e}, -1, 1);
+  buffers.emplace_back(ArrayRef<int64_t>{b, e, n}, -1, 1);
+  buffers.emplace_back(ArrayRef<int64_t>{b, l, e}, -1, 1);
+  run(state, kernel, buffers, double(b) * l * e);
+}
+
+static const char *heads = R"(
+  #bth = affine_map<(b, t, h, p, n) -> (b, t, h)>
+  #bthp = affine_map<(b, t, h, p, n) -> (b, t, h, p)>
+  #btn = affine_map<(b, t, h, p, n) -> (b, t, n)>
+  #h = affine_map<(b, t, h, p, n) -> (h)>
+  func.func @f(%dt: memref<?x?x$Hxf32>, %a: memref<$Hxf32>,
+               %x: memref<?x?x$Hx$Pxf32>, %bt: memref<?x?x$Nxf32>,
+               %ct: memref<?x?x$Nxf32>, %d: memref<$Hxf32>,
+               %s: memref<?x$Hx$Px$Nxf32>, %y: memref<?x?x$Hx$Pxf32>) {
+    ssm.scan
+        ins(%dt, %a, %x, %bt, %ct : memref<?x?x$Hxf32>, memref<$Hxf32>,
+            memref<?x?x$Hx$Pxf32>, memref<?x?x$Nxf32>, memref<?x?x$Nxf32>)
+        initial(%s : memref<?x$Hx$Px$Nxf32>)
+        epilogue_ins(%x, %d : memref<?x?x$Hx$Pxf32>, memref<$Hxf32>)
+        outs(%y, %s : memref<?x?x$Hx$Pxf32>, memref<?x$Hx$Px$Nxf32>)
+        maps {ins = [#bth, #h, #bthp, #btn, #btn], epilogue = [#bthp, #h],
+              state = affine_map<(b, t, h, p, n) -> (b, h, p, n)>,
+              output = #bthp}
+        coefficients {
+    ^bb0(%step: f32, %av: f32, %xv: f32, %bv: f32, %cv: f32):
+      %e = arith.mulf %step, %av : f32
+      %decay = math.exp %e : f32
+      %du = arith.mulf %step, %xv : f32
+      %write = arith.mulf %du, %bv : f32
+      ssm.coefficients decay(%decay : f32) write(%write : f32) read(%cv : f32)
+    } epilogue {
+    ^bb0(%o: f32, %xv: f32, %dv: f32):
+      %skip = arith.mulf %xv, %dv : f32
+      %v = arith.addf %o, %skip : f32
+      ssm.yield %v : f32
+    }
+    return
+  })";
+
+static void headScan(benchmark::State &state) {
+  int64_t b = state.range(0), l = state.range(1), h = state.range(2),
+          p = state.range(3), n = state.range(4);
+  Kernel kernel(heads, {{"$H", h}, {"$P", p}, {"$N", n}});
+  std::vector<Buffer> buffers;
+  buffers.emplace_back(ArrayRef<int64_t>{b, l, h}, 0.01, 1);
+  buffers.emplace_back(ArrayRef<int64_t>{h}, -1, -0.1);
+  buffers.emplace_back(ArrayRef<int64_t>{b, l, h, p}, -1, 1);
+  buffers.emplace_back(ArrayRef<int64_t>{b, l, n}, -1, 1);
+  buffers.emplace_back(ArrayRef<int64_t>{b, l, n}, -1, 1);
+  buffers.emplace_back(ArrayRef<int64_t>{h}, -1, 1);
+  buffers.emplace_back(ArrayRef<int64_t>{b, h, p, n}, -1, 1);
+  buffers.emplace_back(ArrayRef<int64_t>{b, l, h, p}, -1, 1);
+  run(state, kernel, buffers, double(b) * l * h);
+}
+
+BENCHMARK(selectiveScan)
+    ->ArgNames({"B", "L", "D", "N"})
+    ->Args({1, 512, 1536, 16})
+    ->Args({1, 512, 5120, 16})
+    ->Args({1, 2048, 1536, 16})
+    ->Args({1, 2048, 5120, 16})
+    ->Args({1, 1, 1536, 16})
+    ->UseManualTime()
+    ->MinTime(0.2)
+    ->Unit(benchmark::kMicrosecond);
+BENCHMARK(headScan)
+    ->ArgNames({"B", "L", "H", "P", "N"})
+    ->Args({1, 2048, 24, 64, 128})
+    ->Args({1, 512, 24, 64, 128})
+    ->Args({1, 1, 24, 64, 128})
+    ->UseManualTime()
+    ->MinTime(0.2)
+    ->Unit(benchmark::kMicrosecond);
+
+BENCHMARK_MAIN();
