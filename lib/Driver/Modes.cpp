@@ -3,6 +3,7 @@
 #include "Modes.h"
 
 #include "ssm/Analysis/RecurrenceClass.h"
+#include "ssm/Transforms/Passes.h"
 
 using namespace ssmc;
 
@@ -14,8 +15,9 @@ std::vector<ModeLegality> ssmc::legalModes(mlir::ModuleOp module) {
   module.walk([&](mlir::ssm::ScanOp scan) {
     mlir::ssm::RecurrenceInfo info = mlir::ssm::analyzeRecurrence(scan);
     for (auto [i, mode] : llvm::enumerate(mlir::ssm::allExecutionModes))
-      if (modes[i].reason.empty() && !info.isLegal(mode)) {
-        modes[i].reason = info.getReason(mode).str();
+      if (std::string reason = mlir::ssm::reasonAgainst(scan, info, mode);
+          modes[i].reason.empty() && !reason.empty()) {
+        modes[i].reason = reason;
         modes[i].where = scan.getLoc();
       }
   });

@@ -5,7 +5,7 @@
 
 // SCAN: schedule = #ssm.schedule<mode = scan
 // CHUNK: schedule = #ssm.schedule<mode = chunk
-// CONV: error: mode 'conv' is not legal for this recurrence
+// CONV: error: mode 'conv' is not possible for this recurrence
 // UNKNOWN: error: there is no mode 'warp'
 func.func @scalar_decay(%g: tensor<?x?x2xf32>, %k: tensor<?x?x2x4xf32>,
     %v: tensor<?x?x2x8xf32>, %y: tensor<?x?x2x8xf32>, %s: tensor<?x2x8x4xf32>)
