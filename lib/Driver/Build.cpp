@@ -3,6 +3,7 @@
 #include "Build.h"
 #include "Cache.h"
 #include "Error.h"
+#include "Modes.h"
 
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/IR/Verifier.h"
@@ -145,6 +146,10 @@ llvm::Error Build::lower(Phase phase) {
     if (std::error_code error = llvm::sys::fs::create_directories(options.dumpDirectory))
       return failure(options.dumpDirectory + ": " + error.message());
   pipelineOptions.stopAfter = phase;
+  // Modes are a matter of the equations: the oracle has only one.
+  if (source.kind == Source::Text && !request.literal &&
+      mlir::failed(checkMode(module(), request.mode)))
+    return reportedFailure();
   if (mlir::failed(runPipeline(module(), pipelineOptions)))
     return reportedFailure();
   return llvm::Error::success();

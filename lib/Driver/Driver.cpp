@@ -20,8 +20,9 @@ static llvm::Error runVerb(const Options &options) {
   case Verb::Generate:
     return runGenerate(options);
   case Verb::Verify:
+    return runVerify(options);
   case Verb::Bench:
-    return failure(verbName(options.verb) + ": not in this build");
+    return runBench(options);
   case Verb::Inspect:
     return runInspect(options);
   case Verb::Doctor:

@@ -2,6 +2,7 @@
 
 #include "Prepare.h"
 #include "Error.h"
+#include "Progress.h"
 
 using namespace ssmc;
 
@@ -23,7 +24,10 @@ PreparedLayer::build(const Options &options) {
   request.needsInitializers = options.init.has_value();
   auto build =
       std::make_unique<Build>(result->source, result->files, options, request);
-  auto object = build->makeObject();
+  auto object = [&] {
+    Progress progress("compiling " + result->source.name);
+    return build->makeObject();
+  }();
   if (!object)
     return object.takeError();
   // Initialisers refer to the IR's context.
@@ -41,6 +45,7 @@ PreparedLayer::build(const Options &options) {
 }
 
 llvm::Expected<Session> PreparedLayer::prepare(int64_t maxLength) {
+  Progress progress("reading weights");
   if (!bound) {
     llvm::ArrayRef<WeightInitializer> initializers;
     if (compiled)

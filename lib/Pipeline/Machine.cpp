@@ -7,11 +7,43 @@
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Export.h"
+#include "llvm/IR/IRBuilder.h"
+#include "llvm/IR/InstIterator.h"
 #include "llvm/IR/LegacyPassManager.h"
 #include "llvm/Passes/PassBuilder.h"
 #include "llvm/Support/raw_ostream.h"
+#include "llvm/Transforms/Utils/ModuleUtils.h"
 
 using namespace ssmc;
+
+/// Code generators without bf16 arithmetic take vectors of bf16 apart through f32 and
+/// call `__truncsfbf2` of the compiler's support library. Artefacts have no such
+/// library, so the module brings the function: round to nearest, ties to even.
+static void addRoundingToBF16(llvm::Module &module) {
+  llvm::LLVMContext &context = module.getContext();
+  llvm::Type *f32 = llvm::Type::getFloatTy(context);
+  llvm::Type *bf16 = llvm::Type::getBFloatTy(context);
+  bool uses = false;
+  for (llvm::Function &function : module)
+    for (llvm::Instruction &instruction : llvm::instructions(function))
+      uses |= instruction.getType()->getScalarType() == bf16;
+  if (!uses || module.getFunction("__truncsfbf2"))
+    return;
+  auto *function = llvm::Function::Create(llvm::FunctionType::get(bf16, {f32}, false),
+                                          llvm::GlobalValue::InternalLinkage,
+                                          "__truncsfbf2", module);
+  llvm::IRBuilder<> b(llvm::BasicBlock::Create(context, "", function));
+  llvm::Value *x = function->getArg(0);
+  llvm::Value *bits = b.CreateBitCast(x, b.getInt32Ty());
+  llvm::Value *odd = b.CreateAnd(b.CreateLShr(bits, 16), 1);
+  llvm::Value *rounded =
+      b.CreateLShr(b.CreateAdd(b.CreateAdd(bits, b.getInt32(0x7FFF)), odd), 16);
+  llvm::Value *quiet = b.CreateOr(b.CreateLShr(bits, 16), 0x40);
+  llvm::Value *isNaN = b.CreateFCmpUNO(x, x);
+  llvm::Value *half = b.CreateTrunc(b.CreateSelect(isNaN, quiet, rounded), b.getInt16Ty());
+  b.CreateRet(b.CreateBitCast(half, bf16));
+  llvm::appendToCompilerUsed(module, {function});
+}
 
 std::unique_ptr<llvm::Module> ssmc::translateToLLVM(mlir::ModuleOp module,
                                                     llvm::LLVMContext &context,
@@ -42,6 +74,7 @@ std::unique_ptr<llvm::Module> ssmc::translateToLLVM(mlir::ModuleOp module,
         function.getName() != "step")
       function.setLinkage(llvm::GlobalValue::InternalLinkage);
   }
+  addRoundingToBF16(*result);
   if (description)
     emitModuleDescription(*result, description);
 

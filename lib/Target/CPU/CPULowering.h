@@ -30,6 +30,11 @@ struct VectorTarget {
 llvm::LogicalResult lowerGeneric(mlir::RewriterBase &rewriter,
                                  mlir::linalg::GenericOp op,
                                  const VectorTarget &target);
+/// By products of matrices, where the schedule of the op asks for chunks and
+/// the recurrence has that form.
+llvm::LogicalResult lowerChunk(mlir::RewriterBase &rewriter,
+                               mlir::ssm::ScanOp op,
+                               const VectorTarget &target);
 llvm::LogicalResult lowerScan(mlir::RewriterBase &rewriter,
                               mlir::ssm::ScanOp op, const VectorTarget &target);
 llvm::LogicalResult lowerConv(mlir::RewriterBase &rewriter,

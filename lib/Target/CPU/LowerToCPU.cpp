@@ -65,8 +65,11 @@ void LowerToCPUPass::runOnOperation() {
         .Case<linalg::GenericOp>([&](auto generic) {
           return lowerGeneric(rewriter, generic, target);
         })
-        .Case<ScanOp>(
-            [&](auto scan) { return lowerScan(rewriter, scan, target); })
+        .Case<ScanOp>([&](auto scan) {
+          if (succeeded(lowerChunk(rewriter, scan, target)))
+            return success();
+          return lowerScan(rewriter, scan, target);
+        })
         .Case<ConvOp>(
             [&](auto conv) { return lowerConv(rewriter, conv, target); })
         .Case<ShiftOp>(

@@ -1,0 +1,190 @@
+//===- Limits.cpp - What a machine gives, and what a layer asks -----------===//
+
+#include "Limits.h"
+#include "Tensor.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "ssm/IR/SSM.h"
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+
+using namespace ssmc;
+
+//===----------------------------------------------------------------------===//
+// Probes
+//===----------------------------------------------------------------------===//
+
+#if defined(__x86_64__)
+#define CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define CLONES
+#endif
+
+// Eight chains of 64 bytes hide the latency of two units. The result is written so
+// that nothing can be left out.
+#define MULTIPLY_ADD(NAME, TYPE)                                                         \
+  CLONES static void NAME(TYPE *out, int64_t count) {                                    \
+    typedef TYPE Vector __attribute__((vector_size(64)));                                \
+    Vector x[8], scale = {}, shift = {};                                                 \
+    scale += (TYPE)0.999;                                                                \
+    shift += (TYPE)0.001;                                                                \
+    for (int j = 0; j < 8; ++j)                                                          \
+      x[j] = shift * (TYPE)j;                                                            \
+    for (int64_t i = 0; i < count; ++i)                                                  \
+      _Pragma("clang loop unroll(full)") for (int j = 0; j < 8; ++j) x[j] =              \
+          x[j] * scale + shift;                                                          \
+    for (int j = 1; j < 8; ++j)                                                          \
+      x[0] += x[j];                                                                      \
+    std::memcpy(out, &x[0], sizeof(Vector));                                             \
+  }
+MULTIPLY_ADD(multiplyAddF32, float)
+MULTIPLY_ADD(multiplyAddF64, double)
+
+CLONES static uint64_t sumOf(const uint64_t *words, int64_t count) {
+  uint64_t sums[32] = {};
+  for (int64_t i = 0; i + 32 <= count; i += 32)
+    for (int j = 0; j < 32; ++j)
+      sums[j] += words[i + j];
+  uint64_t sum = 0;
+  for (uint64_t part : sums)
+    sum += part;
+  return sum;
+}
+
+namespace {
+struct Probe {
+  const uint64_t *words;
+  int64_t wordsPerPiece;
+  uint64_t results[64];
+  bool doublePrecision;
+};
+} // namespace
+
+static constexpr int64_t pieces = 64;
+static constexpr int64_t multiplyAdds = 200000;
+
+static void readPieces(void *closure, int64_t begin, int64_t end) {
+  auto *probe = static_cast<Probe *>(closure);
+  for (int64_t i = begin; i < end; ++i)
+    probe->results[i] =
+        sumOf(probe->words + i * probe->wordsPerPiece, probe->wordsPerPiece);
+}
+
+static void computePieces(void *closure, int64_t begin, int64_t end) {
+  auto *probe = static_cast<Probe *>(closure);
+  for (int64_t i = begin; i < end; ++i) {
+    alignas(64) char out[64];
+    if (probe->doublePrecision)
+      multiplyAddF64(reinterpret_cast<double *>(out), multiplyAdds);
+    else
+      multiplyAddF32(reinterpret_cast<float *>(out), multiplyAdds);
+    std::memcpy(&probe->results[i], out, 8);
+  }
+}
+
+/// The fastest of a few runs: the others were disturbed.
+static double fastest(ssmrt_context *context, ssmrt_body body, Probe &probe) {
+  double best = 1e30;
+  for (int run = 0; run < 4; ++run) {
+    auto start = std::chrono::steady_clock::now();
+    context->parallel_for(context, body, &probe, pieces, /*cost=*/1000000);
+    std::chrono::duration<double> time = std::chrono::steady_clock::now() - start;
+    best = std::min(best, time.count());
+  }
+  return best;
+}
+
+llvm::Expected<Limits> ssmc::measureLimits(ssmrt_context *context,
+                                           bool doublePrecision) {
+  // Larger than the caches of most machines, small enough for a test.
+  constexpr int64_t bytes = 192 << 20;
+  auto block = Block::create(bytes, "memory to measure");
+  if (!block)
+    return block.takeError();
+  std::memset(block->get(), 1, bytes);
+  Probe probe = {static_cast<const uint64_t *>(block->get()), bytes / 8 / pieces, {},
+                 doublePrecision};
+  Limits limits;
+  limits.threads = context->threads;
+  limits.bytesPerSecond = double(bytes) / fastest(context, readPieces, probe);
+  double lanes = 64.0 / (doublePrecision ? 8 : 4);
+  limits.flopPerSecond = double(pieces) * multiplyAdds * 8 * lanes * 2 /
+                         fastest(context, computePieces, probe);
+  return limits;
+}
+
+//===----------------------------------------------------------------------===//
+// Operations of a layer
+//===----------------------------------------------------------------------===//
+
+static double floatOps(mlir::Block &block) {
+  double count = 0;
+  block.walk([&](mlir::Operation *op) {
+    llvm::StringRef dialect = op->getName().getDialectNamespace();
+    bool computes = (dialect == "arith" || dialect == "math") && op->getNumResults() &&
+                    llvm::isa<mlir::FloatType>(op->getResult(0).getType());
+    count += computes && !op->hasTrait<mlir::OpTrait::ConstantLike>();
+  });
+  return count;
+}
+
+namespace {
+/// An op's points: static ones, for each token if `dynamic`.
+struct Points {
+  double count = 1;
+  bool dynamic = false;
+  void add(int64_t extent) {
+    if (mlir::ShapedType::isDynamic(extent))
+      dynamic = true;
+    else
+      count *= double(extent);
+  }
+};
+} // namespace
+
+static Points pointsOf(mlir::Value shaped) {
+  Points points;
+  for (int64_t extent : llvm::cast<mlir::ShapedType>(shaped.getType()).getShape())
+    points.add(extent);
+  return points;
+}
+
+static double flopOf(mlir::Operation *op, Points &points) {
+  if (auto generic = llvm::dyn_cast<mlir::linalg::LinalgOp>(op)) {
+    for (int64_t extent : generic.getStaticLoopRanges())
+      points.add(extent);
+    return floatOps(*generic.getBlock());
+  }
+  if (auto scan = llvm::dyn_cast<mlir::ssm::ScanOp>(op)) {
+    points.dynamic = true;
+    for (unsigned d = 2; d < scan.getNumDims(); ++d)
+      points.add(scan.getDimSize(d));
+    // Decay, write and read of each state, besides making the coefficients.
+    return floatOps(scan.getCoefficients().front()) + (scan.getComplex() ? 16 : 4);
+  }
+  if (auto conv = llvm::dyn_cast<mlir::ssm::ConvOp>(op)) {
+    points = pointsOf(conv.getOutput());
+    return 2 * double(conv.getLags());
+  }
+  return 0;
+}
+
+FlopCount ssmc::countFlop(mlir::ModuleOp module) {
+  FlopCount total;
+  module.walk([&](mlir::Operation *op) {
+    Points points;
+    double flop = flopOf(op, points);
+    if (flop == 0)
+      return;
+    double trips = 1;
+    for (auto loop = op->getParentOfType<mlir::scf::ForOp>(); loop;
+         loop = loop->getParentOfType<mlir::scf::ForOp>())
+      if (auto count = loop.getStaticTripCount())
+        trips *= count->getZExtValue();
+    (points.dynamic ? total.perToken : total.fixed) += flop * points.count * trips;
+  });
+  return total;
+}

@@ -1,0 +1,33 @@
+//===- Limits.h - What a machine gives, and what a layer asks --*- C++ -*-===//
+
+#ifndef SSMC_LIB_DRIVER_LIMITS_H
+#define SSMC_LIB_DRIVER_LIMITS_H
+
+#include "mlir/IR/BuiltinOps.h"
+#include "ssmrt/ssmrt.h"
+#include "llvm/Support/Error.h"
+
+namespace ssmc {
+
+/// Measured with the threads of a context.
+struct Limits {
+  uint32_t threads = 1;
+  double bytesPerSecond = 0; // reading memory
+  double flopPerSecond = 0;  // fused multiply-adds on vectors, two a lane
+};
+llvm::Expected<Limits> measureLimits(ssmrt_context *context, bool doublePrecision);
+
+/// Floating-point operations of forward, by what they grow with.
+struct FlopCount {
+  double fixed = 0, perToken = 0;
+  double of(int64_t batch, int64_t length) const {
+    return fixed + double(batch) * double(length) * perToken;
+  }
+};
+/// Counts a module in the frontend's phase; what depends on weights alone, which
+/// prepare computes once, is not told apart.
+FlopCount countFlop(mlir::ModuleOp module);
+
+} // namespace ssmc
+
+#endif // SSMC_LIB_DRIVER_LIMITS_H

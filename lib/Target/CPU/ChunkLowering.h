@@ -1,0 +1,163 @@
+//===- ChunkLowering.h - A recurrence by products of matrices --*- C++ -*-===//
+//
+// Internal to the chunked lowering of `ssm.scan`: LowerChunk.cpp analyses the
+// op, emits the schedule and moves data between memory and scratch;
+// ChunkProducts.cpp emits the arithmetic on scratch memory.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef SSMC_TARGET_CPU_CHUNKLOWERING_H
+#define SSMC_TARGET_CPU_CHUNKLOWERING_H
+
+#include "CPULowering.h"
+#include "VectorEmitter.h"
+
+namespace ssmc::cpu {
+
+using namespace mlir::ssm;
+
+/// With q the read, k and v the factors of the write, and `a` the decay, for
+/// the tokens i, j = 0, 1, ... of a chunk and the state S before it:
+///
+///   scores_ij = sum_k q_ik k_jk a_(j+1)k ... a_ik        for j <= i
+///   o_i       = sum_j scores_ij v_j + sum_k q_ik (a_0k ... a_ik) S_k
+///   S_k       = (a_0k ... a_nk) S_k + sum_j k_jk (a_(j+1)k ... a_nk) v_j
+///
+/// All products of decays are formed by multiplication, one token after the
+/// other. They need no logarithm, no quotient and no exponential, so they are
+/// as exact as in the sequential form and hold for every decay, be it zero,
+/// negative or larger than one.
+///
+/// A decay that is the same for all keys makes a matrix of products. Otherwise
+/// the chunk is split into blocks: within a block the products are formed for
+/// each key; across blocks q carries the decays from the start of its block,
+/// and k those up to the block before.
+///
+/// A unit of work is one batch row, one step of each further dimension that
+/// state and output share, and a block of value lanes.
+class ChunkLowering {
+public:
+  ChunkLowering(RewriterBase &builder, ScanOp op, const VectorTarget &target);
+  LogicalResult run();
+
+private:
+  /// A factor of the write, or the inverse of one.
+  struct Factor {
+    Value value;
+    bool inverse;
+  };
+  /// The value of a matrix at a row or column, or at a block of columns.
+  using Element = llvm::function_ref<Value(int64_t, Value)>;
+  using Body = llvm::function_ref<void(Value, int64_t)>;
+
+  // Analysis.
+  bool chooseDims();
+  bool dependsOnKeys(Value value);
+  bool dependsOnLane(Value value);
+  bool factorize(Value value, bool inverse);
+  bool chooseSizes();
+  int64_t getScratchElements();
+  double getUnitTokenCost();
+
+  // Schedule.
+  void allocateScratch();
+  Value allocate(ArrayRef<int64_t> shape);
+  void emitTask(Value begin, Value end);
+  void emitUnit(Value unit);
+  void emitChunk(RegionEmitter &coefficients, RegionEmitter &epilogue,
+                 Value start);
+  void emitCopy(RegionEmitter &coefficients, RegionEmitter &epilogue);
+
+  // Between memory and scratch.
+  void emitBoundary(RegionEmitter &emitter, bool load);
+  void forTokens(RegionEmitter &emitter, Block &body,
+                 llvm::function_ref<void(RegionEmitter &, Value)> emit);
+  void stage(RegionEmitter &emitter, unsigned dim, Value scratch, Value step,
+             llvm::function_ref<Value(RegionEmitter &)> compute);
+  void stageWrite(RegionEmitter &emitter);
+  void stageRead(RegionEmitter &emitter);
+  void transposeKeys();
+  void fillTail(Value scratch, int64_t columns, double value);
+  void emitOutputs(RegionEmitter &epilogue);
+  void bindOutput(RegionEmitter &epilogue, Value value);
+  Value getProduct(RegionEmitter &emitter, ArrayRef<Factor> factors);
+
+  // Arithmetic on scratch memory.
+  void emitDecayProducts();
+  void emitScores();
+  void scaleForState();
+  void emitKeyDecayScores();
+  void emitDiagonalBlock(Value first);
+  void scaleQueriesInBlock(Value first);
+  void emitScoresBefore(Value first);
+  void scaleAcrossBlocks(Value first);
+  void emitRead();
+  void emitStateUpdate();
+  Value getTotalDecay(Value key);
+
+  /// Adds A(row, at) * B(at, vector) for `at` in [lower, upper) to the sums.
+  SmallVector<Value> accumulate(ValueRange sums, int64_t rows, int64_t vectors,
+                                Value lower, Value upper, Element a, Element b);
+  /// Runs `body` for blocks of `block` units of `unit` elements, then for the
+  /// rest.
+  void forBlocks(int64_t size, int64_t block, int64_t unit, Body body);
+  void forBlocks(Value upper, int64_t block, int64_t unit, Body body);
+  /// Rows of a block product with `vectors` vectors a row.
+  int64_t getRows(int64_t vectors) const;
+  SmallVector<Value> zeros(int64_t count);
+  /// A decay that a few more tokens would make zero is zero: arithmetic on
+  /// denormal numbers is slow.
+  Value flush(Value vector);
+  Value multiply(Value a, Value b);
+  Value add(Value a, Value b);
+  Value convert(Value value, Type type);
+  Value splat(Value scalar);
+  Value constant(double value);
+  Value loadScalar(Value memref, ValueRange indices);
+  Value loadVector(Value memref, ValueRange indices);
+  void storeVector(Value value, Value memref, ValueRange indices);
+  Value index(int64_t value) { return indexConstant(builder, loc, value); }
+  Value at(Value base, int64_t offset) {
+    return addIndex(builder, loc, base, index(offset));
+  }
+
+  RewriterBase &builder;
+  ScanOp op;
+  Location loc;
+  VectorTarget target;
+  CoefficientsOp roles;
+  Block &coefficientsBody, &epilogueBody;
+  unsigned numDims;
+  /// What scratch memory holds.
+  Type element;
+  VectorType vectorType;
+
+  unsigned lane = 0, key = 0;
+  SmallVector<unsigned> outerDims, unitKeys, copyDims;
+  int64_t width = 1, lanes = 1, laneBlock = 1, keys = 1, paddedKeys = 1;
+  int64_t copies = 1, chunk = 64, block = 16;
+  bool keyDecay = false, negated = false;
+  SmallVector<Factor> laneFactors, keyFactors;
+
+  Value batches, tokens;
+  RegionEmitter coefficientsBase, epilogueBase;
+  Value state;       ///< keys x lanes
+  Value values;      ///< chunk x lanes
+  Value queries;     ///< chunk x keys; also keys before they are transposed
+  Value keyColumns;  ///< keys x chunk
+  Value scores;      ///< chunk x chunk
+  Value reads;       ///< chunk x lanes
+  Value decays;      ///< chunk, or chunk x keys
+  Value products;    ///< chunk x chunk: products of decays from column to row
+  Value decayedKeys; ///< keys x chunk
+  Value blockProduct, fullProduct; ///< of decays, for each key
+
+  // Where the code being emitted is.
+  Value firstLane, endLane; ///< of the unit
+  Value start;              ///< steps before the chunk
+  Value count, padded;      ///< tokens of the chunk; a multiple of 16
+};
+
+} // namespace ssmc::cpu
+
+#endif // SSMC_TARGET_CPU_CHUNKLOWERING_H
