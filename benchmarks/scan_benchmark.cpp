@@ -122,15 +122,15 @@ static double measureClock() {
 static void run(benchmark::State &state, Kernel &kernel,
                 std::vector<Buffer> &buffers, double points) {
   kernel.call(buffers);
-  double best = 1e9, clock = 0;
+  double best = 1e9, clock = measureClock();
   for (auto _ : state) {
-    clock = std::max(clock, measureClock());
     double start = now();
     kernel.call(buffers);
     double time = now() - start;
     best = std::min(best, time);
     state.SetIterationTime(time);
   }
+  clock = std::max(clock, measureClock());
   state.counters["clocks"] = best * clock / points;
   state.counters["GHz"] = clock * 1e-9;
 }
