@@ -66,7 +66,7 @@ static json::Array collectRecurrences(mlir::ModuleOp module) {
       if (info.isLegal(mode))
         legal.push_back(name);
       else
-        refused[name] = info.getReason(mode);
+        refused[name] = info.getReason(mode).str();
     }
     json::Object entry{{"class", mlir::ssm::stringifyRecurrenceClass(info.kind)},
                        {"modes", std::move(legal)},
@@ -110,8 +110,9 @@ static llvm::Expected<json::Object> collect(const Options &options) {
     return loaded.takeError();
   const ssmrt_module *module = loaded->get();
   result["source"] = source->name;
-  result["layer"] = module->layer;
-  result["target"] = module->target;
+  // The names live in the code, which goes: JSON must own them.
+  result["layer"] = std::string(module->layer);
+  result["target"] = std::string(module->target);
   result["step"] = module->step != nullptr;
   result["weights"] = collectValues(module->weights, module->num_weights);
   result["inputs"] = collectValues(module->inputs, module->num_inputs);

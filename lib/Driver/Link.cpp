@@ -91,6 +91,11 @@ static void addSystemLibraries(std::vector<std::string> &arguments) {
     if (llvm::sys::fs::is_directory(directory))
       arguments.push_back("-L" + directory);
   arguments.insert(arguments.end(), {"-l:libm.so.6", "-l:libc.so.6"});
+  // Thread-local variables are the dynamic linker's.
+  for (const char *loader :
+       {"/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1"})
+    if (llvm::sys::fs::exists(loader))
+      arguments.push_back(loader);
 }
 
 llvm::Expected<std::string> ssmc::linkShared(llvm::StringRef object,

@@ -32,7 +32,8 @@ void Table::print(llvm::raw_ostream &os, unsigned indent) const {
     }
     os << llvm::StringRef(line).rtrim() << '\n';
   };
-  printRow(headings);
+  if (llvm::any_of(headings, [](const std::string &name) { return !name.empty(); }))
+    printRow(headings);
   llvm::for_each(rows, printRow);
 }
 

@@ -352,7 +352,8 @@ llvm::Error ssmc::runVerify(const Options &options) {
   auto report = [&](llvm::StringRef layer, llvm::StringRef mode, double error,
                     const std::string &result) {
     table.add({layer.str(), mode.str(), error < 0 ? "" : numberText(error), result});
-    llvm::json::Object entry{{"layer", layer}, {"mode", mode}, {"result", result}};
+    llvm::json::Object entry{
+        {"layer", layer.str()}, {"mode", mode.str()}, {"result", result}};
     if (error >= 0)
       entry["error"] = error;
     list.push_back(std::move(entry));
@@ -368,7 +369,7 @@ llvm::Error ssmc::runVerify(const Options &options) {
     std::vector<ModeLegality> modes = verifier.modes();
     modes.insert(modes.begin(), {"auto", "", modes[0].where});
     for (const ModeLegality &mode : modes) {
-      const char *name = verifier.module()->layer;
+      std::string name = verifier.module()->layer;
       if (!mode.reason.empty()) {
         report(name, mode.mode, -1, "illegal: " + mode.reason);
         continue;

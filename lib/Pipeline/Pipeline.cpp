@@ -44,6 +44,11 @@ static void buildLayerPipeline(OpPassManager &pm, const PipelineOptions &options
                                const CPUTarget &target) {
   pm.addPass(ssm::createExpandDiscretizePass());
   pm.addPass(createCanonicalizerPass());
+  ssm::SelectModesPassOptions modes;
+  modes.mode = options.mode;
+  modes.explain = options.explain;
+  pm.addNestedPass<func::FuncOp>(ssm::createSelectModesPass(modes));
+  pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
   if (!options.literal) {
     pm.addNestedPass<func::FuncOp>(ssm::createFuseElementwisePass());

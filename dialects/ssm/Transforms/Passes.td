@@ -232,7 +232,9 @@ def PackWeightsPass : Pass<"ssm-pack-weights", "mlir::func::FuncOp"> {
     of a loop over depth only, so `ssm-split-prepare` moves the packing out.
     Panels keep the type in which the weight is stored. Each further product of
     a sum of products is a matmul that continues from the one before it, in
-    place. Weights of fewer than 64 elements or 4 columns stay as they are.
+    place. A block-diagonal weight, which shares dimensions of the result with
+    the tokens, becomes a loop over its blocks. Weights of fewer than 64 elements
+    or 4 columns stay as they are.
     Example:
 
     ```mlir
@@ -282,6 +284,7 @@ def PackWeightsPass : Pass<"ssm-pack-weights", "mlir::func::FuncOp"> {
            "Most columns of a panel: 32 or 16, by the registers of the target">,
   ];
   let dependentDialects = ["mlir::arith::ArithDialect",
+                           "mlir::scf::SCFDialect",
                            "mlir::tensor::TensorDialect", "mlir::ssm::SSMDialect"];
 }
 
@@ -333,6 +336,43 @@ def SplitPreparePass : Pass<"ssm-split-prepare", "mlir::ModuleOp"> {
   }];
   let dependentDialects = ["mlir::arith::ArithDialect", "mlir::scf::SCFDialect",
                            "mlir::tensor::TensorDialect"];
+}
+
+def SelectModesPass : Pass<"ssm-select-modes", "mlir::func::FuncOp"> {
+  let summary = "Decides how each recurrence is executed";
+  let description = [{
+    Sets the schedule of every `ssm.scan`. `auto` and `scan` take the sequential
+    lowering; `chunk` the one by matrix products. A mode that the mathematics does
+    not allow for a block is an error that names the axis in the way (see
+    `ssm/Analysis/RecurrenceClass.h`); `step` is an error where a part of the layer
+    looks ahead. With `explain`, the class of each block, the choice and the reason
+    against every other mode go to stderr, and the choice is a remark.
+
+    ```mlir
+    func.func @sum(%x: tensor<?x?x8xf32>, %y: tensor<?x?x8xf32>,
+                   %s: tensor<?x8xf32>) -> (tensor<?x?x8xf32>, tensor<?x8xf32>) {
+      %0:2 = ssm.scan ins(%x : tensor<?x?x8xf32>)
+          outs(%y, %s : tensor<?x?x8xf32>, tensor<?x8xf32>)
+          maps {ins = [affine_map<(b, t, d) -> (b, t, d)>], epilogue = [],
+                state = affine_map<(b, t, d) -> (b, d)>,
+                output = affine_map<(b, t, d) -> (b, t, d)>}
+          coefficients {
+      ^bb0(%u: f32):
+        ssm.coefficients write(%u : f32)
+      } epilogue {
+      ^bb0(%o: f32):
+        ssm.yield %o : f32
+      } -> tensor<?x?x8xf32>, tensor<?x8xf32>
+      return %0#0, %0#1 : tensor<?x?x8xf32>, tensor<?x8xf32>
+    }
+    ```
+    gets `schedule = #ssm.schedule<mode = scan>`.
+  }];
+  let options = [
+    Option<"mode", "mode", "std::string", "\"auto\"",
+           "auto, step, scan, chunk, conv or quadratic">,
+    Option<"explain", "explain", "bool", "false", "Print choice and reasons">,
+  ];
 }
 
 #endif // SSM_TRANSFORMS_PASSES_TD
