@@ -56,6 +56,7 @@ private:
   bool dependsOnLane(Value value);
   bool factorize(Value value, bool inverse);
   bool chooseSizes();
+  int64_t getBestChunk();
   int64_t getScratchElements();
   double getUnitTokenCost();
 
@@ -74,6 +75,7 @@ private:
                  llvm::function_ref<void(RegionEmitter &, Value)> emit);
   void stage(RegionEmitter &emitter, unsigned dim, Value scratch, Value step,
              llvm::function_ref<Value(RegionEmitter &)> compute);
+  void stageTimes(RegionEmitter &emitter);
   void stageWrite(RegionEmitter &emitter);
   void stageRead(RegionEmitter &emitter);
   void transposeKeys();
@@ -81,6 +83,7 @@ private:
   void emitOutputs(RegionEmitter &epilogue);
   void bindOutput(RegionEmitter &epilogue, Value value);
   Value getProduct(RegionEmitter &emitter, ArrayRef<Factor> factors);
+  Value one(RegionEmitter &emitter);
 
   // Arithmetic on scratch memory.
   void emitDecayProducts();
@@ -135,9 +138,10 @@ private:
   unsigned lane = 0, key = 0;
   SmallVector<unsigned> outerDims, unitKeys, copyDims;
   int64_t width = 1, lanes = 1, laneBlock = 1, keys = 1, paddedKeys = 1;
-  int64_t copies = 1, chunk = 64, block = 16;
+  int64_t copies = 1, chunk = 16, block = 16;
   bool keyDecay = false, negated = false;
-  SmallVector<Factor> laneFactors, keyFactors;
+  /// Of the write; those of time alone are shared by keys and lanes.
+  SmallVector<Factor> timeFactors, laneFactors, keyFactors;
 
   Value batches, tokens;
   RegionEmitter coefficientsBase, epilogueBase;
@@ -147,6 +151,7 @@ private:
   Value keyColumns;  ///< keys x chunk
   Value scores;      ///< chunk x chunk
   Value reads;       ///< chunk x lanes
+  Value scales;      ///< chunk: what the time factors give
   Value decays;      ///< chunk, or chunk x keys
   Value products;    ///< chunk x chunk: products of decays from column to row
   Value decayedKeys; ///< keys x chunk

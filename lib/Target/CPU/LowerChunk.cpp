@@ -6,6 +6,7 @@
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include <cmath>
 #include <numeric>
 
 using namespace mlir;
@@ -18,7 +19,6 @@ static constexpr int64_t scratchBytes = 256 * 1024;
 /// Tokens to a multiple of which a chunk is padded: whole blocks of every
 /// product, for every vector width.
 static constexpr int64_t tokenMultiple = 16;
-static constexpr int64_t defaultChunk = 64;
 static constexpr int64_t maximumChunk = 256;
 static constexpr int64_t maximumLanes = 256;
 
@@ -44,12 +44,15 @@ bool ChunkLowering::dependsOnLane(Value value) {
   return op.getDependentDims(value).test(lane);
 }
 
-/// Splits a product into factors that the keys share and factors that the
-/// lanes share.
+/// Splits a product into factors of keys, of lanes, and of time alone.
 bool ChunkLowering::factorize(Value value, bool inverse) {
   bool onKeys = dependsOnKeys(value);
-  if (!onKeys || !dependsOnLane(value)) {
-    (onKeys ? keyFactors : laneFactors).push_back({value, inverse});
+  bool onLane = dependsOnLane(value);
+  if (!onKeys || !onLane) {
+    SmallVector<Factor> &factors = onKeys   ? keyFactors
+                                   : onLane ? laneFactors
+                                            : timeFactors;
+    factors.push_back({value, inverse});
     return true;
   }
   Operation *definition = value.getDefiningOp();
@@ -101,6 +104,7 @@ bool ChunkLowering::chooseDims() {
   });
   for (unsigned dim : candidates) {
     lane = dim;
+    timeFactors.clear();
     laneFactors.clear();
     keyFactors.clear();
     negated = false;
@@ -117,9 +121,19 @@ bool ChunkLowering::chooseDims() {
   return false;
 }
 
+/// A token costs `Q (K + V) / 2` products within a chunk of Q tokens, against
+/// `K V / Q` times what it takes to load, scale and store an element of the
+/// state. Without units for products of matrices the best is a short chunk.
+int64_t ChunkLowering::getBestChunk() {
+  double state = double(keys) * lanes;
+  double best = std::sqrt(6 * state / (keys + lanes));
+  return llvm::alignDown(std::clamp<int64_t>(best, tokenMultiple, 64),
+                         tokenMultiple);
+}
+
 int64_t ChunkLowering::getScratchElements() {
   int64_t elements = keys * laneBlock + 2 * chunk * laneBlock +
-                     2 * chunk * paddedKeys + chunk * chunk;
+                     2 * chunk * paddedKeys + chunk * chunk + chunk;
   elements += keyDecay ? 2 * chunk * paddedKeys + 2 * paddedKeys
                        : chunk * chunk + chunk;
   return elements;
@@ -131,7 +145,7 @@ bool ChunkLowering::chooseSizes() {
   block = std::max<int64_t>(width, 4);
   paddedKeys = llvm::alignTo(keys, width);
   ScheduleAttr schedule = op.getScheduleAttr();
-  chunk = schedule.getChunk() > 0 ? schedule.getChunk() : defaultChunk;
+  chunk = schedule.getChunk() > 0 ? schedule.getChunk() : getBestChunk();
   int64_t length = op.getDimSize(1);
   if (!ShapedType::isDynamic(length))
     chunk = std::min(chunk, std::max<int64_t>(length, 1));
@@ -233,6 +247,7 @@ void ChunkLowering::allocateScratch() {
   keyColumns = allocate({paddedKeys, chunk});
   scores = allocate({chunk, chunk});
   reads = allocate({chunk, laneBlock});
+  scales = allocate({chunk});
   if (!keyDecay) {
     decays = allocate({chunk});
     products = allocate({chunk, chunk});
@@ -405,6 +420,12 @@ void ChunkLowering::stage(RegionEmitter &emitter, unsigned dim, Value scratch,
       });
 }
 
+Value ChunkLowering::one(RegionEmitter &emitter) {
+  Value scalar =
+      arith::ConstantOp::create(builder, loc, builder.getFloatAttr(element, 1));
+  return emitter.splat(scalar);
+}
+
 Value ChunkLowering::getProduct(RegionEmitter &emitter,
                                 ArrayRef<Factor> factors) {
   Value result;
@@ -416,32 +437,55 @@ Value ChunkLowering::getProduct(RegionEmitter &emitter,
     if (!factor.inverse)
       result = result ? multiply(result, get(factor)) : get(factor);
   if (!result)
-    result = constant(1);
+    result = one(emitter);
   for (const Factor &factor : factors)
     if (factor.inverse)
       result = arith::DivFOp::create(builder, loc, result, get(factor));
   return result;
 }
 
-void ChunkLowering::stageWrite(RegionEmitter &emitter) {
-  auto getDecay = [&](RegionEmitter &inner) -> Value {
-    return convert(inner.get(roles.getDecay()[0], inner.zeroOffsets()),
-                   element);
+/// What depends on time alone is computed for a vector of tokens at once.
+void ChunkLowering::stageTimes(RegionEmitter &emitter) {
+  auto emit = [&](RegionEmitter &inner, Value place) {
+    auto store = [&](Value value, Value scratch) {
+      if (isa<VectorType>(value.getType()))
+        storeVector(value, scratch, place);
+      else
+        memref::StoreOp::create(builder, loc, value, scratch, place);
+    };
+    if (!timeFactors.empty())
+      store(getProduct(inner, timeFactors), scales);
+    if (keyDecay)
+      return;
+    if (roles.getDecay().empty())
+      return store(one(inner), decays);
+    Value decay = inner.getVector(roles.getDecay()[0], inner.zeroOffsets());
+    store(convert(decay, element), decays);
   };
+  // Backwards, the tokens of a vector would be in the wrong order.
+  if (op.getReverse())
+    return forTokens(emitter, coefficientsBody, emit);
+  emitLaneLoops(emitter, loc, 1, start, addIndex(builder, loc, start, count),
+                width, 1, 1, [&](RegionEmitter &inner, int64_t) {
+                  emit(inner, subIndex(builder, loc, inner.getDim(1), start));
+                });
+}
+
+void ChunkLowering::stageWrite(RegionEmitter &emitter) {
+  if (!keyDecay || !timeFactors.empty())
+    stageTimes(emitter);
   forTokens(emitter, coefficientsBody, [&](RegionEmitter &inner, Value step) {
-    if (keyDecay) {
-      stage(inner, key, decays, step, getDecay);
-    } else {
-      Value decay = roles.getDecay().empty()
-                        ? arith::ConstantOp::create(
-                              builder, loc, builder.getFloatAttr(element, 1))
-                        : getDecay(inner);
-      memref::StoreOp::create(builder, loc, decay, decays, step);
-    }
+    if (keyDecay)
+      stage(inner, key, decays, step, [&](RegionEmitter &point) {
+        return convert(point.get(roles.getDecay()[0], point.zeroOffsets()),
+                       element);
+      });
     stage(inner, key, queries, step,
           [&](RegionEmitter &point) { return getProduct(point, keyFactors); });
     stage(inner, lane, values, step, [&](RegionEmitter &point) -> Value {
       Value value = getProduct(point, laneFactors);
+      if (!timeFactors.empty())
+        value = multiply(value, splat(loadScalar(scales, step)));
       if (!negated)
         return value;
       return arith::NegFOp::create(builder, loc, value);
