@@ -200,6 +200,7 @@ void PlanMemoryPass::runOnOperation() {
     Value view = memref::ViewOp::create(builder, loc, buffer.op.getType(), arena,
                                         offset, dynamic);
     buffer.op.replaceAllUsesWith(view);
-    buffer.op.erase();
   }
+  for (Buffer &buffer : buffers) // only now: one of them may be where we insert
+    buffer.op.erase();
 }

@@ -9,6 +9,7 @@
 #include "ssm/Interfaces/BufferizableOpInterfaceImpl.h"
 #include "ssm/Transforms/Passes.h"
 #include "ssmc/Conversion/Passes.h"
+#include "ssmc/Transforms/Passes.h"
 
 #ifdef SSMC_BUILD_TESTS
 namespace ssmc::test {
@@ -25,6 +26,7 @@ int main(int argc, char **argv) {
   mlir::ssm::registerBufferizableOpInterfaceExternalModels(registry);
   mlir::ssm::registerSSMPasses();
   ssmc::registerSSMCConversionPasses();
+  ssmc::registerSSMCTransformsPasses();
   ssmc::cpu::registerCPUPasses();
 #ifdef SSMC_BUILD_TESTS
   ssmc::test::registerTestRecurrenceClassPass();

@@ -73,3 +73,44 @@ unsigned ssm::findOrAddOperand(SmallVectorImpl<Value> &operands,
   maps.push_back(map);
   return operands.size() - 1;
 }
+
+std::optional<SmallVector<unsigned>>
+ssm::getWalkedDims(AffineExpr expr, ArrayRef<int64_t> sizes) {
+  SmallVector<std::pair<int64_t, unsigned>> strides;
+  SmallVector<AffineExpr> pending = {expr};
+  while (!pending.empty()) {
+    AffineExpr next = pending.pop_back_val();
+    if (auto dim = dyn_cast<AffineDimExpr>(next)) {
+      strides.push_back({1, dim.getPosition()});
+      continue;
+    }
+    auto binary = dyn_cast<AffineBinaryOpExpr>(next);
+    if (!binary)
+      return std::nullopt;
+    if (next.getKind() == AffineExprKind::Add) {
+      pending.append({binary.getLHS(), binary.getRHS()});
+      continue;
+    }
+    auto dim = dyn_cast<AffineDimExpr>(binary.getLHS());
+    auto factor = dyn_cast<AffineConstantExpr>(binary.getRHS());
+    if (next.getKind() != AffineExprKind::Mul || !dim || !factor)
+      return std::nullopt;
+    strides.push_back({factor.getValue(), dim.getPosition()});
+  }
+  llvm::sort(strides, std::greater<>());
+  int64_t stride = 1;
+  for (auto [factor, dim] : llvm::reverse(strides)) {
+    if (factor != stride)
+      return std::nullopt;
+    // The outermost extent does not matter for the strides.
+    if (dim == strides.front().second)
+      break;
+    if (ShapedType::isDynamic(sizes[dim]))
+      return std::nullopt;
+    stride *= sizes[dim];
+  }
+  SmallVector<unsigned> dims;
+  for (auto [factor, dim] : strides)
+    dims.push_back(dim);
+  return dims;
+}

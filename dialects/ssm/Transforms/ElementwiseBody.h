@@ -1,7 +1,7 @@
 //===- ElementwiseBody.h - Scalar code that can move -----------*- C++ -*-===//
 //
 // The scalar body of an elementwise linalg.generic, and how to copy it into a
-// region of an ssm op.
+// region of an ssm op; what the maps of its operands say.
 //
 //===----------------------------------------------------------------------===//
 
@@ -37,6 +37,12 @@ bool readsInit(linalg::GenericOp op, unsigned number);
 unsigned findOrAddOperand(SmallVectorImpl<Value> &operands,
                           SmallVectorImpl<AffineMap> &maps, Value value,
                           AffineMap map);
+
+/// The dimensions that one result of a map walks, outermost first: a dimension,
+/// or several merged in row-major order (`d2 * 16 + d3`). None if it is anything
+/// else. `sizes` are those of the dimensions.
+std::optional<SmallVector<unsigned>> getWalkedDims(AffineExpr expr,
+                                                   ArrayRef<int64_t> sizes);
 
 } // namespace mlir::ssm
 

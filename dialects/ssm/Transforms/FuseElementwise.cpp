@@ -9,6 +9,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "Costs.h"
+#include "ElementwiseBody.h"
 #include "PreparedValues.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
@@ -33,8 +34,60 @@ static remark::RemarkOpts remarkNamed(StringRef name) {
 }
 
 //===----------------------------------------------------------------------===//
-// Unit dimensions
+// Merged and unit dimensions
 //===----------------------------------------------------------------------===//
+
+/// Reads operands that merge dimensions (`d2 * 16 + d3`) through an expanded
+/// view: reshapes and unit dimensions are then seen for what they are.
+static void expandMergedOperands(RewriterBase &rewriter, linalg::GenericOp op) {
+  SmallVector<int64_t> sizes = op.getStaticLoopRanges();
+  SmallVector<AffineMap> maps = op.getIndexingMapsArray();
+  bool changed = false;
+  for (OpOperand *operand : op.getDpsInputOperands()) {
+    auto type = dyn_cast<RankedTensorType>(operand->get().getType());
+    AffineMap &map = maps[operand->getOperandNumber()];
+    if (!type || map.isProjectedPermutation(/*allowZeroInResults=*/true))
+      continue;
+    SmallVector<ReassociationIndices> groups;
+    SmallVector<AffineExpr> exprs;
+    SmallVector<int64_t> shape;
+    bool isMerged = true;
+    for (auto [dim, expr] : llvm::enumerate(map.getResults())) {
+      groups.emplace_back();
+      std::optional<SmallVector<unsigned>> walked =
+          ssm::getWalkedDims(expr, sizes);
+      if (!walked || walked->size() == 1) {
+        isMerged &= walked.has_value() || isa<AffineConstantExpr>(expr);
+        groups.back().push_back(exprs.size());
+        exprs.push_back(expr);
+        shape.push_back(type.getDimSize(dim));
+        continue;
+      }
+      int64_t product = 1;
+      for (unsigned loop : *walked) {
+        groups.back().push_back(exprs.size());
+        exprs.push_back(rewriter.getAffineDimExpr(loop));
+        shape.push_back(sizes[loop]);
+        if (ShapedType::isDynamic(sizes[loop]))
+          isMerged = false;
+        else
+          product *= sizes[loop];
+      }
+      isMerged &= product == type.getDimSize(dim);
+    }
+    if (!isMerged)
+      continue;
+    rewriter.setInsertionPoint(op);
+    operand->set(tensor::ExpandShapeOp::create(
+        rewriter, op.getLoc(), type.clone(shape), operand->get(), groups));
+    map = AffineMap::get(map.getNumDims(), 0, exprs, op.getContext());
+    changed = true;
+  }
+  if (changed)
+    rewriter.modifyOpInPlace(op, [&] {
+      op.setIndexingMapsAttr(rewriter.getAffineMapArrayAttr(maps));
+    });
+}
 
 /// Drops the unit dimensions of a norm but the one it divides: groups of one.
 static void dropUnitDims(RewriterBase &rewriter, ssm::NormOp norm) {
@@ -82,16 +135,137 @@ static void dropUnitDims(RewriterBase &rewriter, ssm::NormOp norm) {
       norm, norm.getResult(0).getType(), smaller.getResult(0), groups, sizes);
 }
 
+/// Drops the copies of a scan's output (output dimensions that the state lacks)
+/// of which there is only one.
+static void dropUnitCopies(RewriterBase &rewriter, ssm::ScanOp scan) {
+  llvm::SmallBitVector dropped(scan.getNumDims());
+  for (unsigned dim : scan.getCopyDims())
+    if (scan.getDimSize(dim) == 1)
+      dropped.set(dim);
+  if (dropped.none())
+    return;
+  // Dimensions are renumbered; what indexed with one that goes, indexes with 0.
+  SmallVector<AffineExpr> positions;
+  SmallVector<int64_t> numbers;
+  unsigned newDims = 0;
+  for (unsigned dim = 0; dim < scan.getNumDims(); ++dim) {
+    positions.push_back(dropped.test(dim)
+                            ? rewriter.getAffineConstantExpr(0)
+                            : rewriter.getAffineDimExpr(newDims));
+    numbers.push_back(newDims);
+    if (!dropped.test(dim))
+      ++newDims;
+  }
+  auto renumber = [&](AffineMap map) {
+    return map.replaceDimsAndSymbols(positions, {}, newDims, 0);
+  };
+  auto renumberAll = [&](ArrayAttr maps) {
+    SmallVector<AffineMap> changed;
+    for (AffineMapAttr map : maps.getAsRange<AffineMapAttr>())
+      changed.push_back(renumber(map.getValue()));
+    return rewriter.getAffineMapArrayAttr(changed);
+  };
+  auto renumberDims = [&](ArrayRef<int64_t> dims) {
+    return llvm::map_to_vector(dims, [&](int64_t dim) { return numbers[dim]; });
+  };
+  // A unit dimension of the output merges with its neighbour before: time is
+  // always there.
+  SmallVector<ReassociationIndices> groups;
+  SmallVector<AffineExpr> outputExprs;
+  for (auto [at, expr] : llvm::enumerate(scan.getOutputMap().getResults())) {
+    unsigned dim = cast<AffineDimExpr>(expr).getPosition();
+    if (dropped.test(dim)) {
+      groups.back().push_back(at);
+      continue;
+    }
+    groups.push_back({static_cast<int64_t>(at)});
+    outputExprs.push_back(positions[dim]);
+  }
+  Location loc = scan.getLoc();
+  rewriter.setInsertionPoint(scan);
+  SmallVector<Value> outs(scan.getOuts());
+  for (unsigned i = 0; i < scan.getNumOutputs(); ++i)
+    outs[i] =
+        tensor::CollapseShapeOp::create(rewriter, loc, outs[i], groups);
+  std::optional<ArrayAttr> oldNames = scan.getDimNames();
+  ArrayAttr names;
+  if (oldNames) {
+    SmallVector<Attribute> kept;
+    for (auto [dim, name] : llvm::enumerate(*oldNames))
+      if (!dropped.test(dim))
+        kept.push_back(name);
+    names = rewriter.getArrayAttr(kept);
+  }
+  DenseI64ArrayAttr dense;
+  if (scan.getDense())
+    dense = rewriter.getDenseI64ArrayAttr(renumberDims(*scan.getDense()));
+  auto smaller = ssm::ScanOp::create(
+      rewriter, loc, ValueRange(outs).getTypes(), scan.getIns(),
+      scan.getInitial(), scan.getEpilogueIns(), outs,
+      renumberAll(scan.getInsMaps()), renumberAll(scan.getEpilogueMaps()),
+      renumber(scan.getStateMap()),
+      AffineMap::get(newDims, 0, outputExprs, rewriter.getContext()),
+      renumberDims(scan.getKeys()), scan.getReverse(), scan.getComplex(),
+      scan.getScheduleAttr(), names, dense);
+  smaller->setDiscardableAttrs(scan->getDiscardableAttrDictionary());
+  smaller.getCoefficients().takeBody(scan.getCoefficients());
+  smaller.getEpilogue().takeBody(scan.getEpilogue());
+  SmallVector<Value> results(smaller.getResults());
+  for (unsigned i = 0; i < scan.getNumOutputs(); ++i)
+    results[i] = tensor::ExpandShapeOp::create(
+        rewriter, loc, scan.getResult(i).getType(), results[i], groups,
+        tensor::getMixedSizes(rewriter, loc, scan.getOuts()[i]));
+  rewriter.replaceOp(scan, results);
+}
+
+/// Whether a reshape between `expanded` and its collapsed form does more than
+/// add or drop unit dimensions.
+static bool splitsDims(RankedTensorType expanded,
+                       ArrayRef<ReassociationIndices> groups) {
+  return llvm::any_of(groups, [&](const ReassociationIndices &group) {
+    return llvm::count_if(group, [&](int64_t dim) {
+             return expanded.getDimSize(dim) != 1;
+           }) > 1;
+  });
+}
+
+namespace {
+/// A reshape that takes back what the one before it did. Where only unit
+/// dimensions are concerned the two may group them with different neighbours,
+/// which keeps upstream's patterns from seeing it.
+template <typename OpTy, typename InverseTy>
+struct CancelUnitReshape : public OpRewritePattern<OpTy> {
+  using OpRewritePattern<OpTy>::OpRewritePattern;
+
+  LogicalResult matchAndRewrite(OpTy op,
+                                PatternRewriter &rewriter) const override {
+    auto inverse = op.getSrc().template getDefiningOp<InverseTy>();
+    if (!inverse || inverse.getSrc().getType() != op.getType())
+      return rewriter.notifyMatchFailure(op, "no reshape to take back");
+    auto splits = [](auto reshape) {
+      bool expands = std::is_same_v<decltype(reshape), tensor::ExpandShapeOp>;
+      return splitsDims(expands ? reshape.getResultType()
+                                : reshape.getSrcType(),
+                        reshape.getReassociationIndices());
+    };
+    if (splits(op) || splits(inverse))
+      return rewriter.notifyMatchFailure(op, "more than unit dimensions");
+    rewriter.replaceOp(op, inverse.getSrc());
+    return success();
+  }
+};
+} // namespace
+
 static bool isElementwise(linalg::GenericOp op) {
   return op.hasPureTensorSemantics() && op.getNumReductionLoops() == 0;
 }
 
-/// Drops unit dimensions around norms and of elementwise ops.
+/// Drops unit dimensions of norms, scans and elementwise ops.
 static void dropUnitDims(func::FuncOp function) {
   IRRewriter rewriter(function.getContext());
   SmallVector<Operation *> ops;
   function.walk([&](Operation *op) {
-    if (isa<ssm::NormOp, linalg::GenericOp>(op))
+    if (isa<ssm::NormOp, ssm::ScanOp, linalg::GenericOp>(op))
       ops.push_back(op);
   });
   linalg::ControlDropUnitDims options;
@@ -101,9 +275,15 @@ static void dropUnitDims(func::FuncOp function) {
         dropUnitDims(rewriter, norm);
       continue;
     }
+    if (auto scan = dyn_cast<ssm::ScanOp>(op)) {
+      if (scan.hasPureTensorSemantics())
+        dropUnitCopies(rewriter, scan);
+      continue;
+    }
     auto generic = cast<linalg::GenericOp>(op);
     if (!isElementwise(generic))
       continue;
+    expandMergedOperands(rewriter, generic);
     rewriter.setInsertionPoint(generic);
     FailureOr<linalg::DropUnitDimsResult> dropped =
         linalg::dropUnitDims(rewriter, generic, options);
@@ -157,12 +337,70 @@ static bool mayExpand(OpOperand *operand) {
   if (auto consumer = dyn_cast<linalg::GenericOp>(operand->getOwner())) {
     auto collapse = dyn_cast_or_null<tensor::CollapseShapeOp>(producer);
     return collapse && isElementwise(consumer) &&
+           splitsDims(collapse.getSrcType(),
+                      collapse.getReassociationIndices()) &&
            isa_and_nonnull<ssm::ScanOp, ssm::NormOp, linalg::GenericOp>(
                collapse.getSrc().getDefiningOp());
   }
   auto generic = dyn_cast_or_null<linalg::GenericOp>(producer);
-  return generic && isElementwise(generic) && operand->get().hasOneUse() &&
+  auto expand = dyn_cast<tensor::ExpandShapeOp>(operand->getOwner());
+  return generic && expand &&
+         splitsDims(expand.getResultType(), expand.getReassociationIndices()) &&
+         isElementwise(generic) && operand->get().hasOneUse() &&
          !followsProduct(generic);
+}
+
+//===----------------------------------------------------------------------===//
+// Towards the shapes of scans
+//===----------------------------------------------------------------------===//
+
+/// Collapses the loops of an elementwise op whose result a scan reads through
+/// tensor.collapse_shape, so that it can move into the scan.
+static bool collapseForScan(RewriterBase &rewriter,
+                            tensor::CollapseShapeOp collapse) {
+  auto generic = collapse.getSrc().getDefiningOp<linalg::GenericOp>();
+  if (!generic || !isElementwise(generic) || generic.getNumResults() != 1 ||
+      generic.hasIndexSemantics() ||
+      llvm::none_of(collapse->getUsers(), llvm::IsaPred<ssm::ScanOp>) ||
+      !generic.getMatchingIndexingMap(generic.getDpsInitOperand(0))
+           .isIdentity())
+    return false;
+  SmallVector<ReassociationIndices> groups;
+  for (const ReassociationIndices &group : collapse.getReassociationIndices())
+    if (group.size() > 1)
+      groups.push_back(group);
+  if (!linalg::areDimSequencesPreserved(generic.getIndexingMapsArray(), groups))
+    return false;
+  rewriter.setInsertionPoint(generic);
+  FailureOr<linalg::CollapseResult> collapsed =
+      linalg::collapseOpIterationDims(generic, groups, rewriter);
+  if (failed(collapsed))
+    return false;
+  rewriter.replaceOp(generic, collapsed->results);
+  return true;
+}
+
+static void populateFusionPatterns(RewritePatternSet &patterns) {
+  MLIRContext *context = patterns.getContext();
+  linalg::populateElementwiseOpsFusionPatterns(patterns, [](OpOperand *operand) {
+    const char *why = refuseFusion(operand);
+    if (!why)
+      remark::passed(operand->getOwner()->getLoc(), remarkNamed("Fused"))
+          << remark::metric("operand", int64_t(operand->getOperandNumber()));
+    return !why;
+  });
+  patterns.add<
+      CancelUnitReshape<tensor::CollapseShapeOp, tensor::ExpandShapeOp>,
+      CancelUnitReshape<tensor::ExpandShapeOp, tensor::CollapseShapeOp>>(
+      context);
+  tensor::populateReassociativeReshapeFoldingPatterns(patterns);
+  tensor::populateFoldTensorEmptyPatterns(patterns);
+  memref::populateResolveRankedShapedTypeResultDimsPatterns(patterns);
+  linalg::GenericOp::getCanonicalizationPatterns(patterns, context);
+  tensor::CollapseShapeOp::getCanonicalizationPatterns(patterns, context);
+  tensor::DimOp::getCanonicalizationPatterns(patterns, context);
+  tensor::EmptyOp::getCanonicalizationPatterns(patterns, context);
+  tensor::ExpandShapeOp::getCanonicalizationPatterns(patterns, context);
 }
 
 namespace {
@@ -174,28 +412,29 @@ class FuseElementwisePass
       return;
     dropUnitDims(function);
 
-    MLIRContext *context = &getContext();
-    RewritePatternSet patterns(context);
-    linalg::populateElementwiseOpsFusionPatterns(
-        patterns, [](OpOperand *operand) {
-          const char *why = refuseFusion(operand);
-          if (!why)
-            remark::passed(operand->getOwner()->getLoc(), remarkNamed("Fused"))
-                << remark::metric("operand",
-                                  int64_t(operand->getOperandNumber()));
-          return !why;
-        });
+    RewritePatternSet patterns(&getContext());
+    populateFusionPatterns(patterns);
     linalg::populateFoldReshapeOpsByExpansionPatterns(patterns, mayExpand);
-    tensor::populateReassociativeReshapeFoldingPatterns(patterns);
-    tensor::populateFoldTensorEmptyPatterns(patterns);
-    memref::populateResolveRankedShapedTypeResultDimsPatterns(patterns);
-    linalg::GenericOp::getCanonicalizationPatterns(patterns, context);
-    tensor::CollapseShapeOp::getCanonicalizationPatterns(patterns, context);
-    tensor::DimOp::getCanonicalizationPatterns(patterns, context);
-    tensor::EmptyOp::getCanonicalizationPatterns(patterns, context);
-    tensor::ExpandShapeOp::getCanonicalizationPatterns(patterns, context);
     if (failed(applyPatternsGreedily(function, std::move(patterns))))
       return signalPassFailure();
+
+    // Collapsing undoes expansion: it has the last word, where it serves a scan.
+    RewritePatternSet cleanup(&getContext());
+    populateFusionPatterns(cleanup);
+    FrozenRewritePatternSet frozen(std::move(cleanup));
+    IRRewriter rewriter(&getContext());
+    auto collapseOne = [&] {
+      return function
+          .walk([&](tensor::CollapseShapeOp collapse) {
+            return collapseForScan(rewriter, collapse)
+                       ? WalkResult::interrupt()
+                       : WalkResult::advance();
+          })
+          .wasInterrupted();
+    };
+    while (collapseOne())
+      if (failed(applyPatternsGreedily(function, frozen)))
+        return signalPassFailure();
 
     function.walk([](linalg::GenericOp op) {
       if (!op.hasPureTensorSemantics())

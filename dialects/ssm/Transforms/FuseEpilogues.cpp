@@ -9,6 +9,7 @@
 #include "ElementwiseBody.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/Dominance.h"
+#include "mlir/Transforms/RegionUtils.h"
 #include "ssm/IR/SSM.h"
 #include "ssm/Transforms/Passes.h"
 #include "llvm/ADT/TypeSwitch.h"
@@ -75,25 +76,35 @@ void EpilogueOp::setMaps(Builder &builder) {
           [&](auto typed) { typed.setEpilogueMapsAttr(attr); });
 }
 
-/// Why `consumer` cannot follow `producer` at the place of either; null if it
-/// can. `moves` tells that the producer has to move down to the consumer.
-static ssm::Refusal refusePlace(Operation *producer, Operation *consumer,
-                                const DominanceInfo &dominance, bool &moves) {
+/// Makes room for `consumer` at the place of `producer`, or tells by `moves`
+/// that the producer has to move down to the consumer. Says why neither works,
+/// or null.
+static ssm::Refusal refusePlace(RewriterBase &rewriter, Operation *producer,
+                                Operation *consumer, DominanceInfo &dominance,
+                                bool &moves) {
   if (producer->getBlock() != consumer->getBlock())
     return "the consumer is in another block";
-  moves = llvm::any_of(consumer->getOperands(), [&](Value operand) {
-    return operand.getDefiningOp() != producer &&
-           !dominance.properlyDominates(operand, producer);
+  SmallVector<Value> others;
+  for (Value operand : consumer->getOperands())
+    if (operand.getDefiningOp() != producer)
+      others.push_back(operand);
+  moves = !llvm::all_of(others, [&](Value operand) {
+    return dominance.properlyDominates(operand, producer);
   });
   if (!moves)
     return nullptr;
   // Other results, such as final states, must not be needed before.
-  for (Operation *user : producer->getUsers())
-    if (user != consumer &&
-        !dominance.properlyDominates(consumer, user,
-                                     /*enclosingOpOk=*/false))
-      return "another result is needed before the consumer";
-  return nullptr;
+  bool isFree = llvm::all_of(producer->getUsers(), [&](Operation *user) {
+    return user == consumer ||
+           dominance.properlyDominates(consumer, user,
+                                       /*enclosingOpOk=*/false);
+  });
+  if (isFree)
+    return nullptr;
+  moves = false;
+  if (succeeded(moveValueDefinitions(rewriter, others, producer, dominance)))
+    return nullptr;
+  return "another result is needed before the consumer";
 }
 
 /// Checks what generics and copies have in common.
@@ -189,7 +200,7 @@ static void fuseGeneric(RewriterBase &rewriter, EpilogueOp &producer,
 
 /// Fuses `consumer` into the last of the ops that produce its operands.
 static bool tryFuse(RewriterBase &rewriter, Operation *consumer,
-                    const DominanceInfo &dominance) {
+                    DominanceInfo &dominance) {
   SmallVector<OpResult> candidates;
   for (Value operand : consumer->getOperands())
     if (EpilogueOp::get(operand.getDefiningOp()))
@@ -207,7 +218,7 @@ static bool tryFuse(RewriterBase &rewriter, Operation *consumer,
     if (copy && copy.getInputs().front() != result)
       why = "it overwrites the output";
     if (!why)
-      why = refusePlace(producer.op, consumer, dominance, moves);
+      why = refusePlace(rewriter, producer.op, consumer, dominance, moves);
     if (why) {
       remark::missed(consumer->getLoc(), remarkNamed("Kept"))
           << remark::reason("{0}", why);

@@ -59,6 +59,30 @@ static void setOperandList(RewriterBase &rewriter, ssm::ScanOp scan,
   });
 }
 
+/// Whether every element that `map` reads is read at one point of those
+/// dimensions that it names.
+static bool visitsOnce(AffineMap map) {
+  llvm::SmallBitVector seen(map.getNumDims());
+  for (AffineExpr expr : map.getResults()) {
+    if (isa<AffineConstantExpr>(expr))
+      continue;
+    auto dim = dyn_cast<AffineDimExpr>(expr);
+    if (!dim || seen.test(dim.getPosition()))
+      return false;
+    seen.set(dim.getPosition());
+  }
+  return true;
+}
+
+/// Whether two maps read different elements: some index is a constant in both,
+/// but not the same.
+static bool areDisjoint(AffineMap a, AffineMap b) {
+  for (auto [x, y] : llvm::zip_equal(a.getResults(), b.getResults()))
+    if (isa<AffineConstantExpr>(x) && isa<AffineConstantExpr>(y) && x != y)
+      return true;
+  return false;
+}
+
 /// Why the producer of operand `number` stays outside; null if it moves.
 static ssm::Refusal refuse(ssm::ScanOp scan, bool isEpilogue, unsigned number,
                            linalg::GenericOp producer,
@@ -82,11 +106,23 @@ static ssm::Refusal refuse(ssm::ScanOp scan, bool isEpilogue, unsigned number,
     if (isCostly && isEpilogueIns != isEpilogue)
       return "coefficients and epilogue would both compute it";
   }
-  // Other maps visit an element more than once.
+  if (!isCostly)
+    return nullptr;
   AffineMap map =
       isEpilogue ? scan.getEpilogueMap(number) : scan.getInsMap(number);
-  if (isCostly && !map.isProjectedPermutation())
+  if (!visitsOnce(map))
     return "several points of the scan read one element of costly math";
+  // Operands that take different members of a dimension (real and imaginary
+  // part, say) share nothing.
+  for (OpOperand &use : producer->getUses()) {
+    unsigned other = use.getOperandNumber() -
+                     (isEpilogue ? scan.getIns().size() + scan.getInitial().size()
+                                 : 0);
+    AffineMap otherMap =
+        isEpilogue ? scan.getEpilogueMap(other) : scan.getInsMap(other);
+    if (other != number && !areDisjoint(map, otherMap))
+      return "two operands read the same elements of costly math";
+  }
   return nullptr;
 }
 

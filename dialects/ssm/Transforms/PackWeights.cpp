@@ -3,13 +3,16 @@
 // ssm-pack-weights: a contraction of tokens with a weight becomes ssm.pack (of
 // the weight, which later moves to @prepare) and ssm.matmul. A sum of products,
 // as complex numbers need, becomes one matmul for each; all but the first
-// continue from the previous one's result in their epilogue.
+// continue from the previous one's result in their epilogue. A block-diagonal
+// weight becomes a loop of matmuls over its blocks.
 //
 //===----------------------------------------------------------------------===//
 
+#include "ElementwiseBody.h"
 #include "PreparedValues.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
 #include "mlir/IR/Matchers.h"
@@ -34,9 +37,10 @@ static remark::RemarkOpts remarkNamed(StringRef name) {
 //===----------------------------------------------------------------------===//
 
 namespace {
-/// How an operand's dimensions merge into two: `first` of them into the first.
+/// How a weight's dimensions merge: first those of the blocks, if any, then
+/// those of the rows, the rest are the columns.
 struct Matrix {
-  unsigned leading = 0;
+  unsigned block = 0, rows = 0;
   bool transposed = false;
 };
 
@@ -44,12 +48,14 @@ struct Matrix {
 struct Product {
   unsigned input, weight;
   bool negative;
-  Matrix inputShape, weightShape;
+  Matrix weightShape;
 };
 
 struct Contraction {
   SmallVector<Product> products;
   unsigned numTokenDims = 0;   // leading dimensions of the output
+  int64_t blocks = 1;          // of a block-diagonal weight, by itself a matrix
+  bool isBlocked = false;
   int64_t columns = 1, depth = 1;
   Value previous;              // what the sum starts from, unless it is zero
 };
@@ -97,51 +103,8 @@ static bool collectProducts(linalg::GenericOp op, Value value, bool negative,
   std::optional<unsigned> rhs = getOperandNumber(op, multiply.getRhs());
   if (!lhs || !rhs)
     return false;
-  products.push_back({*lhs, *rhs, negative, {}, {}});
+  products.push_back({*lhs, *rhs, negative, {}});
   return true;
-}
-
-/// The dimensions that one result of a map walks, outermost first: a dimension,
-/// or several merged in row-major order. None if it is anything else.
-static std::optional<SmallVector<unsigned>>
-getWalkedDims(AffineExpr expr, ArrayRef<int64_t> sizes) {
-  SmallVector<std::pair<int64_t, unsigned>> strides;
-  SmallVector<AffineExpr> pending = {expr};
-  while (!pending.empty()) {
-    AffineExpr next = pending.pop_back_val();
-    if (auto dim = dyn_cast<AffineDimExpr>(next)) {
-      strides.push_back({1, dim.getPosition()});
-      continue;
-    }
-    auto binary = dyn_cast<AffineBinaryOpExpr>(next);
-    if (!binary)
-      return std::nullopt;
-    if (next.getKind() == AffineExprKind::Add) {
-      pending.append({binary.getLHS(), binary.getRHS()});
-      continue;
-    }
-    auto dim = dyn_cast<AffineDimExpr>(binary.getLHS());
-    auto factor = dyn_cast<AffineConstantExpr>(binary.getRHS());
-    if (next.getKind() != AffineExprKind::Mul || !dim || !factor)
-      return std::nullopt;
-    strides.push_back({factor.getValue(), dim.getPosition()});
-  }
-  llvm::sort(strides, std::greater<>());
-  int64_t stride = 1;
-  for (auto [factor, dim] : llvm::reverse(strides)) {
-    if (factor != stride)
-      return std::nullopt;
-    // The outermost extent does not matter for the strides.
-    if (dim == strides.front().second)
-      break;
-    if (ShapedType::isDynamic(sizes[dim]))
-      return std::nullopt;
-    stride *= sizes[dim];
-  }
-  SmallVector<unsigned> dims;
-  for (auto [factor, dim] : strides)
-    dims.push_back(dim);
-  return dims;
 }
 
 /// Checks that `map` walks `first` and then `second`, and that no result of it
@@ -155,7 +118,8 @@ static std::optional<unsigned> matchMatrix(AffineMap map,
   for (auto [position, expr] : llvm::enumerate(map.getResults())) {
     if (walked.size() == first.size() && !leading)
       leading = position;
-    std::optional<SmallVector<unsigned>> dims = getWalkedDims(expr, sizes);
+    std::optional<SmallVector<unsigned>> dims =
+        ssm::getWalkedDims(expr, sizes);
     if (!dims)
       return std::nullopt;
     llvm::append_range(walked, *dims);
@@ -194,8 +158,9 @@ matchContraction(linalg::GenericOp op, const ssm::PreparedValues &prepared,
   if (!outputMap.isProjectedPermutation())
     return refuse("the result's map is no permutation");
 
-  // Output dimensions of the weight are columns, all others tokens.
-  llvm::SmallBitVector isColumn(sizes.size());
+  // Output dimensions of the input alone are tokens, of the weight alone
+  // columns, of both blocks.
+  llvm::SmallBitVector ofInput(sizes.size()), ofWeight(sizes.size());
   for (Product &product : contraction.products) {
     auto isWeight = [&](unsigned number) {
       return prepared.isWorthy(op.getDpsInputOperand(number)->get());
@@ -206,25 +171,31 @@ matchContraction(linalg::GenericOp op, const ssm::PreparedValues &prepared,
                         : "neither factor depends on weights alone");
     if (isWeight(product.input))
       std::swap(product.input, product.weight);
-    AffineMap map =
-        op.getMatchingIndexingMap(op.getDpsInputOperand(product.weight));
-    for (unsigned dim = 0; dim < sizes.size(); ++dim)
-      if (map.isFunctionOfDim(dim))
-        isColumn.set(dim);
+    auto mark = [&](unsigned number, llvm::SmallBitVector &dims) {
+      AffineMap map = op.getMatchingIndexingMap(op.getDpsInputOperand(number));
+      for (unsigned dim = 0; dim < sizes.size(); ++dim)
+        if (map.isFunctionOfDim(dim))
+          dims.set(dim);
+    };
+    mark(product.input, ofInput);
+    mark(product.weight, ofWeight);
   }
-  SmallVector<unsigned> tokens, columns;
+  SmallVector<unsigned> tokens, blocks, columns;
   for (AffineExpr expr : outputMap.getResults()) {
     unsigned dim = cast<AffineDimExpr>(expr).getPosition();
-    if (isColumn[dim]) {
-      columns.push_back(dim);
+    bool isColumn = ofWeight[dim] && !ofInput[dim];
+    bool isBlock = ofWeight[dim] && ofInput[dim];
+    if ((!isColumn && !columns.empty()) ||
+        (!isColumn && !isBlock && !blocks.empty()))
+      return refuse("tokens, blocks and columns are in another order");
+    (isColumn ? columns : isBlock ? blocks : tokens).push_back(dim);
+    if (isColumn)
       contraction.columns *= sizes[dim];
-      continue;
-    }
-    if (!columns.empty())
-      return refuse("a dimension of the tokens follows one of the weight");
-    tokens.push_back(dim);
+    if (isBlock)
+      contraction.blocks *= sizes[dim];
   }
   contraction.numTokenDims = tokens.size();
+  contraction.isBlocked = !blocks.empty();
   for (unsigned dim : reduced)
     contraction.depth *= sizes[dim];
   if (tokens.empty())
@@ -241,34 +212,44 @@ matchContraction(linalg::GenericOp op, const ssm::PreparedValues &prepared,
     return refuse("sums are neither f32 nor f64");
   for (Product &product : contraction.products) {
     OpOperand *input = op.getDpsInputOperand(product.input);
-    OpOperand *weight = op.getDpsInputOperand(product.weight);
     AffineMap inputMap = op.getMatchingIndexingMap(input);
-    AffineMap weightMap = op.getMatchingIndexingMap(weight);
-    if (llvm::any_of(columns,
-                     [&](unsigned dim) { return inputMap.isFunctionOfDim(dim); }))
-      return refuse("the weight is block-diagonal");
+    AffineMap weightMap =
+        op.getMatchingIndexingMap(op.getDpsInputOperand(product.weight));
     // The order of the sum is that of the input.
     SmallVector<unsigned> depth;
     for (AffineExpr expr : inputMap.getResults())
-      if (std::optional<SmallVector<unsigned>> dims = getWalkedDims(expr, sizes))
+      if (std::optional<SmallVector<unsigned>> dims =
+              ssm::getWalkedDims(expr, sizes))
         for (unsigned dim : *dims)
           if (llvm::is_contained(reduced, dim))
             depth.push_back(dim);
     if (depth.size() != reduced.size())
       return refuse("the input does not have all dimensions of the sum");
+    auto join = [](ArrayRef<unsigned> a, ArrayRef<unsigned> b) {
+      SmallVector<unsigned> both(a);
+      llvm::append_range(both, b);
+      return both;
+    };
     std::optional<unsigned> leading =
-        matchMatrix(inputMap, tokens, depth, sizes);
+        matchMatrix(inputMap, tokens, join(blocks, depth), sizes);
     if (!leading || *leading != tokens.size())
       return refuse("the input's rows are not contiguous");
-    product.inputShape = {*leading, false};
-    if (std::optional<unsigned> rows =
-            matchMatrix(weightMap, columns, depth, sizes))
-      product.weightShape = {*rows, false};
-    else if (std::optional<unsigned> rows =
-                 matchMatrix(weightMap, depth, columns, sizes))
-      product.weightShape = {*rows, true};
-    else
-      return refuse("the weight is no matrix of columns and depth");
+    auto matchWeight = [&](ArrayRef<unsigned> rows, ArrayRef<unsigned> rest) {
+      std::optional<unsigned> block =
+          matchMatrix(weightMap, blocks, join(rows, rest), sizes);
+      std::optional<unsigned> both =
+          matchMatrix(weightMap, join(blocks, rows), rest, sizes);
+      if (!block || !both)
+        return false;
+      product.weightShape.block = *block;
+      product.weightShape.rows = *both - *block;
+      return true;
+    };
+    if (!matchWeight(columns, depth)) {
+      product.weightShape.transposed = true;
+      if (!matchWeight(depth, columns))
+        return refuse("the weight is no matrix of columns and depth");
+    }
     if (getElementTypeOrSelf(input->get()) != outputType.getElementType())
       return refuse("the input is not of the type of the sum");
   }
@@ -295,15 +276,19 @@ static Value mergeTrailing(OpBuilder &builder, Location loc, Value value,
   return tensor::CollapseShapeOp::create(builder, loc, value, groups);
 }
 
-/// Makes a matrix of `value`: its first `leading` dimensions are the rows.
+/// Makes a matrix of a weight, or a stack of matrices, one for each block.
 static Value makeMatrix(OpBuilder &builder, Location loc, Value value,
-                        unsigned leading) {
+                        const Matrix &shape, bool isBlocked) {
   int64_t rank = cast<RankedTensorType>(value.getType()).getRank();
-  if (rank == 2)
+  if (rank == (isBlocked ? 3 : 2))
     return value;
-  SmallVector<ReassociationIndices> groups(2);
-  for (int64_t dim = 0; dim < rank; ++dim)
-    groups[dim < leading ? 0 : 1].push_back(dim);
+  SmallVector<ReassociationIndices> groups(isBlocked ? 3 : 2);
+  for (int64_t dim = 0; dim < rank; ++dim) {
+    unsigned group = dim < shape.block                ? 0
+                     : dim < shape.block + shape.rows ? 1
+                                                      : 2;
+    groups[isBlocked ? group : group - 1].push_back(dim);
+  }
   return tensor::CollapseShapeOp::create(builder, loc, value, groups);
 }
 
@@ -320,7 +305,66 @@ static SmallVector<int64_t> getPackedShape(int64_t columns, int64_t depth,
   return {panels, depth, panelColumns};
 }
 
-/// Packs the weight of `product`; f64 sums need f64 panels.
+/// A loop over the blocks that makes `result` of `init`.
+static Value emitBlockLoop(
+    OpBuilder &builder, Location loc, int64_t blocks, Value init,
+    function_ref<Value(OpBuilder &, Value block, Value result)> emitBody) {
+  auto constant = [&](int64_t value) {
+    return arith::ConstantIndexOp::create(builder, loc, value);
+  };
+  auto loop = scf::ForOp::create(
+      builder, loc, constant(0), constant(blocks), constant(1), init,
+      [&](OpBuilder &nested, Location, Value block, ValueRange results) {
+        scf::YieldOp::create(nested, loc,
+                             emitBody(nested, block, results.front()));
+      });
+  return loop.getResult(0);
+}
+
+namespace {
+/// A slice of one tensor dimension, all others whole.
+struct BlockSlice {
+  SmallVector<OpFoldResult> offsets, sizes, strides;
+  RankedTensorType type;
+
+  /// Rows `block` of the first dimension, which goes, for a stack; `size`
+  /// elements from `block * size` of the last dimension otherwise.
+  static BlockSlice get(OpBuilder &builder, Location loc, Value tensor,
+                        Value block, bool isStack, int64_t size) {
+    BlockSlice slice;
+    auto type = cast<RankedTensorType>(tensor.getType());
+    slice.sizes = tensor::getMixedSizes(builder, loc, tensor);
+    slice.offsets.assign(type.getRank(), builder.getIndexAttr(0));
+    slice.strides.assign(type.getRank(), builder.getIndexAttr(1));
+    SmallVector<int64_t> shape(type.getShape());
+    if (isStack) {
+      slice.offsets.front() = block;
+      slice.sizes.front() = builder.getIndexAttr(1);
+      shape.erase(shape.begin());
+    } else {
+      Value width = arith::ConstantIndexOp::create(builder, loc, size);
+      slice.offsets.back() =
+          arith::MulIOp::create(builder, loc, block, width).getResult();
+      slice.sizes.back() = builder.getIndexAttr(size);
+      shape.back() = size;
+    }
+    slice.type = RankedTensorType::get(shape, type.getElementType());
+    return slice;
+  }
+  Value extract(OpBuilder &builder, Location loc, Value tensor) const {
+    return tensor::ExtractSliceOp::create(builder, loc, type, tensor, offsets,
+                                          sizes, strides);
+  }
+  Value insert(OpBuilder &builder, Location loc, Value part,
+               Value tensor) const {
+    return tensor::InsertSliceOp::create(builder, loc, part, tensor, offsets,
+                                         sizes, strides);
+  }
+};
+} // namespace
+
+/// Packs the weight of `product`, or each of its blocks; f64 sums need f64
+/// panels.
 static Value emitPack(OpBuilder &builder, linalg::GenericOp op,
                       const Product &product, const Contraction &contraction,
                       int64_t panelColumns) {
@@ -329,16 +373,30 @@ static Value emitPack(OpBuilder &builder, linalg::GenericOp op,
   Type type = getElementTypeOrSelf(op.getResult(0));
   if (!type.isF64())
     type = getElementTypeOrSelf(weight);
-  Value matrix =
-      makeMatrix(builder, loc, weight, product.weightShape.leading);
-  Value empty = tensor::EmptyOp::create(
-      builder, loc,
-      getPackedShape(contraction.columns, contraction.depth, panelColumns,
-                     type),
-      type);
-  return ssm::PackOp::create(builder, loc, empty.getType(), matrix, empty,
-                             product.weightShape.transposed)
-      .getResult(0);
+  Value matrix = makeMatrix(builder, loc, weight, product.weightShape,
+                            contraction.isBlocked);
+  SmallVector<int64_t> shape = getPackedShape(
+      contraction.columns, contraction.depth, panelColumns, type);
+  auto packInto = [&](OpBuilder &nested, Value matrix) {
+    Value empty = tensor::EmptyOp::create(nested, loc, shape, type);
+    return ssm::PackOp::create(nested, loc, empty.getType(), matrix, empty,
+                               product.weightShape.transposed)
+        .getResult(0);
+  };
+  if (!contraction.isBlocked)
+    return packInto(builder, matrix);
+  SmallVector<int64_t> stackShape(1, contraction.blocks);
+  llvm::append_range(stackShape, shape);
+  Value stack = tensor::EmptyOp::create(builder, loc, stackShape, type);
+  return emitBlockLoop(
+      builder, loc, contraction.blocks, stack,
+      [&](OpBuilder &nested, Value block, Value result) {
+        Value packed = packInto(
+            nested, BlockSlice::get(nested, loc, matrix, block, true, 0)
+                        .extract(nested, loc, matrix));
+        return BlockSlice::get(nested, loc, result, block, true, 0)
+            .insert(nested, loc, packed, result);
+      });
 }
 
 /// Emits the product; `previous`, if any, is what it is added to, and where it
@@ -372,6 +430,35 @@ static Value emitMatmul(OpBuilder &builder, Location loc, Value input,
   return matmul.getResult(0);
 }
 
+/// Emits the product of `product`, block by block if it has blocks.
+static Value emitProduct(OpBuilder &builder, linalg::GenericOp op,
+                         const Product &product,
+                         const Contraction &contraction, Value packed,
+                         Value output, bool hasPrevious) {
+  Location loc = op.getLoc();
+  Value input =
+      mergeTrailing(builder, loc, op.getDpsInputOperand(product.input)->get(),
+                    contraction.numTokenDims);
+  if (!contraction.isBlocked)
+    return emitMatmul(builder, loc, input, packed, output,
+                      hasPrevious ? output : Value(), product.negative);
+  return emitBlockLoop(
+      builder, loc, contraction.blocks, output,
+      [&](OpBuilder &nested, Value block, Value result) {
+        BlockSlice place = BlockSlice::get(nested, loc, result, block, false,
+                                           contraction.columns);
+        Value part = place.extract(nested, loc, result);
+        Value columns = BlockSlice::get(nested, loc, input, block, false,
+                                        contraction.depth)
+                            .extract(nested, loc, input);
+        Value weight = BlockSlice::get(nested, loc, packed, block, true, 0)
+                           .extract(nested, loc, packed);
+        Value sum = emitMatmul(nested, loc, columns, weight, part,
+                               hasPrevious ? part : Value(), product.negative);
+        return place.insert(nested, loc, sum, result);
+      });
+}
+
 static void rewriteContraction(RewriterBase &rewriter, linalg::GenericOp op,
                                const Contraction &contraction,
                                int64_t panelColumns) {
@@ -388,24 +475,23 @@ static void rewriteContraction(RewriterBase &rewriter, linalg::GenericOp op,
       tensor::getMixedSizes(rewriter, loc, shape);
   bool isMerged = originalType.getRank() == int64_t(tokens) + 1;
   SmallVector<OpFoldResult> mergedSizes(ArrayRef(sizes).take_front(tokens));
-  mergedSizes.push_back(rewriter.getIndexAttr(contraction.columns));
+  mergedSizes.push_back(
+      rewriter.getIndexAttr(contraction.blocks * contraction.columns));
 
   Value output;
-  if (!contraction.previous)
-    output = isMerged ? shape
-                      : Value(tensor::EmptyOp::create(
-                            rewriter, loc, mergedSizes,
-                            originalType.getElementType()));
-  else
+  if (contraction.previous)
     output = mergeTrailing(rewriter, loc, contraction.previous, tokens);
-  Value previous = contraction.previous ? output : Value();
+  else if (isMerged)
+    output = shape;
+  else
+    output = tensor::EmptyOp::create(rewriter, loc, mergedSizes,
+                                     originalType.getElementType());
+  bool hasPrevious = static_cast<bool>(contraction.previous);
   for (const Product &product : contraction.products) {
     Value packed = emitPack(rewriter, op, product, contraction, panelColumns);
-    Value input =
-        mergeTrailing(rewriter, loc, op.getDpsInputOperand(product.input)->get(),
-                      product.inputShape.leading);
-    output = previous = emitMatmul(rewriter, loc, input, packed, output,
-                                   previous, product.negative);
+    output = emitProduct(rewriter, op, product, contraction, packed, output,
+                         hasPrevious);
+    hasPrevious = true;
   }
   if (!isMerged) {
     SmallVector<ReassociationIndices> groups;
@@ -417,6 +503,7 @@ static void rewriteContraction(RewriterBase &rewriter, linalg::GenericOp op,
                                            groups, sizes);
   }
   remark::passed(loc, remarkNamed("Packed"))
+      << remark::metric("blocks", contraction.blocks)
       << remark::metric("columns", contraction.columns)
       << remark::metric("depth", contraction.depth)
       << remark::metric("products", contraction.products.size());

@@ -11,6 +11,7 @@
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/Pass/Pass.h"
+#include "ssm/Analysis/RecurrenceClass.h"
 #include "ssm/IR/SSM.h"
 
 namespace mlir {
@@ -19,6 +20,10 @@ class RewritePatternSet;
 namespace ssm {
 #define GEN_PASS_DECL
 #include "ssm/Transforms/Passes.h.inc"
+
+/// Why `mode` is not possible for a recurrence: the mathematics forbids it, or there
+/// is no lowering for it. Empty if it is possible.
+std::string reasonAgainst(ScanOp scan, const RecurrenceInfo &info, ExecutionMode mode);
 
 /// Patterns of ssm-expand-discretize.
 void populateExpandDiscretizePatterns(RewritePatternSet &patterns);

@@ -232,7 +232,9 @@ def PackWeightsPass : Pass<"ssm-pack-weights", "mlir::func::FuncOp"> {
     of a loop over depth only, so `ssm-split-prepare` moves the packing out.
     Panels keep the type in which the weight is stored. Each further product of
     a sum of products is a matmul that continues from the one before it, in
-    place. Weights of fewer than 64 elements or 4 columns stay as they are.
+    place. A block-diagonal weight, which shares dimensions of the result with
+    the tokens, becomes a loop over its blocks. Weights of fewer than 64 elements
+    or 4 columns stay as they are.
     Example:
 
     ```mlir
@@ -282,6 +284,7 @@ def PackWeightsPass : Pass<"ssm-pack-weights", "mlir::func::FuncOp"> {
            "Most columns of a panel: 32 or 16, by the registers of the target">,
   ];
   let dependentDialects = ["mlir::arith::ArithDialect",
+                           "mlir::scf::SCFDialect",
                            "mlir::tensor::TensorDialect", "mlir::ssm::SSMDialect"];
 }
 

@@ -33,30 +33,37 @@ static std::string nameOf(ScanOp scan) {
   return name ? "state '" + name.getValue().str() + "'" : std::string("this recurrence");
 }
 
+std::string mlir::ssm::reasonAgainst(ScanOp scan, const RecurrenceInfo &info,
+                                     ExecutionMode mode) {
+  if (!info.isLegal(mode))
+    return info.getReason(mode).str();
+  bool products = !scan.getComplex() && info.kind != RecurrenceClass::I &&
+                  info.kind != RecurrenceClass::Id && !info.numErasePairs;
+  if (mode == ExecutionMode::Conv || mode == ExecutionMode::Quadratic ||
+      (mode == ExecutionMode::Chunk && !products))
+    return ("it is legal for class " + stringifyRecurrenceClass(info.kind) +
+            ", but this version has no lowering for it")
+        .str();
+  return "";
+}
+
 LogicalResult SelectModesPass::select(ScanOp scan, std::optional<ExecutionMode> wanted) {
   RecurrenceInfo info = analyzeRecurrence(scan);
-  if (wanted && !info.isLegal(*wanted))
-    return scan.emitError() << "mode '" << mode << "' is not legal for " << nameOf(scan)
-                            << ": " << info.getReason(*wanted);
-  ScanMode chosen = ScanMode::scan;
-  if (wanted == ExecutionMode::Chunk) {
-    if (scan.getComplex() || info.kind == RecurrenceClass::I ||
-        info.kind == RecurrenceClass::Id || info.numErasePairs)
-      return scan.emitError() << "mode 'chunk' of " << nameOf(scan) << ", class "
-                              << stringifyRecurrenceClass(info.kind)
-                              << ", has no lowering in this version; step and scan do";
-    chosen = ScanMode::chunk;
-  }
-  if (wanted == ExecutionMode::Conv || wanted == ExecutionMode::Quadratic)
-    return scan.emitError() << "mode '" << mode << "' of " << nameOf(scan)
-                            << " has no lowering in this version; step and scan do";
+  if (wanted)
+    if (std::string reason = reasonAgainst(scan, info, *wanted); !reason.empty())
+      return scan.emitError() << "mode '" << mode << "' is not possible for "
+                              << nameOf(scan) << ": " << reason;
+  ScanMode chosen =
+      wanted == ExecutionMode::Chunk ? ScanMode::chunk : ScanMode::scan;
   scan.setScheduleAttr(ScheduleAttr::get(&getContext(), chosen, 0, 0, 1));
   if (explain) {
     llvm::errs() << nameOf(scan) << ": class " << stringifyRecurrenceClass(info.kind)
                  << ", runs as " << stringifyScanMode(chosen) << "\n";
     for (ExecutionMode other : allExecutionModes)
       llvm::errs() << "  " << llvm::left_justify(stringifyExecutionMode(other), 10)
-                   << (info.isLegal(other) ? StringRef("legal") : info.getReason(other))
+                   << (other == ExecutionMode::Step || reasonAgainst(scan, info, other).empty()
+                           ? std::string("legal")
+                           : reasonAgainst(scan, info, other))
                    << "\n";
   }
   return success();

@@ -141,15 +141,15 @@ private:
 
   Value batches, tokens;
   RegionEmitter coefficientsBase, epilogueBase;
-  Value state;     ///< keys x lanes
-  Value values;    ///< chunk x lanes
-  Value queries;   ///< chunk x keys; also keys before they are transposed
-  Value keyColumns; ///< keys x chunk
-  Value scores;    ///< chunk x chunk
-  Value reads;     ///< chunk x lanes
-  Value decays;    ///< chunk, or chunk x keys
-  Value products;  ///< chunk x chunk: products of decays from column to row
-  Value decayedKeys;               ///< keys x chunk
+  Value state;       ///< keys x lanes
+  Value values;      ///< chunk x lanes
+  Value queries;     ///< chunk x keys; also keys before they are transposed
+  Value keyColumns;  ///< keys x chunk
+  Value scores;      ///< chunk x chunk
+  Value reads;       ///< chunk x lanes
+  Value decays;      ///< chunk, or chunk x keys
+  Value products;    ///< chunk x chunk: products of decays from column to row
+  Value decayedKeys; ///< keys x chunk
   Value blockProduct, fullProduct; ///< of decays, for each key
 
   // Where the code being emitted is.

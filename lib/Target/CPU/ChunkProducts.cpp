@@ -120,9 +120,9 @@ void ChunkLowering::forBlocks(int64_t size, int64_t block, int64_t unit,
 void ChunkLowering::forBlocks(Value upper, int64_t block, int64_t unit,
                               Body body) {
   Value size = index(block * unit);
-  Value whole = mulIndex(
-      builder, loc, builder.createOrFold<arith::DivUIOp>(loc, upper, size),
-      size);
+  Value whole =
+      mulIndex(builder, loc,
+               builder.createOrFold<arith::DivUIOp>(loc, upper, size), size);
   emitFor(builder, loc, index(0), whole, block * unit,
           [&](Value first) { body(first, block); });
   if (block > 1)
@@ -143,22 +143,22 @@ void ChunkLowering::emitDecayProducts() {
   Value steps = arith::ConstantOp::create(
       builder, loc, DenseElementsAttr::get(stepType, ArrayRef(numbers)));
   emitFor(builder, loc, index(0), padded, width, [&](Value column) {
-    emitFor(builder, loc, column, padded, 1, zeros(1),
-            [&](Value row, ValueRange above) -> SmallVector<Value> {
-              Value decay = splat(loadScalar(decays, row));
-              Value product = flush(multiply(above[0], decay));
-              Value distance = arith::IndexCastOp::create(
-                  builder, loc, builder.getI32Type(),
-                  subIndex(builder, loc, row, column));
-              Value diagonal = arith::CmpIOp::create(
-                  builder, loc, arith::CmpIPredicate::eq, steps,
-                  vector::BroadcastOp::create(builder, loc, stepType,
-                                              distance));
-              product = arith::SelectOp::create(builder, loc, diagonal,
-                                                constant(1), product);
-              storeVector(product, products, {row, column});
-              return {product};
-            });
+    emitFor(
+        builder, loc, column, padded, 1, zeros(1),
+        [&](Value row, ValueRange above) -> SmallVector<Value> {
+          Value decay = splat(loadScalar(decays, row));
+          Value product = flush(multiply(above[0], decay));
+          Value distance =
+              arith::IndexCastOp::create(builder, loc, builder.getI32Type(),
+                                         subIndex(builder, loc, row, column));
+          Value diagonal = arith::CmpIOp::create(
+              builder, loc, arith::CmpIPredicate::eq, steps,
+              vector::BroadcastOp::create(builder, loc, stepType, distance));
+          product = arith::SelectOp::create(builder, loc, diagonal, constant(1),
+                                            product);
+          storeVector(product, products, {row, column});
+          return {product};
+        });
   });
 }
 
@@ -167,8 +167,8 @@ void ChunkLowering::emitScores() {
   int64_t rows = getRows(vectors);
   emitFor(builder, loc, index(0), padded, rows, [&](Value row) {
     Value upper = mulIndex(
-        builder, loc,
-        ceilDivIndex(builder, loc, at(row, rows), index(width)), index(width));
+        builder, loc, ceilDivIndex(builder, loc, at(row, rows), index(width)),
+        index(width));
     forBlocks(upper, vectors, width, [&](Value column, int64_t vectors) {
       SmallVector<Value> sums = accumulate(
           zeros(rows * vectors), rows, vectors, index(0), index(keys),
@@ -187,17 +187,17 @@ void ChunkLowering::emitScores() {
           Value mask = vector::CreateMaskOp::create(
               builder, loc, VectorType::get({width}, builder.getI1Type()),
               visible);
-          score = arith::SelectOp::create(builder, loc, mask, score,
-                                          constant(0));
+          score =
+              arith::SelectOp::create(builder, loc, mask, score, constant(0));
           storeVector(score, scores, place);
         }
     });
   });
   // From here on the queries meet the state before the chunk.
   emitFor(builder, loc, index(0), padded, 1, [&](Value row) {
-    Value scale = splat(
-        arith::MulFOp::create(builder, loc, loadScalar(decays, index(0)),
-                              loadScalar(products, {row, index(0)})));
+    Value scale =
+        splat(arith::MulFOp::create(builder, loc, loadScalar(decays, index(0)),
+                                    loadScalar(products, {row, index(0)})));
     emitFor(builder, loc, index(0), index(paddedKeys), width, [&](Value k) {
       storeVector(multiply(loadVector(queries, {row, k}), scale), queries,
                   {row, k});
@@ -222,9 +222,8 @@ void ChunkLowering::scaleForState() {
 //===----------------------------------------------------------------------===//
 
 void ChunkLowering::emitKeyDecayScores() {
-  emitFor(builder, loc, index(0), index(paddedKeys), width, [&](Value k) {
-    storeVector(constant(1), fullProduct, k);
-  });
+  emitFor(builder, loc, index(0), index(paddedKeys), width,
+          [&](Value k) { storeVector(constant(1), fullProduct, k); });
   emitFor(builder, loc, index(0), padded, block, [&](Value first) {
     emitDiagonalBlock(first);
     scaleQueriesInBlock(first);
@@ -285,8 +284,8 @@ void ChunkLowering::scaleQueriesInBlock(Value first) {
         [&](Value row, ValueRange above) -> SmallVector<Value> {
           Value product =
               flush(multiply(above[0], loadVector(decays, {row, k})));
-          storeVector(multiply(loadVector(queries, {row, k}), product),
-                      queries, {row, k});
+          storeVector(multiply(loadVector(queries, {row, k}), product), queries,
+                      {row, k});
           return {product};
         });
     storeVector(product[0], blockProduct, k);
@@ -351,9 +350,8 @@ void ChunkLowering::emitRead() {
       auto loadScore = [&](int64_t r, Value token) {
         return loadScalar(scores, {at(row, r), token});
       };
-      SmallVector<Value> sums = accumulate(
-          zeros(rows * vectors), rows, vectors, index(0), row, loadScore,
-          loadValue);
+      SmallVector<Value> sums = accumulate(zeros(rows * vectors), rows, vectors,
+                                           index(0), row, loadScore, loadValue);
       for (int64_t j = 0; j < rows; ++j) {
         Value token = at(row, j);
         for (int64_t v = 0; v < vectors; ++v) {
@@ -384,9 +382,8 @@ Value ChunkLowering::getTotalDecay(Value k) {
   if (keyDecay)
     return splat(loadScalar(fullProduct, k));
   Value last = subIndex(builder, loc, padded, index(1));
-  return splat(
-      arith::MulFOp::create(builder, loc, loadScalar(decays, index(0)),
-                            loadScalar(products, {last, index(0)})));
+  return splat(arith::MulFOp::create(builder, loc, loadScalar(decays, index(0)),
+                                     loadScalar(products, {last, index(0)})));
 }
 
 void ChunkLowering::emitStateUpdate() {

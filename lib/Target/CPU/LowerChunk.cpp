@@ -269,9 +269,8 @@ void ChunkLowering::emitUnit(Value unit) {
   firstLane = mulIndex(builder, loc, digits.back(), index(laneBlock));
   endLane = minIndex(builder, loc, at(firstLane, laneBlock), index(lanes));
   emitBoundary(coefficients, /*load=*/true);
-  emitFor(builder, loc, index(0), tokens, chunk, [&](Value first) {
-    emitChunk(coefficients, epilogue, first);
-  });
+  emitFor(builder, loc, index(0), tokens, chunk,
+          [&](Value first) { emitChunk(coefficients, epilogue, first); });
   emitBoundary(coefficients, /*load=*/false);
 }
 
@@ -280,10 +279,9 @@ void ChunkLowering::emitChunk(RegionEmitter &coefficients,
   start = first;
   count = minIndex(builder, loc, subIndex(builder, loc, tokens, start),
                    index(chunk));
-  padded = mulIndex(
-      builder, loc,
-      ceilDivIndex(builder, loc, count, index(tokenMultiple)),
-      index(tokenMultiple));
+  padded = mulIndex(builder, loc,
+                    ceilDivIndex(builder, loc, count, index(tokenMultiple)),
+                    index(tokenMultiple));
   stageWrite(coefficients);
   transposeKeys();
   if (!keyDecay)
@@ -392,20 +390,19 @@ void ChunkLowering::forTokens(
 }
 
 /// Stores a row over `dim`, the key or the lane, for one token.
-void ChunkLowering::stage(
-    RegionEmitter &emitter, unsigned dim, Value scratch, Value step,
-    llvm::function_ref<Value(RegionEmitter &)> compute) {
+void ChunkLowering::stage(RegionEmitter &emitter, unsigned dim, Value scratch,
+                          Value step,
+                          llvm::function_ref<Value(RegionEmitter &)> compute) {
   bool onLane = dim == lane;
   Value lower = onLane ? firstLane : index(0);
   Value upper = onLane ? endLane : index(keys);
   int64_t multiple = onLane ? std::gcd(lanes, laneBlock) : keys;
-  emitLaneLoops(emitter, loc, dim, lower, upper, width, 1, multiple,
-                [&](RegionEmitter &inner, int64_t) {
-                  Value column =
-                      subIndex(builder, loc, inner.getDim(dim), lower);
-                  storeVector(inner.splat(compute(inner)), scratch,
-                              {step, column});
-                });
+  emitLaneLoops(
+      emitter, loc, dim, lower, upper, width, 1, multiple,
+      [&](RegionEmitter &inner, int64_t) {
+        Value column = subIndex(builder, loc, inner.getDim(dim), lower);
+        storeVector(inner.splat(compute(inner)), scratch, {step, column});
+      });
 }
 
 Value ChunkLowering::getProduct(RegionEmitter &emitter,
@@ -441,9 +438,8 @@ void ChunkLowering::stageWrite(RegionEmitter &emitter) {
                         : getDecay(inner);
       memref::StoreOp::create(builder, loc, decay, decays, step);
     }
-    stage(inner, key, queries, step, [&](RegionEmitter &point) {
-      return getProduct(point, keyFactors);
-    });
+    stage(inner, key, queries, step,
+          [&](RegionEmitter &point) { return getProduct(point, keyFactors); });
     stage(inner, lane, values, step, [&](RegionEmitter &point) -> Value {
       Value value = getProduct(point, laneFactors);
       if (!negated)
@@ -502,9 +498,10 @@ void ChunkLowering::bindOutput(RegionEmitter &epilogue, Value value) {
   dims.set(lane);
   if (value)
     value = convert(value, epilogueBody.getArgument(0).getType());
-  epilogue.bindSource(epilogueBody.getArgument(0),
-                      [value](const Offsets &) { return value; }, dims,
-                      /*varies=*/true);
+  epilogue.bindSource(
+      epilogueBody.getArgument(0), [value](const Offsets &) { return value; },
+      dims,
+      /*varies=*/true);
 }
 
 void ChunkLowering::emitOutputs(RegionEmitter &epilogue) {

@@ -379,27 +379,35 @@ void ScanLowering::emitUnit(Value unit) {
                        addIndex(builder, loc, firstLane, index(laneBlock)),
                        index(lanes));
   }
-  if (hasKeys())
+  if (!hasKeys())
+    return emitDirect(coefficients, epilogue);
+  std::optional<int64_t> length = getConstant(tokens);
+  if (!hasSingleTokenForm() || (length && length != 1))
     return emitTiles(coefficients, epilogue);
-  emitDirect(coefficients, epilogue);
+  if (length)
+    return emitSingleToken(coefficients, epilogue);
+  Value isSingle = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::eq,
+                                         tokens, index(1));
+  auto branch = scf::IfOp::create(builder, loc, isSingle, true);
+  OpBuilder::InsertionGuard guard(builder);
+  builder.setInsertionPointToStart(branch.thenBlock());
+  emitSingleToken(coefficients, epilogue);
+  builder.setInsertionPointToStart(branch.elseBlock());
+  emitTiles(coefficients, epilogue);
 }
 
-/// Runs `body` over the unit's lanes; without lanes, once.
-static void forLanes(RegionEmitter &emitter, Location loc,
-                     std::optional<unsigned> lane, Value begin, Value end,
-                     int64_t width, int64_t vectors, int64_t multiple,
-                     llvm::function_ref<void(RegionEmitter &, int64_t)> body) {
+void ScanLowering::forUnitLanes(
+    RegionEmitter &emitter, int64_t vectors,
+    llvm::function_ref<void(RegionEmitter &, int64_t)> body) {
   if (lane)
-    return emitLaneLoops(emitter, loc, *lane, begin, end, width, vectors,
-                         multiple, body);
+    return emitLaneLoops(emitter, loc, *lane, firstLane, endLane, width,
+                         vectors, std::gcd(lanes, laneBlock), body);
   RegionEmitter inner = emitter;
   body(inner, 1);
 }
 
-/// The other emitter of the same point: same lanes, same dimensions.
-static RegionEmitter follow(const RegionEmitter &emitter,
-                            const RegionEmitter &leader,
-                            std::optional<unsigned> lane) {
+RegionEmitter ScanLowering::follow(const RegionEmitter &emitter,
+                                   const RegionEmitter &leader) {
   RegionEmitter result = emitter;
   if (!lane)
     return result;
@@ -410,11 +418,9 @@ static RegionEmitter follow(const RegionEmitter &emitter,
 
 void ScanLowering::emitDirect(RegionEmitter &coefficients,
                               RegionEmitter &epilogue) {
-  int64_t multiple = std::gcd(lanes, laneBlock);
-  forLanes(
-      coefficients, loc, lane, firstLane, endLane, width, group, multiple,
-      [&](RegionEmitter &emitter, int64_t vectors) {
-        RegionEmitter after = follow(epilogue, emitter, lane);
+  forUnitLanes(
+      coefficients, group, [&](RegionEmitter &emitter, int64_t vectors) {
+        RegionEmitter after = follow(epilogue, emitter);
         SmallVector<Offsets> points;
         for (int64_t v = 0; v < vectors; ++v) {
           points.push_back(emitter.zeroOffsets());
@@ -468,7 +474,6 @@ void ScanLowering::emitTiles(RegionEmitter &coefficients,
   RegionEmitter staged = coefficients;
   bindSources(staged);
   staged.hoist(coefficientsBody, {staged.zeroOffsets()});
-  int64_t multiple = std::gcd(lanes, laneBlock);
   emitFor(builder, loc, index(0), tokens, timeTile, [&](Value start) {
     Value end = minIndex(
         builder, loc, addIndex(builder, loc, start, index(timeTile)), tokens);
@@ -480,67 +485,61 @@ void ScanLowering::emitTiles(RegionEmitter &coefficients,
     }
     emitTimePass(coefficients);
     emitTimeKeysPass(coefficients);
-    forLanes(coefficients, loc, lane, firstLane, endLane, width, group,
-             multiple, [&](RegionEmitter &raw, int64_t vectors) {
-               RegionEmitter rawGroup = raw;
-               RegionEmitter stagedGroup = follow(staged, raw, lane);
-               RegionEmitter after = follow(epilogue, raw, lane);
-               emitPrologue(rawGroup, vectors);
-               emitRecurrence(stagedGroup, after, vectors);
-               if (reads())
-                 emitEpilogue(after, vectors);
-             });
+    forUnitLanes(coefficients, group, [&](RegionEmitter &raw, int64_t vectors) {
+      RegionEmitter rawGroup = raw;
+      RegionEmitter stagedGroup = follow(staged, raw);
+      RegionEmitter after = follow(epilogue, raw);
+      emitPrologue(rawGroup, vectors);
+      emitRecurrence(stagedGroup, after, vectors);
+      if (reads())
+        emitEpilogue(after, vectors);
+    });
   });
   emitBoundary(coefficients, /*load=*/false);
 }
 
 /// Moves the state between the buffers of the op and scratch memory.
 void ScanLowering::emitBoundary(RegionEmitter &emitter, bool load) {
-  int64_t multiple = std::gcd(lanes, laneBlock);
-  forLanes(
-      emitter, loc, lane, firstLane, endLane, width, 1, multiple,
-      [&](RegionEmitter &inner, int64_t) {
-        tile = lane
-                   ? builder.createOrFold<arith::DivUIOp>(
-                         loc,
-                         subIndex(builder, loc, inner.getDim(*lane), firstLane),
-                         index(width))
-                   : index(0);
-        emitKeyBlocks(
-            {&inner}, {},
-            [&](ArrayRef<RegionEmitter *> emitters, int64_t count, ValueRange) {
-              RegionEmitter &block = *emitters[0];
-              SmallVector<Offsets> points = getKeyPoints(count);
-              SmallVector<Number> states(count, zeroState(block));
-              for (unsigned part = 0; part < parts; ++part) {
-                if (load && initial.empty())
-                  continue;
-                Access &access = load ? initial[part] : finals[part];
-                if (!load) {
-                  SmallVector<Value> values;
-                  for (int64_t k = 0; k < count; ++k)
-                    values.push_back(loadState(points[k])[part]);
-                  if (!block.storeTransposed(access, *innerKey, values,
-                                             points[0]))
-                    for (int64_t k = 0; k < count; ++k)
-                      block.store(access, values[k], points[k]);
-                  continue;
-                }
-                SmallVector<Value> values =
-                    block.loadTransposed(access, *innerKey, count, points[0]);
+  forUnitLanes(emitter, 1, [&](RegionEmitter &inner, int64_t) {
+    tile =
+        lane ? builder.createOrFold<arith::DivUIOp>(
+                   loc, subIndex(builder, loc, inner.getDim(*lane), firstLane),
+                   index(width))
+             : index(0);
+    emitKeyBlocks(
+        {&inner}, {},
+        [&](ArrayRef<RegionEmitter *> emitters, int64_t count, ValueRange) {
+          RegionEmitter &block = *emitters[0];
+          SmallVector<Offsets> points = getKeyPoints(count);
+          SmallVector<Number> states(count, zeroState(block));
+          for (unsigned part = 0; part < parts; ++part) {
+            if (load && initial.empty())
+              continue;
+            Access &access = load ? initial[part] : finals[part];
+            if (!load) {
+              SmallVector<Value> values;
+              for (int64_t k = 0; k < count; ++k)
+                values.push_back(loadState(points[k])[part]);
+              if (!block.storeTransposed(access, *innerKey, values, points[0]))
                 for (int64_t k = 0; k < count; ++k)
-                  states[k][part] = convert(
-                      block.splat(values.empty() ? block.load(access, points[k])
-                                                 : values[k]),
-                      element);
-              }
-              if (load)
-                for (int64_t k = 0; k < count; ++k)
-                  storeState(states[k], points[k]);
-              return SmallVector<Value>();
-            },
-            std::max<int64_t>(1, std::min(width, innerKeys)));
-      });
+                  block.store(access, values[k], points[k]);
+              continue;
+            }
+            SmallVector<Value> values =
+                block.loadTransposed(access, *innerKey, count, points[0]);
+            for (int64_t k = 0; k < count; ++k)
+              states[k][part] = convert(
+                  block.splat(values.empty() ? block.load(access, points[k])
+                                             : values[k]),
+                  element);
+          }
+          if (load)
+            for (int64_t k = 0; k < count; ++k)
+              storeState(states[k], points[k]);
+          return SmallVector<Value>();
+        },
+        std::max<int64_t>(1, std::min(width, innerKeys)));
+  });
 }
 
 /// What depends on lanes and keys but not on time is computed once per unit.
@@ -548,41 +547,37 @@ void ScanLowering::emitLanesKeys(RegionEmitter &emitter) {
   if (llvm::none_of(kept,
                     [](const Kept &k) { return k.kind == Kind::lanesKeys; }))
     return;
-  int64_t multiple = std::gcd(lanes, laneBlock);
-  forLanes(
-      emitter, loc, lane, firstLane, endLane, width, 1, multiple,
-      [&](RegionEmitter &inner, int64_t) {
-        tile = builder.createOrFold<arith::DivUIOp>(
-            loc, subIndex(builder, loc, inner.getDim(*lane), firstLane),
-            index(width));
-        emitKeyBlocks(
-            {&inner}, {},
-            [&](ArrayRef<RegionEmitter *> emitters, int64_t count, ValueRange) {
-              RegionEmitter &block = *emitters[0];
-              SmallVector<Offsets> points = getKeyPoints(count);
-              for (auto [i, operand] : llvm::enumerate(op.getIns())) {
-                AffineMap map = op.getInsMap(i);
-                if (map.isFunctionOfDim(1))
-                  continue;
-                SmallVector<Value> values = block.loadTransposed(
-                    {operand, map}, *innerKey, count, points[0]);
-                for (auto [k, value] : llvm::enumerate(values))
-                  block.setValue(coefficientsBody.getArgument(i), points[k],
-                                 value);
-              }
-              for (Kept &value : kept) {
-                if (value.kind != Kind::lanesKeys)
-                  continue;
-                for (int64_t k = 0; k < count; ++k) {
-                  Value key = addIndex(builder, loc, keyBase, index(k));
-                  storeScratch(block.getVector(value.value, points[k]),
-                               value.scratch, {tile, outerKey, key, index(0)});
-                }
-              }
-              return SmallVector<Value>();
-            },
-            std::max<int64_t>(1, std::min(width, innerKeys)));
-      });
+  forUnitLanes(emitter, 1, [&](RegionEmitter &inner, int64_t) {
+    tile = builder.createOrFold<arith::DivUIOp>(
+        loc, subIndex(builder, loc, inner.getDim(*lane), firstLane),
+        index(width));
+    emitKeyBlocks(
+        {&inner}, {},
+        [&](ArrayRef<RegionEmitter *> emitters, int64_t count, ValueRange) {
+          RegionEmitter &block = *emitters[0];
+          SmallVector<Offsets> points = getKeyPoints(count);
+          for (auto [i, operand] : llvm::enumerate(op.getIns())) {
+            AffineMap map = op.getInsMap(i);
+            if (map.isFunctionOfDim(1))
+              continue;
+            SmallVector<Value> values = block.loadTransposed(
+                {operand, map}, *innerKey, count, points[0]);
+            for (auto [k, value] : llvm::enumerate(values))
+              block.setValue(coefficientsBody.getArgument(i), points[k], value);
+          }
+          for (Kept &value : kept) {
+            if (value.kind != Kind::lanesKeys)
+              continue;
+            for (int64_t k = 0; k < count; ++k) {
+              Value key = addIndex(builder, loc, keyBase, index(k));
+              storeScratch(block.getVector(value.value, points[k]),
+                           value.scratch, {tile, outerKey, key, index(0)});
+            }
+          }
+          return SmallVector<Value>();
+        },
+        std::max<int64_t>(1, std::min(width, innerKeys)));
+  });
 }
 
 LogicalResult ssmc::cpu::lowerScan(RewriterBase &rewriter, ScanOp op,

@@ -65,6 +65,20 @@ private:
   void emitBoundary(RegionEmitter &emitter, bool load);
   void emitLanesKeys(RegionEmitter &emitter);
 
+  /// Runs `body` over the unit's lanes, `vectors` vectors at a time; without
+  /// lanes, once.
+  void forUnitLanes(RegionEmitter &emitter, int64_t vectors,
+                    llvm::function_ref<void(RegionEmitter &, int64_t)> body);
+  /// Another emitter at the lanes of `leader`.
+  RegionEmitter follow(const RegionEmitter &emitter,
+                       const RegionEmitter &leader);
+
+  // A sequence of one token.
+  bool hasSingleTokenForm();
+  void emitSingleToken(RegionEmitter &coefficients, RegionEmitter &epilogue);
+  void bindKeySources(RegionEmitter &emitter, Value number);
+  void emitKeyLanes(RegionEmitter &element, Value number);
+
   // Passes over a tile of time.
   void emitTimePass(RegionEmitter &raw);
   void emitTimeKeysPass(RegionEmitter &raw);

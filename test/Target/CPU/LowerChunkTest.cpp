@@ -89,7 +89,8 @@ TEST(LowerChunk, HeadsReversed) {
 TEST(LowerChunk, HeadsDouble) {
   std::string text = replaceAll(heads, "f32", "f64");
   for (int64_t bits : {128, 256, 512})
-    checkLowering(text, {{{"P", 11}, {"N", 17}, {"Q", 64}}, 1, 75, bits}, 1e-11);
+    checkLowering(text, {{{"P", 11}, {"N", 17}, {"Q", 64}}, 1, 75, bits},
+                  1e-11);
 }
 
 /// A decay for each key; several queries read one state; no initial state.
@@ -136,13 +137,12 @@ TEST(LowerChunk, KeyDecayTokens) {
 }
 
 TEST(LowerChunk, KeyDecaySizes) {
-  for (auto [keys, copies] : {std::pair(1, 1), std::pair(5, 3),
-                              std::pair(40, 6)})
+  for (auto [keys, copies] :
+       {std::pair(1, 1), std::pair(5, 3), std::pair(40, 6)})
     checkLowering(keyDecay,
                   {{{"P", 35}, {"K", keys}, {"C", copies}, {"G", 1}}, 1, 37},
                   tolerance);
-  checkLowering(keyDecay,
-                {{{"P", 130}, {"K", 128}, {"C", 1}, {"G", 1}}, 1, 70},
+  checkLowering(keyDecay, {{{"P", 130}, {"K", 128}, {"C", 1}, {"G", 1}}, 1, 70},
                 tolerance);
 }
 

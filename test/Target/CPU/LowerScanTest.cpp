@@ -366,3 +366,24 @@ TEST(LowerScan, Doubles) {
   for (int64_t p : {1, 8, 12})
     checkLowering(text, {{{"P", p}, {"N", 17}}, 1, 35}, 1e-11);
 }
+
+/// Lanes over keys, where they are contiguous.
+TEST(LowerScan, SingleToken) {
+  std::string copies = keyDecay;
+  auto replace = [&](const std::string &from, const std::string &to) {
+    for (size_t at = 0; (at = copies.find(from, at)) != std::string::npos;
+         at += to.size())
+      copies.replace(at, from.size(), to);
+  };
+  replace("memref<?x$Kx$Pxf32>", "memref<?x$Px$Kxf32>");
+  replace("(b, k, p)", "(b, p, k)");
+  for (int64_t keys : {16, 19, 100}) {
+    checkLowering(heads, {{{"P", 20}, {"N", keys}}, 2, 1}, tolerance);
+    checkLowering(heads, {{{"P", 20}, {"N", keys}}, 2, 1, 256}, tolerance);
+    checkLowering(selective, {{{"E", 70}, {"N", keys}}, 2, 1}, tolerance);
+    checkLowering(complexModes, {{{"H", 70}, {"N", keys}}, 2, 1}, tolerance);
+    for (int64_t c : {1, 3})
+      checkLowering(copies, {{{"P", 19}, {"K", keys}, {"C", c}}, 2, 1},
+                    tolerance);
+  }
+}

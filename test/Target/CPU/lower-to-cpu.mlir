@@ -1,0 +1,40 @@
+// RUN: ssm-opt %s --pass-pipeline='builtin.module(func.func(ssm-lower-to-cpu{vector-bits=256}))' | FileCheck %s --implicit-check-not=linalg. --implicit-check-not='ssm.scan'
+
+// Tasks over blocks of rows, vectors of eight lanes inside.
+// CHECK-LABEL: func.func @elementwise
+// CHECK: scf.parallel
+// CHECK: vector<8xf32>
+func.func @elementwise(%x: memref<?x?x64xf32>, %y: memref<?x?x64xf32>) {
+  linalg.generic {indexing_maps = [affine_map<(b, t, d) -> (b, t, d)>,
+                                   affine_map<(b, t, d) -> (b, t, d)>],
+                  iterator_types = ["parallel", "parallel", "parallel"]}
+      ins(%x : memref<?x?x64xf32>) outs(%y : memref<?x?x64xf32>) {
+  ^bb0(%a: f32, %o: f32):
+    %0 = arith.mulf %a, %a : f32
+    linalg.yield %0 : f32
+  }
+  return
+}
+
+// A recurrence: channels in the lanes, the state in a vector.
+// CHECK-LABEL: func.func @recurrence
+// CHECK: scf.parallel
+// CHECK: vector<8xf32>
+func.func @recurrence(%g: memref<?x?x16xf32>, %x: memref<?x?x16xf32>,
+                      %y: memref<?x?x16xf32>, %s: memref<?x16xf32>) {
+  ssm.scan ins(%g, %x : memref<?x?x16xf32>, memref<?x?x16xf32>)
+      initial(%s : memref<?x16xf32>)
+      outs(%y, %s : memref<?x?x16xf32>, memref<?x16xf32>)
+      maps {ins = [affine_map<(b, t, d) -> (b, t, d)>,
+                   affine_map<(b, t, d) -> (b, t, d)>],
+            epilogue = [], state = affine_map<(b, t, d) -> (b, d)>,
+            output = affine_map<(b, t, d) -> (b, t, d)>}
+      coefficients {
+  ^bb0(%a: f32, %u: f32):
+    ssm.coefficients decay(%a : f32) write(%u : f32)
+  } epilogue {
+  ^bb0(%o: f32):
+    ssm.yield %o : f32
+  }
+  return
+}
