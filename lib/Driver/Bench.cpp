@@ -161,14 +161,15 @@ llvm::Error ssmc::runBench(const Options &options) {
   std::vector<Figure> figures;
   for (size_t i = 0; i < modes.size(); ++i) {
     BuildRequest request(options);
+    request.lastToken = options.lastToken;
     request.mode = modes[i];
     request.needsInitializers = true;
     Build build(*source, *files, options, request);
     if (llvm::Error error = build.runFrontend())
       return error;
     if (i == 0 && options.mode == "auto")
-      for (const ModeLegality &mode : legalModes(build.module()))
-        if (mode.reason.empty())
+      for (const ModeChoice &mode : tryModes(*source, *files, options, request))
+        if (mode.refusal.empty() && mode.mode != "auto")
           modes.push_back(mode.mode);
     FlopCount flop = countFlop(build.module());
     auto object = build.makeObject();

@@ -3,7 +3,6 @@
 #include "Build.h"
 #include "Cache.h"
 #include "Error.h"
-#include "Modes.h"
 
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/IR/Verifier.h"
@@ -45,6 +44,7 @@ Build::Build(const Source &source, const WeightFiles &weights, const Options &op
   pipelineOptions.triple = options.triple;
   pipelineOptions.literal = this->request.literal;
   pipelineOptions.fastExp = options.fastExp;
+  pipelineOptions.lastToken = this->request.lastToken;
   pipelineOptions.explain = options.explain;
   pipelineOptions.dumpDirectory = options.dumpDirectory;
   key = computeKey();
@@ -68,6 +68,7 @@ std::string Build::computeKey() {
     key.add(name).add(type);
   key.add("options").add(request.doublePrecision ? "f64" : "f32");
   key.add(request.testValues ? "test" : "").add(request.literal ? "literal" : "");
+  key.add(request.lastToken ? "last token" : "");
   key.add(pipelineOptions.name).add(pipelineOptions.mode);
   key.add(pipelineOptions.fastExp ? "fast-exp" : "").add(pipelineOptions.triple);
   key.add(pipelineOptions.cpu);
@@ -146,10 +147,6 @@ llvm::Error Build::lower(Phase phase) {
     if (std::error_code error = llvm::sys::fs::create_directories(options.dumpDirectory))
       return failure(options.dumpDirectory + ": " + error.message());
   pipelineOptions.stopAfter = phase;
-  // Modes are a matter of the equations: the oracle has only one.
-  if (source.kind == Source::Text && !request.literal &&
-      mlir::failed(checkMode(module(), request.mode)))
-    return reportedFailure();
   if (mlir::failed(runPipeline(module(), pipelineOptions)))
     return reportedFailure();
   return llvm::Error::success();

@@ -21,6 +21,7 @@ struct BuildRequest {
   std::string mode;
   bool doublePrecision;
   bool literal = false;    // the oracle
+  bool lastToken = false;  // results of the last token alone
   bool testValues = false; // parameters without a value take that of the tests
   bool needsInitializers = false;
   bool quiet = false; // diagnostics go to `diagnostics` alone

@@ -179,6 +179,7 @@ llvm::Error ssmc::runCompile(const Options &options) {
     return weights.takeError();
   BuildRequest request(options);
   request.name = *name;
+  request.lastToken = options.lastToken;
 
   OutputFiles files;
   if (!options.header.empty()) {

@@ -1,7 +1,8 @@
 //===- Generate.cpp - ssmc generate ---------------------------------------===//
 //
-// The prompt goes through forward in segments, then one step a token. Segments
-// bound the memory for the logits of a long prompt.
+// The prompt goes through forward in segments, which bound the memory for a long
+// one, then one step a token. The layer is compiled to give the logits of the last
+// token alone.
 //
 //===----------------------------------------------------------------------===//
 
@@ -22,7 +23,7 @@ using namespace ssmc;
 using Clock = std::chrono::steady_clock;
 
 static constexpr int64_t byteVocabulary = 256;
-static constexpr int64_t promptSegment = 512;
+static constexpr int64_t promptSegment = 1024;
 
 namespace {
 /// The roles of a language model's values.
@@ -52,7 +53,7 @@ private:
            options.outputTokens.empty();
   }
   llvm::Error consumePrompt(Session &session, void *state);
-  llvm::Error choose(const Tensor &logits, int64_t position, int64_t length);
+  llvm::Error choose(const Tensor &logits);
   llvm::Error append();
   bool shouldStop();
   llvm::Error writeTokens();
@@ -88,12 +89,13 @@ static llvm::Expected<Model> findModel(const ssmrt_module *module) {
   const ssmrt_value_info &logits = module->outputs[model.logits];
   bool fits = ids.ndim == 2 && ids.shape[0] == SSMRT_BATCH &&
               ids.shape[1] == SSMRT_LENGTH && logits.ndim == 3 &&
-              logits.shape[0] == SSMRT_BATCH && logits.shape[1] == SSMRT_LENGTH;
+              logits.shape[0] == SSMRT_BATCH && logits.shape[1] == 1;
   if (!fits)
     return failure(llvm::Twine("layer '") + module->layer + "' takes ids " +
                    shapeText(shapeOf(ids)) + " and gives logits " +
                    shapeText(shapeOf(logits)) +
-                   "; wanted [batch, length] and [batch, length, vocabulary]");
+                   "; wanted [batch, length] and, for the last token, "
+                   "[batch, 1, vocabulary]");
   model.vocabulary = logits.shape[2];
   if (!module->step)
     return noStep(*module);
@@ -196,14 +198,14 @@ llvm::Error Generator::consumePrompt(Session &session, void *state) {
     if (llvm::Error error = session.forward(inputs, *outputs, batch, length, state))
       return error;
     if (at + length == promptLength)
-      return choose((*outputs)[model.logits], length - 1, length);
+      return choose((*outputs)[model.logits]);
   }
   return llvm::Error::success();
 }
 
-llvm::Error Generator::choose(const Tensor &logits, int64_t position, int64_t length) {
+llvm::Error Generator::choose(const Tensor &logits) {
   for (int64_t row = 0; row < batch; ++row) {
-    int64_t offset = (row * length + position) * model.vocabulary;
+    int64_t offset = row * model.vocabulary;
     int64_t token =
         logits.getDType().bits == 64
             ? samplers[row].choose(llvm::ArrayRef<double>(
@@ -295,7 +297,7 @@ llvm::Error Generator::run() {
           ids->data<int32_t>()[row] = int32_t(next[row]);
       if (llvm::Error error = session->step(inputs, *outputs, batch, state->get()))
         return error;
-      if (llvm::Error error = choose((*outputs)[model.logits], 0, 1))
+      if (llvm::Error error = choose((*outputs)[model.logits]))
         return error;
     }
   } else {

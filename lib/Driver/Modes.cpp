@@ -2,38 +2,25 @@
 
 #include "Modes.h"
 
-#include "ssm/Analysis/RecurrenceClass.h"
-#include "ssm/Transforms/Passes.h"
-
 using namespace ssmc;
 
-std::vector<ModeLegality> ssmc::legalModes(mlir::ModuleOp module) {
-  std::vector<ModeLegality> modes;
-  for (mlir::ssm::ExecutionMode mode : mlir::ssm::allExecutionModes)
-    modes.push_back({mlir::ssm::stringifyExecutionMode(mode).lower(), "",
-                     module.getLoc()});
-  module.walk([&](mlir::ssm::ScanOp scan) {
-    mlir::ssm::RecurrenceInfo info = mlir::ssm::analyzeRecurrence(scan);
-    for (auto [i, mode] : llvm::enumerate(mlir::ssm::allExecutionModes))
-      if (std::string reason = mlir::ssm::reasonAgainst(scan, info, mode);
-          modes[i].reason.empty() && !reason.empty()) {
-        modes[i].reason = reason;
-        modes[i].where = scan.getLoc();
-      }
-  });
-  module.walk([&](mlir::Operation *op) {
-    if (op->hasAttr("ssm.whole_sequence") && modes[0].reason.empty())
-      modes[0].reason = "what is computed for a token depends on later tokens";
-  });
+std::vector<ModeChoice> ssmc::tryModes(const Source &source, const WeightFiles &weights,
+                                       const Options &options, BuildRequest request) {
+  std::vector<ModeChoice> modes = {{"auto", ""}};
+  request.quiet = true;
+  for (const char *mode : {"step", "scan", "chunk", "conv", "quadratic"}) {
+    request.mode = mode;
+    Build build(source, weights, options, request);
+    build.pipeline().explain = false;
+    build.pipeline().dumpDirectory.clear();
+    llvm::Error error = build.lower(Phase::Layer);
+    std::string refusal;
+    if (error) {
+      llvm::consumeError(std::move(error));
+      refusal = build.takeDiagnostics();
+      refusal = refusal.empty() ? "refused" : refusal;
+    }
+    modes.push_back({mode, refusal});
+  }
   return modes;
-}
-
-mlir::LogicalResult ssmc::checkMode(mlir::ModuleOp module, llvm::StringRef mode) {
-  if (mode == "auto")
-    return mlir::success();
-  for (const ModeLegality &legality : legalModes(module))
-    if (legality.mode == mode && !legality.reason.empty())
-      return mlir::emitError(legality.where)
-             << "mode '" << mode << "' is illegal here: " << legality.reason;
-  return mlir::success();
 }

@@ -166,6 +166,8 @@ static const OptionSpec specs[] = {
      }},
     {"seconds", 0, "S", Arity::One, on(Verb::Bench), "time for one figure (default 0.5)",
      APPLY { return applyReal(o.seconds, v); }},
+    {"last-token", 0, "", Arity::None, on(Verb::Bench) | on(Verb::Compile),
+     "results over the sequence: of its last token alone", FLAG(lastToken)},
     {"json", 0, "", Arity::None, tables, "print JSON", FLAG(json)},
     {"csv", 0, "", Arity::None, on(Verb::Bench), "print comma-separated values",
      FLAG(csv)},

@@ -63,6 +63,7 @@ struct Options {
   std::vector<int64_t> lengths;
   uint64_t batch = 0;
   double seconds = 0;
+  bool lastToken = false;
 };
 
 /// Reads the arguments. Where help or the version was asked for, prints it and

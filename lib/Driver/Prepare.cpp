@@ -22,6 +22,8 @@ PreparedLayer::build(const Options &options) {
   result->files = std::move(*files);
   BuildRequest request(options);
   request.needsInitializers = options.init.has_value();
+  // Continuing a text takes the head once.
+  request.lastToken = options.verb == Verb::Generate;
   auto build =
       std::make_unique<Build>(result->source, result->files, options, request);
   auto object = [&] {

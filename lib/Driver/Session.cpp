@@ -30,7 +30,8 @@ static llvm::Error noWeights(const ssmrt_module *module) {
   if (shown < module->num_weights)
     names += ", ...";
   return failure(llvm::Twine("layer '") + module->layer + "' reads " +
-                 llvm::Twine(module->num_weights) + " weights (" + names +
+                 llvm::Twine(module->num_weights) +
+                 (module->num_weights == 1 ? " weight (" : " weights (") + names +
                  "); give --weights FILE, or --init SEED to draw them");
 }
 

@@ -55,7 +55,7 @@ public:
 
   llvm::Error setUp();
   llvm::Expected<Verdict> verify(llvm::StringRef mode);
-  const std::vector<ModeLegality> &modes() const { return legality; }
+  const std::vector<ModeChoice> &modes() const { return choices; }
   const ssmrt_module *module() const { return oracle.layer.get(); }
 
 private:
@@ -75,7 +75,7 @@ private:
   const Options &options;
   const Source &source;
   const WeightFiles &files;
-  std::vector<ModeLegality> legality;
+  std::vector<ModeChoice> choices;
   Subject oracle;
   Context serial, threaded;
   int64_t batch = 2;
@@ -96,7 +96,9 @@ llvm::Expected<Subject> Verifier::compile(llvm::StringRef mode, bool literal) {
   if (literal) {
     if (llvm::Error error = build->runFrontend())
       return std::move(error);
-    legality = legalModes(build->module());
+    BuildRequest asked(options);
+    asked.testValues = request.testValues;
+    choices = tryModes(source, files, options, asked);
   }
   auto object = build->makeObject();
   if (!object)
@@ -366,12 +368,10 @@ llvm::Error ssmc::runVerify(const Options &options) {
       report(layer, "", -1, "FAILED: " + messageOf(std::move(error)));
       continue;
     }
-    std::vector<ModeLegality> modes = verifier.modes();
-    modes.insert(modes.begin(), {"auto", "", modes[0].where});
-    for (const ModeLegality &mode : modes) {
+    for (const ModeChoice &mode : verifier.modes()) {
       std::string name = verifier.module()->layer;
-      if (!mode.reason.empty()) {
-        report(name, mode.mode, -1, "illegal: " + mode.reason);
+      if (!mode.refusal.empty()) {
+        report(name, mode.mode, -1, "refused: " + mode.refusal);
         continue;
       }
       auto verdict = verifier.verify(mode.mode);

@@ -996,18 +996,6 @@ std::optional<Number> Elaborator::pointOfIndex(const ast::IndexExpr &expr,
   return select(outside, *beyond, *value);
 }
 
-/// An integer input that is used as a position must stay inside the axis.
-void Elaborator::limitInput(const TermRef &term, int64_t size) {
-  auto argument = llvm::dyn_cast_or_null<BlockArgument>(term->tensor);
-  if (term->kind != Term::Element || !term->integer || !argument || size < 0 ||
-      argument.getOwner() != &function.front())
-    return;
-  unsigned number = argument.getArgNumber();
-  auto known = function.getArgAttrOfType<IntegerAttr>(number, "ssm.limit");
-  if (!known || known.getInt() > size)
-    function.setArgAttr(number, "ssm.limit", builder.getI64IntegerAttr(size));
-}
-
 /// The element of a tensor at positions; sequence positions other than `t` become
 /// shifts, or stay for the sum over a lag to recognise.
 std::optional<Number> Elaborator::access(const TensorValue &source,
@@ -1065,10 +1053,8 @@ std::optional<Number> Elaborator::access(const TensorValue &source,
   auto leaf = [&](Value value) -> TermRef {
     if (!terms.empty()) {
       llvm::SmallVector<TermRef> positions;
-      for (auto [d, i] : order) {
+      for (auto [d, i] : order)
         positions.push_back(terms[i]);
-        limitInput(terms[i], tensor.axes[i].size);
-      }
       return gather(value, positions, tensor.batched, tensor.integer);
     }
     llvm::SmallVector<AffineExpr> exprs;

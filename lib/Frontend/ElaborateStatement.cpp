@@ -7,6 +7,7 @@
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/PatternMatch.h"
+#include "llvm/ADT/ScopeExit.h"
 #include <set>
 
 using namespace ssmc;
@@ -160,8 +161,22 @@ bool Elaborator::runBody(const std::vector<ast::StmtPtr> &body,
   return good;
 }
 
+/// The place in the text, for the diagnostics of passes.
+static Location locationOf(llvm::SMRange range, const llvm::SourceMgr &sources,
+                           MLIRContext &context) {
+  unsigned buffer = sources.FindBufferContainingLoc(range.Start);
+  if (!buffer)
+    return UnknownLoc::get(&context);
+  auto [line, column] = sources.getLineAndColumn(range.Start, buffer);
+  return FileLineColLoc::get(
+      &context, sources.getMemoryBuffer(buffer)->getBufferIdentifier(), line, column);
+}
+
 bool Elaborator::runStatement(const ast::Stmt &stmt, std::shared_ptr<Scope> scope,
                               Entity *returned) {
+  Location outer = loc;
+  loc = locationOf(stmt.range, diagnostics.getSources(), context);
+  llvm::scope_exit restore([&] { loc = outer; });
   switch (stmt.kind) {
   case ast::Stmt::Assign:
   case ast::Stmt::Let:

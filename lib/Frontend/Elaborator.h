@@ -281,7 +281,6 @@ private:
                                 llvm::SMRange range, Scope &scope);
   std::optional<Number> convolve(llvm::ArrayRef<IndexId> over, TermRef body,
                                  IndexId lag, llvm::SMRange range, Scope &scope);
-  void limitInput(const TermRef &term, int64_t size);
   const Entity *resolveWeight(Entity &entity, Scope &scope);
   std::optional<TensorValue> weightTensor(const ast::WeightStmt &weight,
                                           std::shared_ptr<Scope> scope,

@@ -2,6 +2,7 @@
 
 #include "ssmc/Pipeline/Pipeline.h"
 #include "Describe.h"
+#include "Rewrites.h"
 
 #include "Target/CPU/ExpandMath.h"
 #include "Target/CPU/Passes.h"
@@ -171,6 +172,9 @@ LogicalResult ssmc::runPipeline(ModuleOp module, const PipelineOptions &options)
     build(pm);
     return pm.run(module);
   };
+  annotateIndexLimits(module);
+  if (options.lastToken)
+    keepLastToken(module);
   if (failed(finish(Phase::Frontend)) || options.stopAfter == Phase::Frontend)
     return success(options.stopAfter == Phase::Frontend);
   if (failed(run([&](OpPassManager &pm) {

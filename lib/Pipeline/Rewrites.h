@@ -1,0 +1,20 @@
+//===- Rewrites.h - What is settled before the first phase -----*- C++ -*-===//
+
+#ifndef SSMC_LIB_PIPELINE_REWRITES_H
+#define SSMC_LIB_PIPELINE_REWRITES_H
+
+#include "mlir/IR/BuiltinOps.h"
+
+namespace ssmc {
+
+/// Writes on integer inputs that index a tensor how large they may be
+/// (`ssm.limit`): the runtime checks it, the code does not.
+void annotateIndexLimits(mlir::ModuleOp module);
+
+/// Makes results over the sequence results for its last token alone, and what is
+/// computed only for them too.
+void keepLastToken(mlir::ModuleOp module);
+
+} // namespace ssmc
+
+#endif // SSMC_LIB_PIPELINE_REWRITES_H
