@@ -89,7 +89,6 @@ OutputFiles::~OutputFiles() {
 llvm::Expected<std::string> OutputFiles::makeTemporary(llvm::StringRef path) {
   if (llvm::Error error = checkWritable(path))
     return std::move(error);
-  // A device is written when everything else could be.
   std::string resolved = isSpecial(path) ? "" : resolve(path);
   llvm::SmallString<128> temporary;
   std::error_code error;
@@ -176,6 +175,10 @@ llvm::Error OutputFiles::commit() {
     if (llvm::Error error = add(path, text))
       return error;
   }
+  // Devices and pipes first: writing to one can still fail, and then no file
+  // may have appeared.
+  std::stable_partition(pending.begin(), pending.end(),
+                        [](const Pending &file) { return isSpecial(file.path); });
   for (Pending &file : pending) {
     if (isSpecial(file.path)) {
       auto bytes = llvm::MemoryBuffer::getFile(file.temporary, false, false);
