@@ -7,6 +7,7 @@
 #include "mlir/Tools/mlir-opt/MlirOptMain.h"
 #include "ssm/IR/SSM.h"
 #include "ssm/Interfaces/BufferizableOpInterfaceImpl.h"
+#include "ssm/Interfaces/TilingInterfaceImpl.h"
 #include "ssm/Transforms/Passes.h"
 #include "ssmc/Conversion/Passes.h"
 #include "ssmc/Transforms/Passes.h"
@@ -24,6 +25,7 @@ int main(int argc, char **argv) {
   mlir::registerAllPasses();
   registry.insert<mlir::ssm::SSMDialect>();
   mlir::ssm::registerBufferizableOpInterfaceExternalModels(registry);
+  mlir::ssm::registerTilingInterfaceExternalModels(registry);
   mlir::ssm::registerSSMPasses();
   ssmc::registerSSMCConversionPasses();
   ssmc::registerSSMCTransformsPasses();
