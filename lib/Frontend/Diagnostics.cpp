@@ -12,6 +12,9 @@ namespace ssmc {
 /// otherwise be printed whole with each of its errors.
 constexpr size_t maxShownLine = 240;
 
+/// More errors than this in one run are not read.
+constexpr unsigned maxErrors = 20;
+
 void Diagnostics::print(SMRange where, SourceMgr::DiagKind kind,
                         const Twine &message) {
   unsigned id =
@@ -52,11 +55,14 @@ void Diagnostics::print(SMRange where, SourceMgr::DiagKind kind,
 }
 
 bool Diagnostics::error(SMRange where, const Twine &message) {
-  lastDropped = !places.insert(where.Start.getPointer()).second;
+  ++errors;
+  lastDropped = consequence || shown == maxErrors ||
+                !places.insert(where.Start.getPointer()).second;
   if (lastDropped)
     return false;
-  ++errors;
   print(where, SourceMgr::DK_Error, message);
+  if (++shown == maxErrors)
+    os << "these are " << maxErrors << " errors; others are not shown\n";
   return false;
 }
 

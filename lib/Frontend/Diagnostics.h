@@ -2,7 +2,8 @@
 //
 // Errors with a caret range and notes at other places, in the form
 // `FILE:LINE:COL: error: ...`. All errors of a run are collected; a second error
-// at the same place is dropped, so that one mistake does not cascade.
+// at the same place is dropped, and so is what follows from another mistake, so
+// that one mistake does not cascade.
 //
 //===----------------------------------------------------------------------===//
 
@@ -28,6 +29,9 @@ public:
   void note(llvm::SMRange where, const llvm::Twine &message);
   void warning(llvm::SMRange where, const llvm::Twine &message);
 
+  /// While set, errors are counted and not shown: they follow from one that was.
+  bool consequence = false;
+
   unsigned getNumErrors() const { return errors; }
   bool hasErrors() const { return errors != 0; }
 
@@ -38,7 +42,7 @@ private:
   llvm::SourceMgr &sources;
   llvm::raw_ostream &os;
   std::set<const char *> places;
-  unsigned errors = 0;
+  unsigned errors = 0, shown = 0;
   bool lastDropped = false;
 };
 

@@ -127,6 +127,7 @@ std::optional<Constant> Elaborator::evaluateConstant(const ast::Expr &expr,
       return Constant::of(M_PI, false);
     if (name == "true" || name == "false")
       return Constant::of(name == "true");
+    (void)scope.findValue(name); // notes the use of one that is wrong
     return std::nullopt;
   }
   case ast::Expr::Config: {
@@ -521,7 +522,9 @@ std::optional<Number> Elaborator::pointOfName(const ast::NameExpr &expr,
                                   "no reduction binds it");
     return std::nullopt;
   }
-  diagnostics.error(expr.range, "'" + expr.name + "' is not defined");
+  if (!wrongAxes.count(expr.name))
+    diagnostics.error(expr.range, "'" + expr.name + "' is not defined" +
+                                      suggest(expr.name, *scope));
   return std::nullopt;
 }
 
@@ -797,7 +800,8 @@ std::optional<Number> Elaborator::pointOfIndex(const ast::IndexExpr &expr,
   if (baseName) {
     Entity *entity = scope->findValue(baseName->name);
     if (!entity) {
-      diagnostics.error(baseName->range, "'" + baseName->name + "' is not defined");
+      diagnostics.error(baseName->range, "'" + baseName->name + "' is not defined" +
+                                             suggest(baseName->name, *scope));
       return std::nullopt;
     }
     if (entity->kind == Entity::Weight) {

@@ -230,8 +230,9 @@ bool Elaborator::runState(const ast::StateStmt &stmt, std::shared_ptr<Scope> out
     }
   bool usedLater = outer->usedLater && llvm::is_contained(*outer->usedLater, name);
   if (outputs == 1 && !usedLater) {
+    unsigned errors = diagnostics.getNumErrors();
     bool fused = emitScan(block, outer, output);
-    if (fused || diagnostics.hasErrors())
+    if (fused || diagnostics.getNumErrors() != errors)
       return fused;
   }
   if (!emitScan(block, outer, nullptr))

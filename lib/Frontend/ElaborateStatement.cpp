@@ -148,12 +148,12 @@ bool Elaborator::runBody(const std::vector<ast::StmtPtr> &body,
   }
   const std::vector<std::string> *outer = scope->usedLater;
   std::vector<std::string> joined;
-  for (size_t i = 0; i < body.size() && good; ++i) {
+  for (size_t i = 0; i < body.size(); ++i) {
     joined = later[i];
     if (outer)
       joined.insert(joined.end(), outer->begin(), outer->end());
     scope->usedLater = &joined;
-    good = runStatement(*body[i], scope, returned);
+    good &= runStatement(*body[i], scope, returned);
     if (returned && returned->kind != Entity::Absent)
       break;
   }
@@ -177,6 +177,11 @@ bool Elaborator::runStatement(const ast::Stmt &stmt, std::shared_ptr<Scope> scop
   Location outer = loc;
   loc = locationOf(stmt.range, diagnostics.getSources(), context);
   llvm::scope_exit restore([&] { loc = outer; });
+  return goOn(stmt, *scope, [&] { return runOne(stmt, scope, returned); });
+}
+
+bool Elaborator::runOne(const ast::Stmt &stmt, std::shared_ptr<Scope> scope,
+                        Entity *returned) {
   switch (stmt.kind) {
   case ast::Stmt::Assign:
   case ast::Stmt::Let:
@@ -224,14 +229,6 @@ bool Elaborator::runStatement(const ast::Stmt &stmt, std::shared_ptr<Scope> scop
   return false;
 }
 
-/// Assigns to the innermost scope that knows the name, so that the body of an
-/// `if` or a loop rebinds what stands around it.
-static Scope &scopeOf(const std::string &name, Scope &scope) {
-  if (scope.values.count(name))
-    return scope;
-  return scope;
-}
-
 bool Elaborator::assignPattern(const ast::Pattern &target, Entity value,
                                Scope &scope) {
   if (!target.isTuple) {
@@ -243,7 +240,7 @@ bool Elaborator::assignPattern(const ast::Pattern &target, Entity value,
       value.tensor = *bound;
     }
     value.range = target.name.range;
-    scopeOf(target.name.name, scope).values[target.name.name] = std::move(value);
+    scope.values[target.name.name] = std::move(value);
     return true;
   }
   if (value.kind != Entity::Tuple ||
@@ -606,10 +603,13 @@ Elaborator::callFunction(const ast::FnDecl &fn, std::shared_ptr<Scope> scope,
     unsigned &depth;
     ~Leave() { --depth; }
   } leave{depth};
+  // The text calls a layer by the name of the part.
+  std::string callee =
+      fn.name.name == "forward" ? "the layer" : "'" + fn.name.name + "'";
   if (args.size() > fn.params.size()) {
-    diagnostics.error(where, "'" + fn.name.name + "' takes " +
-                                 llvm::Twine(fn.params.size()) +
-                                 " arguments, found " + llvm::Twine(args.size()));
+    diagnostics.error(where, callee + " takes " + llvm::Twine(fn.params.size()) +
+                                 (fn.params.size() == 1 ? " argument" : " arguments") +
+                                 ", found " + llvm::Twine(args.size()));
     diagnostics.note(fn.name.range, "declared here");
     return std::nullopt;
   }
@@ -646,8 +646,7 @@ Elaborator::callFunction(const ast::FnDecl &fn, std::shared_ptr<Scope> scope,
     }
     if (next >= args.size()) {
       if (!param.defaultValue) {
-        diagnostics.error(where, "argument '" + name + "' of '" + fn.name.name +
-                                     "' is missing");
+        diagnostics.error(where, "argument '" + name + "' of " + callee + " is missing");
         diagnostics.note(param.pattern.range, "declared here");
         return std::nullopt;
       }

@@ -38,8 +38,11 @@ std::string Constant::str() const {
 Entity *Scope::findValue(llvm::StringRef name) {
   for (Scope *s = this; s; s = s->parent.get()) {
     auto found = s->values.find(name.str());
-    if (found != s->values.end())
+    if (found != s->values.end()) {
+      if (found->second.kind == Entity::Wrong)
+        *found->second.used = true;
       return &found->second;
+    }
     if (s->constants.count(name.str()))
       return nullptr;
   }
@@ -194,7 +197,7 @@ std::optional<Axis> Elaborator::resolveAxis(const ast::AxisPattern &pattern,
   }
   if (known) {
     Axis found = known->first;
-    found.range = pattern.range;
+    found.range = known->second;
     return found;
   }
   // A parameter as an extent makes an axis without a name.
@@ -208,6 +211,8 @@ std::optional<Axis> Elaborator::resolveAxis(const ast::AxisPattern &pattern,
     axis.size = int64_t(constant->number);
     return axis;
   }
+  if (wrongAxes.count(axis.name))
+    return std::nullopt;
   diagnostics.error(pattern.range, "axis '" + axis.name + "' has no extent: its first "
                                    "appearance must give one, " + axis.name + ": SIZE");
   return std::nullopt;
@@ -607,8 +612,10 @@ std::optional<Entity> Elaborator::evaluatePart(const ast::Expr &expr,
   }
   const ast::LayerDecl *layer = findLayer(name->name);
   if (!layer) {
-    diagnostics.error(name->range, "there is no layer '" + name->name +
-                                       "'; is an import missing?");
+    std::string nearest = suggest(name->name, *scope);
+    diagnostics.error(name->range,
+                      "there is no layer '" + name->name + "'" +
+                          (nearest.empty() ? "; is an import missing?" : nearest));
     return std::nullopt;
   }
   ast::CallExpr empty(nullptr, expr.range);
@@ -674,67 +681,69 @@ bool Elaborator::elaborateMembers(Instance &instance) {
       if (fn->name.name != "forward")
         scope->values[fn->name.name] = entity;
     }
-  for (const ast::StmtPtr &member : instance.layer->members) {
-    switch (member->kind) {
-    case ast::Stmt::Fn:
-      break;
-    case ast::Stmt::Part:
-      good &= declarePart(llvm::cast<ast::PartStmt>(*member), instance);
-      break;
-    case ast::Stmt::Weight: {
-      auto &weight = llvm::cast<ast::WeightStmt>(*member);
-      Entity entity;
-      entity.weight = &weight;
-      entity.scope = scope;
-      entity.name = instance.prefix;
-      entity.range = weight.target.name.range;
-      entity.kind = weight.target.family.empty() ? Entity::Weight
-                                                 : Entity::WeightFamily;
-      bool present = true;
-      if (weight.condition) {
-        auto holds = requireBoolean(*weight.condition, *scope, "this condition");
-        if (!holds) {
-          good = false;
-          break;
-        }
-        present = *holds;
-      }
-      // One name may be declared under several conditions.
-      const std::string &name = weight.target.name.name;
-      if (!present) {
-        if (weight.otherwise) {
-          auto other = evaluate(*weight.otherwise, scope);
-          good &= other.has_value();
-          if (other)
-            scope->values[name] = *other;
-        } else if (!scope->values.count(name)) {
-          entity.kind = Entity::Absent;
-          entity.range = weight.condition->range;
-          scope->values[name] = entity;
-        }
-        break;
-      }
-      // Extents are known from here on, used or not.
-      bool axesGood = true;
-      for (const ast::AxisPattern &axis : weight.target.axes)
-        axesGood &= resolveAxis(axis, *scope, true).has_value();
-      good &= axesGood;
-      scope->values[name] = entity;
-      break;
-    }
-    case ast::Stmt::Let:
-    case ast::Stmt::Assign:
-    case ast::Stmt::Kernel:
-    case ast::Stmt::Table:
-    case ast::Stmt::If:
-      good &= runStatement(*member, scope, nullptr);
-      break;
-    default:
-      good = diagnostics.error(member->range, "this belongs into a function");
-    }
-    if (!good)
-      return false;
+  for (const ast::StmtPtr &member : instance.layer->members)
+    good &= goOn(*member, *scope, [&] { return elaborateMember(*member, instance); });
+  return good;
+}
+
+bool Elaborator::elaborateMember(const ast::Stmt &member, Instance &instance) {
+  std::shared_ptr<Scope> scope = instance.scope;
+  switch (member.kind) {
+  case ast::Stmt::Fn:
+    return true;
+  case ast::Stmt::Part:
+    return declarePart(llvm::cast<ast::PartStmt>(member), instance);
+  case ast::Stmt::Weight:
+    return declareWeight(llvm::cast<ast::WeightStmt>(member), instance);
+  case ast::Stmt::Let:
+  case ast::Stmt::Assign:
+  case ast::Stmt::Kernel:
+  case ast::Stmt::Table:
+  case ast::Stmt::If:
+    return runStatement(member, scope, nullptr);
+  default:
+    return diagnostics.error(member.range, "this belongs into a function");
   }
+}
+
+bool Elaborator::declareWeight(const ast::WeightStmt &weight, Instance &instance) {
+  std::shared_ptr<Scope> scope = instance.scope;
+  Entity entity;
+  entity.weight = &weight;
+  entity.scope = scope;
+  entity.name = instance.prefix;
+  entity.range = weight.target.name.range;
+  entity.kind =
+      weight.target.family.empty() ? Entity::Weight : Entity::WeightFamily;
+  bool present = true;
+  if (weight.condition) {
+    auto holds = requireBoolean(*weight.condition, *scope, "this condition");
+    if (!holds)
+      return false;
+    present = *holds;
+  }
+  // One name may be declared under several conditions.
+  const std::string &name = weight.target.name.name;
+  if (!present && weight.otherwise) {
+    auto other = evaluate(*weight.otherwise, scope);
+    if (!other)
+      return false;
+    scope->values[name] = *other;
+    return true;
+  }
+  if (!present) {
+    if (!scope->values.count(name)) {
+      entity.kind = Entity::Absent;
+      entity.range = weight.condition->range;
+      scope->values[name] = entity;
+    }
+    return true;
+  }
+  // Extents are known from here on, used or not.
+  bool good = true;
+  for (const ast::AxisPattern &axis : weight.target.axes)
+    good &= resolveAxis(axis, *scope, true).has_value();
+  scope->values[name] = entity;
   return good;
 }
 
@@ -987,8 +996,7 @@ bool Elaborator::emitForward(Instance &instance) {
   position = addArgument(builder.getIndexType(),
                          {builder.getNamedAttr("ssm.position", builder.getUnitAttr())});
   // Axes get their extents from the weights.
-  if (!elaborateMembers(instance))
-    return false;
+  bool good = elaborateMembers(instance);
   auto scope = std::make_shared<Scope>(instance.scope);
   std::vector<Entity> args;
   bool sized = false;
@@ -1005,6 +1013,12 @@ bool Elaborator::emitForward(Instance &instance) {
     Entity entity;
     entity.range = pattern.name.range;
     if (initials.count(name)) {
+      for (const ast::AxisPattern &axis : pattern.axes)
+        if (axis.name.name == "t")
+          return diagnostics.error(axis.range,
+                                   "a state starts from '" + name +
+                                       "', its value before the first token, which "
+                                       "has no sequence axis");
       entity.kind = Entity::InitialState;
       entity.name = name;
       args.push_back(entity);
@@ -1077,7 +1091,7 @@ bool Elaborator::emitForward(Instance &instance) {
                                                   "sequence axis t");
   auto run = std::make_shared<Scope>(instance.scope);
   auto result = callFunction(*forward, run, std::move(args), forward->name.range, nullptr);
-  if (!result)
+  if (!result || !good)
     return false;
   std::vector<Entity> values;
   if (result->kind == Entity::Tuple)

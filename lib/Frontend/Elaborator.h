@@ -30,6 +30,7 @@
 #include "ssmc/Frontend/Frontend.h"
 #include "llvm/ADT/StringMap.h"
 #include <map>
+#include <set>
 
 namespace ssmc {
 
@@ -80,7 +81,8 @@ struct Entity {
     WeightFamily,
     InitialState, // an input that a state starts from
     FinalState,   // a result that is a state's last value
-    Direction
+    Direction,
+    Wrong         // its definition has an error
   } kind = Absent;
   TensorValue tensor;
   Number number;
@@ -94,6 +96,7 @@ struct Entity {
   bool backward = false;              // Direction
   unsigned slot = 0;                  // FinalState
   std::string name;                   // InitialState: the input's
+  bool *used = nullptr;               // Wrong: set when it is looked up
   llvm::SMRange range;
 };
 
@@ -177,6 +180,8 @@ private:
   bool bindParameters(const ast::LayerDecl &layer, const ast::CallExpr *call,
                       Scope *caller, Scope &scope);
   bool elaborateMembers(Instance &instance);
+  bool elaborateMember(const ast::Stmt &member, Instance &instance);
+  bool declareWeight(const ast::WeightStmt &weight, Instance &instance);
   bool declarePart(const ast::PartStmt &part, Instance &instance);
   std::optional<Entity> evaluatePart(const ast::Expr &expr,
                                      std::shared_ptr<Scope> scope,
@@ -188,6 +193,16 @@ private:
   const ast::FnDecl *forwardOf(const Instance &instance);
 
   // Statements (ElaborateStatement.cpp)
+  // Errors (ElaborateErrors.cpp)
+  void markWrong(const ast::Ident &name, Scope &scope);
+  void markWrong(const ast::Pattern &target, Scope &scope);
+  void markWrong(const ast::Stmt &stmt, Scope &scope);
+  /// "; did you mean 'x'?" for the visible name nearest to `name`, or "".
+  std::string suggest(llvm::StringRef name, Scope &scope);
+  template <typename Run>
+  bool goOn(const ast::Stmt &stmt, Scope &scope, Run run);
+  // Statements (ElaborateStatement.cpp)
+  bool runOne(const ast::Stmt &stmt, std::shared_ptr<Scope> scope, Entity *returned);
   bool runBody(const std::vector<ast::StmtPtr> &body, std::shared_ptr<Scope> scope,
                Entity *returned);
   bool runStatement(const ast::Stmt &stmt, std::shared_ptr<Scope> scope,
@@ -359,9 +374,22 @@ private:
   std::string path; // of the instance being run, for state names
   std::map<std::string, int> stateNames;
   unsigned depth = 0; // of inlining, against endless recursion
+  std::set<std::string> wrongAxes; // that statements with errors introduce
   bool reversed = false; // a backward scan was met: no step
   friend struct DepthGuard;
 };
+
+/// Runs a statement or a member of a layer. After an error in it the next one is
+/// run all the same, with the names it declares marked as wrong.
+template <typename Run>
+bool Elaborator::goOn(const ast::Stmt &stmt, Scope &scope, Run run) {
+  bool outer = std::exchange(diagnostics.consequence, false);
+  bool good = run();
+  diagnostics.consequence = outer;
+  if (!good)
+    markWrong(stmt, scope);
+  return good;
+}
 
 } // namespace ssmc
 

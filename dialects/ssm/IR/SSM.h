@@ -27,6 +27,12 @@
 namespace mlir::ssm {
 class CoefficientsOp;
 class YieldOp;
+
+/// Whether `op` reads, by `read`, at each point the element that it writes there
+/// to `written`, so that both may be one buffer: a residual that a product adds
+/// in place. Its lowerings keep sums apart until the epilogue has read its
+/// operands; those of the other ops do not promise that.
+bool isReadWhereWritten(Operation *op, OpOperand &read, OpOperand &written);
 } // namespace mlir::ssm
 
 #define GET_OP_CLASSES

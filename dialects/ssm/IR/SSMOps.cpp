@@ -203,3 +203,16 @@ LogicalResult MatmulOp::verifyRegions() {
   return verifyEpilogue(*this, "(C3)", getEpilogue(), getOutput(),
                         getEpilogueIns());
 }
+
+bool mlir::ssm::isReadWhereWritten(Operation *op, OpOperand &read,
+                                   OpOperand &written) {
+  auto matmul = dyn_cast<MatmulOp>(op);
+  if (!matmul || !matmul.isDpsInit(&written) ||
+      read.get().getType() != written.get().getType())
+    return false;
+  MutableOperandRange operands = matmul.getEpilogueInsMutable();
+  for (unsigned i = 0, end = operands.size(); i < end; ++i)
+    if (&operands[i] == &read)
+      return matmul.getEpilogueMap(i).isIdentity();
+  return false;
+}

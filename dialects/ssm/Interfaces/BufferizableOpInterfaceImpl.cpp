@@ -39,22 +39,6 @@ static OpOperand *getCarryDestination(Operation *op, OpOperand &operand) {
   return nullptr;
 }
 
-/// Whether `read` is an operand of a matmul's epilogue that has, at each point,
-/// the element that `written` receives there: a residual added in place. The
-/// lowerings keep sums apart until the epilogue has read its operands.
-static bool isReadWhereWritten(Operation *op, OpOperand &read,
-                               OpOperand &written) {
-  auto matmul = dyn_cast<MatmulOp>(op);
-  if (!matmul || !matmul.isDpsInit(&written) ||
-      read.get().getType() != written.get().getType())
-    return false;
-  MutableOperandRange operands = matmul.getEpilogueInsMutable();
-  for (unsigned i = 0, end = operands.size(); i < end; ++i)
-    if (&operands[i] == &read)
-      return matmul.getEpilogueMap(i).isIdentity();
-  return false;
-}
-
 namespace {
 template <typename OpTy>
 struct DestinationOpModel

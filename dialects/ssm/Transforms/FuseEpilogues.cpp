@@ -198,6 +198,19 @@ static void fuseGeneric(RewriterBase &rewriter, EpilogueOp &producer,
   moveAndReplace(rewriter, changed, result, consumer, destination, moves);
 }
 
+/// Whether `producer` reads the value `destination`, other than where it would
+/// write it: then it cannot be its destination without a copy of it.
+static bool readsElsewhere(EpilogueOp &producer, OpResult result,
+                           Value destination) {
+  OpOperand &out = producer.outs[result.getResultNumber()];
+  return llvm::any_of(producer.op->getOpOperands(), [&](OpOperand &operand) {
+    return operand.get() == destination &&
+           !cast<DestinationStyleOpInterface>(producer.op).isDpsInit(&operand) &&
+           !(operand.get().getType() == out.get().getType() &&
+             ssm::isReadWhereWritten(producer.op, operand, out));
+  });
+}
+
 /// Fuses `consumer` into the last of the ops that produce its operands.
 static bool tryFuse(RewriterBase &rewriter, Operation *consumer,
                     DominanceInfo &dominance) {
@@ -217,6 +230,9 @@ static bool tryFuse(RewriterBase &rewriter, Operation *consumer,
                                : refuseConsumer(producer, result, consumer);
     if (copy && copy.getInputs().front() != result)
       why = "it overwrites the output";
+    if (!why && copy &&
+        readsElsewhere(producer, result, copy.getOutputs().front()))
+      why = "the producer reads what the copy overwrites";
     if (!why)
       why = refusePlace(rewriter, producer.op, consumer, dominance, moves);
     if (why) {

@@ -225,3 +225,30 @@ func.func @state_first(%u: tensor<?x?x8xf32>, %s: tensor<?x8xf32>, %y: tensor<?x
   } -> tensor<?x?x8xf32>
   return %2, %0#1 : tensor<?x?x8xf32>, tensor<?x8xf32>
 }
+
+#tokens = affine_map<(b, t, e) -> (b, t, e)>
+#carried = affine_map<(b, t, e) -> (b, e)>
+
+// A scan may write before its epilogue has read all: a residual that goes back to where it
+// came from stays a copy.
+// CHECK-LABEL: @residual_of_a_scan
+// CHECK-SAME: %[[X:[^,]*]]: tensor<?x?x8xf32>
+// CHECK: %[[Y:.*]]:2 = ssm.scan {{.*}} epilogue_ins(%[[X]] : {{.*}}) outs(%{{.*}}, %{{.*}} :
+// CHECK: linalg.copy ins(%[[Y]]#0 : {{.*}}) outs(%[[X]] : {{.*}})
+func.func @residual_of_a_scan(%x: tensor<?x?x8xf32>, %u: tensor<?x?x8xf32>,
+    %y: tensor<?x?x8xf32>, %s: tensor<?x8xf32>) -> (tensor<?x?x8xf32>, tensor<?x8xf32>) {
+  %0:2 = ssm.scan ins(%u : tensor<?x?x8xf32>) epilogue_ins(%x : tensor<?x?x8xf32>)
+      outs(%y, %s : tensor<?x?x8xf32>, tensor<?x8xf32>)
+      maps {ins = [#tokens], epilogue = [#tokens], state = #carried, output = #tokens}
+      coefficients {
+  ^bb0(%v: f32):
+    ssm.coefficients write(%v : f32)
+  } epilogue {
+  ^bb0(%o: f32, %r: f32):
+    %1 = arith.addf %o, %r : f32
+    ssm.yield %1 : f32
+  } -> tensor<?x?x8xf32>, tensor<?x8xf32>
+  %2 = linalg.copy ins(%0#0 : tensor<?x?x8xf32>) outs(%x : tensor<?x?x8xf32>)
+      -> tensor<?x?x8xf32>
+  return %2, %0#1 : tensor<?x?x8xf32>, tensor<?x8xf32>
+}
