@@ -35,7 +35,7 @@ struct Options {
   std::string target = "cpu", cpu = "native", triple;
   std::string dtype = "f32", weightsDType;
   std::string dumpDirectory, stopAfter;
-  bool fastExp = false, explain = false, noCache = false;
+  bool dtypeGiven = false, fastExp = false, explain = false, noCache = false;
   ScheduleOptions schedule;
   std::vector<std::pair<std::string, double>> machine;
   bool remarks = false;

@@ -73,10 +73,15 @@ llvm::Error LayerVerifier::compile() {
   if (llvm::Error error = jobs.front().build->runFrontend())
     return error;
   choices = tryModes(source, files, options, requestFor("auto", false, false));
-  for (bool doublePrecision : {false, true})
-    for (const ModeChoice &choice : choices)
-      if (choice.refusal.empty())
-        add(choice.mode, choice.program, false, doublePrecision);
+  // f32 in every mode, and f64 where the compiler has the choice, which takes every form
+  // that it may choose; or the dtype asked for in every mode.
+  for (const ModeChoice &choice : choices)
+    if (choice.refusal.empty()) {
+      if (!options.dtypeGiven || options.dtype == "f32")
+        add(choice.mode, choice.program, false, false);
+      if (options.dtypeGiven ? options.dtype == "f64" : choice.mode == "auto")
+        add(choice.mode, choice.program, false, true);
+    }
   {
     llvm::DefaultThreadPool pool(llvm::hardware_concurrency());
     for (Job &job : jobs)
@@ -360,6 +365,9 @@ llvm::Expected<std::vector<Verdict>> LayerVerifier::run() {
     }
     for (Job &job : jobs) {
       if (job.literal || job.program != choice.program)
+        continue;
+      // Made for `auto`, though other modes may share the program.
+      if (job.doublePrecision && !options.dtypeGiven && choice.mode != "auto")
         continue;
       Progress progress("verifying mode " + choice.mode + " of " + layer().str());
       Verdict verdict;

@@ -24,10 +24,11 @@ static constexpr int64_t longLength = 4096;
 // Clocks that are no arithmetic of the recurrence.
 static constexpr double unitOverhead = 300;  // start of an independent recurrence
 static constexpr double tokenOverhead = 6;   // of a unit: loops, addresses
-static constexpr double stagedVector = 3;    // to scratch memory and back
-static constexpr double chunkOverhead = 600; // of a chunk of a unit
-/// Share of the units for multiply-adds that products of small blocks keep busy.
-static constexpr double productEfficiency = 0.8;
+static constexpr double stagedVector = 2;    // to scratch memory and back
+static constexpr double chunkOverhead = 300; // of a chunk of a unit
+/// Shares of the units for multiply-adds that are kept busy: by products of small blocks,
+/// and by the recurrence, where each instruction waits for a broadcast.
+static constexpr double productEfficiency = 0.95, scanEfficiency = 0.85;
 /// Vector instructions for an element of the state that is loaded, scaled and stored.
 static constexpr double boundarySlots = 4;
 
@@ -50,6 +51,8 @@ static OperationCount countOf(Operation *op) {
     return {1, 0, 0};
   if (isa_and_nonnull<math::MathDialect>(op->getDialect()))
     return {0, 1, 0};
+  if (isa<DiscretizeOp>(op)) // an exponential and a quotient, if it is not expanded yet
+    return {3, 1, 1};
   return {double(isa_and_nonnull<arith::ArithDialect>(op->getDialect())), 0, 0};
 }
 
@@ -94,7 +97,7 @@ ScanWork::ScanWork(ScanOp op, const RecurrenceInfo &info) {
     keyDecay |= onKeys(op.getDependentDims(decay));
 
   for (Operation &inner : op.getCoefficients().front().without_terminator()) {
-    if (inner.getNumResults() != 1 || inner.hasTrait<OpTrait::ConstantLike>())
+    if (inner.getNumResults() == 0 || inner.hasTrait<OpTrait::ConstantLike>())
       continue;
     llvm::SmallBitVector dims = op.getDependentDims(inner.getResult(0));
     if (!dims[1])
@@ -112,11 +115,7 @@ ScanWork::ScanWork(ScanOp op, const RecurrenceInfo &info) {
   stateBytes = keys * lanes * outer * parts * bytesOf(state);
   auto stream = [&](Value operand, AffineMap map) {
     double bytes = bytesOf(operand);
-    bool overTime = false;
-    for (AffineExpr result : map.getResults()) {
-      overTime |= result.isFunctionOfDim(1);
-      // Of a sum or quotient of dimensions, the operand's own extent.
-    }
+    bool overTime = map.isFunctionOfDim(1);
     for (int64_t size : cast<ShapedType>(operand.getType()).getShape())
       bytes *= ShapedType::isDynamic(size) ? 1 : double(size);
     if (overTime)
@@ -165,8 +164,9 @@ double CostModel::getScanClocks(double length) const {
   slots += 2 * work.erasePairs;
   if (work.dense)
     slots += work.lanes;
-  double perVector = work.parts * slots / machine.fmaPerClock +
-                     getCoefficientClocks(work.atStates) +
+  double perVector = (work.parts * slots / machine.fmaPerClock +
+                      getCoefficientClocks(work.atStates)) /
+                         scanEfficiency +
                      work.parts * boundarySlots / timeTile / machine.fmaPerClock;
   double perToken = work.keys * laneVectors * perVector +
                     laneVectors * (getCoefficientClocks(work.atLanes) + stagedVector) +
