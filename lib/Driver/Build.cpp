@@ -95,6 +95,17 @@ std::string Build::computeKey() {
   return key.hex();
 }
 
+namespace {
+/// Prints each remark as a diagnostic at its place.
+class PrintRemarks : public mlir::remark::detail::RemarkEmittingPolicyBase {
+public:
+  void reportRemark(const mlir::remark::detail::Remark &remark) override {
+    mlir::emitRemark(remark.getLocation(), remark.getMsg());
+  }
+  void finalize() override {}
+};
+} // namespace
+
 void Build::makeContext() {
   if (context)
     return;
@@ -102,12 +113,13 @@ void Build::makeContext() {
   registerAll(registry);
   context = std::make_unique<mlir::MLIRContext>(registry);
   context->printOpOnDiagnostic(false);
-  // They are printed like any other diagnostic: no streamer is needed.
-  if (options.remarks && !request.quiet)
+  if (options.remarks && !request.quiet) {
+    std::string filter = options.remarksFilter.empty() ? ".*" : options.remarksFilter;
+    // They are printed like any other diagnostic: no streamer is needed.
     (void)mlir::remark::enableOptimizationRemarks(
-        *context, nullptr, std::make_unique<mlir::remark::RemarkEmittingPolicyAll>(),
-        {options.remarksFilter.empty() ? ".*" : options.remarksFilter, {}, {}, {}, {}},
-        /*printAsEmitRemarks=*/true);
+        *context, nullptr, std::make_unique<PrintRemarks>(),
+        {filter, filter, filter, filter, filter});
+  }
   if (!request.quiet) {
     handler = std::make_unique<mlir::SourceMgrDiagnosticHandler>(sources, context.get(),
                                                                  llvm::errs());

@@ -25,8 +25,8 @@
 // KEPT-NOT: crossover = 7
 
 // REMARK: remark: [Passed] Mode | Category:ssm-select-modes{{.*}}chunk of {{[0-9]+}} tokens from length {{[0-9]+}} on, scan below
-// REMARK: remark: [Missed] Rejected {{.*}}scan{{.*}}clocksPerToken=
-// REMARK: remark: [Missed] Impossible {{.*}}conv{{.*}}the decay depends on
+// REMARK: remark: [Missed] Rejected {{.*}}Remark=scan, clocksPerToken=
+// REMARK: remark: [Missed] Impossible {{.*}}Reason="the decay depends on 'd1'", Remark=conv
 
 // EXPLAIN: this recurrence at {{.*}}select-modes.mlir:{{[0-9]+}}: class D1, runs as chunk of [[Q:[0-9]+]] tokens from length {{[0-9]+}} on, scan below
 // EXPLAIN-NEXT: predicted clocks a token, of one core for one row
