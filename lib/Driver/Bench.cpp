@@ -33,11 +33,23 @@ struct Figure {
   int64_t length, batch, calls;
   double seconds; // of the fastest call: the others were disturbed
   double bytes, flop;
+  double predicted; // by the cost model: clocks of a core for the state blocks
+  Limits limits;    // of the machine while it was measured
+};
+
+/// What is measured of one mode, and how to call it.
+struct Candidate {
+  ModeChoice choice;
+  FlopCount flop;
+  LoadedLayer layer;
+  std::unique_ptr<Build> build; // owns the initialisers' context
+  BoundWeights weights;
 };
 } // namespace
 
-/// Bytes that a call must read and write at least: weights' tables, inputs, outputs,
-/// and a state per token where it steps.
+/// Bytes that a call must read and write at least: the tables made from the weights and
+/// the state (in and out) once, and inputs and outputs; a call a token where it steps.
+/// What stays in a cache between calls arrives faster than memory delivers.
 static double bytesOf(const ssmrt_module *module, int64_t batch, int64_t length,
                       bool stepwise) {
   double perCall = double(ssmrt_prepared_bytes(module, length)), streamed = 0;
@@ -51,56 +63,76 @@ static double bytesOf(const ssmrt_module *module, int64_t batch, int64_t length,
   };
   add(module->inputs, module->num_inputs);
   add(module->outputs, module->num_outputs);
-  if (!stepwise)
-    return perCall + streamed;
   double state = double(ssmrt_state_bytes(module, batch, length));
-  return double(length) * (perCall + 2 * state) + streamed;
+  return (stepwise ? double(length) : 1.0) * (perCall + 2 * state) + streamed;
 }
 
-static llvm::Expected<Figure> measure(const ssmrt_module *module, ssmrt_context *context,
-                                      llvm::ArrayRef<ssmrt_tensor> weights,
-                                      llvm::StringRef mode, int64_t batch,
-                                      int64_t length, double seconds,
-                                      const FlopCount &flop) {
-  Progress progress("timing mode " + mode.str() + ", length " + std::to_string(length));
-  bool stepwise = mode == "step" && length > 0;
-  auto session = Session::create(module, context, weights, length);
-  if (!session)
-    return session.takeError();
-  auto inputs = drawInputs(module, batch, length, 1);
-  if (!inputs)
-    return inputs.takeError();
-  auto outputs = session->makeOutputs(batch, length);
-  if (!outputs)
-    return outputs.takeError();
-  std::vector<ssmrt_tensor> views = viewAll(*inputs);
-  Figure figure{mode.str(), length, batch, 0, 1e30,
-                bytesOf(module, batch, length, stepwise),
-                flop.of(batch, length)};
-  Clock::time_point start = Clock::now();
-  // The first call warms caches and pages; it counts only if nothing else fits.
-  while (figure.calls < 2 || secondsSince(start) < seconds) {
-    llvm::Expected<Block> state = Block();
-    if (stepwise)
-      state = session->makeState(batch);
-    if (!state)
-      return state.takeError();
-    Clock::time_point begin = Clock::now();
-    if (llvm::Error error = session->segment(views, *outputs, batch, 0, length, stepwise,
-                                             stepwise ? state->get() : nullptr))
-      return std::move(error);
-    figure.seconds = std::min(figure.seconds, secondsSince(begin));
-    ++figure.calls;
-    if (figure.calls == 1 && secondsSince(start) > 4 * seconds)
-      break;
+/// Calls of one mode at one length, sampled beside those of the others.
+class Sampler {
+public:
+  static llvm::Expected<Sampler> create(Candidate &candidate, ssmrt_context *context,
+                                        int64_t batch, int64_t length,
+                                        size_t lengthIndex) {
+    const ssmrt_module *module = candidate.layer.get();
+    Sampler result;
+    result.stepwise = candidate.choice.mode == "step" && length > 0;
+    auto session = Session::create(module, context, candidate.weights.tensors, length);
+    if (!session)
+      return session.takeError();
+    result.session = std::move(*session);
+    auto inputs = drawInputs(module, batch, length, 1);
+    if (!inputs)
+      return inputs.takeError();
+    result.inputs = std::move(*inputs);
+    auto outputs = result.session.makeOutputs(batch, length);
+    if (!outputs)
+      return outputs.takeError();
+    result.outputs = std::move(*outputs);
+    const std::vector<double> &clocks = candidate.choice.clocks;
+    result.figure = {candidate.choice.mode,
+                     length,
+                     batch,
+                     0,
+                     1e30,
+                     bytesOf(module, batch, length, result.stepwise),
+                     candidate.flop.of(batch, length),
+                     lengthIndex < clocks.size() ? double(batch) * clocks[lengthIndex] : 0,
+                     {}};
+    return std::move(result);
   }
-  return figure;
-}
+
+  /// Calls for about `seconds`, at least once.
+  llvm::Error sample(double seconds) {
+    Clock::time_point start = Clock::now();
+    do {
+      llvm::Expected<Block> state = Block();
+      if (stepwise)
+        state = session.makeState(figure.batch);
+      if (!state)
+        return state.takeError();
+      Clock::time_point begin = Clock::now();
+      if (llvm::Error error =
+              session.segment(viewAll(inputs), outputs, figure.batch, 0, figure.length,
+                              stepwise, stepwise ? state->get() : nullptr))
+        return error;
+      figure.seconds = std::min(figure.seconds, secondsSince(begin));
+      ++figure.calls;
+    } while (secondsSince(start) < seconds);
+    return llvm::Error::success();
+  }
+
+  Figure figure;
+
+private:
+  Session session;
+  std::vector<Tensor> inputs, outputs;
+  bool stepwise = false;
+};
 
 static void print(const Options &options, const ssmrt_module *module,
                   llvm::ArrayRef<Figure> figures, const Limits &limits) {
   Table table({"mode", ">batch", ">length", ">ms", ">tokens/s", ">GB/s", ">of memory",
-               ">GFLOP/s", ">of peak"});
+               ">GFLOP/s", ">of peak", ">predicted clocks"});
   llvm::json::Array list;
   for (const Figure &figure : figures) {
     double tokens = double(figure.batch * figure.length) / figure.seconds;
@@ -111,8 +143,9 @@ static void print(const Options &options, const ssmrt_module *module,
     };
     table.add({figure.mode, std::to_string(figure.batch), std::to_string(figure.length),
                numberText(figure.seconds * 1e3), llvm::formatv("{0:f0}", tokens).str(),
-               numberText(bandwidth), share(bandwidth, limits.bytesPerSecond * 1e-9),
-               numberText(rate), share(rate, limits.flopPerSecond * 1e-9)});
+               numberText(bandwidth), share(bandwidth, figure.limits.bytesPerSecond * 1e-9),
+               numberText(rate), share(rate, figure.limits.flopPerSecond * 1e-9),
+               figure.predicted > 0 ? numberText(figure.predicted) : ""});
     list.push_back(llvm::json::Object{{"layer", module->layer},
                                       {"mode", figure.mode},
                                       {"batch", figure.batch},
@@ -121,8 +154,11 @@ static void print(const Options &options, const ssmrt_module *module,
                                       {"seconds", figure.seconds},
                                       {"bytes", figure.bytes},
                                       {"flop", figure.flop},
-                                      {"limit_bytes_per_second", limits.bytesPerSecond},
-                                      {"limit_flop_per_second", limits.flopPerSecond}});
+                                      {"predicted_clocks", figure.predicted},
+                                      {"limit_bytes_per_second",
+                                       figure.limits.bytesPerSecond},
+                                      {"limit_flop_per_second",
+                                       figure.limits.flopPerSecond}});
   }
   if (options.json) {
     llvm::outs() << llvm::formatv("{0:2}\n", llvm::json::Value(std::move(list)));
@@ -137,6 +173,37 @@ static void print(const Options &options, const ssmrt_module *module,
   table.print(llvm::outs());
 }
 
+static llvm::Expected<Candidate> makeCandidate(const Source &source,
+                                               const WeightFiles &files,
+                                               const Options &options,
+                                               const ModeChoice &choice) {
+  BuildRequest request(options);
+  request.lastToken = options.lastToken;
+  request.mode = choice.mode;
+  request.needsInitializers = true;
+  Candidate candidate;
+  candidate.choice = choice;
+  candidate.build = std::make_unique<Build>(source, files, options, request);
+  if (llvm::Error error = candidate.build->runFrontend())
+    return std::move(error);
+  candidate.flop = countFlop(candidate.build->module());
+  auto object = candidate.build->makeObject();
+  if (!object)
+    return object.takeError();
+  auto layer = LoadedLayer::load(std::move(*object), request.name);
+  if (!layer)
+    return layer.takeError();
+  candidate.layer = std::move(*layer);
+  auto seed = files.empty() ? std::optional<uint64_t>(options.init.value_or(1))
+                            : std::nullopt;
+  auto weights = bindWeights(candidate.layer.get(), files,
+                             candidate.build->initializers(), seed);
+  if (!weights)
+    return weights.takeError();
+  candidate.weights = std::move(*weights);
+  return std::move(candidate);
+}
+
 llvm::Error ssmc::runBench(const Options &options) {
   if (llvm::Error error = checkTarget(options))
     return error;
@@ -149,50 +216,69 @@ llvm::Error ssmc::runBench(const Options &options) {
   auto context = makeContext(options.threads);
   if (!context)
     return context.takeError();
-  auto limits = measureLimits(context->get(), options.dtype == "f64");
-  if (!limits)
-    return limits.takeError();
   std::vector<int64_t> lengths = options.lengths;
   if (lengths.empty())
     lengths = {1, 512, 2048};
   int64_t batch = options.batch ? int64_t(options.batch) : 1;
   double seconds = options.seconds > 0 ? options.seconds : 0.5;
-  std::vector<std::string> modes = {options.mode};
-  std::vector<Figure> figures;
-  for (size_t i = 0; i < modes.size(); ++i) {
-    BuildRequest request(options);
-    request.lastToken = options.lastToken;
-    request.mode = modes[i];
-    request.needsInitializers = true;
-    Build build(*source, *files, options, request);
-    if (llvm::Error error = build.runFrontend())
-      return error;
-    if (i == 0 && options.mode == "auto")
-      for (const ModeChoice &mode : tryModes(*source, *files, options, request))
-        if (mode.refusal.empty() && mode.mode != "auto")
-          modes.push_back(mode.mode);
-    FlopCount flop = countFlop(build.module());
-    auto object = build.makeObject();
-    if (!object)
-      return object.takeError();
-    auto layer = LoadedLayer::load(std::move(*object), request.name);
-    if (!layer)
-      return layer.takeError();
-    const ssmrt_module *module = layer->get();
-    auto seed = files->empty() ? std::optional<uint64_t>(options.init.value_or(1))
-                               : std::nullopt;
-    auto weights = bindWeights(module, *files, build.initializers(), seed);
-    if (!weights)
-      return weights.takeError();
-    for (int64_t length : lengths) {
-      auto figure = measure(module, context->get(), weights->tensors, modes[i], batch,
-                            length, seconds, flop);
-      if (!figure)
-        return figure.takeError();
-      figures.push_back(std::move(*figure));
-    }
-    if (i + 1 == modes.size())
-      print(options, module, figures, *limits);
+
+  // The mode asked for; or `auto`, with which mistakes in the source are reported, and
+  // all that are possible.
+  std::vector<Candidate> candidates;
+  auto add = [&](const ModeChoice &choice) -> llvm::Error {
+    Progress progress("compiling mode " + choice.mode);
+    auto candidate = makeCandidate(*source, *files, options, choice);
+    if (!candidate)
+      return candidate.takeError();
+    candidates.push_back(std::move(*candidate));
+    return llvm::Error::success();
+  };
+  BuildRequest request(options);
+  request.lastToken = options.lastToken;
+  request.needsInitializers = true;
+  for (const ModeChoice &choice :
+       tryModes(*source, *files, options, request, lengths)) {
+    bool asked = choice.mode == options.mode;
+    if (asked || (options.mode == "auto" && choice.refusal.empty()))
+      if (llvm::Error error = add(choice))
+        return error;
   }
+
+  std::vector<Figure> figures;
+  Limits best;
+  best.threads = (*context)->threads;
+  for (auto [index, length] : llvm::enumerate(lengths)) {
+    Progress progress("timing length " + std::to_string(length));
+    std::vector<Sampler> samplers;
+    for (Candidate &candidate : candidates) {
+      auto sampler =
+          Sampler::create(candidate, context->get(), batch, length, index);
+      if (!sampler)
+        return sampler.takeError();
+      samplers.push_back(std::move(*sampler));
+      // The first call warms caches and pages.
+      if (llvm::Error error = samplers.back().sample(0))
+        return error;
+      samplers.back().figure.seconds = 1e30;
+    }
+    // Modes and the machine's limits take turns, so that all see the same disturbances.
+    constexpr int turns = 3;
+    Limits limits;
+    for (int turn = 0; turn < turns; ++turn) {
+      auto measured = measureLimits(context->get(), options.dtype == "f64");
+      if (!measured)
+        return measured.takeError();
+      limits = limits.best(*measured);
+      for (Sampler &sampler : samplers)
+        if (llvm::Error error = sampler.sample(seconds / turns))
+          return error;
+    }
+    best = best.best(limits);
+    for (Sampler &sampler : samplers) {
+      sampler.figure.limits = limits;
+      figures.push_back(sampler.figure);
+    }
+  }
+  print(options, candidates.front().layer.get(), figures, best);
   return llvm::Error::success();
 }

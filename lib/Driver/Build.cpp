@@ -5,6 +5,7 @@
 #include "Error.h"
 
 #include "mlir/IR/Diagnostics.h"
+#include "mlir/IR/Remarks.h"
 #include "mlir/IR/Verifier.h"
 #include "mlir/Parser/Parser.h"
 #include "ssmc/InitAll.h"
@@ -47,6 +48,8 @@ Build::Build(const Source &source, const WeightFiles &weights, const Options &op
   pipelineOptions.lastToken = this->request.lastToken;
   pipelineOptions.explain = options.explain;
   pipelineOptions.dumpDirectory = options.dumpDirectory;
+  pipelineOptions.schedule = options.schedule;
+  pipelineOptions.machine = options.machine;
   key = computeKey();
 }
 
@@ -72,6 +75,12 @@ std::string Build::computeKey() {
   key.add(pipelineOptions.name).add(pipelineOptions.mode);
   key.add(pipelineOptions.fastExp ? "fast-exp" : "").add(pipelineOptions.triple);
   key.add(pipelineOptions.cpu);
+  const ScheduleOptions &schedule = pipelineOptions.schedule;
+  key.add(llvm::formatv("{0},{1},{2},{3}", schedule.chunk, schedule.lanes,
+                        schedule.segments, schedule.crossover)
+              .str());
+  for (const auto &[name, value] : pipelineOptions.machine)
+    key.add(name).add(std::to_string(value));
   if (pipelineOptions.cpu == "native") {
     key.add(llvm::sys::getHostCPUName());
     // A map without order: sort.
@@ -86,6 +95,17 @@ std::string Build::computeKey() {
   return key.hex();
 }
 
+namespace {
+/// Prints each remark as a diagnostic at its place.
+class PrintRemarks : public mlir::remark::detail::RemarkEmittingPolicyBase {
+public:
+  void reportRemark(const mlir::remark::detail::Remark &remark) override {
+    mlir::emitRemark(remark.getLocation(), remark.getMsg());
+  }
+  void finalize() override {}
+};
+} // namespace
+
 void Build::makeContext() {
   if (context)
     return;
@@ -93,6 +113,13 @@ void Build::makeContext() {
   registerAll(registry);
   context = std::make_unique<mlir::MLIRContext>(registry);
   context->printOpOnDiagnostic(false);
+  if (options.remarks && !request.quiet) {
+    std::string filter = options.remarksFilter.empty() ? ".*" : options.remarksFilter;
+    // They are printed like any other diagnostic: no streamer is needed.
+    (void)mlir::remark::enableOptimizationRemarks(
+        *context, nullptr, std::make_unique<PrintRemarks>(),
+        {filter, filter, filter, filter, filter});
+  }
   if (!request.quiet) {
     handler = std::make_unique<mlir::SourceMgrDiagnosticHandler>(sources, context.get(),
                                                                  llvm::errs());
@@ -170,8 +197,8 @@ llvm::Error Build::emit(llvm::Module &module, MachineFormat format,
 
 llvm::Expected<std::unique_ptr<llvm::MemoryBuffer>> Build::makeObject() {
   // What is printed or written on the way happens only if the way is gone.
-  bool useCache =
-      !options.noCache && !options.explain && options.dumpDirectory.empty();
+  bool useCache = !options.noCache && options.dumpDirectory.empty() &&
+                  (request.quiet || (!options.explain && !options.remarks));
   // Drawn weights come from the front end, which is the cheap part.
   if (request.needsInitializers)
     if (llvm::Error error = runFrontend())

@@ -25,10 +25,16 @@ static const VerbSpec verbs[] = {
      "ssmc generate examples/checkpoints/mamba-docs --prompt 'NAME' -n 200"},
     {Verb::Verify, "verify", "SOURCE",
      "compare every legal mode with the literal lowering in f64",
-     "Weights and inputs are drawn with fixed seeds. Exit status 1 if a mode disagrees.",
+     "Weights and inputs are drawn with fixed seeds. Lengths are 0, 1, 2, 7, tiles and\n"
+     "chunks with a token more or less, and several chunks; sequences are also cut in\n"
+     "two with the state passed on, rows run alone, and threads must not change a bit.\n"
+     "f32 in every mode and f64 in auto, or --dtype. Exit status 1 if a mode disagrees.",
      "ssmc verify retnet.ssm --layer RetNet"},
     {Verb::Bench, "bench", "SOURCE", "time every legal mode over lengths",
-     "Times forward, or a step where --mode step is given.",
+     "Modes and the machine's limits are measured in turns; the fastest call counts. GB/s\n"
+     "are the bytes a call needs at least: tables of weights and the state once (step: for\n"
+     "each token), inputs and outputs; caches may deliver faster than memory. Predicted are\n"
+     "the clocks of one core that the cost model gives for the state blocks alone.",
      "ssmc bench mamba.ssm --layer Mamba --set D=768 --lengths 1K,4K"},
     {Verb::Inspect, "inspect", "SOURCE",
      "weights, inputs, outputs, states, classes and legal modes of a layer",

@@ -120,14 +120,17 @@ llvm::Expected<Limits> ssmc::measureLimits(ssmrt_context *context,
 // Operations of a layer
 //===----------------------------------------------------------------------===//
 
+static bool computesFloat(mlir::Operation *op) {
+  llvm::StringRef dialect = op->getName().getDialectNamespace();
+  return (dialect == "arith" || dialect == "math" ||
+          llvm::isa<mlir::ssm::DiscretizeOp>(op)) &&
+         op->getNumResults() && llvm::isa<mlir::FloatType>(op->getResult(0).getType()) &&
+         !op->hasTrait<mlir::OpTrait::ConstantLike>();
+}
+
 static double floatOps(mlir::Block &block) {
   double count = 0;
-  block.walk([&](mlir::Operation *op) {
-    llvm::StringRef dialect = op->getName().getDialectNamespace();
-    bool computes = (dialect == "arith" || dialect == "math") && op->getNumResults() &&
-                    llvm::isa<mlir::FloatType>(op->getResult(0).getType());
-    count += computes && !op->hasTrait<mlir::OpTrait::ConstantLike>();
-  });
+  block.walk([&](mlir::Operation *op) { count += computesFloat(op); });
   return count;
 }
 
@@ -152,6 +155,42 @@ static Points pointsOf(mlir::Value shaped) {
   return points;
 }
 
+/// Operations for one token of a row.
+static double flopOf(mlir::ssm::ScanOp scan) {
+  auto pointsOn = [&](const llvm::SmallBitVector &dims) {
+    double count = 1;
+    for (unsigned dim : dims.set_bits())
+      if (dim >= 2 && !mlir::ShapedType::isDynamic(scan.getDimSize(dim)))
+        count *= double(scan.getDimSize(dim));
+    return count;
+  };
+  // A coefficient is made once for the dimensions it depends on.
+  double flop = 0;
+  for (mlir::Operation &inner : scan.getCoefficients().front())
+    if (computesFloat(&inner))
+      flop += pointsOn(scan.getDependentDims(inner.getResult(0)));
+  llvm::SmallBitVector state(scan.getNumDims()), output(scan.getNumDims());
+  for (unsigned dim : scan.getStateDims())
+    state.set(dim);
+  for (unsigned dim : scan.getOutputDims())
+    output.set(dim);
+  flop += floatOps(scan.getEpilogue().front()) * pointsOn(output);
+  // A product and a sum for the decay, as many for the read of each copy and for each
+  // half of an erase pair; complex products take four times that, of which a real
+  // output needs half.
+  mlir::ssm::CoefficientsOp roles = scan.getCoefficientsOp();
+  double parts = scan.getNumStates();
+  double updates = parts * parts *
+                   (double(!roles.getDecay().empty()) +
+                    double(roles.getErase().size()) / parts);
+  flop += 2 * updates * pointsOn(state);
+  if (!roles.getRead().empty())
+    flop += 2 * parts * double(scan.getNumOutputs()) * pointsOn(state | output);
+  if (auto source = scan.getDenseSource())
+    flop += 2 * parts * parts * pointsOn(state) * double(scan.getDimSize(*source));
+  return flop;
+}
+
 static double flopOf(mlir::Operation *op, Points &points) {
   if (auto generic = llvm::dyn_cast<mlir::linalg::LinalgOp>(op)) {
     for (int64_t extent : generic.getStaticLoopRanges())
@@ -160,10 +199,7 @@ static double flopOf(mlir::Operation *op, Points &points) {
   }
   if (auto scan = llvm::dyn_cast<mlir::ssm::ScanOp>(op)) {
     points.dynamic = true;
-    for (unsigned d = 2; d < scan.getNumDims(); ++d)
-      points.add(scan.getDimSize(d));
-    // Decay, write and read of each state, besides making the coefficients.
-    return floatOps(scan.getCoefficients().front()) + (scan.getComplex() ? 16 : 4);
+    return flopOf(scan);
   }
   if (auto conv = llvm::dyn_cast<mlir::ssm::ConvOp>(op)) {
     points = pointsOf(conv.getOutput());

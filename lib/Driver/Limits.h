@@ -6,6 +6,7 @@
 #include "mlir/IR/BuiltinOps.h"
 #include "ssmrt/ssmrt.h"
 #include "llvm/Support/Error.h"
+#include <algorithm>
 
 namespace ssmc {
 
@@ -14,6 +15,13 @@ struct Limits {
   uint32_t threads = 1;
   double bytesPerSecond = 0; // reading memory
   double flopPerSecond = 0;  // fused multiply-adds on vectors, two a lane
+
+  /// The faster of two measurements: the other was disturbed.
+  Limits best(const Limits &other) const {
+    return {std::max(threads, other.threads),
+            std::max(bytesPerSecond, other.bytesPerSecond),
+            std::max(flopPerSecond, other.flopPerSecond)};
+  }
 };
 llvm::Expected<Limits> measureLimits(ssmrt_context *context, bool doublePrecision);
 

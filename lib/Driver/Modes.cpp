@@ -2,25 +2,87 @@
 
 #include "Modes.h"
 
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "ssm/Analysis/CostModel.h"
+#include "llvm/Support/xxhash.h"
+
 using namespace ssmc;
 
+static uint64_t fingerprint(mlir::ModuleOp module) {
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  module.print(os);
+  return llvm::xxh3_64bits(text);
+}
+
+/// What the schedules of the layer's recurrences are predicted to take.
+static std::vector<double> predict(mlir::ModuleOp module, bool stepwise,
+                                   llvm::ArrayRef<int64_t> lengths) {
+  std::vector<double> clocks(lengths.size(), 0);
+  module.walk([&](mlir::ssm::ScanOp scan) {
+    if (scan->getParentOfType<mlir::func::FuncOp>().getName() != "forward")
+      return;
+    double trips = 1;
+    for (auto loop = scan->getParentOfType<mlir::scf::ForOp>(); loop;
+         loop = loop->getParentOfType<mlir::scf::ForOp>())
+      if (auto count = loop.getStaticTripCount())
+        trips *= double(count->getZExtValue());
+    mlir::ssm::Machine machine = mlir::ssm::Machine::get(scan);
+    mlir::ssm::ScanWork work(scan, mlir::ssm::analyzeRecurrence(scan));
+    mlir::ssm::CostModel model(work, machine);
+    mlir::ssm::ScheduleAttr schedule = scan.getScheduleAttr();
+    for (auto [sum, length] : llvm::zip(clocks, lengths)) {
+      mlir::ssm::Execution form;
+      if (schedule && length >= schedule.getCrossover())
+        form = {schedule.getMode(), schedule.getChunk()};
+      sum += trips * (stepwise ? double(length) * model.getClocks({}, 1)
+                               : model.getClocks(form, length));
+    }
+  });
+  return clocks;
+}
+
+static std::vector<int64_t> findTiles(mlir::ModuleOp module) {
+  // What the lowerings take where the schedule leaves it to them.
+  std::vector<int64_t> tiles = {32};
+  module.walk([&](mlir::ssm::ScanOp scan) {
+    if (mlir::ssm::ScheduleAttr schedule = scan.getScheduleAttr())
+      for (int64_t tile : {schedule.getChunk(), schedule.getCrossover()})
+        if (tile > 0)
+          tiles.push_back(tile);
+  });
+  return tiles;
+}
+
 std::vector<ModeChoice> ssmc::tryModes(const Source &source, const WeightFiles &weights,
-                                       const Options &options, BuildRequest request) {
-  std::vector<ModeChoice> modes = {{"auto", ""}};
+                                       const Options &options, BuildRequest request,
+                                       llvm::ArrayRef<int64_t> lengths) {
+  std::vector<ModeChoice> modes;
   request.quiet = true;
-  for (const char *mode : {"step", "scan", "chunk", "conv", "quadratic"}) {
+  for (const char *mode : {"auto", "step", "scan", "chunk", "conv", "quadratic"}) {
     request.mode = mode;
+    ModeChoice choice;
+    choice.mode = mode;
     Build build(source, weights, options, request);
     build.pipeline().explain = false;
     build.pipeline().dumpDirectory.clear();
     llvm::Error error = build.lower(Phase::Layer);
-    std::string refusal;
-    if (error) {
+    if (!error) {
+      choice.program = fingerprint(build.module());
+      choice.tiles = findTiles(build.module());
+      choice.clocks = predict(build.module(), choice.mode == "step", lengths);
+    } else {
       llvm::consumeError(std::move(error));
-      refusal = build.takeDiagnostics();
-      refusal = refusal.empty() ? "refused" : refusal;
+      choice.refusal = build.takeDiagnostics();
+      // `auto` is refused by nothing but a mistake in the source, which is reported
+      // where the layer is compiled.
+      if (choice.refusal.empty())
+        choice.refusal = "refused";
+      if (choice.mode == "auto")
+        choice.refusal.clear();
     }
-    modes.push_back({mode, refusal});
+    modes.push_back(std::move(choice));
   }
   return modes;
 }

@@ -9,11 +9,18 @@ namespace ssmc {
 
 struct ModeChoice {
   std::string mode, refusal; // refusal: why not; empty if it can be executed
+  /// Of the layer's code in this mode: two modes with the same are one program.
+  uint64_t program = 0;
+  /// Tokens of tiles and chunks, and lengths at which the form changes.
+  std::vector<int64_t> tiles;
+  /// Clocks that the cost model predicts for the state blocks of a row, by length.
+  std::vector<double> clocks;
 };
 
 /// `auto` and what the compiler says to each of the other modes.
 std::vector<ModeChoice> tryModes(const Source &source, const WeightFiles &weights,
-                                 const Options &options, BuildRequest request);
+                                 const Options &options, BuildRequest request,
+                                 llvm::ArrayRef<int64_t> lengths = {});
 
 } // namespace ssmc
 

@@ -9,6 +9,7 @@
 #include "Error.h"
 #include "Help.h"
 
+#include "ssm/Analysis/Machine.h"
 #include "ssmc/Pipeline/Pipeline.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringSwitch.h"
@@ -75,6 +76,49 @@ static Applied applyLengths(Options &options, llvm::StringRef value) {
     options.lengths.push_back(int64_t(*count));
   }
   return "";
+}
+
+/// KEY=VALUE,KEY=VALUE: each pair goes to `apply`, which says whether it is right.
+static bool applyPairs(llvm::StringRef text,
+                       llvm::function_ref<bool(llvm::StringRef, llvm::StringRef)> apply) {
+  llvm::SmallVector<llvm::StringRef> pairs;
+  text.split(pairs, ',');
+  return llvm::all_of(pairs, [&](llvm::StringRef pair) {
+    auto [key, value] = pair.split('=');
+    return apply(key.trim(), value.trim());
+  });
+}
+
+static Applied applySchedule(Options &options, llvm::StringRef text) {
+  bool right = applyPairs(text, [&](llvm::StringRef key, llvm::StringRef value) {
+    auto count = parseCount(value);
+    int64_t *field = llvm::StringSwitch<int64_t *>(key)
+                         .Case("chunk", &options.schedule.chunk)
+                         .Case("lanes", &options.schedule.lanes)
+                         .Case("segments", &options.schedule.segments)
+                         .Case("crossover", &options.schedule.crossover)
+                         .Default(nullptr);
+    if (!field || !count)
+      return false;
+    *field = int64_t(*count);
+    return true;
+  });
+  return right ? "" : "chunk=N, lanes=N, segments=N or crossover=N, with commas between";
+}
+
+static Applied applyMachine(Options &options, llvm::StringRef text) {
+  llvm::ArrayRef<llvm::StringRef> keys = mlir::ssm::Machine::keys();
+  bool right = applyPairs(text, [&](llvm::StringRef key, llvm::StringRef value) {
+    double number;
+    if (auto count = parseCount(value))
+      number = double(*count);
+    else if (value.getAsDouble(number))
+      return false;
+    options.machine.emplace_back(key.str(), number);
+    return llvm::is_contained(keys, key) && number > 0 && std::isfinite(number);
+  });
+  return right ? "" : "FIGURE=NUMBER, with commas between; figures are " +
+                          llvm::join(keys, ", ");
 }
 
 static Applied applyPhase(std::string &target, llvm::StringRef value) {
@@ -197,9 +241,9 @@ static const OptionSpec specs[] = {
      "native (default), x86-64-v3, or another of LLVM's names", TEXT(cpu)},
     {"triple", 0, "TRIPLE", Arity::One, on(Verb::Compile), "compile for another machine",
      TEXT(triple)},
-    {"dtype", 0, "TYPE", Arity::One, compiling & ~on(Verb::Verify),
+    {"dtype", 0, "TYPE", Arity::One, compiling,
      "of activations and products: f32 (default) or f64",
-     APPLY { return applyChoice(o.dtype, v, {"f32", "f64", "bf16", "f16"}); }},
+     APPLY { return o.dtypeGiven = true, applyChoice(o.dtype, v, {"f32", "f64", "bf16", "f16"}); }},
     {"weights-dtype", 0, "TYPE", Arity::One, compiling,
      "of stored weights: f32, f64, bf16, f16 (default: as in the file)",
      APPLY { return applyChoice(o.weightsDType, v, {"f32", "f64", "bf16", "f16"}); }},
@@ -224,6 +268,16 @@ static const OptionSpec specs[] = {
      "a shorter polynomial for exp: relative error 2e-6", FLAG(fastExp)},
     {"explain", 0, "", Arity::None, compiling,
      "print what the cost model chose, and why, to standard error", FLAG(explain)},
+    {"remarks", 0, "REGEX", Arity::Optional, compiling,
+     "print a remark for each decision; =REGEX: of the passes that match",
+     APPLY { return o.remarks = true, o.remarksFilter = v.str(), ""; }},
+    {"schedule", 0, "KEY=N,...", Arity::One, compiling,
+     "instead of the cost model's: chunk, lanes, segments, crossover (the shortest "
+     "length in chunks)",
+     APPLY { return applySchedule(o, v); }},
+    {"machine", 0, "KEY=X,...", Arity::One, compiling,
+     "figures for the cost model instead of the CPU's, such as cores=16",
+     APPLY { return applyMachine(o, v); }},
     {"dump-phases-to", 0, "DIR", Arity::One, compiling, "write one .mlir file a phase",
      TEXT(dumpDirectory)},
     {"stop-after", 0, "PHASE", Arity::One, on(Verb::Compile),

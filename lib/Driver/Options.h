@@ -3,6 +3,7 @@
 #ifndef SSMC_LIB_DRIVER_OPTIONS_H
 #define SSMC_LIB_DRIVER_OPTIONS_H
 
+#include "ssmc/Pipeline/Pipeline.h"
 #include "llvm/ADT/ArrayRef.h"
 #include "llvm/Support/Error.h"
 #include <cstdint>
@@ -34,7 +35,11 @@ struct Options {
   std::string target = "cpu", cpu = "native", triple;
   std::string dtype = "f32", weightsDType;
   std::string dumpDirectory, stopAfter;
-  bool fastExp = false, explain = false, noCache = false;
+  bool dtypeGiven = false, fastExp = false, explain = false, noCache = false;
+  ScheduleOptions schedule;
+  std::vector<std::pair<std::string, double>> machine;
+  bool remarks = false;
+  std::string remarksFilter;
 
   // Weights and execution.
   std::vector<std::string> weights;

@@ -10,14 +10,17 @@
 #include "mlir/Conversion/Passes.h"
 #include "mlir/Dialect/Bufferization/Transforms/OneShotAnalysis.h"
 #include "mlir/Dialect/Bufferization/Transforms/Passes.h"
+#include "mlir/Dialect/DLTI/DLTI.h"
 #include "mlir/Dialect/Linalg/Passes.h"
 #include "mlir/Dialect/MemRef/Transforms/Passes.h"
 #include "mlir/IR/Verifier.h"
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Transforms/Passes.h"
+#include "ssm/Analysis/Machine.h"
 #include "ssm/Transforms/Passes.h"
 #include "ssmc/Conversion/Passes.h"
 #include "ssmc/Transforms/Passes.h"
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/ToolOutputFile.h"
@@ -48,6 +51,10 @@ static void buildLayerPipeline(OpPassManager &pm, const PipelineOptions &options
   ssm::SelectModesPassOptions modes;
   modes.mode = options.mode;
   modes.explain = options.explain;
+  modes.chunk = options.schedule.chunk;
+  modes.lanes = options.schedule.lanes;
+  modes.segments = options.schedule.segments;
+  modes.crossover = options.schedule.crossover;
   pm.addNestedPass<func::FuncOp>(ssm::createSelectModesPass(modes));
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
@@ -153,6 +160,22 @@ static LogicalResult dump(ModuleOp module, Phase phase, llvm::StringRef director
   return module.emitError("cannot write ") << path << ": " << error.message();
 }
 
+/// The figures that the cost model reads: the CPU's, unless the module brings its own;
+/// then those of the options.
+static LogicalResult describeMachine(ModuleOp module, const PipelineOptions &options,
+                                     const CPUTarget &target) {
+  constexpr llvm::StringLiteral name = DLTIDialect::kTargetSystemDescAttrName;
+  ssm::Machine machine =
+      module->hasAttr(name) ? ssm::Machine::get(module) : target.getMachine();
+  for (const auto &[key, value] : options.machine)
+    if (!machine.set(key, value))
+      return module.emitError("'")
+             << key << "' is no figure of a machine; there are "
+             << llvm::join(ssm::Machine::keys(), ", ");
+  module->setAttr(name, machine.toAttribute(module.getContext()));
+  return success();
+}
+
 LogicalResult ssmc::runPipeline(ModuleOp module, const PipelineOptions &options) {
   FailureOr<CPUTarget> target = CPUTarget::get(options.triple, options.cpu);
   if (failed(target))
@@ -172,6 +195,8 @@ LogicalResult ssmc::runPipeline(ModuleOp module, const PipelineOptions &options)
     build(pm);
     return pm.run(module);
   };
+  if (failed(describeMachine(module, options, *target)))
+    return failure();
   annotateIndexLimits(module);
   if (options.lastToken)
     keepLastToken(module);

@@ -341,12 +341,20 @@ def SplitPreparePass : Pass<"ssm-split-prepare", "mlir::ModuleOp"> {
 def SelectModesPass : Pass<"ssm-select-modes", "mlir::func::FuncOp"> {
   let summary = "Decides how each recurrence is executed";
   let description = [{
-    Sets the schedule of every `ssm.scan`. `auto` and `scan` take the sequential
-    lowering; `chunk` the one by matrix products. A mode that the mathematics does
-    not allow for a block is an error that names the axis in the way (see
-    `ssm/Analysis/RecurrenceClass.h`); `step` is an error where a part of the layer
-    looks ahead. With `explain`, the class of each block, the choice and the reason
-    against every other mode go to stderr, and the choice is a remark.
+    Sets the schedule of every `ssm.scan`. `auto` takes what the cost model
+    (`ssm/Analysis/CostModel.h`) predicts to be cheapest for the figures of the
+    machine, which are read from the module's `dlti.target_system_spec` (see
+    `ssm/Analysis/Machine.def`): the sequential form, or from a length on the one by
+    matrix products. A schedule that is there already stays. `scan` and `step` ask
+    for the sequential form, `chunk` for products at every length. A mode that the
+    mathematics does not allow for a block is an error that names the axis in the way
+    (see `ssm/Analysis/RecurrenceClass.h`); `step` is an error where a part of the
+    layer looks ahead. `chunk-tokens`, `lanes`, `segments` and `crossover` replace
+    what the model chose.
+
+    Each choice is a remark, each rejected form a missed one. With `explain`, the
+    class of each block, the choice, the predicted clocks of every form and the reason
+    against every other mode go to stderr.
 
     ```mlir
     func.func @sum(%x: tensor<?x?x8xf32>, %y: tensor<?x?x8xf32>,
@@ -371,7 +379,13 @@ def SelectModesPass : Pass<"ssm-select-modes", "mlir::func::FuncOp"> {
   let options = [
     Option<"mode", "mode", "std::string", "\"auto\"",
            "auto, step, scan, chunk, conv or quadratic">,
-    Option<"explain", "explain", "bool", "false", "Print choice and reasons">,
+    Option<"explain", "explain", "bool", "false", "Print choice, costs and reasons">,
+    Option<"chunk", "chunk-tokens", "int64_t", "0",
+           "Tokens of a chunk, or of a tile of the sequential form">,
+    Option<"lanes", "lanes", "int64_t", "0", "Lanes that a task owns">,
+    Option<"segments", "segments", "int64_t", "0", "Pieces the sequence is split into">,
+    Option<"crossover", "crossover", "int64_t", "-1",
+           "Shortest length that is executed in chunks">,
   ];
 }
 

@@ -3,10 +3,13 @@
 #include "ssm/Transforms/Passes.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/Remarks.h"
+#include "ssm/Analysis/CostModel.h"
 #include "ssm/Analysis/RecurrenceClass.h"
 #include "ssm/IR/SSM.h"
 #include "llvm/ADT/StringSwitch.h"
 #include "llvm/Support/Format.h"
+#include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/raw_ostream.h"
 
 namespace mlir::ssm {
@@ -24,13 +27,25 @@ struct SelectModesPass : ssm::impl::SelectModesPassBase<SelectModesPass> {
 
 private:
   LogicalResult select(ScanOp scan, std::optional<ExecutionMode> wanted);
+  /// What the model recommends, with the overrides of the options.
+  ScheduleAttr choose(const CostModel &model, std::optional<ExecutionMode> wanted,
+                      bool mayChunk, std::optional<int64_t> length);
+  void report(ScanOp scan, const RecurrenceInfo &info, const CostModel &model,
+              ScheduleAttr schedule, bool mayChunk);
 };
 } // namespace
+
+/// Lengths at which predictions are shown.
+static constexpr int64_t shownLengths[] = {1, 16, 64, 512, 2048};
 
 /// The state's name in the text, for messages.
 static std::string nameOf(ScanOp scan) {
   auto name = scan->getAttrOfType<StringAttr>("state_name");
   return name ? "state '" + name.getValue().str() + "'" : std::string("this recurrence");
+}
+
+static remark::RemarkOpts remarkNamed(StringRef name) {
+  return remark::RemarkOpts::name(name).category("ssm-select-modes");
 }
 
 std::string mlir::ssm::reasonAgainst(ScanOp scan, const RecurrenceInfo &info,
@@ -47,25 +62,137 @@ std::string mlir::ssm::reasonAgainst(ScanOp scan, const RecurrenceInfo &info,
   return "";
 }
 
+/// "chunk of 64 tokens from length 20 on, scan below".
+static std::string describe(ScheduleAttr schedule) {
+  std::string text = stringifyScanMode(schedule.getMode()).str();
+  if (schedule.getChunk() > 0)
+    text += llvm::formatv("{0} of {1} tokens",
+                          schedule.getMode() == ScanMode::chunk ? "" : " in tiles",
+                          schedule.getChunk());
+  if (schedule.getLanes() > 0)
+    text += llvm::formatv(", {0} lanes a task", schedule.getLanes());
+  if (schedule.getSegments() > 1)
+    text += llvm::formatv(", {0} segments", schedule.getSegments());
+  if (schedule.getCrossover() > 1)
+    text += llvm::formatv(" from length {0} on, scan below", schedule.getCrossover());
+  return text;
+}
+
+ScheduleAttr SelectModesPass::choose(const CostModel &model,
+                                     std::optional<ExecutionMode> wanted, bool mayChunk,
+                                     std::optional<int64_t> length) {
+  ScanMode chosen = ScanMode::scan;
+  int64_t tokens = 0, from = 0;
+  if (wanted == ExecutionMode::Chunk || (!wanted && mayChunk)) {
+    Execution inChunks{ScanMode::chunk, chunk > 0 ? chunk : model.getBestChunk()};
+    std::optional<int64_t> shortest = model.getCrossover(inChunks, {ScanMode::scan, 0});
+    if (crossover >= 0)
+      shortest = crossover;
+    else if (wanted)
+      shortest = 0; // asked for at every length
+    // A length that is known needs one form only.
+    if (shortest && (!length || *length >= *shortest)) {
+      chosen = ScanMode::chunk;
+      tokens = inChunks.chunk;
+      from = length || *shortest <= 1 ? 0 : *shortest;
+    }
+  }
+  if (chosen == ScanMode::scan && (wanted || !mayChunk))
+    tokens = chunk;
+  return ScheduleAttr::get(&getContext(), chosen, tokens, lanes,
+                           std::max<int64_t>(segments, 1), from);
+}
+
+void SelectModesPass::report(ScanOp scan, const RecurrenceInfo &info,
+                             const CostModel &model, ScheduleAttr schedule,
+                             bool mayChunk) {
+  SmallVector<Execution> forms = {{ScanMode::scan, 0}};
+  if (mayChunk) {
+    int64_t best = schedule.getMode() == ScanMode::chunk ? schedule.getChunk()
+                                                         : model.getBestChunk();
+    for (int64_t tokens : {int64_t(16), int64_t(32), int64_t(64), int64_t(128), best})
+      forms.push_back({ScanMode::chunk, tokens});
+    llvm::sort(forms.begin() + 1, forms.end(),
+               [](Execution a, Execution b) { return a.chunk < b.chunk; });
+    forms.erase(std::unique(forms.begin(), forms.end(),
+                            [](Execution a, Execution b) { return a.chunk == b.chunk; }),
+                forms.end());
+  }
+  auto nameForm = [](Execution form) {
+    std::string text = stringifyScanMode(form.mode).str();
+    return form.mode == ScanMode::chunk ? text + " of " + std::to_string(form.chunk)
+                                        : text;
+  };
+  auto isChosen = [&](Execution form) {
+    return form.mode == schedule.getMode() &&
+           (form.mode == ScanMode::scan || form.chunk == schedule.getChunk());
+  };
+  auto clocks = [&](Execution form, int64_t length) {
+    return int64_t(std::llround(model.getClocks(form, length) / double(length)));
+  };
+  constexpr int64_t longest = shownLengths[std::size(shownLengths) - 1];
+  remark::passed(scan.getLoc(), remarkNamed("Mode"))
+      << remark::add("{0}", describe(schedule)) << remark::metric("state", nameOf(scan))
+      << remark::metric("class", stringifyRecurrenceClass(info.kind));
+  for (Execution form : forms)
+    if (!isChosen(form))
+      remark::missed(scan.getLoc(), remarkNamed("Rejected"))
+          << remark::add("{0}", nameForm(form)) << remark::metric("state", nameOf(scan))
+          << remark::metric("clocksPerToken", clocks(form, longest));
+  for (ExecutionMode mode : allExecutionModes)
+    if (std::string reason = reasonAgainst(scan, info, mode);
+        mode != ExecutionMode::Step && !reason.empty())
+      remark::missed(scan.getLoc(), remarkNamed("Impossible"))
+          << remark::add("{0}", stringifyExecutionMode(mode))
+          << remark::metric("state", nameOf(scan)) << remark::reason("{0}", reason);
+  if (!explain)
+    return;
+
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  os << nameOf(scan);
+  if (auto where = scan.getLoc()->findInstanceOf<FileLineColLoc>())
+    os << " at " << where.getFilename().getValue() << ":" << where.getLine();
+  os << ": class " << stringifyRecurrenceClass(info.kind) << ", runs as "
+     << describe(schedule) << "\n  predicted clocks a token, of one core for one row\n  "
+     << llvm::left_justify("length", 14);
+  for (int64_t length : shownLengths)
+    os << llvm::right_justify(std::to_string(length), 9);
+  for (Execution form : forms) {
+    os << "\n  " << llvm::left_justify(nameForm(form) + (isChosen(form) ? " *" : ""), 14);
+    for (int64_t length : shownLengths)
+      os << llvm::right_justify(std::to_string(clocks(form, length)), 9);
+  }
+  os << "\n";
+  for (ExecutionMode mode : allExecutionModes)
+    if (std::string reason = reasonAgainst(scan, info, mode);
+        mode != ExecutionMode::Step && !reason.empty())
+      os << "  not " << stringifyExecutionMode(mode) << ": " << reason << "\n";
+  llvm::errs() << text;
+}
+
 LogicalResult SelectModesPass::select(ScanOp scan, std::optional<ExecutionMode> wanted) {
   RecurrenceInfo info = analyzeRecurrence(scan);
-  if (wanted)
-    if (std::string reason = reasonAgainst(scan, info, *wanted); !reason.empty())
-      return scan.emitError() << "mode '" << mode << "' is not possible for "
-                              << nameOf(scan) << ": " << reason;
-  ScanMode chosen =
-      wanted == ExecutionMode::Chunk ? ScanMode::chunk : ScanMode::scan;
-  scan.setScheduleAttr(ScheduleAttr::get(&getContext(), chosen, 0, 0, 1));
-  if (explain) {
-    llvm::errs() << nameOf(scan) << ": class " << stringifyRecurrenceClass(info.kind)
-                 << ", runs as " << stringifyScanMode(chosen) << "\n";
-    for (ExecutionMode other : allExecutionModes)
-      llvm::errs() << "  " << llvm::left_justify(stringifyExecutionMode(other), 10)
-                   << (other == ExecutionMode::Step || reasonAgainst(scan, info, other).empty()
-                           ? std::string("legal")
-                           : reasonAgainst(scan, info, other))
-                   << "\n";
-  }
+  // A schedule written by hand is asked for as well.
+  ScheduleAttr given = wanted ? ScheduleAttr() : scan.getScheduleAttr();
+  std::optional<ExecutionMode> asked = wanted;
+  if (given && given.getMode() == ScanMode::chunk)
+    asked = ExecutionMode::Chunk;
+  if (asked)
+    if (std::string reason = reasonAgainst(scan, info, *asked); !reason.empty())
+      return scan.emitError() << "mode '" << stringifyExecutionMode(*asked)
+                              << "' is not possible for " << nameOf(scan) << ": "
+                              << reason;
+  bool mayChunk = reasonAgainst(scan, info, ExecutionMode::Chunk).empty();
+  std::optional<int64_t> length;
+  if (int64_t extent = scan.getDimSize(1); !ShapedType::isDynamic(extent))
+    length = extent;
+  Machine machine = Machine::get(scan);
+  ScanWork work(scan, info);
+  CostModel model(work, machine);
+  ScheduleAttr schedule = given ? given : choose(model, wanted, mayChunk, length);
+  scan.setScheduleAttr(schedule);
+  report(scan, info, model, schedule, mayChunk);
   return success();
 }
 
@@ -80,6 +207,10 @@ void SelectModesPass::runOnOperation() {
           .Default(std::nullopt);
   if (!wanted && mode != "auto") {
     getOperation().emitError() << "there is no mode '" << mode << "'";
+    return signalPassFailure();
+  }
+  if (chunk < 0 || lanes < 0 || segments < 0) {
+    getOperation().emitError("chunk-tokens, lanes and segments are 0 or more");
     return signalPassFailure();
   }
   if (mode == "step" && getOperation()->hasAttr("ssm.whole_sequence")) {

@@ -13,6 +13,7 @@
 #include "llvm/IR/Module.h"
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace ssmc {
 
@@ -23,6 +24,12 @@ enum class Phase {
 };
 llvm::StringRef phaseName(Phase phase);
 llvm::StringRef phaseSummary(Phase phase);
+
+/// What replaces the cost model's choice for every state block.
+struct ScheduleOptions {
+  int64_t chunk = 0, lanes = 0, segments = 0; // 0: the model's
+  int64_t crossover = -1;                     // -1: the model's
+};
 
 struct PipelineOptions {
   std::string name = "layer";     // prefix of the exported symbol NAME_module
@@ -36,6 +43,8 @@ struct PipelineOptions {
   std::string dumpDirectory;      // one file a phase, if not empty
   Phase stopAfter = Phase::Object;
   bool explain = false;           // print what the cost model chose, to stderr
+  ScheduleOptions schedule;
+  std::vector<std::pair<std::string, double>> machine; // figures other than the CPU's
 };
 
 /// Lowers the module made by compileSource up to `options.stopAfter`, in place.

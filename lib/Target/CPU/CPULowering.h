@@ -35,6 +35,8 @@ llvm::LogicalResult lowerGeneric(mlir::RewriterBase &rewriter,
 llvm::LogicalResult lowerChunk(mlir::RewriterBase &rewriter,
                                mlir::ssm::ScanOp op,
                                const VectorTarget &target);
+/// Gives recurrences whose form depends on the length one of each, under `root`.
+void lowerCrossovers(mlir::RewriterBase &rewriter, mlir::Operation *root);
 llvm::LogicalResult lowerScan(mlir::RewriterBase &rewriter,
                               mlir::ssm::ScanOp op, const VectorTarget &target);
 llvm::LogicalResult lowerConv(mlir::RewriterBase &rewriter,

@@ -40,6 +40,7 @@ void LowerToCPUPass::runOnOperation() {
   VectorTarget target;
   target.bits = vectorBits;
   IRRewriter rewriter(&getContext());
+  lowerCrossovers(rewriter, getOperation());
   SmallVector<Operation *> ops;
   getOperation().walk([&](Operation *op) {
     if (isa<linalg::LinalgOp, memref::CopyOp, ScanOp, ConvOp, ShiftOp, NormOp>(

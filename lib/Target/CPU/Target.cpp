@@ -71,3 +71,22 @@ llvm::FailureOr<CPUTarget> CPUTarget::get(llvm::StringRef triple, llvm::StringRe
   }
   return result;
 }
+
+mlir::ssm::Machine CPUTarget::getMachine() const {
+  mlir::ssm::Machine machine;
+  machine.vectorBits = double(vectorBits);
+  machine.vectorRegisters = double(vectorRegisters);
+  // Measured on cores of these families; a vector's exponential is a polynomial.
+  if (avx512) {
+    machine.functionClocks = 7;
+    machine.divideClocks = 10;
+    machine.l1Bytes = 48 << 10;
+    machine.l2Bytes = 1 << 20;
+    machine.l2BytesPerClock = 32;
+  } else if (vectorBits == 256) {
+    machine.functionClocks = 7;
+    machine.divideClocks = 5;
+    machine.l2Bytes = 512 << 10;
+  }
+  return machine;
+}

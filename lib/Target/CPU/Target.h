@@ -3,6 +3,7 @@
 #ifndef SSMC_TARGET_CPU_TARGET_H
 #define SSMC_TARGET_CPU_TARGET_H
 
+#include "ssm/Analysis/Machine.h"
 #include "llvm/Support/LogicalResult.h"
 #include "llvm/Target/TargetMachine.h"
 #include <memory>
@@ -21,6 +22,9 @@ struct CPUTarget {
   static llvm::FailureOr<CPUTarget> get(llvm::StringRef triple, llvm::StringRef cpu);
   /// LLVM's code generator for it, position independent, at -O3.
   std::unique_ptr<llvm::TargetMachine> createTargetMachine() const;
+  /// Its figures for the cost model. They follow from the features alone, so that one
+  /// `--cpu` means one schedule wherever the compiler runs.
+  mlir::ssm::Machine getMachine() const;
 };
 
 } // namespace ssmc

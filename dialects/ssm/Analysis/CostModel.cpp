@@ -1,0 +1,257 @@
+//===- CostModel.cpp - Clocks of the ways to execute a scan ---------------===//
+//
+// The counts follow from the algorithms; the constants at the top are what the code
+// generator adds to them, fitted to measurements (docs/Performance.md says how).
+//
+//===----------------------------------------------------------------------===//
+
+#include "ssm/Analysis/CostModel.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include <cmath>
+
+using namespace mlir;
+using namespace mlir::ssm;
+
+/// Tokens for which the sequential lowering keeps states in registers.
+static constexpr double timeTile = 32;
+/// Tokens that a chunk is padded to, and the longest chunk.
+static constexpr int64_t tokenMultiple = 16, longestChunk = 128;
+/// Lengths beyond which nothing changes any more.
+static constexpr int64_t longLength = 4096;
+
+// Clocks that are no arithmetic of the recurrence.
+static constexpr double unitOverhead = 300;  // start of an independent recurrence
+static constexpr double tokenOverhead = 6;   // of a unit: loops, addresses
+static constexpr double stagedVector = 2;    // to scratch memory and back
+static constexpr double chunkOverhead = 300; // of a chunk of a unit
+/// Shares of the units for multiply-adds that are kept busy: by products of small blocks,
+/// and by the recurrence, where each instruction waits for a broadcast.
+static constexpr double productEfficiency = 0.95, scanEfficiency = 0.85;
+/// Vector instructions for an element of the state that is loaded, scaled and stored.
+static constexpr double boundarySlots = 4;
+
+OperationCount &OperationCount::operator+=(const OperationCount &other) {
+  simple += other.simple;
+  functions += other.functions;
+  divisions += other.divisions;
+  return *this;
+}
+
+//===----------------------------------------------------------------------===//
+// Work
+//===----------------------------------------------------------------------===//
+
+static OperationCount countOf(Operation *op) {
+  if (isa<arith::DivFOp, arith::RemFOp, math::SqrtOp, math::RsqrtOp>(op))
+    return {0, 0, 1};
+  if (isa<math::AbsFOp, math::CopySignOp, math::FmaOp, math::FloorOp, math::CeilOp,
+          math::RoundOp, math::RoundEvenOp, math::TruncOp>(op))
+    return {1, 0, 0};
+  if (isa_and_nonnull<math::MathDialect>(op->getDialect()))
+    return {0, 1, 0};
+  if (isa<DiscretizeOp>(op)) // an exponential and a quotient, if it is not expanded yet
+    return {3, 1, 1};
+  return {double(isa_and_nonnull<arith::ArithDialect>(op->getDialect())), 0, 0};
+}
+
+static double bytesOf(Value shaped) {
+  unsigned bits = getElementTypeOrSelf(shaped.getType()).getIntOrFloatBitWidth();
+  return llvm::divideCeil(bits, 8);
+}
+
+ScanWork::ScanWork(ScanOp op, const RecurrenceInfo &info) {
+  parts = op.getNumStates();
+  dense = op.getDense().has_value();
+  erasePairs = info.numErasePairs;
+  CoefficientsOp roles = op.getCoefficientsOp();
+  reads = !roles.getRead().empty();
+  // An extent that is not known counts as a vector's worth.
+  auto extent = [&](unsigned dim) {
+    int64_t size = op.getDimSize(dim);
+    return ShapedType::isDynamic(size) ? 16.0 : double(size);
+  };
+  SmallVector<unsigned> keyDims = op.getKeyDims();
+  // The matrix product of a dense transition sums over its source as a read does.
+  std::optional<unsigned> lane;
+  for (unsigned dim : op.getStateDims()) {
+    if (llvm::is_contained(keyDims, dim)) {
+      keys *= extent(dim);
+      continue;
+    }
+    outer *= extent(dim);
+    if (!lane || extent(dim) >= extent(*lane))
+      lane = dim;
+  }
+  if (lane) {
+    lanes = extent(*lane);
+    outer /= std::max(lanes, 1.0);
+  }
+  for (unsigned dim : op.getCopyDims())
+    copies *= extent(dim);
+  auto onKeys = [&](const llvm::SmallBitVector &dims) {
+    return llvm::any_of(keyDims, [&](unsigned dim) { return dims[dim]; });
+  };
+  for (Value decay : roles.getDecay())
+    keyDecay |= onKeys(op.getDependentDims(decay));
+
+  for (Operation &inner : op.getCoefficients().front().without_terminator()) {
+    if (inner.getNumResults() == 0 || inner.hasTrait<OpTrait::ConstantLike>())
+      continue;
+    llvm::SmallBitVector dims = op.getDependentDims(inner.getResult(0));
+    if (!dims[1])
+      continue;
+    bool atLane = lane && dims[*lane], atKey = onKeys(dims);
+    OperationCount &place = atLane && atKey ? atStates
+                            : atLane        ? atLanes
+                            : atKey         ? atKeys
+                                            : atTokens;
+    place += countOf(&inner);
+  }
+
+  Value state = op.getFinalStates().front();
+  bits = getElementTypeOrSelf(state.getType()).getIntOrFloatBitWidth();
+  stateBytes = keys * lanes * outer * parts * bytesOf(state);
+  auto stream = [&](Value operand, AffineMap map) {
+    double bytes = bytesOf(operand);
+    bool overTime = map.isFunctionOfDim(1);
+    for (int64_t size : cast<ShapedType>(operand.getType()).getShape())
+      bytes *= ShapedType::isDynamic(size) ? 1 : double(size);
+    if (overTime)
+      streamedBytes += bytes;
+  };
+  for (auto [i, operand] : llvm::enumerate(op.getIns()))
+    stream(operand, op.getInsMap(i));
+  for (auto [i, operand] : llvm::enumerate(op.getEpilogueIns()))
+    stream(operand, op.getEpilogueMap(i));
+  for (Value output : op.getOutputInits())
+    stream(output, op.getOutputMap());
+}
+
+//===----------------------------------------------------------------------===//
+// Clocks
+//===----------------------------------------------------------------------===//
+
+double CostModel::getCoefficientClocks(const OperationCount &count) const {
+  return count.simple / machine.fmaPerClock + count.functions * machine.functionClocks +
+         count.divisions * machine.divideClocks;
+}
+
+/// Nothing runs faster than its data arrive: from the second cache if all fits.
+double CostModel::getMemoryClocks(double length) const {
+  double bytes = length * work.streamedBytes;
+  return bytes / (bytes + work.stateBytes <= machine.l2Bytes ? machine.l2BytesPerClock
+                                                             : machine.memoryBytesPerClock);
+}
+
+/// The state comes from memory before the first token and goes there after the last.
+static double getStateClocks(const ScanWork &work, const Machine &machine) {
+  return 2 * work.stateBytes / (work.stateBytes <= machine.l2Bytes / 2
+                                    ? machine.l2BytesPerClock
+                                    : machine.memoryBytesPerClock);
+}
+
+double CostModel::getScanClocks(double length) const {
+  double width = lanesOfVector();
+  double laneVectors = std::ceil(work.lanes / width);
+  double keyVectors = work.keys > 1 ? std::ceil(work.keys / width) : 0;
+  // Multiply-adds for the decay and the read of one part of a state element. Two
+  // numbers make four products, of which a real output needs half.
+  double slots = work.parts == 1 ? 1 : 2;
+  if (work.reads)
+    slots += work.copies * work.parts;
+  slots += 2 * work.erasePairs;
+  if (work.dense)
+    slots += work.lanes;
+  double perVector = (work.parts * slots / machine.fmaPerClock +
+                      getCoefficientClocks(work.atStates)) /
+                         scanEfficiency +
+                     work.parts * boundarySlots / timeTile / machine.fmaPerClock;
+  double perToken = work.keys * laneVectors * perVector +
+                    laneVectors * (getCoefficientClocks(work.atLanes) + stagedVector) +
+                    keyVectors * (getCoefficientClocks(work.atKeys) + 2 * stagedVector) +
+                    getCoefficientClocks(work.atTokens) / width + tokenOverhead;
+  double arithmetic = work.outer * (length * perToken + unitOverhead);
+  return std::max(arithmetic, getMemoryClocks(length)) + getStateClocks(work, machine);
+}
+
+double CostModel::getOneChunkClocks(double tokens) const {
+  double width = lanesOfVector();
+  double rows = std::ceil(tokens / tokenMultiple) * tokenMultiple;
+  double laneVectors = std::ceil(work.lanes / width);
+  double keyVectors = std::ceil(work.keys / width);
+  // Scores are causal in whole blocks.
+  double pairs = rows * (rows + tokenMultiple) / 2;
+  double products = pairs * work.copies * (work.keys / width + laneVectors) +
+                    rows * work.keys * laneVectors * (1 + work.copies);
+  if (work.keyDecay) {
+    // Within a block the decays are multiplied up for each pair and key; across blocks
+    // queries and keys carry them.
+    products += rows * tokenMultiple / 2 * keyVectors * 2 * work.copies;
+    products += rows * keyVectors * 6;
+  } else {
+    products += rows * rows / width * (1 + work.copies);
+  }
+  double slots = products / productEfficiency + boundarySlots * work.keys * laneVectors;
+  double staged =
+      tokens * (laneVectors * (getCoefficientClocks(work.atLanes) + 2 * stagedVector) +
+                keyVectors * (getCoefficientClocks(work.atKeys) +
+                              (2 + work.copies) * stagedVector) +
+                getCoefficientClocks(work.atTokens) / width + 2 * tokenOverhead);
+  return slots / machine.fmaPerClock + staged + chunkOverhead;
+}
+
+double CostModel::getChunkClocks(double chunk, double length) const {
+  double whole = std::floor(length / chunk), rest = length - whole * chunk;
+  double arithmetic = unitOverhead + whole * getOneChunkClocks(chunk) +
+                      (rest > 0 ? getOneChunkClocks(rest) : 0);
+  return std::max(work.outer * arithmetic, getMemoryClocks(length)) +
+         getStateClocks(work, machine);
+}
+
+double CostModel::getClocks(Execution execution, int64_t length) const {
+  if (length <= 0)
+    return 0;
+  switch (execution.mode) {
+  case ScanMode::literal:
+  case ScanMode::scan:
+    return getScanClocks(double(length));
+  case ScanMode::chunk:
+    return getChunkClocks(double(std::max<int64_t>(execution.chunk, 1)), double(length));
+  }
+  llvm_unreachable("all modes are covered");
+}
+
+//===----------------------------------------------------------------------===//
+// Choice
+//===----------------------------------------------------------------------===//
+
+int64_t CostModel::getBestChunk() const {
+  int64_t best = tokenMultiple;
+  for (int64_t chunk = tokenMultiple; chunk <= longestChunk; chunk += tokenMultiple) {
+    // Scratch memory that leaves the second cache costs more than it saves.
+    double scratch = (double(chunk) * (2 * chunk + 2 * work.lanes + 3 * work.keys) +
+                      work.keys * work.lanes) *
+                     work.bits / 8;
+    if (scratch > machine.l2Bytes / 2)
+      break;
+    if (getOneChunkClocks(double(chunk)) / double(chunk) <
+        getOneChunkClocks(double(best)) / double(best))
+      best = chunk;
+  }
+  return best;
+}
+
+std::optional<int64_t> CostModel::getCrossover(Execution execution,
+                                               Execution other) const {
+  // From the long end: what is padded makes the difference go up and down.
+  std::optional<int64_t> crossover;
+  for (int64_t length = longLength; length >= 1;
+       length -= length > 512 ? 64 : 1) {
+    if (!(getClocks(execution, length) < getClocks(other, length)))
+      break;
+    crossover = length;
+  }
+  return crossover;
+}

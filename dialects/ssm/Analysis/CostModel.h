@@ -1,0 +1,78 @@
+//===- CostModel.h - Clocks of the ways to execute a scan ------*- C++ -*-===//
+//
+// Predicts the clocks that one core takes for one row of a batch, from what a
+// recurrence computes for a token and the figures of a machine. Costs that all ways
+// share (what is fused into the op later, the rest of the layer) are left out, so the
+// prediction ranks the ways; it is no time of the layer.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef SSM_ANALYSIS_COSTMODEL_H
+#define SSM_ANALYSIS_COSTMODEL_H
+
+#include "ssm/Analysis/Machine.h"
+#include "ssm/Analysis/RecurrenceClass.h"
+
+namespace mlir::ssm {
+
+/// Scalar operations of coefficients at one point.
+struct OperationCount {
+  double simple = 0, functions = 0, divisions = 0;
+  OperationCount &operator+=(const OperationCount &other);
+};
+
+/// What a recurrence computes for one token of one row.
+struct ScanWork {
+  ScanWork(ScanOp op, const RecurrenceInfo &info);
+
+  /// Extents: the product of the keys; the state dimension that fills vectors; the
+  /// product of the others, each an independent recurrence; columns of the read that
+  /// share a state.
+  double keys = 1, lanes = 1, outer = 1, copies = 1;
+  unsigned parts = 1, bits = 32;
+  bool keyDecay = false; ///< the decay depends on keys
+  bool dense = false;
+  double erasePairs = 0;
+  bool reads = false;
+  /// Of coefficients that change over time, by what else they depend on: keys and
+  /// lanes, lanes, keys, nothing.
+  OperationCount atStates, atLanes, atKeys, atTokens;
+  /// Bytes read and written for a token, and bytes of the state.
+  double streamedBytes = 0, stateBytes = 0;
+};
+
+/// One way to execute a scan, with its tile.
+struct Execution {
+  ScanMode mode = ScanMode::scan;
+  int64_t chunk = 0; ///< tokens of a chunk; unused in scan mode
+};
+
+class CostModel {
+public:
+  CostModel(const ScanWork &work, const Machine &machine)
+      : work(work), machine(machine) {}
+
+  /// Clocks for one row of `length` tokens.
+  double getClocks(Execution execution, int64_t length) const;
+  /// The tokens of a chunk that make long sequences cheapest.
+  int64_t getBestChunk() const;
+  /// The shortest length from which on `execution` is predicted to be cheaper than
+  /// `other` at every length; none where there is no such length.
+  std::optional<int64_t> getCrossover(Execution execution, Execution other) const;
+
+private:
+  double getScanClocks(double length) const;
+  double getChunkClocks(double chunk, double length) const;
+  /// Of one chunk that holds `tokens`, one outer point.
+  double getOneChunkClocks(double tokens) const;
+  double getCoefficientClocks(const OperationCount &count) const;
+  double getMemoryClocks(double length) const;
+  double lanesOfVector() const { return std::max(1.0, machine.getLanes(work.bits)); }
+
+  const ScanWork &work;
+  const Machine &machine;
+};
+
+} // namespace mlir::ssm
+
+#endif // SSM_ANALYSIS_COSTMODEL_H

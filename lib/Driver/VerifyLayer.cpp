@@ -1,0 +1,400 @@
+//===- VerifyLayer.cpp - One layer against its literal form ---------------===//
+
+#include "VerifyLayer.h"
+#include "Error.h"
+#include "Progress.h"
+#include "RandomData.h"
+
+#include "llvm/Support/ThreadPool.h"
+#include <cmath>
+#include <cstring>
+#include <set>
+
+using namespace ssmc;
+
+// Of the largest magnitude.
+static constexpr double toleranceF32 = 3e-5, toleranceF64 = 1e-12;
+static constexpr uint64_t dataSeed = 20;
+
+void Verdict::note(double error, const std::string &place) {
+  ++comparisons;
+  if (!(error <= worst)) { // also for NaN
+    worst = error;
+    where = place;
+  }
+  if (!(error <= tolerance) && failure.empty())
+    failure = place + " disagrees";
+}
+
+//===----------------------------------------------------------------------===//
+// Compiling
+//===----------------------------------------------------------------------===//
+
+BuildRequest LayerVerifier::requestFor(llvm::StringRef mode, bool literal,
+                                       bool doublePrecision) const {
+  BuildRequest request(options);
+  request.mode = mode.str();
+  request.literal = literal;
+  request.doublePrecision = doublePrecision;
+  request.testValues = !source.config;
+  request.needsInitializers = true;
+  return request;
+}
+
+llvm::Error LayerVerifier::compile() {
+  if (options.batch)
+    batch = int64_t(options.batch);
+  auto one = makeContext(1);
+  if (!one)
+    return one.takeError();
+  serial = std::move(*one);
+  // More threads than cores do no harm here, and one core must not hide a race.
+  for (uint64_t threads : {uint64_t(2), options.threads ? options.threads : 5}) {
+    auto several = makeContext(threads);
+    if (!several)
+      return several.takeError();
+    threaded.push_back(std::move(*several));
+  }
+  Progress progress("compiling " + source.layer + " of " + source.name);
+  auto add = [&](llvm::StringRef mode, uint64_t program, bool literal,
+                 bool doublePrecision) {
+    for (const Job &job : jobs)
+      if (job.program == program && job.literal == literal &&
+          job.doublePrecision == doublePrecision)
+        return;
+    jobs.push_back({program, mode.str(), literal, doublePrecision,
+                    std::make_unique<Build>(
+                        source, files, options,
+                        requestFor(mode, literal, doublePrecision)),
+                    nullptr, "", {}});
+  };
+  add("auto", 0, /*literal=*/true, /*doublePrecision=*/true);
+  // A source with a mistake: said once.
+  if (llvm::Error error = jobs.front().build->runFrontend())
+    return error;
+  choices = tryModes(source, files, options, requestFor("auto", false, false));
+  // f32 in every mode, and f64 where the compiler has the choice, which takes every form
+  // that it may choose; or the dtype asked for in every mode.
+  for (const ModeChoice &choice : choices)
+    if (choice.refusal.empty()) {
+      if (!options.dtypeGiven || options.dtype == "f32")
+        add(choice.mode, choice.program, false, false);
+      if (options.dtypeGiven ? options.dtype == "f64" : choice.mode == "auto")
+        add(choice.mode, choice.program, false, true);
+    }
+  {
+    llvm::DefaultThreadPool pool(llvm::hardware_concurrency());
+    for (Job &job : jobs)
+      pool.async([&job] {
+        auto object = job.build->makeObject();
+        if (object)
+          job.object = std::move(*object);
+        else
+          llvm::handleAllErrors(
+              object.takeError(),
+              [&](const ReportedError &) { job.failure = "does not compile"; },
+              [&](const llvm::ErrorInfoBase &error) { job.failure = error.message(); });
+      });
+    pool.wait();
+  }
+  for (Job &job : jobs) {
+    if (job.object) {
+      auto subject = load(job);
+      if (!subject)
+        return subject.takeError();
+      (job.literal ? oracle : job.subject) = std::move(*subject);
+    } else if (job.literal) {
+      return failure("the literal lowering: " + job.failure);
+    }
+  }
+  return llvm::Error::success();
+}
+
+llvm::Expected<LayerVerifier::Subject> LayerVerifier::load(Job &job) {
+  auto layer = LoadedLayer::load(std::move(job.object), requestFor("", false, false).name);
+  if (!layer)
+    return layer.takeError();
+  Subject subject;
+  subject.layer = std::move(*layer);
+  auto seed = files.empty() ? std::optional<uint64_t>(options.init.value_or(1))
+                            : std::nullopt;
+  auto weights =
+      bindWeights(subject.layer.get(), files, job.build->initializers(), seed);
+  if (!weights)
+    return weights.takeError();
+  subject.drawn = std::move(weights->drawn);
+  subject.weights = std::move(weights->tensors);
+  // All must see the same weights: those that f32 holds.
+  if (seed && job.doublePrecision)
+    for (Tensor &tensor : subject.drawn)
+      if (tensor.getDType().code == SSMRT_FLOAT && tensor.getDType().bits == 64)
+        for (int64_t i = 0; i < tensor.count(); ++i)
+          tensor.data<double>()[i] = float(tensor.data<double>()[i]);
+  return std::move(subject);
+}
+
+//===----------------------------------------------------------------------===//
+// Cases
+//===----------------------------------------------------------------------===//
+
+/// Nothing, one token, two, a prime, whole tiles and chunks with a token more or less,
+/// both sides of where another form takes over, and several chunks.
+std::vector<int64_t> LayerVerifier::chooseLengths() const {
+  const ssmrt_module *module = oracle.layer.get();
+  bool hasSequence = false;
+  for (int64_t i = 0; i < module->num_inputs; ++i)
+    hasSequence |= lengthDimension(module->inputs[i]) >= 0;
+  if (!hasSequence)
+    return {0}; // there is only one case
+  if (!options.lengths.empty())
+    return options.lengths;
+  std::set<int64_t> lengths = {0, 1, 2, 7};
+  int64_t longest = 0;
+  for (const ModeChoice &choice : choices)
+    for (int64_t tile : choice.tiles) {
+      lengths.insert({tile - 1, tile, tile + 1});
+      longest = std::max(longest, tile);
+    }
+  lengths.insert(2 * longest + 5);
+  lengths.erase(-1);
+  return {lengths.begin(), lengths.end()};
+}
+
+llvm::Error LayerVerifier::makeCases() {
+  const ssmrt_module *module = oracle.layer.get();
+  for (int64_t length : chooseLengths()) {
+    Case sequence{length, {}, {}};
+    // f32 holds the data of every dtype.
+    auto inputs = drawInputs(module, batch, length, dataSeed);
+    if (!inputs)
+      return inputs.takeError();
+    for (Tensor &tensor : *inputs)
+      if (isFloat(tensor.getDType()) && tensor.getDType().bits == 64)
+        for (int64_t i = 0; i < tensor.count(); ++i)
+          tensor.data<double>()[i] = float(tensor.data<double>()[i]);
+    sequence.inputs = std::move(*inputs);
+    auto judge = Session::create(module, serial.get(), oracle.weights, length);
+    if (!judge)
+      return judge.takeError();
+    auto wanted = judge->makeOutputs(batch, length);
+    if (!wanted)
+      return wanted.takeError();
+    sequence.wanted = std::move(*wanted);
+    if (llvm::Error error =
+            call(*judge, sequence.inputs, sequence.wanted, batch, length, false))
+      return error;
+    cases.push_back(std::move(sequence));
+  }
+  return llvm::Error::success();
+}
+
+//===----------------------------------------------------------------------===//
+// Comparing
+//===----------------------------------------------------------------------===//
+
+static double valueAt(const Tensor &tensor, int64_t i) {
+  return tensor.getDType().bits == 64 ? tensor.data<double>()[i]
+                                      : double(tensor.data<float>()[i]);
+}
+
+/// The largest error over the largest magnitude; NaN where one has NaN or infinity
+/// and the other has not.
+static double errorOf(const Tensor &found, const Tensor &wanted) {
+  double scale = 1e-30, error = 0;
+  for (int64_t i = 0; i < wanted.count(); ++i) {
+    double x = valueAt(found, i), y = valueAt(wanted, i);
+    bool same = x == y || (std::isnan(x) && std::isnan(y));
+    if (same) {
+      scale = std::isfinite(y) ? std::max(scale, std::fabs(y)) : scale;
+      continue;
+    }
+    if (!std::isfinite(x) || !std::isfinite(y))
+      return NAN;
+    scale = std::max(scale, std::fabs(y));
+    error = std::max(error, std::fabs(x - y));
+  }
+  return error / scale;
+}
+
+static void compareAll(const ssmrt_module *module, llvm::ArrayRef<Tensor> found,
+                       llvm::ArrayRef<Tensor> wanted, const std::string &place,
+                       Verdict &verdict) {
+  for (auto [i, tensor] : llvm::enumerate(found))
+    verdict.note(errorOf(tensor, wanted[i]),
+                 std::string(module->outputs[i].name) + ", " + place);
+}
+
+llvm::Error LayerVerifier::call(Session &session, llvm::ArrayRef<Tensor> inputs,
+                           llvm::ArrayRef<Tensor> outputs, int64_t rows,
+                           int64_t length, bool stepwise) {
+  stepwise &= length > 0;
+  llvm::Expected<Block> state = Block();
+  if (stepwise)
+    state = session.makeState(rows);
+  if (!state)
+    return state.takeError();
+  return session.segment(viewAll(inputs), outputs, rows, 0, length, stepwise,
+                         stepwise ? state->get() : nullptr);
+}
+
+/// A sequence cut in two, the state passed on; and, where the mode is not `step`, a
+/// first part in one call and the rest token by token.
+llvm::Error LayerVerifier::comparePieces(Session &session, llvm::ArrayRef<Tensor> inputs,
+                                         const Case &sequence, bool stepwise,
+                                         Verdict &verdict) {
+  const ssmrt_module &module = session.module();
+  int64_t length = sequence.length;
+  std::set<int64_t> cuts = {1, length / 2, length - 1};
+  for (int64_t cut : cuts)
+    for (bool stepRest : {false, true}) {
+      // Steps are slow, and one cut shows whether both forms keep the state alike.
+      if (cut < 1 || cut >= length || (stepRest && (stepwise || cut != length / 2)))
+        continue;
+      auto outputs = session.makeOutputs(batch, length);
+      if (!outputs)
+        return outputs.takeError();
+      auto state = session.makeState(batch);
+      if (!state)
+        return state.takeError();
+      std::vector<ssmrt_tensor> views = viewAll(inputs);
+      for (auto [begin, end] : {std::pair(int64_t(0), cut), std::pair(cut, length)}) {
+        if (llvm::Error error =
+                session.segment(views, *outputs, batch, begin, end,
+                                stepwise || (stepRest && begin > 0), state->get()))
+          return error;
+        // A state is given once.
+        for (int64_t i = 0; i < module.num_inputs; ++i)
+          if (module.inputs[i].flags & SSMRT_INITIAL)
+            views[i].data = nullptr;
+      }
+      compareAll(&module, *outputs, sequence.wanted,
+                 "length " + std::to_string(length) + " cut at " + std::to_string(cut) +
+                     (stepRest ? ", then steps" : ""),
+                 verdict);
+    }
+  return llvm::Error::success();
+}
+
+/// Each row alone.
+llvm::Error LayerVerifier::compareRows(Session &session, llvm::ArrayRef<Tensor> inputs,
+                                       llvm::ArrayRef<Tensor> found, bool stepwise,
+                                       int64_t length, Verdict &verdict) {
+  const ssmrt_module *module = &session.module();
+  for (int64_t row = 0; row < batch && batch > 1; ++row) {
+    auto inputRow = takeRow(inputs, module->inputs, row);
+    if (!inputRow)
+      return inputRow.takeError();
+    auto wanted = takeRow(found, module->outputs, row);
+    if (!wanted)
+      return wanted.takeError();
+    auto outputs = session.makeOutputs(1, length);
+    if (!outputs)
+      return outputs.takeError();
+    if (llvm::Error error = call(session, *inputRow, *outputs, 1, length, stepwise))
+      return error;
+    compareAll(module, *outputs, *wanted,
+               "row " + std::to_string(row) + " alone, length " +
+                   std::to_string(length),
+               verdict);
+  }
+  return llvm::Error::success();
+}
+
+/// The same bits with any number of threads.
+llvm::Error LayerVerifier::compareThreads(Subject &subject, llvm::ArrayRef<Tensor> inputs,
+                                          llvm::ArrayRef<Tensor> found, bool stepwise,
+                                          int64_t length, Verdict &verdict) {
+  const ssmrt_module *module = subject.layer.get();
+  for (Context &context : threaded) {
+    auto parallel = Session::create(module, context.get(), subject.weights, length);
+    if (!parallel)
+      return parallel.takeError();
+    auto outputs = parallel->makeOutputs(batch, length);
+    if (!outputs)
+      return outputs.takeError();
+    if (llvm::Error error = call(*parallel, inputs, *outputs, batch, length, stepwise))
+      return error;
+    for (auto [i, tensor] : llvm::enumerate(*outputs))
+      if (std::memcmp(tensor.data(), found[i].data(), size_t(tensor.bytes())) != 0 &&
+          verdict.failure.empty())
+        verdict.failure = std::string(module->outputs[i].name) + ", length " +
+                          std::to_string(length) + ": other bits with " +
+                          std::to_string(context->threads) + " threads";
+  }
+  return llvm::Error::success();
+}
+
+llvm::Error LayerVerifier::compareCase(Subject &subject, bool stepwise, Case &sequence,
+                                       Verdict &verdict) {
+  const ssmrt_module *module = subject.layer.get();
+  int64_t length = sequence.length;
+  auto inputs = convertAll(sequence.inputs, module->inputs);
+  if (!inputs)
+    return inputs.takeError();
+  auto session = Session::create(module, serial.get(), subject.weights, length);
+  if (!session)
+    return session.takeError();
+  auto found = session->makeOutputs(batch, length);
+  if (!found)
+    return found.takeError();
+  if (llvm::Error error = call(*session, *inputs, *found, batch, length, stepwise))
+    return error;
+  compareAll(module, *found, sequence.wanted, "length " + std::to_string(length),
+             verdict);
+  if (module->step)
+    if (llvm::Error error =
+            comparePieces(*session, *inputs, sequence, stepwise, verdict))
+      return error;
+  if (llvm::Error error =
+          compareRows(*session, *inputs, *found, stepwise, length, verdict))
+    return error;
+  return compareThreads(subject, *inputs, *found, stepwise, length, verdict);
+}
+
+llvm::Expected<std::vector<Verdict>> LayerVerifier::run() {
+  if (llvm::Error error = makeCases())
+    return std::move(error);
+  std::vector<Verdict> verdicts;
+  for (const ModeChoice &choice : choices) {
+    if (!choice.refusal.empty()) {
+      Verdict refused;
+      refused.mode = choice.mode;
+      refused.refusal = choice.refusal;
+      verdicts.push_back(std::move(refused));
+      continue;
+    }
+    for (Job &job : jobs) {
+      if (job.literal || job.program != choice.program)
+        continue;
+      // Made for `auto`, though other modes may share the program.
+      if (job.doublePrecision && !options.dtypeGiven && choice.mode != "auto")
+        continue;
+      Progress progress("verifying mode " + choice.mode + " of " + layer().str());
+      Verdict verdict;
+      verdict.mode = choice.mode;
+      verdict.dtype = job.doublePrecision ? "f64" : "f32";
+      verdict.tolerance = job.doublePrecision ? toleranceF64 : toleranceF32;
+      verdict.failure = job.failure;
+      // The same program called the same way gives the same numbers.
+      const Verdict *same = nullptr;
+      for (const Verdict &other : verdicts)
+        for (const ModeChoice &earlier : choices)
+          if (other.mode == earlier.mode && earlier.program == choice.program &&
+              other.dtype == verdict.dtype &&
+              (other.mode == "step") == (choice.mode == "step"))
+            same = &other;
+      if (same) {
+        std::string mode = verdict.mode;
+        verdict = *same;
+        verdict.mode = mode;
+      } else if (job.failure.empty()) {
+        for (Case &sequence : cases)
+          if (llvm::Error error = compareCase(job.subject, choice.mode == "step",
+                                              sequence, verdict))
+            return std::move(error);
+      }
+      verdicts.push_back(std::move(verdict));
+    }
+  }
+  return verdicts;
+}

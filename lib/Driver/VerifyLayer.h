@@ -1,0 +1,95 @@
+//===- VerifyLayer.h - One layer against its literal form ------*- C++ -*-===//
+//
+// The literal lowering in f64 judges the code of every mode, on seeded data: whole
+// sequences of several lengths, sequences cut in two with the state passed on, prompts
+// followed by single tokens, rows alone against rows in a batch, one thread against
+// several.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef SSMC_LIB_DRIVER_VERIFYLAYER_H
+#define SSMC_LIB_DRIVER_VERIFYLAYER_H
+
+#include "Modes.h"
+#include "Session.h"
+
+namespace ssmc {
+
+/// What one mode did in one dtype.
+struct Verdict {
+  std::string mode, dtype;
+  std::string refusal; // why the mode is not possible; then nothing was compared
+  double tolerance = 0, worst = 0; // errors, of the largest magnitude
+  std::string where;   // of the worst error
+  std::string failure; // what disagreed first, or ""
+  int comparisons = 0;
+
+  void note(double error, const std::string &place);
+};
+
+class LayerVerifier {
+public:
+  LayerVerifier(const Options &options, const Source &source, const WeightFiles &files)
+      : options(options), source(source), files(files) {}
+
+  /// Compiles every mode. Then `run` compares.
+  llvm::Error compile();
+  llvm::Expected<std::vector<Verdict>> run();
+  llvm::StringRef layer() const { return oracle.layer.get()->layer; }
+
+private:
+  /// Code of the layer with weights.
+  struct Subject {
+    LoadedLayer layer;
+    std::vector<Tensor> drawn;
+    std::vector<ssmrt_tensor> weights;
+  };
+  /// A program to compile; several modes may share one.
+  struct Job {
+    uint64_t program;
+    std::string mode;
+    bool literal, doublePrecision;
+    std::unique_ptr<Build> build;
+    std::unique_ptr<llvm::MemoryBuffer> object;
+    std::string failure;
+    Subject subject;
+  };
+  /// Inputs of a length and what the oracle says to them.
+  struct Case {
+    int64_t length;
+    std::vector<Tensor> inputs, wanted;
+  };
+
+  BuildRequest requestFor(llvm::StringRef mode, bool literal, bool doublePrecision) const;
+  llvm::Expected<Subject> load(Job &job);
+  std::vector<int64_t> chooseLengths() const;
+  llvm::Error makeCases();
+  llvm::Error compareCase(Subject &subject, bool stepwise, Case &sequence,
+                          Verdict &verdict);
+  llvm::Error comparePieces(Session &session, llvm::ArrayRef<Tensor> inputs,
+                            const Case &sequence, bool stepwise, Verdict &verdict);
+  llvm::Error compareRows(Session &session, llvm::ArrayRef<Tensor> inputs,
+                          llvm::ArrayRef<Tensor> found, bool stepwise, int64_t length,
+                          Verdict &verdict);
+  llvm::Error compareThreads(Subject &subject, llvm::ArrayRef<Tensor> inputs,
+                             llvm::ArrayRef<Tensor> found, bool stepwise, int64_t length,
+                             Verdict &verdict);
+  llvm::Error call(Session &session, llvm::ArrayRef<Tensor> inputs,
+                   llvm::ArrayRef<Tensor> outputs, int64_t rows, int64_t length,
+                   bool stepwise);
+
+  const Options &options;
+  const Source &source;
+  const WeightFiles &files;
+  std::vector<ModeChoice> choices;
+  std::vector<Job> jobs;
+  Subject oracle;
+  std::vector<Case> cases;
+  Context serial;
+  std::vector<Context> threaded;
+  int64_t batch = 2;
+};
+
+} // namespace ssmc
+
+#endif // SSMC_LIB_DRIVER_VERIFYLAYER_H
