@@ -53,7 +53,7 @@ std::string mlir::ssm::reasonAgainst(ScanOp scan, const RecurrenceInfo &info,
   if (!info.isLegal(mode))
     return info.getReason(mode).str();
   bool products = !scan.getComplex() && info.kind != RecurrenceClass::I &&
-                  info.kind != RecurrenceClass::Id && !info.numErasePairs;
+                  info.kind != RecurrenceClass::Id;
   if (mode == ExecutionMode::Conv || mode == ExecutionMode::Quadratic ||
       (mode == ExecutionMode::Chunk && !products))
     return ("it is legal for class " + stringifyRecurrenceClass(info.kind) +

@@ -33,6 +33,9 @@ using namespace mlir::ssm;
 /// each key; across blocks q carries the decays from the start of its block,
 /// and k those up to the block before.
 ///
+/// A write of several products, and erase terms, take a more general form with
+/// short chunks: see ChunkTerms.cpp.
+///
 /// A unit of work is one batch row, one step of each further dimension that
 /// state and output share, and a block of value lanes.
 class ChunkLowering {
@@ -46,6 +49,30 @@ private:
     Value value;
     bool inverse;
   };
+  /// What each token adds to the state: a vector of keys times one of lanes.
+  struct Term {
+    SmallVector<Factor> time, lane, key;
+    bool negated = false;
+    /// Whether the write gives it lanes, or erase pairs alone.
+    bool isWritten = true;
+    Value columns;        ///< keys x chunk
+    Value decayedColumns; ///< keys x chunk, with a decay for each key
+    Value values;         ///< chunk x lanes
+    Value scales;         ///< chunk: what the time factors give
+    Value scores;         ///< chunk x chunk: of the queries
+  };
+  /// Sums of the state before a token, weighted by `left`, add to the lanes of
+  /// a term.
+  struct ErasePair {
+    Value left;
+    unsigned term;
+    SmallVector<Factor> time;
+    bool negated;
+    Value rows;                ///< chunk x keys
+    Value sums;                ///< chunk x lanes
+    Value scales;              ///< chunk
+    SmallVector<Value> scores; ///< chunk x chunk, for each term
+  };
   /// The value of a matrix at a row or column, or at a block of columns.
   using Element = llvm::function_ref<Value(int64_t, Value)>;
   using Body = llvm::function_ref<void(Value, int64_t)>;
@@ -55,13 +82,17 @@ private:
   bool dependsOnKeys(Value value);
   bool dependsOnLane(Value value);
   bool factorize(Value value, bool inverse);
+  bool chooseTerms();
+  void splitKeyFactors(Term &term);
   bool chooseSizes();
   int64_t getBestChunk();
   int64_t getScratchElements();
+  int64_t getTermScratchElements();
   double getUnitTokenCost();
 
   // Schedule.
   void allocateScratch();
+  void allocateTermScratch();
   Value allocate(ArrayRef<int64_t> shape);
   void emitTask(Value begin, Value end);
   void emitUnit(Value unit);
@@ -75,10 +106,12 @@ private:
                  llvm::function_ref<void(RegionEmitter &, Value)> emit);
   void stage(RegionEmitter &emitter, unsigned dim, Value scratch, Value step,
              llvm::function_ref<Value(RegionEmitter &)> compute);
+  /// Products of factors of time alone, and where they go.
+  SmallVector<std::pair<ArrayRef<Factor>, Value>> getScales();
   void stageTimes(RegionEmitter &emitter);
   void stageWrite(RegionEmitter &emitter);
   void stageRead(RegionEmitter &emitter);
-  void transposeKeys();
+  void transposeKeys(Value columns);
   void fillTail(Value scratch, int64_t columns, double value);
   void emitOutputs(RegionEmitter &epilogue);
   void bindOutput(RegionEmitter &epilogue, Value value);
@@ -97,6 +130,20 @@ private:
   void emitRead();
   void emitStateUpdate();
   Value getTotalDecay(Value key);
+
+  // Several terms.
+  void emitTerms(RegionEmitter &coefficients, RegionEmitter &epilogue);
+  void stageTerms(RegionEmitter &emitter);
+  void emitTermScores(Value rows, Term &term, Value scores, bool before);
+  void emitTermKeyDecayScores(Value rows, Term &term, Value scores,
+                              bool before);
+  void scaleRows(Value rows, bool before);
+  void emitQueries(RegionEmitter &coefficients);
+  void decayColumns();
+  void emitErasedSums(Value column, int64_t vectors);
+  void emitSubstitution(Value column);
+  void emitTermReads(Value column, int64_t vectors);
+  void emitTermUpdate(Value column, int64_t vectors);
 
   /// Adds A(row, at) * B(at, vector) for `at` in [lower, upper) to the sums.
   SmallVector<Value> accumulate(ValueRange sums, int64_t rows, int64_t vectors,
@@ -142,6 +189,10 @@ private:
   bool keyDecay = false, negated = false;
   /// Of the write; those of time alone are shared by keys and lanes.
   SmallVector<Factor> timeFactors, laneFactors, keyFactors;
+  /// Without pairs and with one term, the members above are all there is.
+  SmallVector<Term> terms;
+  SmallVector<ErasePair> pairs;
+  bool hasTerms() const { return terms.size() > 1 || !pairs.empty(); }
 
   Value batches, tokens;
   RegionEmitter coefficientsBase, epilogueBase;

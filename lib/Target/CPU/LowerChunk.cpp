@@ -104,13 +104,9 @@ bool ChunkLowering::chooseDims() {
   });
   for (unsigned dim : candidates) {
     lane = dim;
-    timeFactors.clear();
-    laneFactors.clear();
-    keyFactors.clear();
-    negated = false;
     if ((!roles.getDecay().empty() && dependsOnLane(roles.getDecay()[0])) ||
         dependsOnLane(roles.getRead()[0]) ||
-        !factorize(roles.getWrite()[0], false))
+        !chooseTerms())
       continue;
     lanes = op.getDimSize(lane);
     for (unsigned other : op.getStateDims())
@@ -132,6 +128,8 @@ int64_t ChunkLowering::getBestChunk() {
 }
 
 int64_t ChunkLowering::getScratchElements() {
+  if (hasTerms())
+    return getTermScratchElements();
   int64_t elements = keys * laneBlock + 2 * chunk * laneBlock +
                      2 * chunk * paddedKeys + chunk * chunk + chunk;
   elements += keyDecay ? 2 * chunk * paddedKeys + 2 * paddedKeys
@@ -150,6 +148,9 @@ bool ChunkLowering::chooseSizes() {
   if (!ShapedType::isDynamic(length))
     chunk = std::min(chunk, std::max<int64_t>(length, 1));
   chunk = llvm::alignTo(std::min(chunk, maximumChunk), tokenMultiple);
+  // Work within a chunk grows with its square, and there is more of it.
+  if (hasTerms())
+    chunk = tokenMultiple;
   int64_t limit = schedule.getLanes() > 0 ? schedule.getLanes() : maximumLanes;
   limit = llvm::alignTo(std::min(limit, lanes), width);
   int64_t bytes = element.getIntOrFloatBitWidth() / 8;
@@ -183,8 +184,9 @@ double ChunkLowering::getUnitTokenCost() {
 }
 
 LogicalResult ChunkLowering::run() {
-  if (op.getComplex() || op.getDense() || !roles.getErase().empty() ||
-      roles.getReset() || roles.getWrite().empty() || roles.getRead().empty() ||
+  if (op.getComplex() || op.getDense() || roles.getReset() ||
+      (roles.getWrite().empty() && roles.getErase().empty()) ||
+      roles.getRead().empty() ||
       op.getKeyDims().empty() || op.getNumOutputs() != 1 ||
       op.getDimSize(1) == 1)
     return failure();
@@ -241,6 +243,8 @@ Value ChunkLowering::allocate(ArrayRef<int64_t> shape) {
 }
 
 void ChunkLowering::allocateScratch() {
+  if (hasTerms())
+    return allocateTermScratch();
   state = allocate({keys, laneBlock});
   values = allocate({chunk, laneBlock});
   queries = allocate({chunk, paddedKeys});
@@ -297,8 +301,10 @@ void ChunkLowering::emitChunk(RegionEmitter &coefficients,
   padded = mulIndex(builder, loc,
                     ceilDivIndex(builder, loc, count, index(tokenMultiple)),
                     index(tokenMultiple));
+  if (hasTerms())
+    return emitTerms(coefficients, epilogue);
   stageWrite(coefficients);
-  transposeKeys();
+  transposeKeys(keyColumns);
   if (!keyDecay)
     emitDecayProducts();
   SmallVector<Value> copyExtents;
@@ -444,6 +450,23 @@ Value ChunkLowering::getProduct(RegionEmitter &emitter,
   return result;
 }
 
+SmallVector<std::pair<ArrayRef<ChunkLowering::Factor>, Value>>
+ChunkLowering::getScales() {
+  SmallVector<std::pair<ArrayRef<Factor>, Value>> result;
+  auto add = [&](ArrayRef<Factor> factors, Value scratch) {
+    if (!factors.empty())
+      result.push_back({factors, scratch});
+  };
+  if (!hasTerms())
+    add(timeFactors, scales);
+  for (Term &term : terms)
+    if (hasTerms())
+      add(term.time, term.scales);
+  for (ErasePair &pair : pairs)
+    add(pair.time, pair.scales);
+  return result;
+}
+
 /// What depends on time alone is computed for a vector of tokens at once.
 void ChunkLowering::stageTimes(RegionEmitter &emitter) {
   auto emit = [&](RegionEmitter &inner, Value place) {
@@ -453,8 +476,8 @@ void ChunkLowering::stageTimes(RegionEmitter &emitter) {
       else
         memref::StoreOp::create(builder, loc, value, scratch, place);
     };
-    if (!timeFactors.empty())
-      store(getProduct(inner, timeFactors), scales);
+    for (auto [factors, scratch] : getScales())
+      store(getProduct(inner, factors), scratch);
     if (keyDecay)
       return;
     if (roles.getDecay().empty())
@@ -472,7 +495,7 @@ void ChunkLowering::stageTimes(RegionEmitter &emitter) {
 }
 
 void ChunkLowering::stageWrite(RegionEmitter &emitter) {
-  if (!keyDecay || !timeFactors.empty())
+  if (!keyDecay || !getScales().empty())
     stageTimes(emitter);
   forTokens(emitter, coefficientsBody, [&](RegionEmitter &inner, Value step) {
     if (keyDecay)
@@ -522,7 +545,7 @@ void ChunkLowering::fillTail(Value scratch, int64_t columns, double value) {
 }
 
 /// The keys, staged a token a row where the queries come later, as columns.
-void ChunkLowering::transposeKeys() {
+void ChunkLowering::transposeKeys(Value columns) {
   emitFor(builder, loc, index(0), padded, width, [&](Value token) {
     emitFor(builder, loc, index(0), index(paddedKeys), width, [&](Value k) {
       SmallVector<Value> rows;
@@ -530,7 +553,7 @@ void ChunkLowering::transposeKeys() {
         rows.push_back(loadVector(queries, {at(token, i), k}));
       rows = transposeInRegisters(builder, loc, std::move(rows));
       for (int64_t i = 0; i < width; ++i)
-        storeVector(rows[i], keyColumns, {at(k, i), token});
+        storeVector(rows[i], columns, {at(k, i), token});
     });
   });
 }
