@@ -1,8 +1,8 @@
 //===- ScanLowering.h - The sequential recurrence on vectors ---*- C++ -*-===//
 //
-// Internal to the lowering of `ssm.scan`: LowerScan.cpp analyses the op and
-// emits the schedule, ScanPasses.cpp the loops over a time tile, and
-// ScanStep.cpp the arithmetic of one step.
+// Internal to the lowering of `ssm.scan`: ScanAnalysis.cpp looks at the op and
+// chooses its blocks, LowerScan.cpp emits the schedule, ScanPasses.cpp the loops
+// over a time tile, and ScanStep.cpp the arithmetic of one step.
 //
 //===----------------------------------------------------------------------===//
 
@@ -88,6 +88,8 @@ private:
   void emitBlockInRegisters(RegionEmitter &staged, RegionEmitter &epilogue,
                             int64_t keys, int64_t vectors, bool partial);
   void emitErasing(RegionEmitter &staged, RegionEmitter &epilogue);
+  void chooseStreams();
+  void emitPrefetch(const RegionEmitter &emitter, int64_t vectors);
   void emitEpilogue(RegionEmitter &epilogue, int64_t vectors);
   void bindSources(RegionEmitter &staged);
 
@@ -169,6 +171,8 @@ private:
   SmallVector<Kept> kept;
 
   SmallVector<Access> initial, finals, outputs;
+  /// Memory read or written once a token and lane, and whether it is written.
+  SmallVector<std::pair<Access, bool>> streams;
   Value batches, tokens;
   RegionEmitter coefficientsBase, epilogueBase;
   SmallVector<Value> stateScratch;

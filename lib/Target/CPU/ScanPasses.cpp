@@ -257,6 +257,69 @@ SmallVector<Value> ScanLowering::emitSteps(
       });
 }
 
+void ScanLowering::chooseStreams() {
+  auto note = [&](Value memref, AffineMap map, bool written) {
+    Access access{memref, map};
+    bool seen = llvm::any_of(streams, [&](const auto &stream) {
+      return stream.first.memref == memref && stream.first.map == map;
+    });
+    if (seen || !lane || !map.isFunctionOfDim(1) ||
+        getStride(access, *lane) != Stride::unit)
+      return;
+    for (unsigned dim : llvm::concat<const unsigned>(keyDims, copyDims))
+      if (map.isFunctionOfDim(dim))
+        return;
+    streams.push_back({access, written});
+  };
+  for (auto [i, operand] : llvm::enumerate(op.getIns()))
+    note(operand, op.getInsMap(i), false);
+  for (auto [i, operand] : llvm::enumerate(op.getEpilogueIns()))
+    note(operand, op.getEpilogueMap(i), false);
+  for (Value operand : op.getOutputInits())
+    note(operand, op.getOutputMap(), true);
+}
+
+/// Rows of memory are pages apart, where no processor looks ahead by itself.
+/// While the unit's lanes are computed for one tile, those of the next tile are
+/// fetched: a vector of each array at each step, along the rows, so that what
+/// the processor fetches on its own beside it is of use too.
+void ScanLowering::emitPrefetch(const RegionEmitter &emitter, int64_t vectors) {
+  if (streams.empty())
+    return;
+  for (int64_t v = 0; v < vectors; ++v) {
+    Value number = addIndex(
+        builder, loc,
+        mulIndex(builder, loc, addIndex(builder, loc, tile, index(v)),
+                 index(timeTile)),
+        step);
+    Value rowVectors = index(laneBlock / width);
+    Value row = builder.createOrFold<arith::DivUIOp>(loc, number, rowVectors);
+    Value column =
+        builder.createOrFold<arith::RemUIOp>(loc, number, rowVectors);
+    // Inside the arrays, though a wrong address would do no harm.
+    Value token =
+        addIndex(builder, loc, firstToken,
+                 subIndex(builder, loc, row,
+                          index(op.getReverse() ? timeTile : -timeTile)));
+    token = builder.createOrFold<arith::MaxSIOp>(
+        loc,
+        minIndex(builder, loc, token, subIndex(builder, loc, tokens, index(1))),
+        index(0));
+    Value position = addIndex(builder, loc, firstLane,
+                              mulIndex(builder, loc, column, index(width)));
+    if (lanes % laneBlock != 0)
+      position = minIndex(builder, loc, position, index(lanes - 1));
+    RegionEmitter ahead = emitter;
+    ahead.bindDim(1, token);
+    ahead.bindDim(*lane, position);
+    for (const auto &[access, written] : streams)
+      memref::PrefetchOp::create(
+          builder, loc, access.memref,
+          ahead.getIndices(access, ahead.zeroOffsets()), written,
+          /*localityHint=*/2, /*isDataCache=*/true);
+  }
+}
+
 /// The steps of the tile for one block of keys, whose state stays in registers.
 void ScanLowering::emitBlockInRegisters(RegionEmitter &staged,
                                         RegionEmitter &epilogue, int64_t keys,
@@ -273,6 +336,8 @@ void ScanLowering::emitBlockInRegisters(RegionEmitter &staged,
     RegionEmitter emitter = staged, after = epilogue;
     emitter.bindDim(1, token);
     after.bindDim(1, token);
+    if (!partial)
+      emitPrefetch(emitter, vectors);
     SmallVector<Number> states;
     for (int64_t k = 0; k < count; ++k)
       states.push_back(applyReset(
