@@ -23,7 +23,7 @@ using namespace mlir::ssm;
 ///   what depends on time alone, or on time and keys -> scratch
 ///   for each group of lane vectors:
 ///     what depends on time and lanes -> scratch, a row of memory at a time
-///     for each vector, for each block of keys: the steps of the tile, the
+///     for each block of keys, for each vector: the steps of the tile, the
 ///       block of the state in registers, partial outputs in scratch
 ///     epilogue, a row of memory at a time
 ///
@@ -85,6 +85,11 @@ private:
   void emitPrologue(RegionEmitter &raw, int64_t vectors);
   void emitRecurrence(RegionEmitter &staged, RegionEmitter &epilogue,
                       int64_t vectors);
+  void forGroupVectors(
+      RegionEmitter &staged, RegionEmitter &epilogue, int64_t vectors,
+      int64_t together,
+      llvm::function_ref<void(RegionEmitter &, RegionEmitter &)> body);
+  void emitZeroReads(RegionEmitter &emitter, int64_t vectors);
   void emitBlockInRegisters(RegionEmitter &staged, RegionEmitter &epilogue,
                             int64_t keys, int64_t vectors, bool partial);
   void emitErasing(RegionEmitter &staged, RegionEmitter &epilogue);
