@@ -1,8 +1,8 @@
 //===- ScanLowering.h - The sequential recurrence on vectors ---*- C++ -*-===//
 //
-// Internal to the lowering of `ssm.scan`: LowerScan.cpp analyses the op and
-// emits the schedule, ScanPasses.cpp the loops over a time tile, and
-// ScanStep.cpp the arithmetic of one step.
+// Internal to the lowering of `ssm.scan`: ScanAnalysis.cpp looks at the op and
+// chooses its blocks, LowerScan.cpp emits the schedule, ScanPasses.cpp the loops
+// over a time tile, and ScanStep.cpp the arithmetic of one step.
 //
 //===----------------------------------------------------------------------===//
 
@@ -23,7 +23,7 @@ using namespace mlir::ssm;
 ///   what depends on time alone, or on time and keys -> scratch
 ///   for each group of lane vectors:
 ///     what depends on time and lanes -> scratch, a row of memory at a time
-///     for each vector, for each block of keys: the steps of the tile, the
+///     for each block of keys, for each vector: the steps of the tile, the
 ///       block of the state in registers, partial outputs in scratch
 ///     epilogue, a row of memory at a time
 ///
@@ -85,9 +85,16 @@ private:
   void emitPrologue(RegionEmitter &raw, int64_t vectors);
   void emitRecurrence(RegionEmitter &staged, RegionEmitter &epilogue,
                       int64_t vectors);
+  void forGroupVectors(
+      RegionEmitter &staged, RegionEmitter &epilogue, int64_t vectors,
+      int64_t together,
+      llvm::function_ref<void(RegionEmitter &, RegionEmitter &)> body);
+  void emitZeroReads(RegionEmitter &emitter, int64_t vectors);
   void emitBlockInRegisters(RegionEmitter &staged, RegionEmitter &epilogue,
                             int64_t keys, int64_t vectors, bool partial);
   void emitErasing(RegionEmitter &staged, RegionEmitter &epilogue);
+  void chooseStreams();
+  void emitPrefetch(const RegionEmitter &emitter, int64_t vectors);
   void emitEpilogue(RegionEmitter &epilogue, int64_t vectors);
   void bindSources(RegionEmitter &staged);
 
@@ -169,6 +176,8 @@ private:
   SmallVector<Kept> kept;
 
   SmallVector<Access> initial, finals, outputs;
+  /// Memory read or written once a token and lane, and whether it is written.
+  SmallVector<std::pair<Access, bool>> streams;
   Value batches, tokens;
   RegionEmitter coefficientsBase, epilogueBase;
   SmallVector<Value> stateScratch;

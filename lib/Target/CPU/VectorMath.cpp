@@ -45,6 +45,11 @@ static constexpr double exponential2[] = {
 static constexpr double exponential2Fast[] = {1.0,           0.693147004,
                                               0.240222424,   0.0555073395,
                                               0.00967153348, 0.00132646982};
+/// 2^(g - 1/2) for 0 <= g < 1. In single precision, with fused operations, the
+/// value at 1/2 is 1 exactly, and errors beside it do not lean to one side.
+static constexpr double exponential2Shifted[] = {
+    0.7071067690849304,   0.49013373255729675,  0.16981056332588196,
+    0.03948049247264862,  0.006355330813676119, 0.001326472731307149};
 /// (log(1+f) - f + f^2/2) / f^3.
 static constexpr double logarithmTail[] = {
     0.333333105,  -0.249999866, 0.200022265,  -0.166692525, 0.142186642,
@@ -199,11 +204,12 @@ Value VectorMath::scale(Value x, Value n) {
 }
 
 std::pair<Value, Value> VectorMath::roundToInteger(Value x, double factor) {
-  if (hasScalef(x.getType()))
-    return {math::RoundEvenOp::create(b, mul(x, factor)), Value()};
-  // Not a conversion to integer, which is undefined for NaN.
+  // Not a conversion to integer, which is undefined for NaN; nor the
+  // instruction that rounds, which takes as long as two of these.
   Value shifted = madd(x, factor, constant(roundingShift, x));
   Value n = add(shifted, -roundingShift);
+  if (hasScalef(x.getType()))
+    return {n, Value()};
   Value i = bits(shifted);
   return {n, arith::SubIOp::create(b, i,
                                    integer(roundingShiftBits, i.getType()))};
@@ -215,7 +221,8 @@ Value VectorMath::scaleRounded(Value x, std::pair<Value, Value> n) {
 
 Value VectorMath::exp(Value x) {
   if (options.fastExp)
-    return fastExp2(mul(x, log2OfE));
+    return fastExp2(arith::MulFOp::create(b, x, constant(log2OfE, x),
+                                          arith::FastMathFlags::contract));
   // Past these bounds the result is infinite or 0; within, 2^n has a form.
   x = clamp(x, -104.5, 89.0);
   auto n = roundToInteger(x, log2OfE);
@@ -228,13 +235,18 @@ Value VectorMath::exp(Value x) {
 
 Value VectorMath::fastExp2(Value x) {
   if (hasScalef(x.getType())) {
-    // The distance to the nearest integer, which is 0 for infinities.
+    // The scaling rounds its exponent down, so of x + 1/2 only the fraction has
+    // to be found; that of infinities is 0.
+    Value shifted =
+        arith::AddFOp::create(b, x, constant(0.5, x.getType()),
+                              arith::FastMathFlags::contract);
+    Value roundDown = integer(9, b.getI32Type());
     auto fraction = LLVM::CallIntrinsicOp::create(
         b, x.getType(), b.getStringAttr("llvm.x86.avx512.mask.reduce.ps.512"),
-        ValueRange{x, integer(8, b.getI32Type()), x,
-                   integer(-1, b.getI16Type()), integer(4, b.getI32Type())});
-    return scalef(polynomial(fraction->getResult(0), exponential2Fast),
-                  math::RoundEvenOp::create(b, x));
+        ValueRange{shifted, roundDown, shifted, integer(-1, b.getI16Type()),
+                   integer(4, b.getI32Type())});
+    return scalef(polynomial(fraction->getResult(0), exponential2Shifted),
+                  shifted);
   }
   // The rounding shift with the bias of exponents, less one, on top leaves the
   // exponent of 2^(n-1) in the lowest bits: 2^128 becomes infinity, and 2^-127 0.
