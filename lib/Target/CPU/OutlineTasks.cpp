@@ -9,6 +9,8 @@
 #include "mlir/IR/IRMapping.h"
 #include "mlir/Pass/Pass.h"
 #include "mlir/Transforms/RegionUtils.h"
+#include "llvm/ADT/DenseMap.h"
+#include "llvm/ADT/Hashing.h"
 #include "llvm/ADT/SetVector.h"
 
 namespace ssmc::cpu {
@@ -24,6 +26,9 @@ struct OutlineTasksPass : ssmc::cpu::impl::OutlineTasksPassBase<OutlineTasksPass
 
 private:
   void outline(scf::ParallelOp parallel, unsigned number);
+  void shareTasks();
+
+  SmallVector<func::FuncOp> tasks;
 };
 } // namespace
 
@@ -67,6 +72,7 @@ void OutlineTasksPass::outline(scf::ParallelOp parallel, unsigned number) {
   std::string name = (function.getName() + "_task" + std::to_string(number)).str();
   auto task = func::FuncOp::create(moduleBuilder, loc, name, taskType);
   task.setPrivate();
+  tasks.push_back(task);
   Block *entry = task.addEntryBlock();
   OpBuilder body = OpBuilder::atBlockBegin(entry);
   IRMapping mapping;
@@ -140,6 +146,45 @@ void OutlineTasksPass::outline(scf::ParallelOp parallel, unsigned number) {
   parallel.erase();
 }
 
+/// A hash of what two equal tasks have in common.
+static llvm::hash_code hashOf(func::FuncOp task) {
+  llvm::hash_code hash = llvm::hash_value(0);
+  task.getBody().walk([&](Operation *op) {
+    hash = llvm::hash_combine(
+        hash, OperationEquivalence::computeHash(
+                  op, OperationEquivalence::ignoreHashValue,
+                  OperationEquivalence::ignoreHashValue,
+                  OperationEquivalence::IgnoreLocations));
+  });
+  return hash;
+}
+
+/// Tasks with the same body become one: `step` does to one token what `forward` does
+/// to many, and layers repeat. What differs comes through the closure.
+void OutlineTasksPass::shareTasks() {
+  llvm::DenseMap<size_t, SmallVector<func::FuncOp>> kept;
+  llvm::StringMap<StringRef> replaced;
+  for (func::FuncOp task : tasks) {
+    SmallVector<func::FuncOp> &candidates = kept[hashOf(task)];
+    auto same = llvm::find_if(candidates, [&](func::FuncOp other) {
+      return OperationEquivalence::isRegionEquivalentTo(
+          &other.getBody(), &task.getBody(), OperationEquivalence::IgnoreLocations);
+    });
+    if (same == candidates.end())
+      candidates.push_back(task);
+    else
+      replaced[task.getName()] = same->getName();
+  }
+  getOperation().walk([&](func::ConstantOp constant) {
+    auto found = replaced.find(constant.getValue());
+    if (found != replaced.end())
+      constant.setValue(found->second);
+  });
+  for (func::FuncOp task : tasks)
+    if (replaced.contains(task.getName()))
+      task.erase();
+}
+
 void OutlineTasksPass::runOnOperation() {
   for (auto function : llvm::make_early_inc_range(
            getOperation().getOps<func::FuncOp>())) {
@@ -157,4 +202,5 @@ void OutlineTasksPass::runOnOperation() {
       outline(parallel, number);
     }
   }
+  shareTasks();
 }
