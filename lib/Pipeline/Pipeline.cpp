@@ -57,6 +57,7 @@ static void buildLayerPipeline(OpPassManager &pm, const PipelineOptions &options
     ssm::PackWeightsPassOptions pack;
     pack.panelColumns = target.vectorBits == 512 ? 32 : 16;
     pm.addNestedPass<func::FuncOp>(ssm::createPackWeightsPass(pack));
+    pm.addNestedPass<func::FuncOp>(ssm::createReadPackedWeightsPass());
     pm.addNestedPass<func::FuncOp>(ssm::createFuseScansPass());
     pm.addNestedPass<func::FuncOp>(ssm::createFuseEpiloguesPass());
     pm.addPass(createCanonicalizerPass());
