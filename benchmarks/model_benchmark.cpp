@@ -24,6 +24,7 @@
 #include <fcntl.h>
 #include <memory>
 #include <string>
+#include <sys/mman.h>
 #include <thread>
 #include <unistd.h>
 #include <vector>
@@ -79,9 +80,16 @@ static double now() {
 static Block allocate(int64_t bytes) {
   if (bytes < 0)
     stop("size");
+  // Large pages where there is much to fill, as ssmc does it.
+  constexpr int64_t largePage = int64_t(2) << 20;
+  int64_t alignment = bytes >= 4 * largePage ? largePage : SSMRT_ALIGNMENT;
   void *block = nullptr;
-  if (posix_memalign(&block, SSMRT_ALIGNMENT, size_t(std::max<int64_t>(bytes, 64))))
+  if (posix_memalign(&block, size_t(alignment), size_t(std::max<int64_t>(bytes, 64))))
     stop("memory");
+#ifdef MADV_HUGEPAGE
+  if (alignment == largePage)
+    (void)madvise(block, size_t(bytes), MADV_HUGEPAGE);
+#endif
   return Block(static_cast<char *>(block));
 }
 

@@ -12,6 +12,7 @@
 #include "llvm/ADT/DenseMap.h"
 #include "llvm/ADT/Hashing.h"
 #include "llvm/ADT/SetVector.h"
+#include <cmath>
 
 namespace ssmc::cpu {
 #define GEN_PASS_DEF_OUTLINETASKSPASS
@@ -36,6 +37,16 @@ private:
 static bool isRemade(Value value) {
   Operation *def = value.getDefiningOp();
   return def && def->hasTrait<OpTrait::ConstantLike>();
+}
+
+/// Nanoseconds an iteration, at least 1; 0 if unknown.
+static int64_t getCost(scf::ParallelOp parallel) {
+  Attribute cost = parallel->getAttr("ssm.cost");
+  if (auto integer = dyn_cast_or_null<IntegerAttr>(cost))
+    return integer.getInt();
+  if (auto real = dyn_cast_or_null<FloatAttr>(cost))
+    return std::max<int64_t>(1, std::llround(real.getValueAsDouble()));
+  return 0;
 }
 
 void OutlineTasksPass::outline(scf::ParallelOp parallel, unsigned number) {
@@ -126,9 +137,8 @@ void OutlineTasksPass::outline(scf::ParallelOp parallel, unsigned number) {
   Value extent = arith::SubIOp::create(builder, loc, upper, lower);
   Value tasks = arith::CeilDivSIOp::create(builder, loc, extent, step);
   Value tasks64 = arith::IndexCastOp::create(builder, loc, i64, tasks);
-  auto cost = parallel->getAttrOfType<IntegerAttr>("ssm.cost");
   Value cost64 = LLVM::ConstantOp::create(
-      builder, loc, i64, builder.getI64IntegerAttr(cost ? cost.getInt() : 0));
+      builder, loc, i64, builder.getI64IntegerAttr(getCost(parallel)));
   Value runtimeContext =
       LLVM::LoadOp::create(builder, loc, pointer, function.getArgument(0));
   // ssmrt_context: two 32-bit fields, then parallel_for.
