@@ -48,15 +48,20 @@ PreparedLayer::build(const Options &options) {
 
 llvm::Expected<Session> PreparedLayer::prepare(int64_t maxLength) {
   Progress progress("reading weights");
-  if (!bound) {
-    llvm::ArrayRef<WeightInitializer> initializers;
-    if (compiled)
-      initializers = compiled->initializers();
-    auto result = bindWeights(module(), files, initializers, seed);
-    if (!result)
-      return result.takeError();
-    weights = std::move(*result);
-    bound = true;
-  }
-  return Session::create(module(), context.get(), weights.tensors, maxLength);
+  llvm::ArrayRef<WeightInitializer> initializers;
+  if (compiled)
+    initializers = compiled->initializers();
+  auto weights = bindWeights(module(), files, initializers, seed);
+  if (!weights)
+    return weights.takeError();
+  auto session = Session::create(module(), context.get(), weights->tensors, maxLength);
+  // From here on the tables are the only copy, unless the code reads some in place.
+  bool isBorrowed = false;
+  for (int64_t i = 0; i < module()->num_weights; ++i)
+    isBorrowed |= (module()->weights[i].flags & SSMRT_BORROWED) != 0;
+  if (isBorrowed)
+    borrowed = std::move(*weights);
+  else
+    files = WeightFiles();
+  return session;
 }

@@ -14,8 +14,8 @@ public:
 
   const ssmrt_module *module() const { return loaded.get(); }
   const Source &getSource() const { return source; }
-  /// Binds the weights, at the first call, and prepares for sequences up to a
-  /// length.
+  /// Binds the weights and prepares for sequences up to a length. Once: the files
+  /// of weights are closed afterwards.
   llvm::Expected<Session> prepare(int64_t maxLength);
 
 private:
@@ -25,8 +25,7 @@ private:
   std::unique_ptr<Build> compiled; // where weights are drawn
   LoadedLayer loaded;
   Context context;
-  BoundWeights weights;
-  bool bound = false;
+  BoundWeights borrowed; // weights that are read in place
 };
 
 } // namespace ssmc

@@ -4,8 +4,11 @@
 #include "Error.h"
 
 #include "llvm/Support/MathExtras.h"
+#include <sys/mman.h>
 
 using namespace ssmc;
+
+static constexpr size_t largePage = size_t(2) << 20;
 
 llvm::Expected<Block> Block::create(int64_t bytes, llvm::StringRef what) {
   Block block;
@@ -13,9 +16,15 @@ llvm::Expected<Block> Block::create(int64_t bytes, llvm::StringRef what) {
     return failure("the " + what + " does not fit into memory");
   // At least one line, so that an empty block has an address of its own.
   size_t rounded = llvm::alignTo(std::max<int64_t>(bytes, 1), SSMRT_ALIGNMENT);
+  // Large pages: filling a block of weights is otherwise mostly the kernel's work.
+  size_t alignment = rounded >= 4 * largePage ? largePage : SSMRT_ALIGNMENT;
   void *memory = nullptr;
-  if (posix_memalign(&memory, SSMRT_ALIGNMENT, rounded))
+  if (posix_memalign(&memory, alignment, rounded))
     return failure("no memory for " + llvm::Twine(bytes) + " bytes: the " + what);
+#ifdef MADV_HUGEPAGE
+  if (alignment == largePage)
+    (void)madvise(memory, rounded, MADV_HUGEPAGE);
+#endif
   block.memory.reset(memory);
   return std::move(block);
 }

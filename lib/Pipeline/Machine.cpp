@@ -69,6 +69,9 @@ std::unique_ptr<llvm::Module> ssmc::translateToLLVM(mlir::ModuleOp module,
       function.addFnAttr("target-features", target->features);
     if (target->avx512)
       function.addFnAttr("prefer-vector-width", "512");
+    // Runs once, and its work is in tasks: small code is compiled sooner.
+    if (function.getName() == "prepare")
+      function.addFnAttr(llvm::Attribute::OptimizeForSize);
     // Two layers in one program must not meet.
     if (function.getName() != "prepare" && function.getName() != "forward" &&
         function.getName() != "step")

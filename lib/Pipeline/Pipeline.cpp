@@ -64,6 +64,7 @@ static void buildLayerPipeline(OpPassManager &pm, const PipelineOptions &options
     ssm::PackWeightsPassOptions pack;
     pack.panelColumns = target.vectorBits == 512 ? 32 : 16;
     pm.addNestedPass<func::FuncOp>(ssm::createPackWeightsPass(pack));
+    pm.addNestedPass<func::FuncOp>(ssm::createReadPackedWeightsPass());
     pm.addNestedPass<func::FuncOp>(ssm::createFuseScansPass());
     pm.addNestedPass<func::FuncOp>(ssm::createFuseEpiloguesPass());
     pm.addPass(createCanonicalizerPass());
@@ -77,6 +78,8 @@ static void buildLayerPipeline(OpPassManager &pm, const PipelineOptions &options
 /// Tensors to memory: every temporary in one arena, arguments in the frame.
 static void buildBuffersPipeline(OpPassManager &pm) {
   pm.addNestedPass<func::FuncOp>(createSplitDestinationsPass());
+  // What becomes a part of a larger tensor is written there at once.
+  pm.addPass(bufferization::createEmptyTensorEliminationPass());
   bufferization::OneShotBufferizePassOptions bufferize;
   bufferize.bufferizeFunctionBoundaries = true;
   bufferize.functionBoundaryTypeConversion =
@@ -123,24 +126,23 @@ static void buildMachinePipeline(OpPassManager &pm, const PipelineOptions &optio
     pm.addPass(cpu::createExpandMathPass(math));
   }
   pm.addPass(cpu::createOutlineTasksPass());
-  pm.addPass(createConvertVectorToSCFPass());
-  pm.addPass(memref::createExpandStridedMetadataPass());
-  pm.addPass(createLowerAffinePass());
-  pm.addPass(createLoopInvariantCodeMotionPass());
-  pm.addPass(createCanonicalizerPass());
-  pm.addPass(createCSEPass());
-  pm.addPass(createSCFToControlFlowPass());
-  pm.addPass(createConvertMathToLLVMPass());
+  // Function by function, in parallel.
+  OpPassManager &function = pm.nest<func::FuncOp>();
+  function.addPass(createConvertVectorToSCFPass());
+  function.addPass(memref::createExpandStridedMetadataPass());
+  function.addPass(createLowerAffinePass());
+  function.addPass(createLoopInvariantCodeMotionPass());
+  function.addPass(createCanonicalizerPass());
+  function.addPass(createCSEPass());
+  function.addPass(createSCFToControlFlowPass());
+  function.addPass(createConvertMathToLLVMPass());
   pm.addPass(createConvertMathToLibmPass());
-  pm.addPass(createConvertVectorToLLVMPass());
-  pm.addPass(createArithToLLVMConversionPass());
-  pm.addPass(createConvertIndexToLLVMPass());
-  pm.addPass(createFinalizeMemRefToLLVMConversionPass());
-  pm.addPass(createConvertFuncToLLVMPass());
-  pm.addPass(createConvertControlFlowToLLVMPass());
-  pm.addPass(createUBToLLVMConversionPass());
+  pm.nest<func::FuncOp>().addPass(createConvertVectorToLLVMPass());
+  // One conversion for what is left: each walks the whole module.
+  ConvertToLLVMPassOptions rest;
+  rest.allowPatternRollback = false;
+  pm.addPass(createConvertToLLVMPass(rest));
   pm.addPass(createReconcileUnrealizedCastsPass());
-  pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
 }
 
@@ -193,7 +195,12 @@ LogicalResult ssmc::runPipeline(ModuleOp module, const PipelineOptions &options)
     PassManager pm(module.getContext());
     (void)applyPassManagerCLOptions(pm); // fails where a tool has none
     build(pm);
-    return pm.run(module);
+    // Verifying after every pass is a quarter of the time; once a phase finds the
+    // phase, and builds with assertions find the pass.
+#ifdef NDEBUG
+    pm.enableVerifier(false);
+#endif
+    return success(succeeded(pm.run(module)) && succeeded(verify(module)));
   };
   if (failed(describeMachine(module, options, *target)))
     return failure();

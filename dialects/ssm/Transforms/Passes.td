@@ -288,6 +288,46 @@ def PackWeightsPass : Pass<"ssm-pack-weights", "mlir::func::FuncOp"> {
                            "mlir::tensor::TensorDialect", "mlir::ssm::SSMDialect"];
 }
 
+def ReadPackedWeightsPass
+    : Pass<"ssm-read-packed-weights", "mlir::func::FuncOp"> {
+  let summary = "Reads rows of a weight from its panels, so that it is stored once";
+  let description = [{
+    Where a weight is packed for a product and everything else reads single
+    elements of it (an embedding that is also the head of a model), these reads
+    go to the panels and the plain weight needs no table. The packing must keep
+    the type of the elements. Runs after `ssm-pack-weights`. Example:
+
+    ```mlir
+    func.func @embed(%w: tensor<64x8xf32> {ssm.weight = "w"}, %i: index,
+                     %k: index) -> (f32, tensor<2x8x32xf32>) {
+      %e = tensor.empty() : tensor<2x8x32xf32>
+      %p = ssm.pack weight(%w : tensor<64x8xf32>)
+          outs(%e : tensor<2x8x32xf32>) -> tensor<2x8x32xf32>
+      %x = tensor.extract %w[%i, %k] : tensor<64x8xf32>
+      return %x, %p : f32, tensor<2x8x32xf32>
+    }
+    ```
+
+    becomes
+
+    ```mlir
+    func.func @embed(%w: tensor<64x8xf32> {ssm.weight = "w"}, %i: index,
+                     %k: index) -> (f32, tensor<2x8x32xf32>) {
+      %e = tensor.empty() : tensor<2x8x32xf32>
+      %p = ssm.pack weight(%w : tensor<64x8xf32>)
+          outs(%e : tensor<2x8x32xf32>) -> tensor<2x8x32xf32>
+      %c32 = arith.constant 32 : index
+      %panel = arith.divui %i, %c32 : index
+      %n = arith.remui %i, %c32 : index
+      %x = tensor.extract %p[%panel, %k, %n] : tensor<2x8x32xf32>
+      return %x, %p : f32, tensor<2x8x32xf32>
+    }
+    ```
+  }];
+  let dependentDialects = ["mlir::arith::ArithDialect",
+                           "mlir::tensor::TensorDialect"];
+}
+
 def SplitPreparePass : Pass<"ssm-split-prepare", "mlir::ModuleOp"> {
   let summary = "Moves what depends on weights alone to @prepare";
   let description = [{

@@ -9,7 +9,10 @@
 #include "mlir/IR/IRMapping.h"
 #include "mlir/Pass/Pass.h"
 #include "mlir/Transforms/RegionUtils.h"
+#include "llvm/ADT/DenseMap.h"
+#include "llvm/ADT/Hashing.h"
 #include "llvm/ADT/SetVector.h"
+#include <cmath>
 
 namespace ssmc::cpu {
 #define GEN_PASS_DEF_OUTLINETASKSPASS
@@ -24,6 +27,9 @@ struct OutlineTasksPass : ssmc::cpu::impl::OutlineTasksPassBase<OutlineTasksPass
 
 private:
   void outline(scf::ParallelOp parallel, unsigned number);
+  void shareTasks();
+
+  SmallVector<func::FuncOp> tasks;
 };
 } // namespace
 
@@ -31,6 +37,16 @@ private:
 static bool isRemade(Value value) {
   Operation *def = value.getDefiningOp();
   return def && def->hasTrait<OpTrait::ConstantLike>();
+}
+
+/// Nanoseconds an iteration, at least 1; 0 if unknown.
+static int64_t getCost(scf::ParallelOp parallel) {
+  Attribute cost = parallel->getAttr("ssm.cost");
+  if (auto integer = dyn_cast_or_null<IntegerAttr>(cost))
+    return integer.getInt();
+  if (auto real = dyn_cast_or_null<FloatAttr>(cost))
+    return std::max<int64_t>(1, std::llround(real.getValueAsDouble()));
+  return 0;
 }
 
 void OutlineTasksPass::outline(scf::ParallelOp parallel, unsigned number) {
@@ -67,6 +83,7 @@ void OutlineTasksPass::outline(scf::ParallelOp parallel, unsigned number) {
   std::string name = (function.getName() + "_task" + std::to_string(number)).str();
   auto task = func::FuncOp::create(moduleBuilder, loc, name, taskType);
   task.setPrivate();
+  tasks.push_back(task);
   Block *entry = task.addEntryBlock();
   OpBuilder body = OpBuilder::atBlockBegin(entry);
   IRMapping mapping;
@@ -120,9 +137,8 @@ void OutlineTasksPass::outline(scf::ParallelOp parallel, unsigned number) {
   Value extent = arith::SubIOp::create(builder, loc, upper, lower);
   Value tasks = arith::CeilDivSIOp::create(builder, loc, extent, step);
   Value tasks64 = arith::IndexCastOp::create(builder, loc, i64, tasks);
-  auto cost = parallel->getAttrOfType<IntegerAttr>("ssm.cost");
   Value cost64 = LLVM::ConstantOp::create(
-      builder, loc, i64, builder.getI64IntegerAttr(cost ? cost.getInt() : 0));
+      builder, loc, i64, builder.getI64IntegerAttr(getCost(parallel)));
   Value runtimeContext =
       LLVM::LoadOp::create(builder, loc, pointer, function.getArgument(0));
   // ssmrt_context: two 32-bit fields, then parallel_for.
@@ -138,6 +154,45 @@ void OutlineTasksPass::outline(scf::ParallelOp parallel, unsigned number) {
                        ValueRange{parallelFor, runtimeContext, taskPointer, closure,
                                   tasks64, cost64});
   parallel.erase();
+}
+
+/// A hash of what two equal tasks have in common.
+static llvm::hash_code hashOf(func::FuncOp task) {
+  llvm::hash_code hash = llvm::hash_value(0);
+  task.getBody().walk([&](Operation *op) {
+    hash = llvm::hash_combine(
+        hash, OperationEquivalence::computeHash(
+                  op, OperationEquivalence::ignoreHashValue,
+                  OperationEquivalence::ignoreHashValue,
+                  OperationEquivalence::IgnoreLocations));
+  });
+  return hash;
+}
+
+/// Tasks with the same body become one: `step` does to one token what `forward` does
+/// to many, and layers repeat. What differs comes through the closure.
+void OutlineTasksPass::shareTasks() {
+  llvm::DenseMap<size_t, SmallVector<func::FuncOp>> kept;
+  llvm::StringMap<StringRef> replaced;
+  for (func::FuncOp task : tasks) {
+    SmallVector<func::FuncOp> &candidates = kept[hashOf(task)];
+    auto same = llvm::find_if(candidates, [&](func::FuncOp other) {
+      return OperationEquivalence::isRegionEquivalentTo(
+          &other.getBody(), &task.getBody(), OperationEquivalence::IgnoreLocations);
+    });
+    if (same == candidates.end())
+      candidates.push_back(task);
+    else
+      replaced[task.getName()] = same->getName();
+  }
+  getOperation().walk([&](func::ConstantOp constant) {
+    auto found = replaced.find(constant.getValue());
+    if (found != replaced.end())
+      constant.setValue(found->second);
+  });
+  for (func::FuncOp task : tasks)
+    if (replaced.contains(task.getName()))
+      task.erase();
 }
 
 void OutlineTasksPass::runOnOperation() {
@@ -157,4 +212,5 @@ void OutlineTasksPass::runOnOperation() {
       outline(parallel, number);
     }
   }
+  shareTasks();
 }
