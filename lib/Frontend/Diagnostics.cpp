@@ -12,6 +12,9 @@ namespace ssmc {
 /// otherwise be printed whole with each of its errors.
 constexpr size_t maxShownLine = 240;
 
+/// Nobody reads more; a file that is no spec could have one on each line.
+constexpr unsigned maxShownErrors = 100;
+
 void Diagnostics::print(SMRange where, SourceMgr::DiagKind kind,
                         const Twine &message) {
   unsigned id =
@@ -52,10 +55,15 @@ void Diagnostics::print(SMRange where, SourceMgr::DiagKind kind,
 }
 
 bool Diagnostics::error(SMRange where, const Twine &message) {
-  lastDropped = !places.insert(where.Start.getPointer()).second;
+  lastDropped = errors > maxShownErrors ||
+                !places.insert(where.Start.getPointer()).second;
   if (lastDropped)
     return false;
-  ++errors;
+  if (++errors > maxShownErrors) {
+    print(where, SourceMgr::DK_Error, "too many errors; the rest is not shown");
+    lastDropped = true;
+    return false;
+  }
   print(where, SourceMgr::DK_Error, message);
   return false;
 }

@@ -51,6 +51,12 @@ struct Constant {
   std::string str() const;
 };
 
+/// An insertion; where the part is empty, `whole` as it is.
+mlir::Value insertSlice(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value part,
+                        mlir::Value whole, llvm::ArrayRef<mlir::OpFoldResult> offsets,
+                        llvm::ArrayRef<mlir::OpFoldResult> sizes,
+                        llvm::ArrayRef<mlir::OpFoldResult> strides);
+
 /// A tensor over named axes; the batch, if any, is the first dimension and is
 /// never an axis. An axis may be absent from the tensor: constant along it.
 struct TensorValue {
@@ -176,6 +182,8 @@ private:
                                         std::string prefix, std::string path);
   bool bindParameters(const ast::LayerDecl &layer, const ast::CallExpr *call,
                       Scope *caller, Scope &scope);
+  bool checkKind(const ast::Param &param, const Constant &value, Scope &scope,
+                 llvm::SMRange where);
   bool elaborateMembers(Instance &instance);
   bool declarePart(const ast::PartStmt &part, Instance &instance);
   std::optional<Entity> evaluatePart(const ast::Expr &expr,
@@ -316,6 +324,10 @@ private:
                                                    bool batched);
   mlir::Value view(mlir::Value tensor, const TermRef &term,
                    llvm::ArrayRef<IndexId> variables);
+  mlir::Value makeSlice(mlir::Value tensor, llvm::ArrayRef<mlir::OpFoldResult> offsets,
+                        llvm::ArrayRef<mlir::OpFoldResult> sizes,
+                        llvm::ArrayRef<mlir::OpFoldResult> strides,
+                        mlir::RankedTensorType type = {});
   TensorValue slice(const TensorValue &tensor, unsigned axis, int64_t offset,
                     Axis piece);
 
@@ -358,6 +370,9 @@ private:
   std::map<std::string, std::pair<mlir::Value, mlir::Operation *>> loopSlices;
   std::string path; // of the instance being run, for state names
   std::map<std::string, int> stateNames;
+  /// Bounds what a few lines of layers in layers and loops in loops can ask for.
+  bool countUnfolded(llvm::SMRange where);
+  unsigned unfolded = 0;
   unsigned depth = 0; // of inlining, against endless recursion
   bool reversed = false; // a backward scan was met: no step
   friend struct DepthGuard;
