@@ -9,6 +9,8 @@
 |*   run_layer layer.so --weights w.safetensors \                             *|
 |*       --input u=u.npy --output y=y.npy                                     *|
 |*                                                                            *|
+|* With --step the layer takes one token a call, as in decoding.              *|
+|*                                                                            *|
 |* Compiled with -DLAYER_MODULE=NAME_module and linked with the layer's       *|
 |* object it needs no shared object, and takes no path of one.                *|
 |*                                                                            *|
@@ -169,6 +171,56 @@ static ssmrt_tensor make_output(const ssmrt_value_info *info, int64_t batch,
 |* Running                                                                    *|
 \*===----------------------------------------------------------------------===*/
 
+static int has_flag(int argc, char **argv, const char *flag) {
+  for (int i = 1; i < argc; ++i)
+    if (strcmp(argv[i], flag) == 0)
+      return 1;
+  return 0;
+}
+
+/* The values of one token of a whole sequence, in place; `shape` is the view's.
+ * What has no sequence stays as it is. */
+static ssmrt_tensor view_token(const ssmrt_value_info *info, ssmrt_tensor whole,
+                               int64_t token, int64_t *shape) {
+  if (!whole.data)
+    return whole;
+  uint64_t stride = ssmrt_dtype_size(whole.dtype);
+  for (int32_t i = whole.ndim - 1; i >= 0; --i) {
+    shape[i] = whole.shape[i];
+    if (info->shape[i] == SSMRT_LENGTH) {
+      whole.byte_offset += (uint64_t)token * stride;
+      shape[i] = 1;
+    }
+    stride *= (uint64_t)whole.shape[i];
+  }
+  whole.shape = shape;
+  return whole;
+}
+
+/* One call a token; the state goes from one to the next. Tokens of several rows
+ * do not lie together in memory, so this takes one row. */
+static void run_steps(const ssmrt_module *module, ssmrt_context *context,
+                      const void *prepared, const ssmrt_tensor *inputs,
+                      const ssmrt_tensor *outputs, int64_t batch, int64_t length,
+                      void *state, void *workspace) {
+  if (batch != 1)
+    fail("--step: the inputs have several rows; wanted one");
+  static int64_t shapes[2 * SSMRT_MAX_VALUES][SSMRT_MAX_DIMS];
+  ssmrt_tensor ins[SSMRT_MAX_VALUES], outs[SSMRT_MAX_VALUES];
+  for (int64_t token = 0; token < length; ++token) {
+    for (int64_t i = 0; i < module->num_inputs; ++i) {
+      ins[i] = view_token(&module->inputs[i], inputs[i], token, shapes[i]);
+      if (token > 0 && (module->inputs[i].flags & SSMRT_INITIAL))
+        ins[i].data = NULL; /* the state begins once */
+    }
+    for (int64_t i = 0; i < module->num_outputs; ++i)
+      outs[i] = view_token(&module->outputs[i], outputs[i], token,
+                           shapes[SSMRT_MAX_VALUES + i]);
+    check(ssmrt_step(module, context, prepared, ins, module->num_inputs, outs,
+                     module->num_outputs, state, workspace));
+  }
+}
+
 static void run(const ssmrt_module *module, int argc, char **argv) {
   ssmrt_tensor inputs[SSMRT_MAX_VALUES], outputs[SSMRT_MAX_VALUES];
   memset(inputs, 0, sizeof(inputs));
@@ -213,8 +265,12 @@ static void run(const ssmrt_module *module, int argc, char **argv) {
   void *state = allocate(ssmrt_state_bytes(module, batch, length));
   check(ssmrt_state_reset(module, state, batch, length));
   void *workspace = allocate(ssmrt_workspace_bytes(module, batch, length));
-  check(ssmrt_forward(module, context, prepared, inputs, module->num_inputs,
-                      outputs, module->num_outputs, state, workspace));
+  if (has_flag(argc, argv, "--step"))
+    run_steps(module, context, prepared, inputs, outputs, batch, length, state,
+              workspace);
+  else
+    check(ssmrt_forward(module, context, prepared, inputs, module->num_inputs,
+                        outputs, module->num_outputs, state, workspace));
 
   for (int64_t i = 0; i < module->num_outputs; ++i) {
     const char *target =
@@ -248,7 +304,7 @@ int main(int argc, char **argv) {
 #else
   if (argc < 2 || argv[1][0] == '-') {
     fprintf(stderr, "usage: run_layer LAYER.so [--weights FILE] [--prefix P] "
-                    "[--threads N] [--input NAME=FILE.npy]... "
+                    "[--threads N] [--step] [--input NAME=FILE.npy]... "
                     "[--output NAME=FILE.npy]...\n");
     return 2;
   }

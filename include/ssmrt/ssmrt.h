@@ -98,6 +98,8 @@ struct ssmrt_context {
   void *pool; /* private to whoever made the context */
 };
 
+#define SSMRT_MAX_THREADS 1024
+
 /* A context with its own pool of `threads` threads, the caller among them (0:
  * one per core, 1: the caller alone). Calls from within its own bodies, and
  * from a second thread while it is at work, run on the thread that makes them.

@@ -166,6 +166,8 @@ llvm::Error ssmc::runCompile(const Options &options) {
     return name.takeError();
   if (llvm::Error error = checkTarget(options))
     return error;
+  if (!options.header.empty() && options.header == options.output)
+    return failure(options.header + ": is given for two files, -o and --header");
   bool toFile = !options.output.empty() && options.output != "-";
   for (const std::string *file : {&options.output, &options.header})
     if (!file->empty() && *file != "-")

@@ -4,8 +4,12 @@
 #include "Error.h"
 #include "Verbs.h"
 
+#include "llvm/Support/ErrorHandling.h"
+#include "llvm/Support/Signals.h"
 #include "llvm/Support/raw_ostream.h"
 #include <csignal>
+#include <new>
+#include <unistd.h>
 
 using namespace ssmc;
 
@@ -41,9 +45,21 @@ static llvm::Error flushOutput() {
   return failure("standard output: " + error.message());
 }
 
+/// A request beyond the memory is an error as others are; what tells of it must not
+/// allocate.
+[[noreturn]] static void reportNoMemory() {
+  static constexpr char text[] = "ssmc: error: out of memory\n";
+  (void)!::write(STDERR_FILENO, text, sizeof(text) - 1);
+  llvm::sys::RunInterruptHandlers(); // removes temporary files
+  ::_exit(1);
+}
+
 int ssmc::driverMain(int argc, char **argv) {
   // A closed pipe is an error of a write, not the end of the process.
   std::signal(SIGPIPE, SIG_IGN);
+  std::set_new_handler(reportNoMemory);
+  llvm::install_bad_alloc_error_handler(
+      [](void *, const char *, bool) { reportNoMemory(); });
   auto options = parseOptions(llvm::ArrayRef<const char *>(argv + 1, size_t(argc - 1)));
   if (!options)
     return exitStatus(options.takeError());

@@ -7,6 +7,7 @@
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/Program.h"
+#include "llvm/Support/Signals.h"
 #include "llvm/Support/raw_ostream.h"
 #include "llvm/TargetParser/Host.h"
 #include "llvm/TargetParser/Triple.h"
@@ -62,6 +63,7 @@ public:
     if (std::error_code error =
             llvm::sys::fs::createTemporaryFile("ssmc", suffix, descriptor, path))
       return failure("a temporary file: " + error.message());
+    llvm::sys::RemoveFileOnSignal(path);
     llvm::raw_fd_ostream os(descriptor, /*shouldClose=*/true);
     os << bytes;
     os.close();
@@ -72,8 +74,10 @@ public:
     return llvm::Error::success();
   }
   ~TemporaryFile() {
-    if (!path.empty())
-      llvm::sys::fs::remove(path);
+    if (path.empty())
+      return;
+    llvm::sys::fs::remove(path);
+    llvm::sys::DontRemoveFileOnSignal(path);
   }
   llvm::SmallString<128> path;
 };
@@ -141,5 +145,9 @@ llvm::Expected<std::string> ssmc::linkShared(llvm::StringRef object,
     return failure(linker + " failed with status " + llvm::Twine(status) + ": " +
                    (reason.empty() && text ? *text : reason));
   }
-  return readText(output.path);
+  auto bytes = llvm::MemoryBuffer::getFile(output.path, /*IsText=*/false,
+                                           /*RequiresNullTerminator=*/false);
+  if (!bytes)
+    return failure(output.path + ": " + bytes.getError().message());
+  return (*bytes)->getBuffer().str();
 }

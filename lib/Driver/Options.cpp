@@ -13,6 +13,7 @@
 #include "ssmc/Pipeline/Pipeline.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringSwitch.h"
+#include "ssmrt/ssmrt.h"
 #include <cmath>
 
 using namespace ssmc;
@@ -262,7 +263,9 @@ static const OptionSpec specs[] = {
     {"threads", 0, "N", Arity::One, executing, "default: one per core",
      APPLY {
        Applied wanted = applyCount(o.threads, v);
-       return wanted.empty() && o.threads > 4096 ? "at most 4096" : wanted;
+       return wanted.empty() && o.threads > SSMRT_MAX_THREADS
+                  ? "at most " + std::to_string(SSMRT_MAX_THREADS)
+                  : wanted;
      }},
     {"fast-exp", 0, "", Arity::None, compiling,
      "a shorter polynomial for exp: relative error 2e-6", FLAG(fastExp)},

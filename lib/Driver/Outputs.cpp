@@ -9,6 +9,7 @@
 #include "llvm/Support/JSON.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Path.h"
+#include "llvm/Support/Signals.h"
 #include "llvm/Support/raw_ostream.h"
 #include <unistd.h>
 
@@ -82,8 +83,10 @@ llvm::Error ssmc::checkOutputFiles(const ssmrt_module *module,
 
 OutputFiles::~OutputFiles() {
   for (const Pending &file : pending)
-    if (!file.temporary.empty())
+    if (!file.temporary.empty()) {
       llvm::sys::fs::remove(file.temporary);
+      llvm::sys::DontRemoveFileOnSignal(file.temporary);
+    }
 }
 
 llvm::Expected<std::string> OutputFiles::makeTemporary(llvm::StringRef path) {
@@ -101,6 +104,7 @@ llvm::Expected<std::string> OutputFiles::makeTemporary(llvm::StringRef path) {
   if (error)
     return failure(path + ": " + error.message());
   ::close(descriptor);
+  llvm::sys::RemoveFileOnSignal(temporary);
   pending.push_back({temporary.str().str(), resolved.empty() ? path.str() : resolved});
   return temporary.str().str();
 }
@@ -198,6 +202,7 @@ llvm::Error OutputFiles::commit() {
     }
     if (std::error_code error = llvm::sys::fs::rename(file.temporary, file.path))
       return failure(file.path + ": " + error.message());
+    llvm::sys::DontRemoveFileOnSignal(file.temporary);
     file.temporary.clear();
   }
   return llvm::Error::success();

@@ -4,6 +4,7 @@
 #include "Error.h"
 
 #include "ssmc/Frontend/Frontend.h"
+#include "llvm/ADT/ScopeExit.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
@@ -15,11 +16,27 @@ llvm::Expected<std::string> ssmc::readText(llvm::StringRef path) {
   // that helps nobody.
   if (llvm::sys::fs::is_directory(path))
     return failure(path + ": is a directory; wanted a file");
-  auto buffer = llvm::MemoryBuffer::getFile(path, /*IsText=*/false,
-                                            /*RequiresNullTerminator=*/false);
-  if (!buffer)
-    return failure(path + ": " + buffer.getError().message());
-  return (*buffer)->getBuffer().str();
+  llvm::Expected<llvm::sys::fs::file_t> file = llvm::sys::fs::openNativeFileForRead(path);
+  if (!file)
+    return failure(path + ": " + llvm::toString(file.takeError()));
+  auto close = llvm::make_scope_exit([&] { llvm::sys::fs::closeFile(*file); });
+  // A pipe or a device has no size, and may have no end.
+  constexpr size_t most = 256 << 20;
+  llvm::SmallVector<char, 0> text;
+  for (;;) {
+    size_t old = text.size();
+    text.resize_for_overwrite(old + (1 << 16));
+    auto read = llvm::sys::fs::readNativeFile(
+        *file, llvm::MutableArrayRef<char>(text).drop_front(old));
+    if (!read)
+      return failure(path + ": " + llvm::toString(read.takeError()));
+    text.truncate(old + *read);
+    if (*read == 0)
+      return std::string(text.begin(), text.end());
+    if (text.size() > most)
+      return failure(path + ": has more than " + llvm::Twine(most >> 20) +
+                     " MiB; wanted a text");
+  }
 }
 
 //===----------------------------------------------------------------------===//

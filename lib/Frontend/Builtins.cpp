@@ -637,8 +637,7 @@ Elaborator::callBuiltinTensor(const ast::CallExpr &call, llvm::StringRef name,
           strides(type.getRank(), builder.getIndexAttr(1)),
           extents = mixedSizes(partSizes, result.batched);
       offsets.back() = builder.getIndexAttr(offset);
-      whole = tensor::InsertSliceOp::create(builder, loc, value, whole, offsets,
-                                            extents, strides);
+      whole = insertSlice(builder, loc, value, whole, offsets, extents, strides);
       offset += part.axes.back().size;
     }
     return whole;

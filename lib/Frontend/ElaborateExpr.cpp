@@ -153,8 +153,15 @@ std::optional<Constant> Elaborator::evaluateConstant(const ast::Expr &expr,
     if (value)
       if (auto *object = value->getAsObject())
         if (auto text = object->getString("__float__"))
-          return Constant::of(*text == "Infinity" ? INFINITY
-                              : *text == "-Infinity" ? -INFINITY : NAN, false);
+          for (auto [word, number] : {std::pair("Infinity", INFINITY),
+                                      std::pair("-Infinity", -INFINITY),
+                                      std::pair("NaN", NAN)})
+            if (*text == word)
+              return Constant::of(double(number), false);
+    // null is how Hugging Face writes "as usual"; other values that are no
+    // constants are mistakes, which a fallback would hide.
+    if (value && (value->getAsArray() || value->getAsObject()))
+      return std::nullopt;
     if (value)
       if (auto boolean = value->getAsBoolean())
         return Constant::of(*boolean);
@@ -284,8 +291,13 @@ std::optional<int64_t> Elaborator::requireInteger(const ast::Expr &expr,
   if (!value)
     return std::nullopt;
   if (!value->isNumber() || value->number != std::floor(value->number) ||
-      std::fabs(value->number) > 1e15) {
+      std::isinf(value->number)) {
     diagnostics.error(expr.range, what + " must be an integer, found " +
+                                      value->str());
+    return std::nullopt;
+  }
+  if (std::fabs(value->number) > 1e15) {
+    diagnostics.error(expr.range, what + " must be at most 10^15, found " +
                                       value->str());
     return std::nullopt;
   }

@@ -188,10 +188,9 @@ bool Elaborator::runState(const ast::StateStmt &stmt, std::shared_ptr<Scope> out
         sizes.back() = 1;
         llvm::SmallVector<OpFoldResult> extents = mixedSizes(sizes, true);
         offsets.back() = builder.getIndexAttr(part);
-        block.initial[part] = tensor::ExtractSliceOp::create(
-            builder, loc,
-            RankedTensorType::get(type.getShape().drop_back(), scalarType), current,
-            offsets, extents, strides);
+        block.initial[part] = makeSlice(
+            current, offsets, extents, strides,
+            RankedTensorType::get(type.getShape().drop_back(), scalarType));
       }
     }
     if (stmt.from) {
@@ -625,9 +624,8 @@ bool Elaborator::emitScan(StateBlock &block, std::shared_ptr<Scope> scope,
             strides(type.getRank(), builder.getIndexAttr(1)),
             extents = mixedSizes(sizes, true);
         offsets.back() = builder.getIndexAttr(part);
-        whole = tensor::InsertSliceOp::create(
-            builder, loc, scan.getResult(numOutputs + part), whole, offsets, extents,
-            strides);
+        whole = insertSlice(builder, loc, scan.getResult(numOutputs + part), whole,
+                            offsets, extents, strides);
       }
       setState(block.slot, whole);
     }

@@ -867,18 +867,36 @@ bool Elaborator::canRoll(const ast::ForStmt &stmt, Scope &scope) {
   return check.good;
 }
 
+bool Elaborator::countUnfolded(llvm::SMRange where) {
+  constexpr unsigned maxUnfolded = 100000;
+  if (++unfolded <= maxUnfolded)
+    return true;
+  return diagnostics.error(where, "the layer unfolds into more than " +
+                                      llvm::Twine(maxUnfolded) +
+                                      " parts and iterations of loops");
+}
+
 bool Elaborator::runFor(const ast::ForStmt &stmt, std::shared_ptr<Scope> scope) {
   auto from = stmt.from ? requireInteger(*stmt.from, *scope, "the start of a loop")
                         : std::optional<int64_t>(0);
   auto to = requireInteger(*stmt.to, *scope, "the end of a loop");
   if (!from || !to)
     return false;
-  if (*to - *from > 10000)
+  if (*to < 0 && *to < *from)
+    return diagnostics.error(stmt.range, "a loop from " + llvm::Twine(*from) + " to " +
+                                             llvm::Twine(*to) +
+                                             ", which is before its beginning");
+  constexpr int64_t maxIterations = 10000;
+  if (*to - *from > maxIterations)
     return diagnostics.error(stmt.range, "a loop of " + llvm::Twine(*to - *from) +
-                                             " iterations; at most 10000 are run");
+                                             " iterations; at most " +
+                                             llvm::Twine(maxIterations) + " are run");
   if (*from == 0 && *to >= 2 && canRoll(stmt, *scope))
     return runRolled(stmt, scope, *to);
   for (int64_t i = *from; i < *to; ++i) {
+    // Loops in loops and in parts: what is run one by one is code each time.
+    if (!countUnfolded(stmt.range))
+      return false;
     scope->constants[stmt.index.name] = Constant::of(double(i), true);
     if (!runBody(stmt.body, scope, nullptr))
       return false;
@@ -979,8 +997,7 @@ bool Elaborator::runRolled(const ast::ForStmt &stmt, std::shared_ptr<Scope> scop
           sizes.push_back(type.isDynamicDim(d)
                               ? OpFoldResult(sizeOfBatch())
                               : OpFoldResult(b.getIndexAttr(type.getDimSize(d))));
-        values.push_back(tensor::InsertSliceOp::create(b, l, slot.inner, arg, offsets,
-                                                       sizes, strides));
+        values.push_back(insertSlice(b, l, slot.inner, arg, offsets, sizes, strides));
       }
       return values;
     };

@@ -24,7 +24,7 @@ std::string Constant::str() const {
     return name;
   if (kind == Boolean)
     return number != 0 ? "true" : "false";
-  if (kind == Integer)
+  if (kind == Integer && std::fabs(number) < 1e18)
     return std::to_string(int64_t(number));
   std::string text;
   llvm::raw_string_ostream(text) << llvm::format("%g", number);
@@ -138,8 +138,11 @@ std::optional<Axis> Elaborator::resolveAxis(const ast::AxisPattern &pattern,
     auto size = requireInteger(expr, scope, "the extent of an axis");
     if (!size)
       return false;
-    if (*size < 0 || *size > (int64_t(1) << 40))
+    if (*size < 0)
       return diagnostics.error(expr.range, "an axis has an extent of 0 or more, found " +
+                                               llvm::Twine(*size));
+    if (*size > (int64_t(1) << 40))
+      return diagnostics.error(expr.range, "an axis has an extent of at most 2^40, found " +
                                                llvm::Twine(*size));
     axis.size = *size;
     return true;
@@ -374,6 +377,8 @@ bool Elaborator::bindParameters(const ast::LayerDecl &layer,
         diagnostics.note(param.name.range, "the parameter is declared here");
       return false;
     }
+    if (choices.empty() && !call && !checkKind(param, *value, scope, where))
+      return false;
     // A list of names may contain numbers: they are compared as names.
     scope.constants[name] = *value;
     if (!call)
@@ -393,6 +398,25 @@ bool Elaborator::bindParameters(const ast::LayerDecl &layer,
   return true;
 }
 
+/// A number where the default is a number, and so on: what comes from the command
+/// line or a config.json may be anything.
+bool Elaborator::checkKind(const ast::Param &param, const Constant &value, Scope &scope,
+                           llvm::SMRange where) {
+  const ast::Expr *usual = param.testValue.get();
+  if (!usual && param.defaultValue) {
+    usual = param.defaultValue.get();
+    if (auto *config = llvm::dyn_cast<ast::ConfigExpr>(usual))
+      usual = config->fallback.get();
+  }
+  auto wanted = usual ? evaluateConstant(*usual, scope) : std::nullopt;
+  if (!wanted || wanted->kind == Constant::Name || wanted->kind == value.kind ||
+      (wanted->isNumber() && value.isNumber()))
+    return true;
+  return diagnostics.error(where, "the parameter '" + param.name.name + "' is " +
+                                      value.str() + "; wanted " +
+                                      (wanted->isNumber() ? "a number" : "true or false"));
+}
+
 std::shared_ptr<Instance>
 Elaborator::instantiate(const ast::LayerDecl &declared, const ast::CallExpr *call,
                         std::shared_ptr<Scope> caller, std::string prefix,
@@ -405,6 +429,8 @@ Elaborator::instantiate(const ast::LayerDecl &declared, const ast::CallExpr *cal
     diagnostics.error(declared.range, "layers contain each other without end");
     return nullptr;
   }
+  if (!countUnfolded(declared.range))
+    return nullptr;
   auto scope = std::make_shared<Scope>(nullptr);
   if (!bindParameters(declared, call, caller.get(), *scope))
     return nullptr;
@@ -887,9 +913,8 @@ Elaborator::weightTensor(const ast::WeightStmt &weight, std::shared_ptr<Scope> s
       for (int64_t extent : type.getShape())
         sizes.push_back(builder.getIndexAttr(extent));
       sizes[0] = builder.getIndexAttr(1);
-      slice = tensor::ExtractSliceOp::create(
-          builder, loc, RankedTensorType::get(shape, element), argument, offsets, sizes,
-          strides);
+      slice = makeSlice(argument, offsets, sizes, strides,
+                        RankedTensorType::get(shape, element));
     }
     whole = slice;
   }
@@ -905,9 +930,9 @@ Elaborator::weightTensor(const ast::WeightStmt &weight, std::shared_ptr<Scope> s
       sizes.push_back(builder.getIndexAttr(extent));
     offsets.back() = builder.getIndexAttr(part);
     sizes.back() = builder.getIndexAttr(1);
-    Value slice = tensor::ExtractSliceOp::create(
-        builder, loc, RankedTensorType::get(type.getShape().drop_back(), element), whole,
-        offsets, sizes, strides);
+    Value slice =
+        makeSlice(whole, offsets, sizes, strides,
+                  RankedTensorType::get(type.getShape().drop_back(), element));
     (part ? tensor.im : tensor.re) = slice;
   }
   return tensor;
@@ -949,8 +974,7 @@ Elaborator::StateSlot &Elaborator::addState(llvm::StringRef name,
     extents.push_back(sizeOfBatch());
     for (int64_t size : sizes)
       extents.push_back(builder.getIndexAttr(size));
-    current = tensor::ExtractSliceOp::create(builder, loc, whole, slot.argument,
-                                             offsets, extents, strides);
+    current = makeSlice(slot.argument, offsets, extents, strides, whole);
     slot.inner = current;
   } else {
     slot.argument = addArgument(whole, stateAttrs(name, shape));
@@ -1076,9 +1100,9 @@ bool Elaborator::emitForward(Instance &instance) {
                               : OpFoldResult(builder.getIndexAttr(type.getDimSize(d))));
         offsets.back() = builder.getIndexAttr(part);
         sizes.back() = builder.getIndexAttr(1);
-        Value slice = tensor::ExtractSliceOp::create(
-            builder, loc, RankedTensorType::get(type.getShape().drop_back(), element),
-            whole, offsets, sizes, strides);
+        Value slice =
+            makeSlice(whole, offsets, sizes, strides,
+                      RankedTensorType::get(type.getShape().drop_back(), element));
         (part ? tensor.im : tensor.re) = slice;
       }
     }
@@ -1154,8 +1178,8 @@ bool Elaborator::emitForward(Instance &instance) {
             strides(type.getRank() + 1, builder.getIndexAttr(1)),
             extents = mixedSizes(sizes, tensor.batched);
         offsets.back() = builder.getIndexAttr(part);
-        pair = tensor::InsertSliceOp::create(builder, loc, part ? tensor.im : tensor.re,
-                                             pair, offsets, extents, strides);
+        pair = insertSlice(builder, loc, part ? tensor.im : tensor.re, pair, offsets,
+                           extents, strides);
       }
       value = pair;
     }
@@ -1209,7 +1233,10 @@ OwningOpRef<ModuleOp> Elaborator::run(const ast::Module &main) {
     layer = main.layers.back().get();
   }
   if (!layer) {
-    diagnostics.error(SMRange(), "the file declares no layer");
+    const llvm::SourceMgr &sources = diagnostics.getSources();
+    auto begin = llvm::SMLoc::getFromPointer(
+        sources.getMemoryBuffer(sources.getMainFileID())->getBufferStart());
+    diagnostics.error(SMRange(begin, begin), "the file declares no layer");
     return nullptr;
   }
   auto instance = instantiate(*layer, nullptr, std::make_shared<Scope>(nullptr), "", "");

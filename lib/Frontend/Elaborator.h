@@ -52,6 +52,12 @@ struct Constant {
   std::string str() const;
 };
 
+/// An insertion; where the part is empty, `whole` as it is.
+mlir::Value insertSlice(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value part,
+                        mlir::Value whole, llvm::ArrayRef<mlir::OpFoldResult> offsets,
+                        llvm::ArrayRef<mlir::OpFoldResult> sizes,
+                        llvm::ArrayRef<mlir::OpFoldResult> strides);
+
 /// A tensor over named axes; the batch, if any, is the first dimension and is
 /// never an axis. An axis may be absent from the tensor: constant along it.
 struct TensorValue {
@@ -179,6 +185,8 @@ private:
                                         std::string prefix, std::string path);
   bool bindParameters(const ast::LayerDecl &layer, const ast::CallExpr *call,
                       Scope *caller, Scope &scope);
+  bool checkKind(const ast::Param &param, const Constant &value, Scope &scope,
+                 llvm::SMRange where);
   bool elaborateMembers(Instance &instance);
   bool elaborateMember(const ast::Stmt &member, Instance &instance);
   bool declareWeight(const ast::WeightStmt &weight, Instance &instance);
@@ -331,6 +339,10 @@ private:
                                                    bool batched);
   mlir::Value view(mlir::Value tensor, const TermRef &term,
                    llvm::ArrayRef<IndexId> variables);
+  mlir::Value makeSlice(mlir::Value tensor, llvm::ArrayRef<mlir::OpFoldResult> offsets,
+                        llvm::ArrayRef<mlir::OpFoldResult> sizes,
+                        llvm::ArrayRef<mlir::OpFoldResult> strides,
+                        mlir::RankedTensorType type = {});
   TensorValue slice(const TensorValue &tensor, unsigned axis, int64_t offset,
                     Axis piece);
 
@@ -373,6 +385,9 @@ private:
   std::map<std::string, std::pair<mlir::Value, mlir::Operation *>> loopSlices;
   std::string path; // of the instance being run, for state names
   std::map<std::string, int> stateNames;
+  /// Bounds what a few lines of layers in layers and loops in loops can ask for.
+  bool countUnfolded(llvm::SMRange where);
+  unsigned unfolded = 0;
   unsigned depth = 0; // of inlining, against endless recursion
   std::set<std::string> wrongAxes; // that statements with errors introduce
   bool reversed = false; // a backward scan was met: no step

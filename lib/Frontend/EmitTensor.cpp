@@ -356,8 +356,7 @@ std::pair<Value, AffineMap> Elaborator::readPart(Value tensor, AffineMap map,
                                             .getResult())
                          : OpFoldResult(builder.getIndexAttr(extents[i])));
   }
-  Value slice = tensor::ExtractSliceOp::create(builder, loc, tensor, starts,
-                                               counts, strides);
+  Value slice = makeSlice(tensor, starts, counts, strides);
   return {slice, AffineMap::get(map.getNumDims(), 0, exprs, &context)};
 }
 
@@ -664,6 +663,33 @@ TensorValue Elaborator::materialize(const Number &number,
   return result;
 }
 
+/// A slice; an empty one, which MLIR would place beyond the end, is a tensor of its
+/// own. With a `type` dimensions of one element are dropped.
+Value Elaborator::makeSlice(Value tensor, ArrayRef<OpFoldResult> offsets,
+                            ArrayRef<OpFoldResult> sizes,
+                            ArrayRef<OpFoldResult> strides, RankedTensorType type) {
+  if (!type)
+    type = tensor::ExtractSliceOp::inferResultType(
+        cast<RankedTensorType>(tensor.getType()), sizes);
+  if (!llvm::is_contained(type.getShape(), 0))
+    return tensor::ExtractSliceOp::create(builder, loc, type, tensor, offsets, sizes,
+                                          strides);
+  SmallVector<Value> dynamic;
+  for (OpFoldResult size : sizes)
+    if (auto value = dyn_cast<Value>(size))
+      dynamic.push_back(value);
+  return tensor::EmptyOp::create(builder, loc, type, dynamic);
+}
+
+Value ssmc::insertSlice(OpBuilder &builder, Location loc, Value part, Value whole,
+                  ArrayRef<OpFoldResult> offsets, ArrayRef<OpFoldResult> sizes,
+                  ArrayRef<OpFoldResult> strides) {
+  if (llvm::is_contained(cast<RankedTensorType>(part.getType()).getShape(), 0))
+    return whole;
+  return tensor::InsertSliceOp::create(builder, loc, part, whole, offsets, sizes,
+                                       strides);
+}
+
 /// `piece.size` elements of an axis from `offset` on, as a view.
 TensorValue Elaborator::slice(const TensorValue &tensor, unsigned axis,
                               int64_t offset, Axis piece) {
@@ -686,8 +712,7 @@ TensorValue Elaborator::slice(const TensorValue &tensor, unsigned axis,
     unsigned d = tensor.dimension[axis] + tensor.batched;
     offsets[d] = builder.getIndexAttr(offset);
     sizes[d] = builder.getIndexAttr(piece.size);
-    return tensor::ExtractSliceOp::create(builder, loc, value, offsets, sizes,
-                                          strides);
+    return makeSlice(value, offsets, sizes, strides);
   };
   result.re = cut(tensor.re);
   result.im = cut(tensor.im);

@@ -178,6 +178,42 @@ static LogicalResult describeMachine(ModuleOp module, const PipelineOptions &opt
   return success();
 }
 
+/// The last phase that a module has been through, which it carries as an attribute so
+/// that a dumped file goes on from there; a module without one comes from the front
+/// end or from a hand.
+static FailureOr<Phase> phaseOf(ModuleOp module) {
+  auto name = module->getAttrOfType<StringAttr>("ssm.phase");
+  if (!name)
+    return Phase::Frontend;
+  for (Phase phase : {Phase::Frontend, Phase::Layer, Phase::Buffers, Phase::Loops,
+                      Phase::Machine})
+    if (name == phaseName(phase))
+      return phase;
+  return module.emitError("ssm.phase is '") << name.getValue() << "', which is no phase";
+}
+
+/// Whether what the options ask for can still be done to a module of a later phase;
+/// gives it their name.
+static LogicalResult resume(ModuleOp module, Phase done, const PipelineOptions &options) {
+  if (done > options.stopAfter)
+    return module.emitError("the file is of phase '")
+           << phaseName(done) << "', later than the '" << phaseName(options.stopAfter)
+           << "' asked for";
+  if (done >= Phase::Layer && (options.mode != "auto" || options.lastToken))
+    return module.emitError("the file is of phase '")
+           << phaseName(done) << "': its mode and results are settled";
+  if (done < Phase::Buffers)
+    return success();
+  auto description = module->getAttrOfType<DictionaryAttr>("ssm.module");
+  if (!description)
+    return module.emitError("a module of phase '")
+           << phaseName(done) << "' has a description in 'ssm.module'; found none";
+  NamedAttrList fields(description);
+  fields.set("name", StringAttr::get(module.getContext(), options.name));
+  module->setAttr("ssm.module", fields.getDictionary(module.getContext()));
+  return success();
+}
+
 LogicalResult ssmc::runPipeline(ModuleOp module, const PipelineOptions &options) {
   FailureOr<CPUTarget> target = CPUTarget::get(options.triple, options.cpu);
   if (failed(target))
@@ -185,12 +221,9 @@ LogicalResult ssmc::runPipeline(ModuleOp module, const PipelineOptions &options)
                                  << (options.triple.empty() ? "this machine"
                                                             : options.triple)
                                  << "'";
-  auto finish = [&](Phase phase) -> LogicalResult {
-    if (!options.dumpDirectory.empty() &&
-        failed(dump(module, phase, options.dumpDirectory)))
-      return failure();
-    return success();
-  };
+  FailureOr<Phase> done = phaseOf(module);
+  if (failed(done) || failed(resume(module, *done, options)))
+    return failure();
   auto run = [&](llvm::function_ref<void(OpPassManager &)> build) {
     PassManager pm(module.getContext());
     (void)applyPassManagerCLOptions(pm); // fails where a tool has none
@@ -202,42 +235,48 @@ LogicalResult ssmc::runPipeline(ModuleOp module, const PipelineOptions &options)
 #endif
     return success(succeeded(pm.run(module)) && succeeded(verify(module)));
   };
-  if (failed(describeMachine(module, options, *target)))
-    return failure();
-  annotateIndexLimits(module);
-  if (options.lastToken)
-    keepLastToken(module);
-  if (failed(finish(Phase::Frontend)) || options.stopAfter == Phase::Frontend)
-    return success(options.stopAfter == Phase::Frontend);
-  if (failed(run([&](OpPassManager &pm) {
-        buildLayerPipeline(pm, options, *target);
-      })) ||
-      failed(finish(Phase::Layer)))
-    return failure();
-  if (options.stopAfter == Phase::Layer)
+  auto lower = [&](Phase phase) -> LogicalResult {
+    switch (phase) {
+    case Phase::Frontend:
+      if (failed(describeMachine(module, options, *target)))
+        return failure();
+      annotateIndexLimits(module);
+      if (options.lastToken)
+        keepLastToken(module);
+      return success();
+    case Phase::Layer:
+      return run([&](OpPassManager &pm) { buildLayerPipeline(pm, options, *target); });
+    case Phase::Buffers:
+      if (failed(describeModule(module, options)) ||
+          failed(run([&](OpPassManager &pm) {
+            buildBuffersPipeline(pm);
+            buildPlanPipeline(pm);
+          })))
+        return failure();
+      describeWorkspaces(module);
+      return success();
+    case Phase::Loops:
+      return run([&](OpPassManager &pm) { buildLoopsPipeline(pm, options, *target); });
+    case Phase::Machine:
+      return run([&](OpPassManager &pm) { buildMachinePipeline(pm, options, *target); });
+    case Phase::Object:
+      break;
+    }
     return success();
-  if (failed(describeModule(module, options)) ||
-      failed(run([&](OpPassManager &pm) {
-        buildBuffersPipeline(pm);
-        buildPlanPipeline(pm);
-      })))
-    return failure();
-  describeWorkspaces(module);
-  if (failed(finish(Phase::Buffers)))
-    return failure();
-  if (options.stopAfter == Phase::Buffers)
-    return success();
-  if (failed(run([&](OpPassManager &pm) {
-        buildLoopsPipeline(pm, options, *target);
-      })) ||
-      failed(finish(Phase::Loops)))
-    return failure();
-  if (options.stopAfter == Phase::Loops)
-    return success();
-  if (failed(run([&](OpPassManager &pm) {
-        buildMachinePipeline(pm, options, *target);
-      })) ||
-      failed(finish(Phase::Machine)))
-    return failure();
+  };
+  for (Phase phase : {Phase::Frontend, Phase::Layer, Phase::Buffers, Phase::Loops,
+                      Phase::Machine}) {
+    if (phase > options.stopAfter)
+      break;
+    // What the first phase does here it may do again.
+    if (phase < *done || (phase == *done && phase != Phase::Frontend))
+      continue;
+    if (failed(lower(phase)))
+      return failure();
+    module->setAttr("ssm.phase", StringAttr::get(module.getContext(), phaseName(phase)));
+    if (!options.dumpDirectory.empty() &&
+        failed(dump(module, phase, options.dumpDirectory)))
+      return failure();
+  }
   return success();
 }

@@ -40,7 +40,7 @@ enum { SpinPauses = 3000, SpinPausesCrowded = 50 };
 /* After so many pauses a spinning thread offers its core now and then: on a
  * busy machine it may sit on the one that the thread it waits for needs. */
 enum { PausesBeforeYield = 256, PausesPerYield = 64 };
-enum { MaxThreads = 1024, CacheLine = 64 };
+enum { MaxThreads = SSMRT_MAX_THREADS, CacheLine = 64 };
 
 /* The floating-point environment that results depend on: flush-to-zero and
  * rounding. Workers take the caller's, so that a number does not depend on the
