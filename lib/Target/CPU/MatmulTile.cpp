@@ -9,6 +9,7 @@
 #include "Target/CPU/MatmulTile.h"
 
 #include "Target/CPU/IndexMath.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 
@@ -17,6 +18,10 @@ using namespace ssmc::cpu;
 
 bool MatmulTile::isPaired() const {
   return getElementTypeOrSelf(weight.getType()).getIntOrFloatBitWidth() == 16;
+}
+
+bool MatmulTile::isDot() const {
+  return getElementTypeOrSelf(input.getType()) != accumulator;
 }
 
 /// Tiles of no more tokens than this wait for memory.
@@ -48,6 +53,7 @@ private:
   /// Registers of weights at depth index k; for pairs k and k + 1.
   SmallVector<Weights, 2> loadWeights(Value k);
   SmallVector<Value, 2> splitPairs(Value packed);
+  void dotStep(MutableArrayRef<Value> sums, Value k);
   void prefetchWeights(Value row);
   SmallVector<Value> loop(Value begin, Value end, int64_t steps,
                           ValueRange init);
@@ -103,6 +109,10 @@ SmallVector<TileEmitter::Weights, 2> TileEmitter::loadWeights(Value k) {
     Value position = index.constant(c * tile.lanes * pair);
     Value loaded = vector::LoadOp::create(
         b, packed, tile.weight, ValueRange{tile.panel, row, position});
+    if (tile.isDot()) {
+      weights[0].push_back(loaded);
+      continue;
+    }
     if (pair > 1) {
       SmallVector<Value, 2> parts = splitPairs(loaded);
       weights[0].push_back(parts[0]);
@@ -133,7 +143,33 @@ void TileEmitter::prefetchWeights(Value row) {
         /*isWrite=*/false, /*localityHint=*/3, /*isDataCache=*/true);
 }
 
+void TileEmitter::dotStep(MutableArrayRef<Value> sums, Value k) {
+  Weights weights = loadWeights(k)[0];
+  auto pairs = VectorType::get(2 * tile.lanes, b.getBF16Type());
+  auto name = b.getStringAttr("llvm.x86.avx512bf16.dpbf16ps." +
+                              Twine(tile.lanes * 32));
+  for (int64_t r = 0; r != tile.rows; ++r) {
+    Value x = vector::LoadOp::create(b, VectorType::get(2, b.getBF16Type()),
+                                     tile.input,
+                                     ValueRange{index.constant(r), k});
+    auto one = VectorType::get(1, b.getI32Type());
+    x = vector::ExtractOp::create(
+        b, vector::BitCastOp::create(b, one, x).getResult(), 0);
+    Value xs = vector::BroadcastOp::create(
+        b, VectorType::get(tile.lanes, b.getI32Type()), x);
+    xs = vector::BitCastOp::create(b, pairs, xs);
+    for (int64_t c = 0; c != columns; ++c) {
+      Value &sum = sums[r * columns + c];
+      sum = LLVM::CallIntrinsicOp::create(b, vector, name,
+                                          ValueRange{sum, xs, weights[c]})
+                .getResults();
+    }
+  }
+}
+
 void TileEmitter::step(MutableArrayRef<Value> sums, Value k) {
+  if (tile.isDot())
+    return dotStep(sums, k);
   SmallVector<Weights, 2> weights = loadWeights(k);
   for (int64_t p = 0; p != pair; ++p) {
     Value position = index.add(k, p);

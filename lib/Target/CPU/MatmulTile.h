@@ -14,8 +14,8 @@ namespace ssmc::cpu {
 
 /// Where a tile's operands are.
 struct MatmulTile {
-  /// `rows x depth` inputs, of the accumulator's type, zero past an odd depth
-  /// if weights come in pairs.
+  /// `rows x depth` inputs, of the accumulator's type, or bf16 for dot products
+  /// of pairs; zero past an odd depth if weights come in pairs.
   mlir::Value input;
   /// Packed weights, pairs and columns collapsed into one dimension.
   mlir::Value weight;
@@ -33,6 +33,7 @@ struct MatmulTile {
   mlir::Type accumulator;
 
   bool isPaired() const;
+  bool isDot() const;
 };
 
 void emitMatmulTile(mlir::ImplicitLocOpBuilder &b, const MatmulTile &tile);
