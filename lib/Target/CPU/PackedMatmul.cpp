@@ -26,6 +26,8 @@ static constexpr int64_t maxDepth = 512;
 static constexpr int64_t maxTilesDepth = 2048;
 /// Tiles of tokens to a block: weights come from memory once for so many.
 static constexpr int64_t maxTiles = 16;
+/// Tokens of a tile that may be one of several panels.
+static constexpr int64_t maxStreamedRows = 4;
 /// Bytes of sums kept between blocks of the depth.
 static constexpr int64_t maxSumsBytes = 64 * 1024;
 /// Tasks wanted of large products.
@@ -34,6 +36,10 @@ static constexpr int64_t wantedTasks = 16;
 static constexpr int64_t minTaskProducts = 1 << 19;
 /// Bytes of weights to a task where they are streamed.
 static constexpr int64_t streamedBytes = 96 * 1024;
+/// Panels that are read side by side where weights are streamed, as long as
+/// there are so many tasks: a core waits for less of its memory's latency.
+static constexpr int64_t maxStreams = 4;
+static constexpr int64_t minStreamedTasks = 8;
 
 static int64_t roundUp(int64_t x, int64_t y) { return (x + y - 1) / y * y; }
 
@@ -76,8 +82,15 @@ private:
   void emitDepthBlock(Value depthBegin);
   /// A tile of `rows` tokens (a value of `tileSizes`) from token `row` on.
   void emitTile(Value row, Value rows, Value depthBegin, Value depth);
-  void emitSums(Value panel, Value rows, Value sumsRow, Value depthBegin,
-                Value depth);
+  /// `count` panels from `panel` on.
+  void emitSums(Value panel, Value count, Value rows, Value sumsRow,
+                Value depthBegin, Value depth);
+  /// Panels that a tile of `rows` tokens reads side by side.
+  int64_t panelsAtOnce(int64_t rows) const;
+  /// Rows of the sums from one panel to the next.
+  int64_t sumsPanelStride() const {
+    return isBlocked() ? s.maxRows : maxStreamedRows;
+  }
   void copyInputs(Value row, Value rows, Value depthBegin, Value depth);
   void copyInput(Value i, ValueRange token, Value depthBegin, Value depth);
   /// Epilogue and stores for `rows` tokens from `row` on, one panel.
@@ -148,7 +161,11 @@ Blocking::Blocking(const PackedMatmul &matmul, const KernelTarget &target,
   int64_t most = std::max<int64_t>(1, panels);
   group = groupOf(
       isTiled ? target.getTilesReuseBytes() : target.getReuseBytes(), most);
-  streamedGroup = groupOf(streamedBytes / depthBlocks, group);
+  int64_t streams =
+      std::clamp<int64_t>(panels / minStreamedTasks, 1, maxStreams);
+  streamedGroup =
+      std::min(std::max(groupOf(streamedBytes / depthBlocks, group), streams),
+               group);
 
   maxRows = maxTiles * tileRows;
   if (depthBlocks > 1) {
@@ -372,8 +389,16 @@ void MatmulEmitter::emitResults(Value row, Value rows, Value panel,
 // Loops
 //===----------------------------------------------------------------------===//
 
-void MatmulEmitter::emitSums(Value panel, Value rows, Value sumsRow,
-                             Value depthBegin, Value depth) {
+int64_t MatmulEmitter::panelsAtOnce(int64_t rows) const {
+  if (unit == BF16Unit::Tiles || rows > maxStreamedRows)
+    return 1;
+  // Half of the registers for sums.
+  int64_t fit = target.vectorRegisters / 2 / (rows * (s.width / s.lanes));
+  return std::clamp<int64_t>(std::min(fit, s.streamedGroup), 1, maxStreams);
+}
+
+void MatmulEmitter::emitSums(Value panel, Value count, Value rows,
+                             Value sumsRow, Value depthBegin, Value depth) {
   MatmulTile tile;
   tile.input = inputs;
   tile.weight = weight;
@@ -384,17 +409,37 @@ void MatmulEmitter::emitSums(Value panel, Value rows, Value sumsRow,
       isBlocked() ? std::gcd(s.depth, s.depthBlock) : s.depth;
   tile.sums = sums;
   tile.sumsRow = sumsRow;
+  tile.sumsPanelStride = sumsPanelStride();
   tile.width = s.width;
   tile.lanes = s.lanes;
   tile.accumulator = accumulator;
   if (isBlocked())
     tile.resume = index.less(index.constant(0), depthBegin);
-  auto emitSize = [&](int64_t size) {
-    tile.rows = size;
+  auto emitPanels = [&](Value first, int64_t panels) {
+    tile.panel = index.add(panel, first);
+    tile.sumsRow = index.add(sumsRow, index.mul(first, sumsPanelStride()));
+    tile.panels = panels;
     if (unit == BF16Unit::Tiles)
       emitAMXTile(b, tile);
     else
       emitMatmulTile(b, tile);
+  };
+  auto emitSize = [&](int64_t size) {
+    tile.rows = size;
+    int64_t atOnce = panelsAtOnce(size);
+    if (atOnce == 1)
+      return emitPanels(index.constant(0), 1);
+    scf::IfOp::create(
+        b, index.equal(count, index.constant(atOnce)),
+        [&](OpBuilder &, Location) {
+          emitPanels(index.constant(0), atOnce);
+          scf::YieldOp::create(b);
+        },
+        [&](OpBuilder &, Location) {
+          forRange(index.constant(0), count, 1,
+                   [&](Value first) { emitPanels(first, 1); });
+          scf::YieldOp::create(b);
+        });
   };
   SmallVector<int64_t> sizes = tileSizes();
   if (sizes.size() == 1) {
@@ -420,17 +465,31 @@ void MatmulEmitter::emitTile(Value row, Value rows, Value depthBegin,
   if (unit == BF16Unit::Tiles)
     tokens = index.min(rows, index.sub(rowEnd, row));
   copyInputs(row, tokens, depthBegin, depth);
-  forRange(panelBegin, panelEnd, 1, [&](Value panel) {
-    if (!isBlocked()) {
-      emitSums(panel, rows, index.constant(0), depthBegin, depth);
-      emitResults(row, tokens, panel, index.constant(0));
+  Value atOnce = index.constant(1);
+  for (int64_t size : tileSizes())
+    if (int64_t panels = panelsAtOnce(size); panels > 1)
+      atOnce = index.select(index.equal(rows, index.constant(size)),
+                            index.constant(panels), atOnce);
+  auto emitPanels = [&](Value panel) {
+    Value count = index.min(atOnce, index.sub(panelEnd, panel));
+    if (isBlocked()) {
+      Value sumsRow = index.add(
+          index.mul(index.sub(panel, panelBegin), s.maxRows),
+          index.sub(row, rowBegin));
+      emitSums(panel, count, rows, sumsRow, depthBegin, depth);
       return;
     }
-    Value sumsRow = index.add(
-        index.mul(index.sub(panel, panelBegin), s.maxRows),
-        index.sub(row, rowBegin));
-    emitSums(panel, rows, sumsRow, depthBegin, depth);
-  });
+    emitSums(panel, count, rows, index.constant(0), depthBegin, depth);
+    forRange(index.constant(0), count, 1, [&](Value i) {
+      emitResults(row, tokens, index.add(panel, i),
+                  index.mul(i, sumsPanelStride()));
+    });
+  };
+  scf::ForOp::create(b, panelBegin, panelEnd, atOnce, ValueRange{},
+                     [&](OpBuilder &, Location, Value panel, ValueRange) {
+                       emitPanels(panel);
+                       scf::YieldOp::create(b);
+                     });
 }
 
 void MatmulEmitter::emitDepthBlock(Value depthBegin) {
@@ -470,8 +529,10 @@ void MatmulEmitter::emitTask() {
   if (stride / line % 2 == 0)
     stride += line;
   inputs = buffer({s.tileRows, stride}, inputElement);
-  sums = buffer({isBlocked() ? s.maxRows * s.group : s.tileRows, s.width},
-                accumulator);
+  int64_t sumsRows = isBlocked()
+                         ? s.maxRows * s.group
+                         : std::max(s.tileRows, maxStreams * maxStreamedRows);
+  sums = buffer({sumsRows, s.width}, accumulator);
   if (unit == BF16Unit::Tiles)
     emitAMXBegin(b, buffer({64}, b.getI8Type()));
   emitTiles();
