@@ -23,6 +23,7 @@ static cpu::KernelTarget hostTarget() {
   cpu::KernelTarget target;
   target.vectorBits = host->vectorBits;
   target.vectorRegisters = host->vectorRegisters;
+  target.bf16 = host->bf16;
   return target;
 }
 
@@ -49,9 +50,11 @@ static void setCounters(benchmark::State &state, double flops, double bytes) {
       Counter(bytes * 1e-9, Counter::kIsIterationInvariantRate);
 }
 
-static void packed(benchmark::State &state, const char *type) {
+/// Weights of `type`; with `roundInput` inputs are rounded to it.
+static void packed(benchmark::State &state, const char *type,
+                   bool roundInput = false) {
   int64_t m = state.range(0), n = state.range(1), k = state.range(2);
-  MatmulKernel kernel({n, k, "f32", type, "f32"}, hostTarget(),
+  MatmulKernel kernel({n, k, "f32", type, "f32", roundInput}, hostTarget(),
                       /*withEpilogue=*/false);
   Operands o(m, n, k, kernel.getPackedBytes());
   kernel.pack(o.weight.data(), o.packed.data());
@@ -75,12 +78,27 @@ static void openBLAS(benchmark::State &state) {
   setCounters(state, 2.0 * m * n * k, 4.0 * n * k);
 }
 
+/// What products of few tokens are measured against: reading f32 weights once.
+static void readOnce(benchmark::State &state) {
+  int64_t n = state.range(1), k = state.range(2);
+  std::vector<uint64_t> data(n * k / 2, 1);
+  for (auto _ : state) {
+    uint64_t sums[32] = {};
+    for (size_t i = 0; i + 32 <= data.size(); i += 32)
+      for (size_t lane = 0; lane != 32; ++lane)
+        sums[lane] ^= data[i + lane];
+    benchmark::DoNotOptimize(sums);
+  }
+  setCounters(state, 0, 4.0 * n * k);
+}
+
 static void shapes(benchmark::internal::Benchmark *b) {
   b->ArgNames({"M", "N", "K"})->Unit(benchmark::kMicrosecond);
   for (int64_t m : {1, 7, 512, 513})
     for (int64_t n : {80, 3072})
       for (int64_t k : {48, 768})
         b->Args({m, n, k});
+  b->Args({512, 768, 1536});
   b->Args({1008, 1024, 1152});
   b->Args({512, 1024, 4096});
 }
@@ -98,6 +116,9 @@ BENCHMARK_CAPTURE(packed, f32, "f32")->Apply(largeVectorShapes);
 BENCHMARK_CAPTURE(packed, bf16, "bf16")->Apply(largeVectorShapes);
 BENCHMARK_CAPTURE(packed, f16, "f16")->Apply(largeVectorShapes);
 BENCHMARK_CAPTURE(packed, bf16, "bf16")->Apply(shapes);
+BENCHMARK_CAPTURE(packed, bf16_operands, "bf16", true)->Apply(shapes);
+BENCHMARK_CAPTURE(packed, f16_operands, "f16", true)->Apply(shapes);
 BENCHMARK(openBLAS)->Apply(largeVectorShapes);
+BENCHMARK(readOnce)->Apply(largeVectorShapes);
 
 BENCHMARK_MAIN();

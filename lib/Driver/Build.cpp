@@ -19,10 +19,6 @@ using namespace ssmc;
 llvm::Error ssmc::checkTarget(const Options &options) {
   if (options.target != "cpu")
     return failure("--target " + options.target + ": this build has the target cpu");
-  if (options.dtype != "f32" && options.dtype != "f64")
-    return failure("--dtype " + options.dtype +
-                   ": activations are f32 or f64 on the target cpu; --weights-dtype " +
-                   options.dtype + " keeps weights in two bytes");
   return llvm::Error::success();
 }
 
@@ -45,6 +41,7 @@ Build::Build(const Source &source, const WeightFiles &weights, const Options &op
   pipelineOptions.triple = options.triple;
   pipelineOptions.literal = this->request.literal;
   pipelineOptions.fastExp = options.fastExp;
+  pipelineOptions.operandType = this->request.operandType;
   pipelineOptions.lastToken = this->request.lastToken;
   pipelineOptions.explain = options.explain;
   pipelineOptions.dumpDirectory = options.dumpDirectory;
@@ -70,6 +67,7 @@ std::string Build::computeKey() {
   for (const auto &[name, type] : frontendOptions.weightTypes)
     key.add(name).add(type);
   key.add("options").add(request.doublePrecision ? "f64" : "f32");
+  key.add(request.operandType);
   key.add(request.testValues ? "test" : "").add(request.literal ? "literal" : "");
   key.add(request.lastToken ? "last token" : "");
   key.add(pipelineOptions.name).add(pipelineOptions.mode);

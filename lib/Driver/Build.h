@@ -16,10 +16,12 @@ namespace ssmc {
 /// How one layer of a source is compiled; by default as the command line says.
 struct BuildRequest {
   BuildRequest(const Options &options)
-      : name("layer"), mode(options.mode), doublePrecision(options.dtype == "f64") {}
+      : name("layer"), mode(options.mode), doublePrecision(options.dtype == "f64"),
+        operandType(options.dtype == "bf16" || options.dtype == "f16" ? options.dtype : "") {}
   std::string name; // of the exported symbol, NAME_module
   std::string mode;
   bool doublePrecision;
+  std::string operandType; // of products by weights; empty: as they are
   bool literal = false;    // the oracle
   bool lastToken = false;  // results of the last token alone
   bool testValues = false; // parameters without a value take that of the tests

@@ -243,7 +243,7 @@ static const OptionSpec specs[] = {
     {"triple", 0, "TRIPLE", Arity::One, on(Verb::Compile), "compile for another machine",
      TEXT(triple)},
     {"dtype", 0, "TYPE", Arity::One, compiling,
-     "of activations and products: f32 (default) or f64",
+     "of activations and products: f32 (default), f64; bf16, f16: products by weights",
      APPLY { return o.dtypeGiven = true, applyChoice(o.dtype, v, {"f32", "f64", "bf16", "f16"}); }},
     {"weights-dtype", 0, "TYPE", Arity::One, compiling,
      "of stored weights: f32, f64, bf16, f16 (default: as in the file)",

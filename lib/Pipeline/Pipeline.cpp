@@ -63,6 +63,8 @@ static void buildLayerPipeline(OpPassManager &pm, const PipelineOptions &options
     pm.addNestedPass<func::FuncOp>(ssm::createHoistInvariantsPass());
     ssm::PackWeightsPassOptions pack;
     pack.panelColumns = target.vectorBits == 512 ? 32 : 16;
+    pack.operandType = options.operandType;
+    pack.depthMultiple = target.bf16 == cpu::BF16Unit::Tiles ? 32 : 2;
     pm.addNestedPass<func::FuncOp>(ssm::createPackWeightsPass(pack));
     pm.addNestedPass<func::FuncOp>(ssm::createReadPackedWeightsPass());
     pm.addNestedPass<func::FuncOp>(ssm::createFuseScansPass());
@@ -106,6 +108,9 @@ static void buildLoopsPipeline(OpPassManager &pm, const PipelineOptions &options
     cpu::LowerMatmulPassOptions products;
     products.vectorBits = target.vectorBits;
     products.vectorRegisters = target.vectorRegisters;
+    products.bf16Unit = target.bf16 == cpu::BF16Unit::Tiles ? "tiles"
+                        : target.bf16 == cpu::BF16Unit::Dot ? "dot"
+                                                            : "none";
     pm.addPass(cpu::createLowerMatmulPass(products));
   }
   // Whatever has no vector form takes the literal one.

@@ -89,6 +89,7 @@ KernelJIT::KernelJIT(ModuleOp module) {
 
   llvm::InitializeNativeTarget();
   llvm::InitializeNativeTargetAsmPrinter();
+  llvm::InitializeNativeTargetAsmParser();
   auto builder =
       llvm::cantFail(llvm::orc::JITTargetMachineBuilder::detectHost());
   auto machine = llvm::cantFail(builder.createTargetMachine());

@@ -19,7 +19,7 @@ func.func @pack(%w: memref<{0}x{1}xf32>, %p: {2}) {{
   return
 }
 func.func @matmul(%x: {3}, %p: {2}, %y: {4}) {{
-  ssm.matmul input(%x : {3}) weight(%p : {2}) outs(%y : {4}) maps [] epilogue {{
+  ssm.matmul {7}input(%x : {3}) weight(%p : {2}) outs(%y : {4}) maps [] epilogue {{
   ^bb0(%acc: {5}):
     ssm.yield %acc : {5}
   }
@@ -34,7 +34,7 @@ func.func @pack(%w: memref<{0}x{1}xf32>, %p: {2}) {{
 }
 func.func @matmul(%x: {3}, %p: {2}, %y: {4}, %bias: memref<{0}xf32>,
     %scale: memref<?x?xf32>, %residual: {6}, %table: memref<{0}x?xf32>) {{
-  ssm.matmul input(%x : {3}) weight(%p : {2})
+  ssm.matmul {7}input(%x : {3}) weight(%p : {2})
       epilogue_ins(%bias, %scale, %residual, %table : memref<{0}xf32>,
                    memref<?x?xf32>, {6}, memref<{0}x?xf32>)
       outs(%y : {4})
@@ -64,6 +64,8 @@ MatmulKernel::MatmulKernel(const MatmulShape &shape,
                                    : Type(Float32Type::get(context.get())));
   panels = (shape.columns + width - 1) / width;
   rows = isPaired ? (shape.depth + 1) / 2 : shape.depth;
+  if (shape.roundInput && target.bf16 == cpu::BF16Unit::Tiles)
+    rows = (rows + 15) / 16 * 16;
   std::string packed =
       llvm::formatv("memref<{0}x{1}x{2}x{3}{4}>", panels, rows, width,
                     isPaired ? "2x" : "", shape.weight);
@@ -75,7 +77,7 @@ MatmulKernel::MatmulKernel(const MatmulShape &shape,
       false, withEpilogue ? sourceWithEpilogue : source, shape.columns,
       shape.depth, packed, strided(shape.depth, shape.input),
       strided(shape.columns, shape.output), shape.output,
-      strided(shape.columns, "f32"));
+      strided(shape.columns, "f32"), shape.roundInput ? "round_input " : "");
   auto module = parseSourceString<ModuleOp>(text, context.get());
   if (!module)
     llvm::report_fatal_error("cannot parse the product");
@@ -83,6 +85,9 @@ MatmulKernel::MatmulKernel(const MatmulShape &shape,
   cpu::LowerMatmulPassOptions options;
   options.vectorBits = target.vectorBits;
   options.vectorRegisters = target.vectorRegisters;
+  options.bf16Unit = target.bf16 == cpu::BF16Unit::Tiles ? "tiles"
+                     : target.bf16 == cpu::BF16Unit::Dot ? "dot"
+                                                         : "none";
   pm.addPass(cpu::createLowerMatmulPass(options));
   pm.addPass(cpu::createExpandMathPass());
   if (failed(pm.run(*module)))

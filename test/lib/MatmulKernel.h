@@ -15,6 +15,7 @@ namespace ssmc::test {
 struct MatmulShape {
   int64_t columns, depth;
   std::string input = "f32", weight = "f32", output = "f32";
+  bool roundInput = false;
 };
 
 /// Functions `pack(weight, packed)` and `matmul(x, packed, y)`; with an

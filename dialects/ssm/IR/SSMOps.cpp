@@ -155,8 +155,11 @@ static LogicalResult verifyPanels(Operation *op, Value packed, int64_t n,
   if (shape.size() != (isPaired ? 4 : 3) || ShapedType::isDynamic(shape[2]) ||
       shape[2] < 1 || (isPaired && shape[3] != 2))
     return emitLayoutError();
-  if (!ShapedType::isDynamic(k) &&
-      !agree(shape[1], isPaired ? llvm::divideCeil(k, 2) : k))
+  // Pairs may be padded to whole blocks of a matrix unit.
+  bool isDeepEnough =
+      ShapedType::isDynamic(k) || ShapedType::isDynamic(shape[1]) ||
+      (isPaired ? shape[1] >= int64_t(llvm::divideCeil(k, 2)) : shape[1] == k);
+  if (!isDeepEnough)
     return emitLayoutError();
   if (!ShapedType::isDynamic(n) &&
       !agree(shape[0], llvm::divideCeil(n, shape[2])))

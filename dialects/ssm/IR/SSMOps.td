@@ -508,8 +508,9 @@ def SSM_PackOp : SSM_DestinationOp<"pack"> {
 
     * f32, f64: `packed[n / W, k, n % W]`, shape `ceil(N/W) x K x W`;
     * bf16, f16: `packed[n / W, k / 2, n % W, k % 2]`, shape
-      `ceil(N/W) x ceil(K/2) x W x 2`: the pairs that dot-product instructions
-      take, and that two one-cycle operations turn into f32.
+      `ceil(N/W) x ceil(K/2) x W x 2` or deeper, zero past `K`: the pairs that
+      dot-product instructions take, and that two one-cycle operations turn into
+      f32. Matrix units take whole blocks of the depth.
 
     The element type may narrow or widen. Runs in `prepare`.
 
@@ -543,7 +544,9 @@ def SSM_MatmulOp : SSM_DestinationOp<"matmul", [AttrSizedOperandSegments]> {
     `y[..., n] = epilogue(sum_k x[..., k] * W[n, k])`, `W` in the panel layout
     of `ssm.pack`; the leading dimensions of `input` and output agree. Products
     accumulate in f32 (f64 for f64). Epilogue maps are over the dimensions of
-    the output.
+    the output. With `round_input`, elements of the input are rounded to the
+    type of the weight before they are multiplied, so that units for products of
+    narrow numbers can be used.
 
     Constraints:
     * (C1) the packed weight has the layout of its element type, its depth fits
@@ -570,10 +573,12 @@ def SSM_MatmulOp : SSM_DestinationOp<"matmul", [AttrSizedOperandSegments]> {
   let arguments = (ins SSM_Shaped:$input, SSM_Shaped:$weight,
                        Variadic<SSM_Shaped>:$epilogue_ins,
                        Variadic<SSM_Init>:$outs,
-                       AffineMapArrayAttr:$epilogue_maps);
+                       AffineMapArrayAttr:$epilogue_maps,
+                       UnitAttr:$round_input);
   let results = (outs Variadic<AnyRankedTensor>:$results);
   let regions = (region SizedRegion<1>:$epilogue);
   let assemblyFormat = [{
+    (`round_input` $round_input^)?
     `input` `(` $input `:` type($input) `)`
     `weight` `(` $weight `:` type($weight) `)`
     (`epilogue_ins` `(` $epilogue_ins^ `:` type($epilogue_ins) `)`)?

@@ -292,16 +292,31 @@ static Value makeMatrix(OpBuilder &builder, Location loc, Value value,
   return tensor::CollapseShapeOp::create(builder, loc, value, groups);
 }
 
+namespace {
+/// How panels are laid out, and what they hold.
+struct PanelOptions {
+  int64_t columns;
+  Type operandType; // of both operands; null: inputs and weights as they are
+  int64_t depthMultiple = 2;
+};
+} // namespace
+
 /// Shape of the panels for `columns` columns. Narrow matrices get narrow
 /// panels, which are still whole vectors.
 static SmallVector<int64_t> getPackedShape(int64_t columns, int64_t depth,
-                                           int64_t panelColumns, Type type) {
+                                           const PanelOptions &options,
+                                           Type type) {
+  int64_t panelColumns = options.columns;
   while (panelColumns > 16 && columns <= panelColumns / 2)
     panelColumns /= 2;
   int64_t panels = llvm::divideCeil(columns, panelColumns);
-  if (type.getIntOrFloatBitWidth() == 16)
+  if (type.getIntOrFloatBitWidth() == 16) {
+    int64_t padded = llvm::alignTo(depth, options.depthMultiple);
+    if (type.isBF16() && options.operandType && 3 * padded <= 4 * depth)
+      depth = padded;
     return {panels, static_cast<int64_t>(llvm::divideCeil(depth, 2)),
             panelColumns, 2};
+  }
   return {panels, depth, panelColumns};
 }
 
@@ -363,20 +378,27 @@ struct BlockSlice {
 };
 } // namespace
 
-/// Packs the weight of `product`, or each of its blocks; f64 sums need f64
-/// panels.
+/// Type of the packed weight of `op`: f64 sums need f64 panels.
+static Type getPanelType(linalg::GenericOp op, Value weight,
+                         const PanelOptions &options) {
+  Type type = getElementTypeOrSelf(op.getResult(0));
+  if (type.isF64())
+    return type;
+  return options.operandType ? options.operandType
+                             : getElementTypeOrSelf(weight);
+}
+
+/// Packs the weight of `product`, or each of its blocks.
 static Value emitPack(OpBuilder &builder, linalg::GenericOp op,
                       const Product &product, const Contraction &contraction,
-                      int64_t panelColumns) {
+                      const PanelOptions &options) {
   Location loc = op.getLoc();
   Value weight = op.getDpsInputOperand(product.weight)->get();
-  Type type = getElementTypeOrSelf(op.getResult(0));
-  if (!type.isF64())
-    type = getElementTypeOrSelf(weight);
+  Type type = getPanelType(op, weight, options);
   Value matrix = makeMatrix(builder, loc, weight, product.weightShape,
                             contraction.isBlocked);
   SmallVector<int64_t> shape = getPackedShape(
-      contraction.columns, contraction.depth, panelColumns, type);
+      contraction.columns, contraction.depth, options, type);
   auto packInto = [&](OpBuilder &nested, Value matrix) {
     Value empty = tensor::EmptyOp::create(nested, loc, shape, type);
     return ssm::PackOp::create(nested, loc, empty.getType(), matrix, empty,
@@ -403,7 +425,7 @@ static Value emitPack(OpBuilder &builder, linalg::GenericOp op,
 /// is stored.
 static Value emitMatmul(OpBuilder &builder, Location loc, Value input,
                         Value packed, Value output, Value previous,
-                        bool negative) {
+                        bool negative, bool roundInput) {
   auto type = cast<RankedTensorType>(output.getType());
   SmallVector<Value> operands;
   SmallVector<AffineMap> maps;
@@ -413,7 +435,7 @@ static Value emitMatmul(OpBuilder &builder, Location loc, Value input,
   }
   auto matmul = ssm::MatmulOp::create(
       builder, loc, TypeRange(type), input, packed, operands,
-      ValueRange(output), builder.getAffineMapArrayAttr(maps));
+      ValueRange(output), builder.getAffineMapArrayAttr(maps), roundInput);
   OpBuilder::InsertionGuard guard(builder);
   Type element = type.getElementType();
   Block *body = builder.createBlock(
@@ -434,14 +456,15 @@ static Value emitMatmul(OpBuilder &builder, Location loc, Value input,
 static Value emitProduct(OpBuilder &builder, linalg::GenericOp op,
                          const Product &product,
                          const Contraction &contraction, Value packed,
-                         Value output, bool hasPrevious) {
+                         Value output, bool hasPrevious, bool roundInput) {
   Location loc = op.getLoc();
   Value input =
       mergeTrailing(builder, loc, op.getDpsInputOperand(product.input)->get(),
                     contraction.numTokenDims);
   if (!contraction.isBlocked)
     return emitMatmul(builder, loc, input, packed, output,
-                      hasPrevious ? output : Value(), product.negative);
+                      hasPrevious ? output : Value(), product.negative,
+                      roundInput);
   return emitBlockLoop(
       builder, loc, contraction.blocks, output,
       [&](OpBuilder &nested, Value block, Value result) {
@@ -454,14 +477,15 @@ static Value emitProduct(OpBuilder &builder, linalg::GenericOp op,
         Value weight = BlockSlice::get(nested, loc, packed, block, true, 0)
                            .extract(nested, loc, packed);
         Value sum = emitMatmul(nested, loc, columns, weight, part,
-                               hasPrevious ? part : Value(), product.negative);
+                               hasPrevious ? part : Value(), product.negative,
+                               roundInput);
         return place.insert(nested, loc, sum, result);
       });
 }
 
 static void rewriteContraction(RewriterBase &rewriter, linalg::GenericOp op,
                                const Contraction &contraction,
-                               int64_t panelColumns) {
+                               const PanelOptions &options) {
   Location loc = op.getLoc();
   rewriter.setInsertionPoint(op);
   Value init = op.getDpsInitOperand(0)->get();
@@ -488,9 +512,10 @@ static void rewriteContraction(RewriterBase &rewriter, linalg::GenericOp op,
                                      originalType.getElementType());
   bool hasPrevious = static_cast<bool>(contraction.previous);
   for (const Product &product : contraction.products) {
-    Value packed = emitPack(rewriter, op, product, contraction, panelColumns);
+    Value packed = emitPack(rewriter, op, product, contraction, options);
+    bool roundInput = options.operandType == getElementTypeOrSelf(packed);
     output = emitProduct(rewriter, op, product, contraction, packed, output,
-                         hasPrevious);
+                         hasPrevious, roundInput);
     hasPrevious = true;
   }
   if (!isMerged) {
@@ -525,6 +550,21 @@ private:
           << panelColumns;
       return signalPassFailure();
     }
+    PanelOptions panels{panelColumns, Type(), depthMultiple};
+    if (operandType == "bf16")
+      panels.operandType = BFloat16Type::get(&getContext());
+    else if (operandType == "f16")
+      panels.operandType = Float16Type::get(&getContext());
+    else if (!operandType.empty()) {
+      function.emitError("operand-type must be bf16, f16 or empty, found ")
+          << operandType;
+      return signalPassFailure();
+    }
+    if (depthMultiple < 2 || depthMultiple % 2) {
+      function.emitError("depth-multiple must be even, found ")
+          << depthMultiple;
+      return signalPassFailure();
+    }
     ssm::PreparedValues prepared(function);
     SmallVector<linalg::GenericOp> generics;
     function.walk([&](linalg::GenericOp op) {
@@ -542,7 +582,7 @@ private:
       FailureOr<Contraction> contraction =
           matchContraction(op, prepared, refuse);
       if (succeeded(contraction))
-        rewriteContraction(rewriter, op, *contraction, panelColumns);
+        rewriteContraction(rewriter, op, *contraction, panels);
     }
   }
 };

@@ -230,7 +230,8 @@ def PackWeightsPass : Pass<"ssm-pack-weights", "mlir::func::FuncOp"> {
     `W[..n, ..k]` (or `W[..k, ..n]`) becomes `ssm.pack` of the weight and
     `ssm.matmul`. A weight is what depends on weights, constants and the index
     of a loop over depth only, so `ssm-split-prepare` moves the packing out.
-    Panels keep the type in which the weight is stored. Each further product of
+    Panels keep the type in which the weight is stored, unless `operand-type`
+    gives one for both operands; inputs are rounded to it. Each further product of
     a sum of products is a matmul that continues from the one before it, in
     place. A block-diagonal weight, which shares dimensions of the result with
     the tokens, becomes a loop over its blocks. Weights of fewer than 64 elements
@@ -282,6 +283,11 @@ def PackWeightsPass : Pass<"ssm-pack-weights", "mlir::func::FuncOp"> {
   let options = [
     Option<"panelColumns", "panel-columns", "int64_t", "32",
            "Most columns of a panel: 32 or 16, by the registers of the target">,
+    Option<"operandType", "operand-type", "std::string", "",
+           "Type of both operands of f32 products: bf16, f16, or empty: as stored">,
+    Option<"depthMultiple", "depth-multiple", "int64_t", "2",
+           "Pad the depth of bf16 operands to this multiple where that adds no "
+           "more than a third">,
   ];
   let dependentDialects = ["mlir::arith::ArithDialect",
                            "mlir::scf::SCFDialect",

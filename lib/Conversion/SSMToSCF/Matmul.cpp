@@ -81,8 +81,10 @@ static void lowerMatmul(MatmulOp op, OpBuilder &builder) {
           if (isPaired(op.getWeight()))
             weightIndices = {panel, divide(loops, k, 2), column,
                              remainder(loops, k, 2)};
-          Value x =
-              loops.convert(loops.load(op.getInput(), inputIndices), type);
+          Value x = loops.load(op.getInput(), inputIndices);
+          if (op.getRoundInput())
+            x = loops.convert(x, weightType.getElementType());
+          x = loops.convert(x, type);
           Value w =
               loops.convert(loops.load(op.getWeight(), weightIndices), type);
           return {loops.add(partial[0], loops.mul(x, w))};

@@ -8,6 +8,13 @@
 
 namespace ssmc::cpu {
 
+/// What a processor multiplies pairs of bf16 with.
+enum class BF16Unit {
+  None,  // f32 arithmetic on widened operands
+  Dot,   // AVX512-BF16: a pair in each lane
+  Tiles, // AMX-BF16: 16 x 16 sums over 32 of the depth
+};
+
 /// Vector registers and caches of a processor. Kernels are correct on any
 /// processor whatever is said here; it decides how fast they are.
 struct KernelTarget {
@@ -15,12 +22,16 @@ struct KernelTarget {
   int64_t vectorBits = 128;
   /// Number of vector registers.
   int64_t vectorRegisters = 16;
+  BF16Unit bf16 = BF16Unit::None;
 
   /// Bytes of the cache of a core's own that weights may fill while they are
   /// reused: processors with long vectors have a megabyte or more.
   int64_t getReuseBytes() const {
     return (vectorBits >= 512 ? 448 : 192) * 1024;
   }
+  /// The same for products in tiles: they take inputs so much faster that
+  /// copying these again for every group would show.
+  int64_t getTilesReuseBytes() const { return 1024 * 1024; }
   /// Lanes of `element` in a register.
   int64_t getLanes(mlir::Type element) const;
   /// Columns of a panel of packed weights that are accumulated as

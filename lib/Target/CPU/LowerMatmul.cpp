@@ -3,10 +3,12 @@
 #include "Target/CPU/PackedMatmul.h"
 #include "Target/CPU/Passes.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "ssm/IR/SSM.h"
+#include "llvm/ADT/StringSwitch.h"
 
 namespace ssmc::cpu {
 #define GEN_PASS_DEF_LOWERMATMULPASS
@@ -21,6 +23,7 @@ static LogicalResult lower(ssm::MatmulOp op, const KernelTarget &target) {
   matmul.input = op.getInput();
   matmul.weight = op.getWeight();
   matmul.output = op.getOutput();
+  matmul.roundInput = op.getRoundInput();
   // An epilogue that yields its argument is none.
   auto yield = op.getEpilogueYield();
   if (yield.getValues().front() != op.getEpilogue().getArgument(0))
@@ -42,6 +45,17 @@ struct LowerMatmul : ssmc::cpu::impl::LowerMatmulPassBase<LowerMatmul> {
     KernelTarget target;
     target.vectorBits = vectorBits;
     target.vectorRegisters = vectorRegisters;
+    auto unit = llvm::StringSwitch<std::optional<BF16Unit>>(bf16Unit)
+                    .Case("none", BF16Unit::None)
+                    .Case("dot", BF16Unit::Dot)
+                    .Case("tiles", BF16Unit::Tiles)
+                    .Default(std::nullopt);
+    if (!unit) {
+      getOperation()->emitError("bf16-unit is ")
+          << bf16Unit << ", expected none, dot or tiles";
+      return signalPassFailure();
+    }
+    target.bf16 = *unit;
     SmallVector<Operation *> ops;
     getOperation()->walk([&](Operation *op) {
       if (isa<ssm::MatmulOp, ssm::PackOp>(op))

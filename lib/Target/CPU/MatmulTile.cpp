@@ -9,6 +9,7 @@
 #include "Target/CPU/MatmulTile.h"
 
 #include "Target/CPU/IndexMath.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 
@@ -17,6 +18,10 @@ using namespace ssmc::cpu;
 
 bool MatmulTile::isPaired() const {
   return getElementTypeOrSelf(weight.getType()).getIntOrFloatBitWidth() == 16;
+}
+
+bool MatmulTile::isDot() const {
+  return getElementTypeOrSelf(input.getType()) != accumulator;
 }
 
 /// Tiles of no more tokens than this wait for memory.
@@ -29,8 +34,8 @@ namespace {
 class TileEmitter {
 public:
   TileEmitter(ImplicitLocOpBuilder &b, const MatmulTile &tile)
-      : b(b), index(b), tile(tile), columns(tile.width / tile.lanes),
-        pair(tile.isPaired() ? 2 : 1),
+      : b(b), index(b), tile(tile), panelColumns(tile.width / tile.lanes),
+        columns(tile.panels * panelColumns), pair(tile.isPaired() ? 2 : 1),
         vector(VectorType::get(tile.lanes, tile.accumulator)) {
     // Two fused operations a cycle, four cycles each.
     sets = std::max<int64_t>(1, 8 / (tile.rows * columns));
@@ -48,18 +53,21 @@ private:
   /// Registers of weights at depth index k; for pairs k and k + 1.
   SmallVector<Weights, 2> loadWeights(Value k);
   SmallVector<Value, 2> splitPairs(Value packed);
+  void dotStep(MutableArrayRef<Value> sums, Value k);
   void prefetchWeights(Value row);
   SmallVector<Value> loop(Value begin, Value end, int64_t steps,
                           ValueRange init);
-  Value sumsPosition(int64_t row) { return index.add(tile.sumsRow, row); }
-  Value columnPosition(int64_t column) {
-    return index.constant(column * tile.lanes);
+  /// Where the sums of a row and a register of columns are.
+  SmallVector<Value, 2> sumsPosition(int64_t row, int64_t column) {
+    int64_t panel = column / panelColumns;
+    return {index.add(tile.sumsRow, row + panel * tile.sumsPanelStride),
+            index.constant(column % panelColumns * tile.lanes)};
   }
 
   ImplicitLocOpBuilder &b;
   IndexMath index;
   const MatmulTile &tile;
-  int64_t columns, pair;
+  int64_t panelColumns, columns, pair; // registers of a panel, of all panels
   VectorType vector;
   int64_t sets, unroll;
 };
@@ -100,9 +108,14 @@ SmallVector<TileEmitter::Weights, 2> TileEmitter::loadWeights(Value k) {
   auto packed = VectorType::get(tile.lanes * pair, element);
   prefetchWeights(row);
   for (int64_t c = 0; c != columns; ++c) {
-    Value position = index.constant(c * tile.lanes * pair);
-    Value loaded = vector::LoadOp::create(
-        b, packed, tile.weight, ValueRange{tile.panel, row, position});
+    Value position = index.constant(c % panelColumns * tile.lanes * pair);
+    Value panel = index.add(tile.panel, c / panelColumns);
+    Value loaded = vector::LoadOp::create(b, packed, tile.weight,
+                                          ValueRange{panel, row, position});
+    if (tile.isDot()) {
+      weights[0].push_back(loaded);
+      continue;
+    }
     if (pair > 1) {
       SmallVector<Value, 2> parts = splitPairs(loaded);
       weights[0].push_back(parts[0]);
@@ -116,14 +129,15 @@ SmallVector<TileEmitter::Weights, 2> TileEmitter::loadWeights(Value k) {
   return weights;
 }
 
-// Few tokens wait for memory. Hardware prefetchers stop at the end of a page;
-// panels follow each other, so past the end of one is the next.
+// Few tokens wait for memory. Hardware prefetchers stop at the end of a page, but
+// follow several panels side by side; panels follow each other, so past the end
+// of one is the next.
 void TileEmitter::prefetchWeights(Value row) {
   int64_t bytes = getElementTypeOrSelf(tile.weight.getType())
                       .getIntOrFloatBitWidth() /
                   8;
   int64_t rowBytes = tile.width * pair * bytes;
-  if (tile.rows > streamedRows || rowBytes % lineBytes)
+  if (tile.rows > streamedRows || tile.panels > 1 || rowBytes % lineBytes)
     return;
   Value ahead = index.add(row, prefetchBytes / rowBytes);
   for (int64_t position = 0; position < rowBytes; position += lineBytes)
@@ -133,7 +147,33 @@ void TileEmitter::prefetchWeights(Value row) {
         /*isWrite=*/false, /*localityHint=*/3, /*isDataCache=*/true);
 }
 
+void TileEmitter::dotStep(MutableArrayRef<Value> sums, Value k) {
+  Weights weights = loadWeights(k)[0];
+  auto pairs = VectorType::get(2 * tile.lanes, b.getBF16Type());
+  auto name = b.getStringAttr("llvm.x86.avx512bf16.dpbf16ps." +
+                              Twine(tile.lanes * 32));
+  for (int64_t r = 0; r != tile.rows; ++r) {
+    Value x = vector::LoadOp::create(b, VectorType::get(2, b.getBF16Type()),
+                                     tile.input,
+                                     ValueRange{index.constant(r), k});
+    auto one = VectorType::get(1, b.getI32Type());
+    x = vector::ExtractOp::create(
+        b, vector::BitCastOp::create(b, one, x).getResult(), 0);
+    Value xs = vector::BroadcastOp::create(
+        b, VectorType::get(tile.lanes, b.getI32Type()), x);
+    xs = vector::BitCastOp::create(b, pairs, xs);
+    for (int64_t c = 0; c != columns; ++c) {
+      Value &sum = sums[r * columns + c];
+      sum = LLVM::CallIntrinsicOp::create(b, vector, name,
+                                          ValueRange{sum, xs, weights[c]})
+                .getResults();
+    }
+  }
+}
+
 void TileEmitter::step(MutableArrayRef<Value> sums, Value k) {
+  if (tile.isDot())
+    return dotStep(sums, k);
   SmallVector<Weights, 2> weights = loadWeights(k);
   for (int64_t p = 0; p != pair; ++p) {
     Value position = index.add(k, p);
@@ -180,8 +220,7 @@ void TileEmitter::emit() {
       for (int64_t r = 0; r != tile.rows; ++r)
         for (int64_t c = 0; c != columns; ++c)
           loaded.push_back(vector::LoadOp::create(
-              b, vector, tile.sums,
-              ValueRange{sumsPosition(r), columnPosition(c)}));
+              b, vector, tile.sums, sumsPosition(r, c)));
       scf::YieldOp::create(b, loaded);
     };
     auto none = [&](OpBuilder &, Location) {
@@ -208,7 +247,7 @@ void TileEmitter::emit() {
   for (int64_t r = 0; r != tile.rows; ++r)
     for (int64_t c = 0; c != columns; ++c)
       vector::StoreOp::create(b, sums[r * columns + c], tile.sums,
-                              ValueRange{sumsPosition(r), columnPosition(c)});
+                              sumsPosition(r, c));
 }
 
 void ssmc::cpu::emitMatmulTile(ImplicitLocOpBuilder &b,

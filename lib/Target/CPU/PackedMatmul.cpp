@@ -7,9 +7,11 @@
 
 #include "Target/CPU/PackedMatmul.h"
 
+#include "Target/CPU/AMXTile.h"
 #include "Target/CPU/IndexMath.h"
 #include "Target/CPU/MatmulTile.h"
 #include "Target/CPU/VectorEmitter.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 
@@ -20,8 +22,12 @@ using namespace ssmc::cpu;
 /// negligible, short enough for the copied inputs to stay in a first level
 /// cache.
 static constexpr int64_t maxDepth = 512;
+/// Of tiles, whose inputs may come from a second level cache.
+static constexpr int64_t maxTilesDepth = 2048;
 /// Tiles of tokens to a block: weights come from memory once for so many.
 static constexpr int64_t maxTiles = 16;
+/// Tokens of a tile that may be one of several panels.
+static constexpr int64_t maxStreamedRows = 4;
 /// Bytes of sums kept between blocks of the depth.
 static constexpr int64_t maxSumsBytes = 64 * 1024;
 /// Tasks wanted of large products.
@@ -30,6 +36,10 @@ static constexpr int64_t wantedTasks = 16;
 static constexpr int64_t minTaskProducts = 1 << 19;
 /// Bytes of weights to a task where they are streamed.
 static constexpr int64_t streamedBytes = 96 * 1024;
+/// Panels that are read side by side where weights are streamed, as long as
+/// there are so many tasks: a core waits for less of its memory's latency.
+static constexpr int64_t maxStreams = 4;
+static constexpr int64_t minStreamedTasks = 8;
 
 static int64_t roundUp(int64_t x, int64_t y) { return (x + y - 1) / y * y; }
 
@@ -39,6 +49,7 @@ namespace {
 struct Blocking {
   int64_t depth, columns, width, panels, lanes;
   int64_t depthBlock, depthBlocks;
+  int64_t inputPadding; // zeros follow the inputs to a multiple of this
   int64_t tileRows;
   /// Panels to a group, with many tokens and with few.
   int64_t group, streamedGroup;
@@ -47,15 +58,17 @@ struct Blocking {
   int64_t cost;
 
   Blocking(const PackedMatmul &matmul, const KernelTarget &target,
-           Type accumulator);
+           Type accumulator, BF16Unit unit);
 };
 
 class MatmulEmitter {
 public:
   MatmulEmitter(ImplicitLocOpBuilder &b, const PackedMatmul &matmul,
-                const KernelTarget &target, Type accumulator)
-      : b(b), index(b), matmul(matmul), accumulator(accumulator),
-        s(matmul, target, accumulator) {
+                const KernelTarget &target, Type accumulator, BF16Unit unit)
+      : b(b), index(b), matmul(matmul), target(target), unit(unit),
+        accumulator(accumulator), s(matmul, target, accumulator, unit) {
+    inputElement =
+        unit == BF16Unit::None ? accumulator : Type(b.getBF16Type());
     auto type = cast<MemRefType>(matmul.output.getType());
     outputElement = type.getElementType();
     rank = type.getRank();
@@ -64,12 +77,20 @@ public:
   void emit();
 
 private:
-  void emitTask(Value task);
+  void emitTask();
+  void emitTiles();
   void emitDepthBlock(Value depthBegin);
   /// A tile of `rows` tokens (a value of `tileSizes`) from token `row` on.
   void emitTile(Value row, Value rows, Value depthBegin, Value depth);
-  void emitSums(Value panel, Value rows, Value sumsRow, Value depthBegin,
-                Value depth);
+  /// `count` panels from `panel` on.
+  void emitSums(Value panel, Value count, Value rows, Value sumsRow,
+                Value depthBegin, Value depth);
+  /// Panels that a tile of `rows` tokens reads side by side.
+  int64_t panelsAtOnce(int64_t rows) const;
+  /// Rows of the sums from one panel to the next.
+  int64_t sumsPanelStride() const {
+    return isBlocked() ? s.maxRows : maxStreamedRows;
+  }
   void copyInputs(Value row, Value rows, Value depthBegin, Value depth);
   void copyInput(Value i, ValueRange token, Value depthBegin, Value depth);
   /// Epilogue and stores for `rows` tokens from `row` on, one panel.
@@ -87,12 +108,16 @@ private:
                 llvm::function_ref<void(Value)> body);
   SmallVector<int64_t> tileSizes() const;
   Value convert(Value value, Type element);
+  /// An input, or a vector of inputs, as the tile wants it.
+  Value convertInput(Value value);
   bool isBlocked() const { return s.depthBlocks > 1; }
 
   ImplicitLocOpBuilder &b;
   IndexMath index;
   const PackedMatmul &matmul;
-  Type accumulator, outputElement;
+  const KernelTarget &target;
+  BF16Unit unit; // that this code uses
+  Type accumulator, inputElement, outputElement;
   int64_t rank;
   Blocking s;
 
@@ -104,7 +129,8 @@ private:
 } // namespace
 
 Blocking::Blocking(const PackedMatmul &matmul, const KernelTarget &target,
-                   Type accumulator) {
+                   Type accumulator, BF16Unit unit) {
+  bool isTiled = unit == BF16Unit::Tiles;
   auto weightType = cast<MemRefType>(matmul.weight.getType());
   depth = cast<MemRefType>(matmul.input.getType()).getShape().back();
   columns = cast<MemRefType>(matmul.output.getType()).getShape().back();
@@ -113,12 +139,16 @@ Blocking::Blocking(const PackedMatmul &matmul, const KernelTarget &target,
   lanes = target.getLanes(accumulator);
   while (width % lanes)
     lanes /= 2;
-  tileRows = target.getTileRows(width, accumulator);
+  tileRows =
+      isTiled ? 2 * amxRows : target.getTileRows(width, accumulator);
 
-  depthBlocks = std::max<int64_t>(1, (depth + maxDepth - 1) / maxDepth);
-  depthBlock = depthBlocks == 1
-                   ? depth
-                   : roundUp((depth + depthBlocks - 1) / depthBlocks, 16);
+  int64_t longest = isTiled ? maxTilesDepth : maxDepth;
+  depthBlocks = std::max<int64_t>(1, (depth + longest - 1) / longest);
+  depthBlock =
+      depthBlocks == 1
+          ? depth
+          : roundUp((depth + depthBlocks - 1) / depthBlocks, amxDepth);
+  inputPadding = isTiled ? amxDepth : 2;
   int64_t elementBytes = weightType.getElementTypeBitWidth() / 8;
   int64_t panelBytes =
       std::max<int64_t>(1, depthBlock * width * elementBytes);
@@ -129,8 +159,13 @@ Blocking::Blocking(const PackedMatmul &matmul, const KernelTarget &target,
                                                             1, groups));
   };
   int64_t most = std::max<int64_t>(1, panels);
-  group = groupOf(target.getReuseBytes(), most);
-  streamedGroup = groupOf(streamedBytes / depthBlocks, group);
+  group = groupOf(
+      isTiled ? target.getTilesReuseBytes() : target.getReuseBytes(), most);
+  int64_t streams =
+      std::clamp<int64_t>(panels / minStreamedTasks, 1, maxStreams);
+  streamedGroup =
+      std::min(std::max(groupOf(streamedBytes / depthBlocks, group), streams),
+               group);
 
   maxRows = maxTiles * tileRows;
   if (depthBlocks > 1) {
@@ -192,6 +227,8 @@ void MatmulEmitter::forTokens(
 }
 
 SmallVector<int64_t> MatmulEmitter::tileSizes() const {
+  if (unit == BF16Unit::Tiles)
+    return {2 * amxRows, amxRows};
   SmallVector<int64_t> sizes = {s.tileRows};
   for (int64_t size = int64_t(1) << 10; size > 0; size /= 2)
     if (size < s.tileRows)
@@ -212,6 +249,24 @@ Value MatmulEmitter::convert(Value value, Type element) {
     return arith::TruncFOp::create(b, to, value);
   // Between the two halves.
   return convert(convert(value, b.getF32Type()), element);
+}
+
+Value MatmulEmitter::convertInput(Value value) {
+  if (!matmul.roundInput)
+    return convert(value, accumulator);
+  Type narrow = getElementTypeOrSelf(matmul.weight.getType());
+  auto vector = dyn_cast<VectorType>(value.getType());
+  bool hasInstruction = target.bf16 != BF16Unit::None && narrow.isBF16() &&
+                        vector && vector.getNumElements() == 16 &&
+                        vector.getElementType().isF32();
+  if (hasInstruction)
+    value = LLVM::CallIntrinsicOp::create(
+                b, vector.clone(narrow),
+                b.getStringAttr("llvm.x86.avx512bf16.cvtneps2bf16.512"), value)
+                .getResults();
+  else
+    value = convert(value, narrow);
+  return convert(value, inputElement);
 }
 
 /// Whether consecutive elements of the last dimension are neighbours.
@@ -248,19 +303,20 @@ void MatmulEmitter::copyInput(Value i, ValueRange token, Value depthBegin,
     main = index.roundDown(depth, s.lanes);
     forRange(index.constant(0), main, s.lanes, [&](Value k) {
       Value x = vector::LoadOp::create(b, vector, matmul.input, at(k));
-      vector::StoreOp::create(b, convert(x, accumulator), inputs,
+      vector::StoreOp::create(b, convertInput(x), inputs,
                               ValueRange{i, k});
     });
   }
   forRange(main, depth, 1, [&](Value k) {
     Value x = memref::LoadOp::create(b, matmul.input, at(k));
-    memref::StoreOp::create(b, convert(x, accumulator), inputs,
-                            ValueRange{i, k});
+    memref::StoreOp::create(b, convertInput(x), inputs, ValueRange{i, k});
   });
-  if (s.depth % 2) {
+  if (s.depth % s.inputPadding) {
     Value zero = arith::ConstantOp::create(
-        b, b.getFloatAttr(cast<FloatType>(accumulator), 0.0));
-    memref::StoreOp::create(b, zero, inputs, ValueRange{i, depth});
+        b, b.getFloatAttr(cast<FloatType>(inputElement), 0.0));
+    forRange(depth, index.roundUp(depth, s.inputPadding), 1, [&](Value k) {
+      memref::StoreOp::create(b, zero, inputs, ValueRange{i, k});
+    });
   }
 }
 
@@ -333,8 +389,16 @@ void MatmulEmitter::emitResults(Value row, Value rows, Value panel,
 // Loops
 //===----------------------------------------------------------------------===//
 
-void MatmulEmitter::emitSums(Value panel, Value rows, Value sumsRow,
-                             Value depthBegin, Value depth) {
+int64_t MatmulEmitter::panelsAtOnce(int64_t rows) const {
+  if (unit == BF16Unit::Tiles || rows > maxStreamedRows)
+    return 1;
+  // Half of the registers for sums.
+  int64_t fit = target.vectorRegisters / 2 / (rows * (s.width / s.lanes));
+  return std::clamp<int64_t>(std::min(fit, s.streamedGroup), 1, maxStreams);
+}
+
+void MatmulEmitter::emitSums(Value panel, Value count, Value rows,
+                             Value sumsRow, Value depthBegin, Value depth) {
   MatmulTile tile;
   tile.input = inputs;
   tile.weight = weight;
@@ -345,15 +409,41 @@ void MatmulEmitter::emitSums(Value panel, Value rows, Value sumsRow,
       isBlocked() ? std::gcd(s.depth, s.depthBlock) : s.depth;
   tile.sums = sums;
   tile.sumsRow = sumsRow;
+  tile.sumsPanelStride = sumsPanelStride();
   tile.width = s.width;
   tile.lanes = s.lanes;
   tile.accumulator = accumulator;
   if (isBlocked())
     tile.resume = index.less(index.constant(0), depthBegin);
+  auto emitPanels = [&](Value first, int64_t panels) {
+    tile.panel = index.add(panel, first);
+    tile.sumsRow = index.add(sumsRow, index.mul(first, sumsPanelStride()));
+    tile.panels = panels;
+    if (unit == BF16Unit::Tiles)
+      emitAMXTile(b, tile);
+    else
+      emitMatmulTile(b, tile);
+  };
+  auto emitSize = [&](int64_t size) {
+    tile.rows = size;
+    int64_t atOnce = panelsAtOnce(size);
+    if (atOnce == 1)
+      return emitPanels(index.constant(0), 1);
+    scf::IfOp::create(
+        b, index.equal(count, index.constant(atOnce)),
+        [&](OpBuilder &, Location) {
+          emitPanels(index.constant(0), atOnce);
+          scf::YieldOp::create(b);
+        },
+        [&](OpBuilder &, Location) {
+          forRange(index.constant(0), count, 1,
+                   [&](Value first) { emitPanels(first, 1); });
+          scf::YieldOp::create(b);
+        });
+  };
   SmallVector<int64_t> sizes = tileSizes();
   if (sizes.size() == 1) {
-    tile.rows = sizes[0];
-    emitMatmulTile(b, tile);
+    emitSize(sizes[0]);
     return;
   }
   // The default is the full tile.
@@ -363,26 +453,43 @@ void MatmulEmitter::emitSums(Value panel, Value rows, Value sumsRow,
        llvm::zip_equal(sizes, choice->getRegions())) {
     OpBuilder::InsertionGuard guard(b);
     b.createBlock(&region);
-    tile.rows = size;
-    emitMatmulTile(b, tile);
+    emitSize(size);
     scf::YieldOp::create(b);
   }
 }
 
 void MatmulEmitter::emitTile(Value row, Value rows, Value depthBegin,
                              Value depth) {
-  copyInputs(row, rows, depthBegin, depth);
-  forRange(panelBegin, panelEnd, 1, [&](Value panel) {
-    if (!isBlocked()) {
-      emitSums(panel, rows, index.constant(0), depthBegin, depth);
-      emitResults(row, rows, panel, index.constant(0));
+  // Vectors have tiles of exactly the tokens there are.
+  Value tokens = rows;
+  if (unit == BF16Unit::Tiles)
+    tokens = index.min(rows, index.sub(rowEnd, row));
+  copyInputs(row, tokens, depthBegin, depth);
+  Value atOnce = index.constant(1);
+  for (int64_t size : tileSizes())
+    if (int64_t panels = panelsAtOnce(size); panels > 1)
+      atOnce = index.select(index.equal(rows, index.constant(size)),
+                            index.constant(panels), atOnce);
+  auto emitPanels = [&](Value panel) {
+    Value count = index.min(atOnce, index.sub(panelEnd, panel));
+    if (isBlocked()) {
+      Value sumsRow = index.add(
+          index.mul(index.sub(panel, panelBegin), s.maxRows),
+          index.sub(row, rowBegin));
+      emitSums(panel, count, rows, sumsRow, depthBegin, depth);
       return;
     }
-    Value sumsRow = index.add(
-        index.mul(index.sub(panel, panelBegin), s.maxRows),
-        index.sub(row, rowBegin));
-    emitSums(panel, rows, sumsRow, depthBegin, depth);
-  });
+    emitSums(panel, count, rows, index.constant(0), depthBegin, depth);
+    forRange(index.constant(0), count, 1, [&](Value i) {
+      emitResults(row, tokens, index.add(panel, i),
+                  index.mul(i, sumsPanelStride()));
+    });
+  };
+  scf::ForOp::create(b, panelBegin, panelEnd, atOnce, ValueRange{},
+                     [&](OpBuilder &, Location, Value panel, ValueRange) {
+                       emitPanels(panel);
+                       scf::YieldOp::create(b);
+                     });
 }
 
 void MatmulEmitter::emitDepthBlock(Value depthBegin) {
@@ -399,28 +506,41 @@ void MatmulEmitter::emitDepthBlock(Value depthBegin) {
         Value rest = index.sub(rowEnd, row[0]);
         SmallVector<int64_t> sizes = tileSizes();
         Value rows = index.constant(sizes.back());
-        for (int64_t size : llvm::reverse(ArrayRef(sizes).drop_back()))
-          rows = index.select(index.less(rest, index.constant(size)), rows,
-                              index.constant(size));
+        for (size_t i = sizes.size() - 1; i-- > 0;) {
+          // A tile of matrix registers may have rows to spare.
+          int64_t least = unit == BF16Unit::Tiles ? sizes[i + 1] + 1 : sizes[i];
+          rows = index.select(index.less(rest, index.constant(least)), rows,
+                              index.constant(sizes[i]));
+        }
         emitTile(row[0], rows, depthBegin, depth);
         scf::YieldOp::create(b, index.add(row[0], rows));
       });
   (void)loop;
 }
 
-void MatmulEmitter::emitTask(Value task) {
-  auto buffer = [&](int64_t rows, int64_t columns) -> Value {
-    return memref::AllocaOp::create(
-        b, MemRefType::get({rows, columns}, accumulator), b.getI64IntegerAttr(64));
+void MatmulEmitter::emitTask() {
+  auto buffer = [&](ArrayRef<int64_t> shape, Type type) -> Value {
+    return memref::AllocaOp::create(b, MemRefType::get(shape, type),
+                                    b.getI64IntegerAttr(64));
   };
   // An odd number of cache lines, so that rows do not compete for a set.
-  int64_t line = 64 / (accumulator.getIntOrFloatBitWidth() / 8);
-  int64_t stride = roundUp(s.depthBlock + 1, line);
+  int64_t line = 64 / (inputElement.getIntOrFloatBitWidth() / 8);
+  int64_t stride = roundUp(roundUp(s.depthBlock + 1, s.inputPadding), line);
   if (stride / line % 2 == 0)
     stride += line;
-  inputs = buffer(s.tileRows, stride);
-  sums = buffer(isBlocked() ? s.maxRows * s.group : s.tileRows, s.width);
+  inputs = buffer({s.tileRows, stride}, inputElement);
+  int64_t sumsRows = isBlocked()
+                         ? s.maxRows * s.group
+                         : std::max(s.tileRows, maxStreams * maxStreamedRows);
+  sums = buffer({sumsRows, s.width}, accumulator);
+  if (unit == BF16Unit::Tiles)
+    emitAMXBegin(b, buffer({64}, b.getI8Type()));
+  emitTiles();
+  if (unit == BF16Unit::Tiles)
+    emitAMXEnd(b);
+}
 
+void MatmulEmitter::emitTiles() {
   if (!isBlocked()) {
     emitDepthBlock(index.constant(0));
     return;
@@ -434,6 +554,15 @@ void MatmulEmitter::emitTask(Value task) {
   });
 }
 
+/// The number of tokens of a product.
+static Value getTokens(IndexMath &index, Value output) {
+  Value tokens = index.constant(1);
+  int64_t rank = cast<MemRefType>(output.getType()).getRank();
+  for (int64_t d = 0; d + 1 < rank; ++d)
+    tokens = index.mul(tokens, index.dim(output, d));
+  return tokens;
+}
+
 void MatmulEmitter::emit() {
   weight = matmul.weight;
   auto weightType = cast<MemRefType>(weight.getType());
@@ -441,11 +570,9 @@ void MatmulEmitter::emit() {
     weight = memref::CollapseShapeOp::create(
         b, weight, ArrayRef<ReassociationIndices>{{0}, {1}, {2, 3}});
 
-  Value tokens = index.constant(1);
-  for (int64_t d = 0; d + 1 < rank; ++d) {
+  for (int64_t d = 0; d + 1 < rank; ++d)
     tokenSizes.push_back(index.dim(matmul.output, d));
-    tokens = index.mul(tokens, tokenSizes.back());
-  }
+  Value tokens = getTokens(index, matmul.output);
 
   // Few tokens: small groups, for the sake of tasks. Many: as many blocks of
   // tokens as the number of tasks asks for, but none too small or too large.
@@ -477,9 +604,15 @@ void MatmulEmitter::emit() {
         panelBegin = index.mul(index.rem(task[0], groups), group);
         panelEnd = index.min(index.add(panelBegin, group),
                              index.constant(s.panels));
-        emitTask(task[0]);
+        emitTask();
       });
   parallel->setAttr("ssm.cost", b.getI64IntegerAttr(s.cost));
+}
+
+/// Whether panels are whole matrix registers.
+static bool fitsTiles(MemRefType weight) {
+  return weight.getDimSize(1) % (amxDepth / 2) == 0 &&
+         (weight.getDimSize(2) == amxRows || weight.getDimSize(2) == 2 * amxRows);
 }
 
 LogicalResult ssmc::cpu::emitPackedMatmul(OpBuilder &builder, Location loc,
@@ -504,6 +637,38 @@ LogicalResult ssmc::cpu::emitPackedMatmul(OpBuilder &builder, Location loc,
     if (type.getElementType().isF64())
       accumulator = type.getElementType();
   ImplicitLocOpBuilder b(loc, builder);
-  MatmulEmitter(b, matmul, target, accumulator).emit();
+  auto emit = [&](BF16Unit unit) {
+    MatmulEmitter(b, matmul, target, accumulator, unit).emit();
+  };
+  bool isNarrow = matmul.roundInput && accumulator.isF32() &&
+                  weight.getElementType().isBF16();
+  if (isNarrow && target.bf16 == BF16Unit::Tiles && fitsTiles(weight)) {
+    // Vectors fill the time of few tokens, which wait for memory, as well.
+    IndexMath index(b);
+    Value isMany = arith::CmpIOp::create(
+        b, arith::CmpIPredicate::uge, getTokens(index, matmul.output),
+        index.constant(amxRows / 2));
+    auto request = [&](OpBuilder &, Location) {
+      scf::YieldOp::create(b, emitAMXRequest(b));
+    };
+    auto no = [&](OpBuilder &, Location) {
+      Value never = arith::ConstantOp::create(b, b.getBoolAttr(false));
+      scf::YieldOp::create(b, never);
+    };
+    Value hasTiles = scf::IfOp::create(b, isMany, request, no).getResult(0);
+    scf::IfOp::create(
+        b, hasTiles,
+        [&](OpBuilder &, Location) {
+          emit(BF16Unit::Tiles);
+          scf::YieldOp::create(b);
+        },
+        [&](OpBuilder &, Location) {
+          emit(BF16Unit::None);
+          scf::YieldOp::create(b);
+        });
+    return success();
+  }
+  emit(isNarrow && target.bf16 == BF16Unit::Dot ? BF16Unit::Dot
+                                                : BF16Unit::None);
   return success();
 }

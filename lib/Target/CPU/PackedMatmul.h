@@ -15,7 +15,8 @@
 //         epilogue, columns across lanes, and store
 //
 // A tile has as many tokens as registers allow, at the end of a block 8, 4, 2
-// or 1. The weights of a group stay in the core's own cache from tile to tile;
+// or 1; or 32 and 16 where sums are in matrix registers, `AMXTile.h`, which
+// products of few tokens do without. The weights of a group stay in the core's own cache from tile to tile;
 // with few tokens a group is one or two panels and the loop streams weights.
 //
 //===----------------------------------------------------------------------===//
@@ -35,6 +36,8 @@ struct PackedMatmul {
   mlir::Value input;
   mlir::Value weight;
   mlir::Value output;
+  /// Inputs are rounded to the weight's element type first.
+  bool roundInput = false;
   /// As in `ssm.matmul`; without it the sums are stored.
   mlir::Region *epilogue = nullptr;
   llvm::SmallVector<mlir::Value> epilogueInputs;

@@ -15,7 +15,6 @@ def ExpandMathPass : Pass<"ssm-expand-math"> {
     everything on f64, is taken apart into scalars for the C library. An
     operation with the flag `afn` gets the fast form where there is one.
     Conversions to bf16 become arithmetic as well.
-    Conversions to bf16 become arithmetic as well.
   }];
   let options = [
     Option<"fastExp", "fast-exp", "bool", "false",
@@ -60,15 +59,21 @@ def LowerMatmulPass : Pass<"ssm-lower-matmul"> {
     tasks, whose bodies are loops of `vector` code (`PackedMatmul.h`). Buffers
     of a task are static `memref.alloca`s at the start of its body. The
     attribute `ssm.cost` of the parallel loop is the number of nanoseconds that
-    a task takes at least.
+    a task takes at least. Products with `round_input` use the processor's unit
+    for bf16; where that is tiles, there are two loops, and numbers of tokens and
+    the kernel's leave decide between them at run time.
   }];
   let options = [
     Option<"vectorBits", "vector-bits", "int64_t", "256",
            "Bits of a vector register">,
     Option<"vectorRegisters", "vector-registers", "int64_t", "16",
            "Number of vector registers">,
+    Option<"bf16Unit", "bf16-unit", "std::string", "\"none\"",
+           "What multiplies bf16: none, dot (AVX512-BF16) or tiles (AMX-BF16, "
+           "in 64-bit code for Linux)">,
   ];
   let dependentDialects = ["::mlir::arith::ArithDialect",
+                           "::mlir::LLVM::LLVMDialect",
                            "::mlir::memref::MemRefDialect",
                            "::mlir::scf::SCFDialect",
                            "::mlir::vector::VectorDialect"];

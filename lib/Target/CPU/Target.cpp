@@ -16,6 +16,7 @@ static void initializeTargets() {
     llvm::InitializeAllTargets();
     llvm::InitializeAllTargetMCs();
     llvm::InitializeAllAsmPrinters();
+    llvm::InitializeAllAsmParsers(); // of the system call for matrix registers
     return true;
   }();
   (void)once;
@@ -65,7 +66,14 @@ llvm::FailureOr<CPUTarget> CPUTarget::get(llvm::StringRef triple, llvm::StringRe
     result.avx512 = has("avx512f") && has("avx512vl") && has("avx512dq") && has("avx512bw");
     result.vectorBits = result.avx512 ? 512 : has("avx2") && has("fma") ? 256 : 128;
     result.vectorRegisters = result.avx512 ? 32 : 16;
-    result.bf16Dot = has("avx512bf16");
+    // Processors with tiles have slow dot products: with them or in f32. The
+    // kernel's leave to use tiles is asked for in Linux' way.
+    if (result.avx512 && has("amx-bf16") && has("amx-tile"))
+      result.bf16 = parsed.isOSLinux() && parsed.isArch64Bit()
+                        ? cpu::BF16Unit::Tiles
+                        : cpu::BF16Unit::None;
+    else if (result.avx512 && has("avx512bf16"))
+      result.bf16 = cpu::BF16Unit::Dot;
   } else if (parsed.isAArch64()) {
     result.vectorRegisters = 32;
   }

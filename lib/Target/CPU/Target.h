@@ -3,6 +3,7 @@
 #ifndef SSMC_TARGET_CPU_TARGET_H
 #define SSMC_TARGET_CPU_TARGET_H
 
+#include "Target/CPU/KernelTarget.h"
 #include "ssm/Analysis/Machine.h"
 #include "llvm/Support/LogicalResult.h"
 #include "llvm/Target/TargetMachine.h"
@@ -16,7 +17,7 @@ struct CPUTarget {
   int64_t vectorBits = 128;
   int64_t vectorRegisters = 16;
   bool avx512 = false;
-  bool bf16Dot = false; // dot products of bf16 pairs
+  cpu::BF16Unit bf16 = cpu::BF16Unit::None;
 
   /// The CPU `cpu` ("native": this one) of `triple` (empty: this machine's).
   static llvm::FailureOr<CPUTarget> get(llvm::StringRef triple, llvm::StringRef cpu);

@@ -8,6 +8,7 @@
 
 #include "MatmulKernel.h"
 #include "gtest/gtest.h"
+#include "llvm/TargetParser/Host.h"
 #include <cmath>
 #include <cstring>
 #include <random>
@@ -17,10 +18,12 @@ using ssmc::test::MatmulKernel;
 using ssmc::test::MatmulShape;
 
 namespace {
-cpu::KernelTarget makeTarget(int64_t bits, int64_t registers) {
+cpu::KernelTarget makeTarget(int64_t bits, int64_t registers,
+                             cpu::BF16Unit bf16 = cpu::BF16Unit::None) {
   cpu::KernelTarget target;
   target.vectorBits = bits;
   target.vectorRegisters = registers;
+  target.bf16 = bf16;
   return target;
 }
 
@@ -125,8 +128,10 @@ public:
           continue;
         double sum = 0, size = 0;
         for (int64_t j = 0; j < k; ++j) {
-          double term = xType.get(x.data(), i * xStride + j) *
-                        wType.round(weight[c * k + j]);
+          double term = xType.get(x.data(), i * xStride + j);
+          if (shape.roundInput)
+            term = wType.round(term);
+          term *= wType.round(weight[c * k + j]);
           sum += term;
           size += std::fabs(term);
         }
@@ -228,4 +233,40 @@ TEST(PackedMatmul, NarrowInputsAndOutputs) {
     for (int64_t tokens : {1, 3, 20})
       check.run(2, tokens);
   }
+}
+
+/// Both operands narrow: odd depths and those around what an instruction takes,
+/// tokens around the rows of a tile, panels of one and two registers.
+static void checkNarrowOperands(const std::string &type,
+                                const cpu::KernelTarget &target) {
+  for (auto [columns, depth] : Shapes{{15, 3}, {80, 48}, {96, 77}, {40, 4200}}) {
+    MatmulShape shape{columns, depth, "f32", type, "f32", /*roundInput=*/true};
+    if (depth == 77)
+      shape.input = shape.output = type;
+    Check check(shape, target, columns % 2);
+    for (int64_t tokens : {0, 1, 7, 8, 16, 17, 31, 33, 65})
+      check.run(1, tokens);
+    check.run(3, 171);
+  }
+}
+
+TEST(PackedMatmul, NarrowOperandsWidened) {
+  checkNarrowOperands("bf16", makeTarget(256, 16));
+  checkNarrowOperands("f16", makeTarget(256, 16));
+}
+
+static bool hostHas(llvm::StringRef feature) {
+  return llvm::sys::getHostCPUFeatures().lookup(feature);
+}
+
+TEST(PackedMatmul, NarrowOperandsByDotProducts) {
+  if (!hostHas("avx512bf16"))
+    GTEST_SKIP() << "no AVX512-BF16";
+  checkNarrowOperands("bf16", makeTarget(512, 32, cpu::BF16Unit::Dot));
+}
+
+TEST(PackedMatmul, NarrowOperandsInTiles) {
+  if (!hostHas("amx-bf16") || !hostHas("avx512bf16"))
+    GTEST_SKIP() << "no AMX-BF16";
+  checkNarrowOperands("bf16", makeTarget(512, 32, cpu::BF16Unit::Tiles));
 }

@@ -1,5 +1,6 @@
 // RUN: ssm-opt %s --split-input-file --ssm-pack-weights | FileCheck %s
 // RUN: ssm-opt %s --split-input-file --ssm-pack-weights=panel-columns=16 | FileCheck %s --check-prefix=NARROW
+// RUN: ssm-opt %s --split-input-file --ssm-pack-weights="operand-type=bf16 depth-multiple=32" | FileCheck %s --check-prefix=OPERANDS
 // RUN: ssm-opt %s --split-input-file --ssm-pack-weights --remarks-filter='.*' --remark-format=emitRemark -o /dev/null 2>&1 | FileCheck %s --check-prefix=REMARK
 
 #nk = affine_map<(b, t, n, k) -> (n, k)>
@@ -268,4 +269,28 @@ func.func @blocks(%w: tensor<3x8x16xf32> {ssm.weight = "w"}, %x: tensor<?x?x24xf
     linalg.yield %3 : f32
   } -> tensor<?x?x3x16xf32>
   return %1 : tensor<?x?x3x16xf32>
+}
+
+// -----
+
+#nk = affine_map<(b, t, n, k) -> (n, k)>
+#x = affine_map<(b, t, n, k) -> (b, t, k)>
+#y = affine_map<(b, t, n, k) -> (b, t, n)>
+
+// Both operands narrow: an f32 weight in bf16 panels, padded to blocks of 32.
+// OPERANDS-LABEL: func.func @operands(
+// OPERANDS:         ssm.pack weight({{.*}} : tensor<48x49xf32>) {{.*}} -> tensor<2x32x32x2xbf16>
+// OPERANDS:         ssm.matmul round_input input({{.*}} : tensor<?x?x49xf32>)
+func.func @operands(%w: tensor<48x49xf32> {ssm.weight = "w"}, %x: tensor<?x?x49xf32>, %y: tensor<?x?x48xf32>)
+    -> tensor<?x?x48xf32> {
+  %zero = arith.constant 0.0 : f32
+  %0 = linalg.fill ins(%zero : f32) outs(%y : tensor<?x?x48xf32>) -> tensor<?x?x48xf32>
+  %1 = linalg.generic {indexing_maps = [#nk, #x, #y], iterator_types = ["parallel", "parallel", "parallel", "reduction"]}
+      ins(%w, %x : tensor<48x49xf32>, tensor<?x?x49xf32>) outs(%0 : tensor<?x?x48xf32>) {
+  ^bb0(%a: f32, %b: f32, %o: f32):
+    %2 = arith.mulf %a, %b : f32
+    %3 = arith.addf %o, %2 : f32
+    linalg.yield %3 : f32
+  } -> tensor<?x?x48xf32>
+  return %1 : tensor<?x?x48xf32>
 }
