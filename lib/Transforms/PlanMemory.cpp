@@ -138,16 +138,16 @@ void PlanMemoryPass::runOnOperation() {
         continue;
       }
       Value size = alloc.getDynamicSizes()[dynamic++];
-      Extent extent = extentOf(size);
-      unsigned bit = extent.code == -1 ? 1 : extent.code == -2 ? 2 : 0;
+      Extent found = extentOf(size);
+      unsigned bit = found.code == -1 ? 1 : found.code == -2 ? 2 : 0;
       if (!bit || (buffer.kind & bit)) {
         alloc.emitError("a temporary whose extent is neither the batch nor the "
                         "length cannot be planned");
         return WalkResult::interrupt();
       }
       buffer.kind |= bit;
-      buffer.bytes *= extent.scale;
-      sizes[bit - 1] = extent.value;
+      buffer.bytes *= found.scale;
+      sizes[bit - 1] = found.value;
     }
     buffer.bytes = llvm::alignTo(std::max<int64_t>(buffer.bytes, 1), kAlignment);
     Block *home = alloc->getBlock();

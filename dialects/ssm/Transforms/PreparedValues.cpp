@@ -106,8 +106,10 @@ std::optional<PreparedExtent> ssm::getPreparedExtent(Value tensor,
   if (!type.isDynamicDim(dim))
     return PreparedExtent{0, type.getDimSize(dim)};
   if (auto argument = dyn_cast<BlockArgument>(tensor)) {
-    auto function =
-        dyn_cast<func::FuncOp>(argument.getOwner()->getParentOp());
+    Operation *parent = argument.getOwner()->getParentOp();
+    if (auto loop = dyn_cast<scf::ForOp>(parent))
+      return getPreparedExtent(loop.getTiedLoopInit(argument)->get(), dim);
+    auto function = dyn_cast<func::FuncOp>(parent);
     if (!function)
       return std::nullopt;
     auto extents = function.getArgAttrOfType<DenseI64ArrayAttr>(
@@ -122,6 +124,10 @@ std::optional<PreparedExtent> ssm::getPreparedExtent(Value tensor,
   if (auto destination = dyn_cast<DestinationStyleOpInterface>(op))
     return getPreparedExtent(
         destination.getTiedOpOperand(cast<OpResult>(tensor))->get(), dim);
+  // What a loop carries keeps its shape.
+  if (auto loop = dyn_cast<scf::ForOp>(op))
+    return getPreparedExtent(
+        loop.getInitArgs()[cast<OpResult>(tensor).getResultNumber()], dim);
   if (auto cast = dyn_cast<tensor::CastOp>(op))
     return getPreparedExtent(cast.getSource(), dim);
   if (auto slice = dyn_cast<tensor::ExtractSliceOp>(op)) {

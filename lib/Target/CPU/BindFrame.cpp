@@ -150,57 +150,6 @@ Value Binder::tableOf(MemRefType type,
   return memrefOf(offsetBy(field(Prepared), offset), type, sizes);
 }
 
-/// Member `index` of the family of weights that starts at input `first`.
-  Value memberOf(MemRefType family, int64_t first, Value index);
-
-  func::FuncOp function;
-  Location loc;
-  LowerToLLVMOptions options;
-  LLVMTypeConverter converter;
-  OpBuilder builder;
-  Value frame;
-  Value fields[StateLength + 1];
-  bool step = false;
-};
-} // namespace
-
-Value Binder::field(Field which) {
-  if (fields[which])
-    return fields[which];
-  MLIRContext *context = function.getContext();
-  Type pointer = pointerType(), i64 = builder.getI64Type();
-  auto type = LLVM::LLVMStructType::getLiteral(
-      context, {pointer, pointer, pointer, pointer, i64, i64, i64, pointer, pointer,
-                i64, i64});
-  bool isPointer = which <= Workspace || which == Inputs || which == Outputs;
-  Value slot = LLVM::GEPOp::create(builder, loc, pointer, type, frame,
-                                   ArrayRef<LLVM::GEPArg>{0, int32_t(which)});
-  return fields[which] =
-             LLVM::LoadOp::create(builder, loc, isPointer ? pointer : i64, slot);
-}
-
-Value Binder::memrefOver(Value pointer, MemRefType type, ArrayRef<int64_t> dims) {
-  SmallVector<Value> extents, strides(type.getRank());
-  for (auto [i, extent] : llvm::enumerate(type.getShape())) {
-    if (!ShapedType::isDynamic(extent))
-      extents.push_back(constant(extent));
-    else if (dims[i] == kLengthDim && step)
-      extents.push_back(constant(1));
-    else
-      extents.push_back(field(dims[i] == kLengthDim ? Length : Batch));
-  }
-  Value stride = constant(1);
-  for (int64_t i = type.getRank() - 1; i >= 0; --i) {
-    strides[i] = stride;
-    stride = LLVM::MulOp::create(builder, loc, stride, extents[i]);
-  }
-  SmallVector<Value> values = {pointer, pointer, constant(0)};
-  llvm::append_range(values, extents);
-  llvm::append_range(values, strides);
-  Value descriptor = MemRefDescriptor::pack(builder, loc, converter, type, values);
-  return UnrealizedConversionCastOp::create(builder, loc, type, descriptor).getResult(0);
-}
-
 Value Binder::memberOf(MemRefType family, int64_t first, Value index) {
   Value number = arith::IndexCastOp::create(builder, loc, builder.getI64Type(), index);
   number = LLVM::AddOp::create(builder, loc, number, constant(first));
