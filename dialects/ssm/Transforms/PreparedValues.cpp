@@ -242,6 +242,10 @@ std::optional<Prepared> PreparedValues::classify(Operation *op) const {
     info.worthy |= containsCostlyScalar(op) || growsWithLength(op);
     return info;
   }
+  // An extent is known wherever the prepared length is.
+  if (op->getNumResults() == 1 && op->getResult(0).getType().isIndex() &&
+      getPreparedExtent(op->getResult(0)))
+    return Prepared{nullptr, false};
   // A number or a tensor of unknown extent cannot be a table. It may still be
   // an operand of one, unless it comes from weights.
   if (info.worthy)

@@ -27,6 +27,13 @@ struct Sequence {
   Value position;
   /// Number of tokens of the history.
   Value numTokens;
+
+  /// Where a token, counted from the sequence's beginning, is in a ring. One of
+  /// no tokens has no places, but is asked all the same.
+  Value getPlace(Loops &loops, Value token) const {
+    return arith::RemSIOp::create(loops.builder, loops.loc, token,
+                                  loops.max(numTokens, loops.index(1)));
+  }
 };
 } // namespace
 
@@ -61,8 +68,7 @@ static Value loadHistory(Loops &loops, const Sequence &sequence,
   if (sequence.position) {
     Value token = loops.add(indices[1], sequence.position);
     isKept = andOf(loops, isKept, loops.less(loops.index(-1), token));
-    before[1] = arith::RemSIOp::create(loops.builder, loops.loc, token,
-                                       sequence.numTokens);
+    before[1] = sequence.getPlace(loops, token);
   }
   return loops.loadIf(isKept, sequence.history, before, type,
                       [&] { return zero; });
@@ -130,9 +136,7 @@ static void writeFinalHistory(Loops &loops, const Sequence &sequence,
     return loops.repeat(dims, sizes, point, [&] {
       SmallVector<Value> from(point), to(point);
       from[1] = loops.add(point[1], skipped);
-      to[1] = arith::RemSIOp::create(loops.builder, loops.loc,
-                                     loops.add(sequence.position, from[1]),
-                                     sequence.numTokens);
+      to[1] = sequence.getPlace(loops, loops.add(sequence.position, from[1]));
       loops.store(loops.convert(loops.load(sequence.input, from), type),
                   finalHistory, to);
     });
@@ -142,9 +146,7 @@ static void writeFinalHistory(Loops &loops, const Sequence &sequence,
   loops.repeat(dims, sizes, point, [&] {
     SmallVector<Value> from(point);
     Value behind = loops.sub(loops.add(newest, sequence.numTokens), point[1]);
-    behind = arith::RemSIOp::create(loops.builder, loops.loc, behind,
-                                    sequence.numTokens);
-    from[1] = loops.sub(last, behind);
+    from[1] = loops.sub(last, sequence.getPlace(loops, behind));
     loops.store(loadToken(loops, sequence, from, last, type), finalHistory,
                 point);
   });
