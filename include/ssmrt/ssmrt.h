@@ -140,6 +140,12 @@ typedef struct ssmrt_value_info {
 /* An output that is not written by the code: it receives the state, of whose
  * shape it is, after the last token of the call. */
 #define SSMRT_FINAL 8u
+/* An input whose sequence must be exactly as long as the tables were prepared
+ * for: they depend on the length. */
+#define SSMRT_EXACT_LENGTH 16u
+/* An input whose sequence, from its first token on, must not be longer than the
+ * tables were prepared for: they have entries for so many. */
+#define SSMRT_BOUNDED_LENGTH 32u
 
 /* What generated code receives. ssmrt_prepare, ssmrt_forward and ssmrt_step
  * fill it after checking everything; the code itself checks nothing. */
@@ -152,6 +158,8 @@ typedef struct ssmrt_frame {
   int64_t position;     /* tokens of the sequence before this call */
   const void *const *inputs; /* weights in prepare, inputs otherwise */
   void *const *outputs;
+  int64_t prepared_length; /* max_length of the prepared tables */
+  int64_t state_length;    /* max_length of the state; 0 if none is kept */
 } ssmrt_frame;
 
 typedef struct ssmrt_module {

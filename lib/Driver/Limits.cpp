@@ -203,7 +203,8 @@ static double flopOf(mlir::Operation *op, Points &points) {
   }
   if (auto conv = llvm::dyn_cast<mlir::ssm::ConvOp>(op)) {
     points = pointsOf(conv.getOutput());
-    return 2 * double(conv.getLags());
+    // A kernel as long as the sequence: what a token costs depends on its length.
+    return conv.hasDynamicLags() ? 0 : 2 * double(conv.getLags());
   }
   return 0;
 }

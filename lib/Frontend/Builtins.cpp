@@ -51,6 +51,8 @@ static std::optional<Elementary> elementary(llvm::StringRef name) {
 
 /// A whole power as products; others by exp and log.
 static TermRef power(TermRef base, TermRef exponent) {
+  if (isConstant(base, 1))
+    return base;
   if (auto e = constantValue(exponent)) {
     if (*e == 0.5)
       return operation(Operator::Sqrt, base);
@@ -682,7 +684,7 @@ std::optional<Number> Elaborator::pointOfApply(const ast::ApplyExpr &expr,
     }
     pairs |= bound.pairs;
     over.push_back(newIndex(bound));
-    inner.bound[axis.name.name] = dim(over.back());
+    inner.bound[axis.name.name] = indexOf(over.back());
   }
   if (!expr.operand) {
     diagnostics.error(expr.range, "'" + op + "' over axes needs an operand");
@@ -714,10 +716,10 @@ std::optional<Number> Elaborator::pointOfApply(const ast::ApplyExpr &expr,
       sum = ssmc::real(multiply(constant(2), sum->re));
     if (op == "sum")
       return sum;
-    double count = 1;
+    TermRef count = constant(1);
     for (IndexId id : over)
-      count *= double(indexAxis(id).size);
-    return divide(*sum, ssmc::real(constant(count)));
+      count = multiply(count, extentTerm(id));
+    return divide(*sum, ssmc::real(count));
   }
   if (body->im || body->re->hasState) {
     diagnostics.error(expr.range, "'" + op + "' needs real numbers that do not "
@@ -833,7 +835,8 @@ std::optional<Number> Elaborator::pointOfApply(const ast::ApplyExpr &expr,
       return std::nullopt;
     }
     root->variables.push_back(over[0]);
-    own = root->bound[indexAxis(over[0]).name] = dim(over[0]);
+    own = dim(over[0]);
+    root->bound[indexAxis(over[0]).name] = indexOf(over[0]);
   } else if (auto d = llvm::dyn_cast<AffineDimExpr>(own)) {
     if (!unify(d.getPosition(), indexAxis(over[0]).size, expr.range))
       return std::nullopt;
@@ -884,33 +887,20 @@ std::optional<Number> Elaborator::sumOver(llvm::ArrayRef<IndexId> over,
       return reduce(over, term);
     auto [outside, inside] = factor(term, over);
     if (!dependsOnAny(inside, over)) {
-      double count = 1;
+      TermRef count = constant(1);
       for (IndexId id : over)
-        count *= double(indexAxis(id).size);
-      return multiply(constant(count), multiply(outside, inside));
+        count = multiply(count, extentTerm(id));
+      return multiply(count, multiply(outside, inside));
     }
     // A sum over a lag is a convolution.
     IndexId lag = ~0u;
     walk(inside, [&](const TermRef &node) {
       if (node->kind != Term::Element)
         return;
-      for (AffineExpr at : node->at) {
-        auto sum = llvm::dyn_cast<AffineBinaryOpExpr>(at);
-        if (!sum)
-          continue;
-        bool hasSequence = false;
-        IndexId other = ~0u;
-        at.walk([&](AffineExpr e) {
-          if (auto d = llvm::dyn_cast<AffineDimExpr>(e)) {
-            if (indexAxis(d.getPosition()).sequence)
-              hasSequence = true;
-            else if (llvm::is_contained(over, d.getPosition()))
-              other = d.getPosition();
-          }
-        });
-        if (hasSequence && other != ~0u)
-          lag = other;
-      }
+      for (AffineExpr at : node->at)
+        for (IndexId id : over)
+          if (isLagged(at, id))
+            lag = id;
     });
     if (lag != ~0u) {
       auto value = convolve(over, inside, lag, range, scope);
@@ -925,10 +915,10 @@ std::optional<Number> Elaborator::sumOver(llvm::ArrayRef<IndexId> over,
       bool first = indexAxis(a).sequence, second = indexAxis(b).sequence;
     return first != second ? first : a < b;
     });
-    double count = 1; // axes summed over that the term does not depend on
+    TermRef count = constant(1); // of axes that the term does not depend on
     for (IndexId id : over)
       if (!llvm::is_contained(reduced, id))
-        count *= double(indexAxis(id).size);
+        count = multiply(count, extentTerm(id));
     llvm::SmallVector<Value> values;
     emitGeneric(inside, parallel, reduced, Operator::Add, values);
     bool batched = llvm::cast<RankedTensorType>(values[0].getType()).getRank() !=
@@ -937,7 +927,7 @@ std::optional<Number> Elaborator::sumOver(llvm::ArrayRef<IndexId> over,
     for (IndexId id : parallel)
       at.push_back(dim(id));
     TermRef sum = element(values[0], at, batched, false, false);
-    return multiply(multiply(constant(count), outside), sum);
+    return multiply(multiply(count, outside), sum);
   };
   auto re = sumTerm(body.re);
   if (!re)
@@ -950,123 +940,6 @@ std::optional<Number> Elaborator::sumOver(llvm::ArrayRef<IndexId> over,
   if ((*im)->kind == Term::Reduce)
     const_cast<Term *>(im->get())->part = 1;
   return Number{*re, *im};
-}
-
-/// sum(j) kernel[.., j] * input[t - j, ..]
-std::optional<Number> Elaborator::convolve(llvm::ArrayRef<IndexId> over,
-                                           TermRef body, IndexId lag,
-                                           llvm::SMRange range, Scope &scope) {
-  if (over.size() != 1 || indexAxis(lag).size <= 0) {
-    diagnostics.error(range, "a convolution sums over one lag of known extent");
-    return std::nullopt;
-  }
-  // The factor that is read at t - j, and the product of the others.
-  TermRef input, kernel = constant(1);
-  std::function<bool(const TermRef &)> split = [&](const TermRef &term) {
-    if (term->kind == Term::Operation && term->op == Operator::Mul)
-      return split(term->operands[0]) && split(term->operands[1]);
-    bool isInput = false;
-    if (term->kind == Term::Element)
-      for (AffineExpr at : term->at)
-        isInput |= !llvm::isa<AffineDimExpr>(at) &&
-                   at.isFunctionOfDim(lag) && [&] {
-                     bool sequence = false;
-                     at.walk([&](AffineExpr e) {
-                       if (auto d = llvm::dyn_cast<AffineDimExpr>(e))
-                         sequence |= indexAxis(d.getPosition()).sequence;
-                     });
-                     return sequence;
-                   }();
-    if (!isInput) {
-      kernel = multiply(kernel, term);
-      return true;
-    }
-    if (input)
-      return false;
-    input = term;
-    return true;
-  };
-  bool separable = split(body) && input;
-  IndexId time = ~0u;
-  if (separable)
-    for (AffineExpr at : input->at)
-      if (at.isFunctionOfDim(lag))
-        at.walk([&](AffineExpr e) {
-          if (auto d = llvm::dyn_cast<AffineDimExpr>(e))
-            if (indexAxis(d.getPosition()).sequence)
-              time = d.getPosition();
-        });
-  if (!separable || time == ~0u || kernel->dependsOn(time) || !input->batched ||
-      input->at.empty() || input->at[0] != dim(time) - dim(lag)) {
-    diagnostics.error(range, "a convolution is sum(j) kernel[.., j] * input[t-j, ..]: "
-                             "one input read at t - j, and a kernel that does not "
-                             "depend on t");
-    return std::nullopt;
-  }
-  if (kernel->kind != Term::Element)
-    kernel = materializeTerm(kernel);
-  // Dimensions: batch, time, lanes, lag.
-  llvm::SmallVector<IndexId> lanes;
-  for (unsigned id : body->indices.set_bits())
-    if (id != lag && id != time)
-      lanes.push_back(id);
-  unsigned numDims = 3 + lanes.size();
-  llvm::DenseMap<AffineExpr, AffineExpr> rename;
-  rename[dim(time)] = getAffineDimExpr(1, &context);
-  for (auto [i, id] : llvm::enumerate(lanes))
-    rename[dim(id)] = getAffineDimExpr(2 + i, &context);
-  rename[dim(lag)] = getAffineDimExpr(numDims - 1, &context);
-  llvm::SmallVector<AffineExpr> inputExprs = {getAffineDimExpr(0, &context),
-                                              getAffineDimExpr(1, &context)};
-  llvm::SmallVector<int64_t> historySizes = {indexAxis(lag).size - 1};
-  auto inputType = llvm::cast<RankedTensorType>(input->tensor.getType());
-  for (auto [i, at] : llvm::enumerate(llvm::drop_begin(input->at))) {
-    inputExprs.push_back(at.replace(rename));
-    historySizes.push_back(inputType.getDimSize(i + 2));
-  }
-  llvm::SmallVector<AffineExpr> kernelExprs, outputExprs;
-  for (AffineExpr at : kernel->at)
-    kernelExprs.push_back(at.replace(rename));
-  for (unsigned d = 0; d < numDims - 1; ++d)
-    outputExprs.push_back(getAffineDimExpr(d, &context));
-  llvm::SmallVector<int64_t> outputSizes = {kDynamicExtent};
-  for (IndexId id : lanes)
-    outputSizes.push_back(indexAxis(id).size);
-  Value init = emptyTensor(outputSizes, true, scalarType);
-  llvm::SmallVector<Value> outs = {init};
-  llvm::SmallVector<Type> types = {init.getType()};
-  Value history;
-  unsigned slot = ~0u;
-  if (historySizes[0] > 0) {
-    slot = states.size();
-    Value current;
-    addState(uniqueState("history"), historySizes, inputType.getElementType(),
-             current);
-    history = current;
-    outs.push_back(history);
-    types.push_back(history.getType());
-  }
-  Value cut;
-  if (const TensorValue *found = scope.findCut())
-    cut = found->re;
-  auto conv = ssm::ConvOp::create(
-      builder, loc, types, input->tensor, kernel->tensor, history, cut, ValueRange(),
-      outs, AffineMapAttr::get(AffineMap::get(numDims, 0, inputExprs, &context)),
-      AffineMapAttr::get(AffineMap::get(numDims, 0, kernelExprs, &context)),
-      builder.getAffineMapArrayAttr({}),
-      AffineMapAttr::get(AffineMap::get(numDims, 0, outputExprs, &context)),
-      builder.getI64IntegerAttr(indexAxis(lag).size));
-  {
-    OpBuilder::InsertionGuard guard(builder);
-    Block *block = builder.createBlock(&conv.getEpilogue(), {}, scalarType, loc);
-    ssm::YieldOp::create(builder, loc, block->getArguments());
-  }
-  if (history)
-    setState(slot, conv.getResult(1));
-  llvm::SmallVector<AffineExpr> at = {dim(time)};
-  for (IndexId id : lanes)
-    at.push_back(dim(id));
-  return ssmc::real(element(conv.getResult(0), at, true, false, false));
 }
 
 /// The tensor `distance` tokens earlier (later, if negative).

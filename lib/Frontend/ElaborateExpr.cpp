@@ -125,6 +125,8 @@ std::optional<Constant> Elaborator::evaluateConstant(const ast::Expr &expr,
       return *found;
     if (name == "pi" && !scope.findValue(name))
       return Constant::of(M_PI, false);
+    if (name == "inf" && !scope.findValue(name))
+      return Constant::of(INFINITY, false);
     if (name == "true" || name == "false")
       return Constant::of(name == "true");
     (void)scope.findValue(name); // notes the use of one that is wrong
@@ -526,9 +528,9 @@ std::optional<Number> Elaborator::pointOfName(const ast::NameExpr &expr,
     PointContext &root = rootOf(point);
     if (root.automatic) {
       IndexId id = newIndex(axis->first);
-      root.bound[expr.name] = dim(id);
+      root.bound[expr.name] = indexOf(id);
       root.variables.push_back(id);
-      return real(indexTerm(dim(id)));
+      return real(indexTerm(indexOf(id)));
     }
     diagnostics.error(expr.range, "index '" + expr.name + "' is not on the left and "
                                   "no reduction binds it");
@@ -633,7 +635,7 @@ std::optional<Number> Elaborator::broadcast(const TensorValue &tensor,
       continue;
     }
     AffineExpr index =
-        axis.name.empty() ? AffineExpr() : point.find(axis.name);
+        axis.name.empty() ? AffineExpr() : placeOf(point.find(axis.name), axis);
     auto place = std::make_pair(rank, position);
     if (!index && !root.automatic && root.variables.size() == rank) {
       // A result whose axes have no names takes those of the left side. A named
@@ -661,7 +663,7 @@ std::optional<Number> Elaborator::broadcast(const TensorValue &tensor,
         if (compatible) {
           if (other.name.empty() && !axis.name.empty()) {
             other.name = axis.name;
-            root.bound[axis.name] = dim(found->second);
+            root.bound[axis.name] = indexOf(found->second);
           }
           index = dim(found->second);
         }
@@ -671,7 +673,7 @@ std::optional<Number> Elaborator::broadcast(const TensorValue &tensor,
         index = dim(id);
         root.variables.push_back(id);
         if (!axis.name.empty())
-          root.bound[axis.name] = index;
+          root.bound[axis.name] = indexOf(id);
       }
     }
     if (!index) {
@@ -716,9 +718,9 @@ Elaborator::affineIndex(const ast::Expr &expr, std::shared_ptr<Scope> scope,
     if (root.automatic && scope->findAxis(name->name)) {
       Axis axis = scope->findAxis(name->name)->first;
       IndexId id = newIndex(axis);
-      root.bound[name->name] = dim(id);
+      root.bound[name->name] = indexOf(id);
       root.variables.push_back(id);
-      return dim(id);
+      return indexOf(id);
     }
   }
   if (auto known = evaluateConstant(expr, *scope)) {
@@ -761,6 +763,13 @@ Elaborator::affineIndex(const ast::Expr &expr, std::shared_ptr<Scope> scope,
   default:
     return std::nullopt;
   }
+}
+
+/// The place along `axis` of an index, which may be null.
+AffineExpr Elaborator::placeOf(AffineExpr index, const Axis &axis) {
+  if (!index || (axis.first == 0 && axis.firstScale == 0))
+    return index;
+  return simplifyAffineExpr(index - firstOf(axis), indexAxes.size(), 1);
 }
 
 static bool isRest(const ast::Expr &expr) {
@@ -872,7 +881,8 @@ std::optional<Number> Elaborator::pointOfIndex(const ast::IndexExpr &expr,
       if (root.automatic && root.rest.empty())
         for (size_t i = 0; i < restCount; ++i) {
           Axis axis = tensor->axes[i];
-          AffineExpr bound = axis.name.empty() ? AffineExpr() : point.find(axis.name);
+          AffineExpr bound = axis.name.empty() ? AffineExpr()
+                                               : placeOf(point.find(axis.name), axis);
           IndexId id;
           if (bound && llvm::isa<AffineDimExpr>(bound)) {
             id = llvm::cast<AffineDimExpr>(bound).getPosition();
@@ -880,7 +890,7 @@ std::optional<Number> Elaborator::pointOfIndex(const ast::IndexExpr &expr,
             id = newIndex(axis);
             root.variables.push_back(id);
             if (!axis.name.empty())
-              root.bound[axis.name] = dim(id);
+              root.bound[axis.name] = indexOf(id);
           }
           root.rest.push_back(id);
         }
@@ -940,6 +950,8 @@ std::optional<Number> Elaborator::pointOfIndex(const ast::IndexExpr &expr,
       continue;
     }
     auto index = affineIndex(*item.index, scope, point);
+    if (index)
+      index = placeOf(*index, axis);
     if (!index) {
       auto *plain = llvm::dyn_cast<ast::NameExpr>(item.index.get());
       if (plain && !scope->findValue(plain->name) &&
@@ -950,7 +962,7 @@ std::optional<Number> Elaborator::pointOfIndex(const ast::IndexExpr &expr,
           fresh.name = plain->name;
           fresh.members.clear();
           IndexId id = newIndex(fresh);
-          root.bound[plain->name] = dim(id);
+          root.bound[plain->name] = indexOf(id);
           root.variables.push_back(id);
           index = dim(id);
         } else {
@@ -967,7 +979,7 @@ std::optional<Number> Elaborator::pointOfIndex(const ast::IndexExpr &expr,
         return std::nullopt;
       affine = false;
       at.push_back({});
-      terms.push_back(position->re);
+      terms.push_back(subtract(position->re, indexTerm(firstOf(axis))));
       continue;
     }
     if (auto d = llvm::dyn_cast<AffineDimExpr>(*index))
@@ -1019,6 +1031,16 @@ std::optional<Number> Elaborator::access(const TensorValue &source,
                                          llvm::ArrayRef<TermRef> terms,
                                          llvm::SMRange range, Scope &scope,
                                          PointContext &point) {
+  auto isElsewhere = [&](unsigned i) {
+    return source.axes[i].sequence && at[i] && !llvm::isa<AffineDimExpr>(at[i]);
+  };
+  if (source.inlined && llvm::any_of(llvm::seq<unsigned>(0, source.axes.size()),
+                                     isElsewhere)) {
+    // Outside the sequence it is zero, so it is no function of indices alone.
+    TensorValue whole =
+        materialize(source.inlined, source.variables, source.axes, true);
+    return access(whole, at, terms, range, scope, point);
+  }
   if (source.inlined) {
     if (!terms.empty()) {
       diagnostics.error(range, "a function of indices cannot be indexed by a "
@@ -1045,18 +1067,22 @@ std::optional<Number> Elaborator::access(const TensorValue &source,
     if (llvm::isa<AffineDimExpr>(places[i]))
       continue;
     // t + c: a shift.
-    auto sum = llvm::dyn_cast<AffineBinaryOpExpr>(places[i]);
-    if (sum && sum.getKind() == AffineExprKind::Add) {
-      auto variable = llvm::dyn_cast<AffineDimExpr>(sum.getLHS());
-      auto distance = llvm::dyn_cast<AffineConstantExpr>(sum.getRHS());
-      if (variable && distance) {
-        tensor = shift(tensor, -distance.getValue(), scope, "shift");
-        places[i] = variable;
-        continue;
+    auto linear = linearIndex(places[i]);
+    unsigned sequences = 0;
+    bool units = linear.has_value();
+    if (linear)
+      for (auto [id, factor] : linear->dims) {
+        units &= indexAxis(id).sequence ? factor == 1 : factor == 1 || factor == -1;
+        sequences += indexAxis(id).sequence;
       }
-      if (variable && !places[i].isSymbolicOrConstant())
-        continue; // t - j: the sum over j decides
+    if (units && sequences == 1 && linear->dims.size() == 1 &&
+        linear->preparedScale == 0) {
+      tensor = shift(tensor, -linear->constant, scope, "shift");
+      places[i] = dim(linear->dims[0].first);
+      continue;
     }
+    if (units && sequences == 1 && linear->dims.size() == 2)
+      continue; // t - j: the sum over j decides
     diagnostics.error(range, "a token is reached as t, t - 1 or t + 1 (any number), "
                              "or t - j under a sum over a lag j");
     return std::nullopt;
@@ -1277,6 +1303,14 @@ std::optional<Entity> Elaborator::evaluate(const ast::Expr &expr,
   auto number = evaluatePoint(expr, scope, point);
   if (!number)
     return std::nullopt;
+  for (const TermRef &term : {number->re, number->im})
+    for (unsigned id : term ? term->indices.set_bits() : llvm::SmallBitVector().set_bits())
+      if (!llvm::is_contained(point.variables, id)) {
+        diagnostics.error(expr.range, "this is needed as a whole tensor, but depends on "
+                                      "an index of the definition around it; give the "
+                                      "function's parameters axes");
+        return std::nullopt;
+      }
   for (auto &[unit, id] : point.units)
     for (const Axis &member : unit.members)
       if (point.bound.count(member.name)) {

@@ -258,6 +258,9 @@ bool Elaborator::assignPattern(const ast::Pattern &target, Entity value,
 
 bool Elaborator::runAssign(const ast::AssignStmt &stmt,
                            std::shared_ptr<Scope> scope) {
+  bool outer = inKernel;
+  inKernel |= stmt.kind == ast::Stmt::Kernel;
+  llvm::scope_exit restore([&] { inKernel = outer; });
   const ast::Pattern &target = stmt.target;
   if (target.isTuple) {
     auto value = evaluate(*stmt.value, scope);
@@ -322,7 +325,7 @@ Elaborator::defineTensor(const ast::Pattern &target, const ast::Expr &value,
                                              "' stands twice on the left");
         return std::nullopt;
       }
-      point.bound[axis->name] = dim(id);
+      point.bound[axis->name] = indexOf(id);
     }
     return axis;
   };
@@ -337,7 +340,7 @@ Elaborator::defineTensor(const ast::Pattern &target, const ast::Expr &value,
         point.variables.push_back(id);
         point.rest.push_back(id);
         if (!axis.name.empty())
-          point.bound[axis.name] = dim(id);
+          point.bound[axis.name] = indexOf(id);
         axes.push_back(axis);
       }
       continue;
@@ -371,6 +374,8 @@ Elaborator::defineTensor(const ast::Pattern &target, const ast::Expr &value,
     auto complete = [&](Axis &one) {
       one.size = indexAxis(point.variables[variable]).size;
       one.sequence = indexAxis(point.variables[variable]).sequence;
+      one.first = indexAxis(point.variables[variable]).first;
+      one.firstScale = indexAxis(point.variables[variable]).firstScale;
       ++variable;
       if (one.size == kUnknownExtent) {
         diagnostics.error(one.range, "axis '" + one.name + "' has no extent: give it "

@@ -19,6 +19,10 @@ using namespace mlir;
 /// Extents known at run time, as ssmrt.h numbers them.
 constexpr int64_t kBatchCode = -1, kLengthCode = -2;
 
+static std::string text(double number) {
+  return Constant::of(number, std::isfinite(number)).str();
+}
+
 std::string Constant::str() const {
   if (kind == Name)
     return name;
@@ -92,6 +96,14 @@ IndexId Elaborator::newIndex(Axis axis) {
 
 AffineExpr Elaborator::dim(IndexId id) { return getAffineDimExpr(id, &context); }
 
+/// The index at place 0 of an axis.
+AffineExpr Elaborator::firstOf(const Axis &axis) {
+  return getAffineSymbolExpr(0, &context) * axis.firstScale + axis.first;
+}
+
+/// The index that a variable, which counts places from 0, stands for.
+AffineExpr Elaborator::indexOf(IndexId id) { return dim(id) + firstOf(indexAxis(id)); }
+
 /// An index variable and an axis it walks must have the same extent.
 bool Elaborator::unify(IndexId id, int64_t size, llvm::SMRange range) {
   Axis &axis = indexAxis(id);
@@ -103,7 +115,9 @@ bool Elaborator::unify(IndexId id, int64_t size, llvm::SMRange range) {
   if (size == kUnknownExtent || axis.size == size)
     return true;
   auto text = [](int64_t extent) {
-    return extent == kDynamicExtent ? std::string("the length of the sequence")
+    return extent == kDynamicExtent    ? std::string("the length of the sequence")
+           : extent == kLagExtent      ? std::string("all lags back")
+           : extent == kTwoSidedExtent ? std::string("all lags in two directions")
                                     : std::to_string(extent);
   };
   diagnostics.error(range, "axis '" + axis.name + "' has extent " + text(axis.size) +
@@ -163,13 +177,7 @@ std::optional<Axis> Elaborator::resolveAxis(const ast::AxisPattern &pattern,
     return axis;
   }
   if (pattern.extent == ast::AxisPattern::Lag) {
-    if (!pattern.lagTo || pattern.lagFrom) {
-      diagnostics.error(pattern.range, "a lag as long as the input or in two directions "
-                                       "is not available in this version; write "
-                                       "lag(EXTENT)");
-      return std::nullopt;
-    }
-    if (!extent(*pattern.lagTo))
+    if (!resolveLag(pattern, axis, scope))
       return std::nullopt;
     if (define)
       scope.axes[axis.name] = {axis, pattern.range};
@@ -219,6 +227,53 @@ std::optional<Axis> Elaborator::resolveAxis(const ast::AxisPattern &pattern,
   diagnostics.error(pattern.range, "axis '" + axis.name + "' has no extent: its first "
                                    "appearance must give one, " + axis.name + ": SIZE");
   return std::nullopt;
+}
+
+/// `lag` is as long as the input; `lag(M)` has the lags 0 to M - 1; in
+/// `lag(a .. b)` both ends belong to it, and they may be infinite.
+bool Elaborator::resolveLag(const ast::AxisPattern &pattern, Axis &axis,
+                            Scope &scope) {
+  double from = 0, to = INFINITY;
+  auto end = [&](const ast::Expr &expr, double &value) {
+    auto number = requireConstant(expr, scope, "an end of a lag");
+    if (!number)
+      return false;
+    value = number->number;
+    if (!number->isNumber() ||
+        (std::isfinite(value) && value != std::floor(value)) || std::isnan(value) ||
+        (std::isfinite(value) && std::fabs(value) > double(int64_t(1) << 40)))
+      return diagnostics.error(expr.range, "an end of a lag is an integer, -inf or inf, "
+                                           "found " + number->str());
+    return true;
+  };
+  if (pattern.lagFrom && !end(*pattern.lagFrom, from))
+    return false;
+  if (pattern.lagTo && !end(*pattern.lagTo, to))
+    return false;
+  if (pattern.lagTo && !pattern.lagFrom)
+    to -= 1;
+  if (to < from)
+    return diagnostics.error(pattern.range, "a lag needs at least one value; from " +
+                                                text(from) + " to " + text(to) +
+                                                " there is none");
+  if (std::isfinite(from) && std::isfinite(to)) {
+    axis.size = int64_t(to - from) + 1;
+    axis.first = int64_t(from);
+    return true;
+  }
+  if ((from < 0 && std::isfinite(from)) || (to > 0 && std::isfinite(to)))
+    return diagnostics.error(pattern.range, "a lag that is infinite on one side does not "
+                                            "go beyond 0 on the other; write "
+                                            "lag(-inf .. inf)");
+  if (from < 0 && to > 0) {
+    axis.size = kTwoSidedExtent;
+    axis.firstScale = -1;
+  } else {
+    axis.size = kLagExtent;
+    axis.firstScale = from < 0 ? -1 : 0;
+    axis.first = int64_t(from < 0 ? to + 1 : from);
+  }
+  return true;
 }
 
 //===----------------------------------------------------------------------===//
@@ -827,6 +882,11 @@ Elaborator::weightTensor(const ast::WeightStmt &weight, std::shared_ptr<Scope> s
     auto axis = resolveAxis(pattern, *scope, true);
     if (!axis)
       return std::nullopt;
+    if (isRunTimeExtent(axis->size)) {
+      diagnostics.error(pattern.range, "a weight is stored, so its axes have extents; "
+                                       "write lag(EXTENT)");
+      return std::nullopt;
+    }
     stored.push_back(axis->size);
     // A literal 1 carries no index.
     auto *literal = pattern.size ? llvm::dyn_cast<ast::NumberExpr>(pattern.size.get())
@@ -948,13 +1008,17 @@ Elaborator::StateSlot &Elaborator::addState(llvm::StringRef name,
                                             llvm::ArrayRef<int64_t> sizes, Type type,
                                             Value &current) {
   llvm::SmallVector<int64_t> shape = {ShapedType::kDynamic};
-  llvm::append_range(shape, sizes);
+  for (int64_t size : sizes)
+    shape.push_back(isRunTimeExtent(size) ? ShapedType::kDynamic : size);
   auto whole = RankedTensorType::get(shape, type);
   auto stateAttrs = [&](llvm::StringRef stateName, llvm::ArrayRef<int64_t> extents) {
     llvm::SmallVector<int64_t> dims(extents);
+    bool sawBatch = false;
     for (int64_t &extent : dims)
-      if (ShapedType::isDynamic(extent))
-        extent = kBatchCode;
+      if (ShapedType::isDynamic(extent)) {
+        extent = sawBatch ? kLengthCode : kBatchCode;
+        sawBatch = true;
+      }
     return llvm::SmallVector<NamedAttribute>{
         builder.getNamedAttr("ssm.state", builder.getStringAttr(stateName)),
         builder.getNamedAttr("ssm.dims", builder.getDenseI64ArrayAttr(dims))};
@@ -972,8 +1036,12 @@ Elaborator::StateSlot &Elaborator::addState(llvm::StringRef name,
     offsets[0] = loop->op.getInductionVar();
     extents.push_back(builder.getIndexAttr(1));
     extents.push_back(sizeOfBatch());
-    for (int64_t size : sizes)
-      extents.push_back(builder.getIndexAttr(size));
+    for (auto [i, size] : llvm::enumerate(sizes))
+      extents.push_back(isRunTimeExtent(size)
+                            ? OpFoldResult(tensor::DimOp::create(builder, loc, slot.argument,
+                                                                 i + 2)
+                                               .getResult())
+                            : OpFoldResult(builder.getIndexAttr(size)));
     current = makeSlice(slot.argument, offsets, extents, strides, whole);
     slot.inner = current;
   } else {
@@ -1019,6 +1087,9 @@ bool Elaborator::emitForward(Instance &instance) {
 
   position = addArgument(builder.getIndexType(),
                          {builder.getNamedAttr("ssm.position", builder.getUnitAttr())});
+  prepared = addArgument(
+      builder.getIndexType(),
+      {builder.getNamedAttr("ssm.prepared_length", builder.getUnitAttr())});
   // Axes get their extents from the weights.
   bool good = elaborateMembers(instance);
   auto scope = std::make_shared<Scope>(instance.scope);
@@ -1249,8 +1320,14 @@ OwningOpRef<ModuleOp> Elaborator::run(const ast::Module &main) {
   if (!emitForward(*instance))
     return nullptr;
   function->setAttr("ssm.layer", builder.getStringAttr(layer->name.name));
-  if (reversed)
+  if (reversed || exactLength)
     function->setAttr("ssm.whole_sequence", builder.getUnitAttr());
+  if (exactLength)
+    function->setAttr("ssm.exact_length", builder.getUnitAttr());
+  if (prepared.use_empty()) {
+    unsigned number = cast<BlockArgument>(prepared).getArgNumber();
+    (void)function.eraseArgument(number);
+  }
   if (failed(verify(*module))) {
     diagnostics.error(layer->name.range, "the compiler made an invalid function of this "
                                          "layer; this is a bug of the compiler");

@@ -304,6 +304,7 @@ private:
                                 llvm::SMRange range, Scope &scope);
   std::optional<Number> convolve(llvm::ArrayRef<IndexId> over, TermRef body,
                                  IndexId lag, llvm::SMRange range, Scope &scope);
+  TermRef kernelTensor(TermRef kernel, IndexId lag, bool reversed);
   const Entity *resolveWeight(Entity &entity, Scope &scope);
   std::optional<TensorValue> weightTensor(const ast::WeightStmt &weight,
                                           std::shared_ptr<Scope> scope,
@@ -318,6 +319,19 @@ private:
   IndexId newIndex(Axis axis);
   Axis &indexAxis(IndexId id) { return indexAxes[id]; }
   mlir::AffineExpr dim(IndexId id);
+  mlir::AffineExpr indexOf(IndexId id);
+  mlir::AffineExpr firstOf(const Axis &axis);
+  mlir::AffineExpr placeOf(mlir::AffineExpr index, const Axis &axis);
+  bool resolveLag(const ast::AxisPattern &pattern, Axis &axis, Scope &scope);
+  /// An affine expression as multiples of its dimensions plus multiples of the
+  /// prepared length and 1; nothing if it is not linear.
+  struct LinearIndex {
+    llvm::SmallVector<std::pair<IndexId, int64_t>> dims;
+    int64_t preparedScale = 0, constant = 0;
+  };
+  std::optional<LinearIndex> linearIndex(mlir::AffineExpr expr);
+  bool isLagged(mlir::AffineExpr at, IndexId lag);
+  TermRef extentTerm(IndexId id);
   bool unify(IndexId id, int64_t size, llvm::SMRange range);
 
   // Emission (EmitTensor.cpp)
@@ -333,6 +347,7 @@ private:
                           bool forceBatch = false);
   TermRef hoistFixed(const TermRef &term, bool always);
   TermRef materializeTerm(const TermRef &term);
+  TermRef gatherUnmapped(const TermRef &term);
   mlir::Value emptyTensor(llvm::ArrayRef<int64_t> sizes, bool batched,
                           mlir::Type type);
   llvm::SmallVector<mlir::OpFoldResult> mixedSizes(llvm::ArrayRef<int64_t> sizes,
@@ -362,6 +377,7 @@ private:
   void setState(unsigned slot, mlir::Value value);
   mlir::Value sizeOfBatch();
   mlir::Value sizeOfLength();
+  mlir::Value preparedLength(int64_t scale = 1, int64_t offset = 0);
 
   mlir::MLIRContext &context;
   Diagnostics &diagnostics;
@@ -371,7 +387,7 @@ private:
   mlir::Location loc;
   mlir::Type scalarType; // of activations: f32 or f64
   mlir::func::FuncOp function;
-  mlir::Value batch, length, position;
+  mlir::Value batch, length, position, prepared;
   std::vector<Axis> indexAxes;
   std::vector<StateSlot> states;
   std::vector<mlir::NamedAttrList> argumentAttrs;
@@ -390,7 +406,9 @@ private:
   unsigned unfolded = 0;
   unsigned depth = 0; // of inlining, against endless recursion
   std::set<std::string> wrongAxes; // that statements with errors introduce
-  bool reversed = false; // a backward scan was met: no step
+  bool reversed = false; // a token needs those after it: no step
+  bool exactLength = false; // a kernel depends on the length it is prepared for
+  bool inKernel = false;    // a kernel is being defined
   friend struct DepthGuard;
 };
 

@@ -44,6 +44,8 @@ Value TermEmitter::emit(const TermRef &term, Type wanted) {
 
 /// An affine function of the loop's indices as an index value.
 Value TermEmitter::emitAffine(AffineExpr expr) {
+  if (isa<AffineSymbolExpr>(expr))
+    return preparedLength();
   if (auto c = dyn_cast<AffineConstantExpr>(expr))
     return arith::ConstantIndexOp::create(builder, loc, c.getValue());
   if (auto d = dyn_cast<AffineDimExpr>(expr))
@@ -239,10 +241,23 @@ SmallVector<OpFoldResult> Elaborator::mixedSizes(ArrayRef<int64_t> sizes,
   if (batched)
     mixed.push_back(sizeOfBatch());
   for (int64_t size : sizes)
-    mixed.push_back(size == kDynamicExtent
-                        ? OpFoldResult(sizeOfLength())
-                        : OpFoldResult(builder.getIndexAttr(size)));
+    mixed.push_back(size == kDynamicExtent    ? OpFoldResult(sizeOfLength())
+                    : size == kLagExtent      ? OpFoldResult(preparedLength())
+                    : size == kTwoSidedExtent ? OpFoldResult(preparedLength(2))
+                                              : builder.getIndexAttr(size));
   return mixed;
+}
+
+/// A multiple of the length that kernels are prepared for.
+Value Elaborator::preparedLength(int64_t scale, int64_t offset) {
+  Value value = prepared;
+  if (scale != 1)
+    value = arith::MulIOp::create(
+        builder, loc, value, arith::ConstantIndexOp::create(builder, loc, scale));
+  if (offset != 0)
+    value = arith::AddIOp::create(
+        builder, loc, value, arith::ConstantIndexOp::create(builder, loc, offset));
+  return value;
 }
 
 Value Elaborator::emptyTensor(ArrayRef<int64_t> sizes, bool batched, Type type) {
@@ -278,6 +293,36 @@ TermRef Elaborator::materializeTerm(const TermRef &term) {
   for (IndexId id : variables)
     at.push_back(dim(id));
   return element(values[0], at, batched, false, term->boolean);
+}
+
+/// Elements at positions that contain the prepared length are no operands of an
+/// op with affine maps: they are looked up.
+TermRef Elaborator::gatherUnmapped(const TermRef &term) {
+  bool any = false;
+  walk(term, [&](const TermRef &node) {
+    for (AffineExpr at : node->at)
+      any |= at.isFunctionOfSymbol(0);
+  });
+  if (!any)
+    return term;
+  bool changed = false;
+  SmallVector<TermRef> operands;
+  for (const TermRef &operand : term->operands) {
+    operands.push_back(gatherUnmapped(operand));
+    changed |= operands.back() != operand;
+  }
+  if (term->kind == Term::Element && llvm::any_of(term->at, [](AffineExpr at) {
+        return at.isFunctionOfSymbol(0);
+      })) {
+    for (AffineExpr at : term->at)
+      operands.push_back(indexTerm(at));
+    return gather(term->tensor, operands, term->batched, term->integer);
+  }
+  if (!changed)
+    return term;
+  auto copy = std::make_shared<Term>(*term);
+  copy->operands = operands;
+  return copy;
 }
 
 /// Replaces the largest subterms of indices alone that are costly (or all that
@@ -335,7 +380,7 @@ std::pair<Value, AffineMap> Elaborator::readPart(Value tensor, AffineMap map,
     if (!d || d.getPosition() < unsigned(batched) || type.isDynamicDim(i))
       continue;
     int64_t size = sizes[d.getPosition() - batched];
-    if (ShapedType::isDynamic(size) || offset < 0 ||
+    if (isRunTimeExtent(size) || offset < 0 ||
         offset + size > type.getDimSize(i) ||
         (offset == 0 && size == type.getDimSize(i)))
       continue;
@@ -370,8 +415,12 @@ Value Elaborator::emitGeneric(ArrayRef<TermRef> terms,
   for (const TermRef &term : terms) {
     // A term that is fixed as a whole is computed right here.
     bool whole = term->fixed && reduced.empty();
-    results.push_back(whole ? term : hoistFixed(term, false));
+    results.push_back(gatherUnmapped(whole ? term : hoistFixed(term, false)));
   }
+  // What has lags is a kernel, and a kernel knows the length it is prepared for.
+  bool isKernel = inKernel;
+  for (IndexId id : llvm::concat<const IndexId>(parallel, reduced))
+    isKernel |= isRunTimeExtent(indexAxis(id).size) && !indexAxis(id).sequence;
   bool batched = forceBatch;
   llvm::MapVector<std::pair<Value, AffineMap>, unsigned> operands;
   SmallVector<const Term *> leaves;
@@ -478,7 +527,13 @@ Value Elaborator::emitGeneric(ArrayRef<TermRef> terms,
         emitter.batchIndex = [&]() -> Value {
           return linalg::IndexOp::create(b, l, 0);
         };
-        emitter.length = [&]() { return sizeOfLength(); };
+        emitter.length = [&]() -> Value {
+          if (!isKernel)
+            return sizeOfLength();
+          exactLength = true;
+          return prepared;
+        };
+        emitter.preparedLength = [&]() { return prepared; };
         SmallVector<Value> yields;
         for (auto [i, term] : llvm::enumerate(results)) {
           Value value = emitter.emit(term, scalarType);
@@ -534,7 +589,7 @@ Value Elaborator::view(Value tensor, const TermRef &term,
     while (next < variables.size()) {
       Axis &axis = indexAxis(variables[next]);
       AffineExpr d = dim(variables[next]);
-      if (axis.size == kDynamicExtent) {
+      if (isRunTimeExtent(axis.size)) {
         if (!dynamic || built)
           return {};
         built = d;
@@ -543,8 +598,8 @@ Value Elaborator::view(Value tensor, const TermRef &term,
         covered *= axis.size;
       }
       group.push_back(shape.size());
-      shape.push_back(axis.size == kDynamicExtent ? ShapedType::kDynamic
-                                                  : axis.size);
+      shape.push_back(isRunTimeExtent(axis.size) ? ShapedType::kDynamic
+                                                 : axis.size);
       ++next;
       if (dynamic || covered >= extent)
         break;

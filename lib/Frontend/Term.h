@@ -27,6 +27,10 @@ namespace ssmc {
 
 /// Extent of the sequence (and of the batch): known at run time.
 constexpr int64_t kDynamicExtent = INT64_MIN;
+/// Extents of lags: as many as the length that kernels are prepared for, and
+/// twice as many, for two directions.
+constexpr int64_t kLagExtent = INT64_MIN + 1, kTwoSidedExtent = INT64_MIN + 2;
+inline bool isRunTimeExtent(int64_t size) { return size <= kTwoSidedExtent; }
 /// An index whose extent has not been met yet.
 constexpr int64_t kUnknownExtent = -1;
 
@@ -36,6 +40,9 @@ struct Axis {
   int64_t size = kUnknownExtent;
   bool sequence = false;
   bool pairs = false;   // half of a conjugate spectrum is stored
+  /// The index at the axis's first place: of lags, `firstScale` times the length
+  /// that kernels are prepared for, plus `first`; 0 of other axes.
+  int64_t first = 0, firstScale = 0;
   std::vector<Axis> members; // axes stored as one, first slow
   llvm::SMRange range;
   bool operator==(const Axis &o) const {

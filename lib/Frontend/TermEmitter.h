@@ -28,7 +28,7 @@ public:
 
   std::function<mlir::Value(const Term &)> elementOf;
   std::function<mlir::Value(IndexId)> indexOf;
-  std::function<mlir::Value()> batchIndex, length;
+  std::function<mlir::Value()> batchIndex, length, preparedLength;
 
 private:
   mlir::Value constantOf(double value, mlir::Type type);

@@ -45,24 +45,62 @@ LogicalResult ssmc::describeModule(ModuleOp module, const PipelineOptions &optio
          builder.getNamedAttr("limit", builder.getI64IntegerAttr(limit))});
   };
 
-  // Tables lie one behind the other.
-  SmallVector<int64_t> offsets;
-  int64_t prepared = 0;
-  for (unsigned i = 0; i < prepare.getNumResults(); ++i) {
-    offsets.push_back(prepared);
-    prepare.setResultAttr(i, "ssm.offset", builder.getI64IntegerAttr(prepared));
-    prepared += llvm::alignTo(
-        bytesOf(cast<RankedTensorType>(prepare.getResultTypes()[i])), kBlockAlignment);
-  }
+  // Tables lie one behind the other: those that grow with the prepared length
+  // after the others, at offsets that grow too.
+  int64_t numTables = prepare.getNumResults();
+  SmallVector<int64_t> offsets(numTables), scales(numTables);
+  int64_t prepared = 0, growth = 0;
+  auto extentsOf = [&](unsigned i) {
+    return prepare.getResultAttrOfType<DenseI64ArrayAttr>(i, "ssm.extents");
+  };
+  for (bool grows : {false, true})
+    for (unsigned i = 0; i < numTables; ++i) {
+      auto extents = extentsOf(i);
+      if (bool(extents) != grows)
+        continue;
+      offsets[i] = prepared;
+      scales[i] = growth;
+      auto type = cast<RankedTensorType>(prepare.getResultTypes()[i]);
+      int64_t bytes = (type.getElementTypeBitWidth() + 7) / 8, perToken = 0;
+      for (int64_t dim = 0; dim < type.getRank(); ++dim) {
+        if (!type.isDynamicDim(dim)) {
+          bytes *= type.getDimSize(dim);
+          perToken *= type.getDimSize(dim);
+          continue;
+        }
+        if (perToken)
+          return prepare.emitError("a table grows with the length twice");
+        perToken = bytes * extents[2 * dim];
+        bytes *= extents[2 * dim + 1];
+      }
+      prepared += llvm::alignTo(bytes, kBlockAlignment);
+      growth += llvm::alignTo(perToken, kBlockAlignment);
+    }
+  auto place = [&](unsigned table, llvm::function_ref<void(StringRef, Attribute)> set) {
+    set("ssm.offset", builder.getI64IntegerAttr(offsets[table]));
+    if (auto extents = extentsOf(table)) {
+      set("ssm.offset_scale", builder.getI64IntegerAttr(scales[table]));
+      set("ssm.extents", extents);
+    }
+  };
+  for (unsigned i = 0; i < numTables; ++i)
+    place(i, [&](StringRef name, Attribute value) {
+      prepare.setResultAttr(i, name, value);
+    });
   for (unsigned i = 0; i < forward.getNumArguments(); ++i)
     if (auto table = forward.getArgAttrOfType<IntegerAttr>(i, "ssm.table"))
-      forward.setArgAttr(i, "ssm.offset",
-                         builder.getI64IntegerAttr(offsets[table.getInt()]));
+      place(table.getInt(), [&](StringRef name, Attribute value) {
+        forward.setArgAttr(i, name, value);
+      });
+  bool isExact = forward->hasAttr("ssm.exact_length");
+  uint32_t lengthFlags = isExact ? SSMRT_EXACT_LENGTH : growth ? SSMRT_BOUNDED_LENGTH : 0;
 
   // Weights: the members of a family one by one.
   SmallVector<Attribute> weights, inputs, outputs, states;
   for (unsigned i = 0; i < prepare.getNumArguments(); ++i) {
     auto name = prepare.getArgAttrOfType<StringAttr>(i, "ssm.weight");
+    if (!name)
+      continue;
     auto shape = prepare.getArgAttrOfType<DenseI64ArrayAttr>(i, "ssm.shape");
     auto type = cast<RankedTensorType>(prepare.getArgumentTypes()[i]);
     auto [before, after] = name.getValue().split("{}");
@@ -76,14 +114,16 @@ LogicalResult ssmc::describeModule(ModuleOp module, const PipelineOptions &optio
                               type.getElementType(), shape));
   }
 
-  int64_t perRow = 0, fixed = 0; // bytes of the states
+  int64_t perRow = 0, perToken = 0, fixed = 0; // bytes of the states
   SmallVector<NamedAttribute> unused;
   for (unsigned i = 0; i < forward.getNumArguments(); ++i) {
     auto type = dyn_cast<RankedTensorType>(forward.getArgumentTypes()[i]);
     auto dims = forward.getArgAttrOfType<DenseI64ArrayAttr>(i, "ssm.dims");
     if (auto name = forward.getArgAttrOfType<StringAttr>(i, "ssm.input")) {
       auto limit = forward.getArgAttrOfType<IntegerAttr>(i, "ssm.limit");
-      inputs.push_back(entry(name.getValue(), type.getElementType(), dims, 0, 0,
+      uint32_t flags =
+          llvm::is_contained(dims.asArrayRef(), SSMRT_LENGTH) ? lengthFlags : 0;
+      inputs.push_back(entry(name.getValue(), type.getElementType(), dims, flags, 0,
                              limit ? limit.getInt() : 0));
     }
     auto name = forward.getArgAttrOfType<StringAttr>(i, "ssm.state");
@@ -91,7 +131,8 @@ LogicalResult ssmc::describeModule(ModuleOp module, const PipelineOptions &optio
       continue;
     // A block starts at a multiple of the alignment whatever the batch is, so the
     // size is bounded by one alignment more.
-    perRow += bytesOf(type);
+    (llvm::is_contained(dims.asArrayRef(), SSMRT_LENGTH) ? perToken : perRow) +=
+        bytesOf(type);
     fixed += kBlockAlignment;
     states.push_back(entry(name.getValue(), type.getElementType(), dims));
   }
@@ -140,8 +181,8 @@ LogicalResult ssmc::describeModule(ModuleOp module, const PipelineOptions &optio
       builder.getNamedAttr("outputs", builder.getArrayAttr(outputs)),
       builder.getNamedAttr("states", builder.getArrayAttr(states)),
       builder.getNamedAttr("prepared",
-                           builder.getDenseI64ArrayAttr({prepared, 0, 0, 0})),
-      builder.getNamedAttr("state", builder.getDenseI64ArrayAttr({fixed, perRow, 0, 0}))};
+                           builder.getDenseI64ArrayAttr({prepared, growth, 0, 0})),
+      builder.getNamedAttr("state", builder.getDenseI64ArrayAttr({fixed, perRow, 0, perToken}))};
   module->setAttr("ssm.module", builder.getDictionaryAttr(fields));
 
   if (!forward->hasAttr("ssm.whole_sequence")) {

@@ -256,6 +256,33 @@ static ssmrt_status checkStateFits(const Call *call,
   return SSMRT_OK;
 }
 
+/* Tables of a kernel reach as far as they were prepared for. */
+static ssmrt_status checkPreparedLength(const Call *call, int64_t position,
+                                        int64_t preparedLength) {
+  const ssmrt_module *module = call->module;
+  int64_t length = call->length.value;
+  for (int64_t i = 0; i < module->num_inputs; ++i) {
+    const ssmrt_value_info *info = &module->inputs[i];
+    if ((info->flags & SSMRT_EXACT_LENGTH) &&
+        (position != 0 || (length != preparedLength && length != 0)))
+      return ssmrtFail(SSMRT_BAD_ARGUMENT,
+                       "%s: input '%s' has length %lld at position %lld; the "
+                       "layer's kernel depends on the length and was prepared "
+                       "for %lld: prepare it again for another length",
+                       module->name, info->name, (long long)length,
+                       (long long)position, (long long)preparedLength);
+    if ((info->flags & SSMRT_BOUNDED_LENGTH) &&
+        (length > preparedLength || position > preparedLength - length))
+      return ssmrtFail(SSMRT_BAD_ARGUMENT,
+                       "%s: input '%s' has length %lld at position %lld; the "
+                       "layer's kernel was prepared for %lld tokens: prepare "
+                       "it for the longest sequence",
+                       module->name, info->name, (long long)length,
+                       (long long)position, (long long)preparedLength);
+  }
+  return SSMRT_OK;
+}
+
 /*===----------------------------------------------------------------------===*\
 |* Calls                                                                      *|
 \*===----------------------------------------------------------------------===*/
@@ -283,8 +310,8 @@ static ssmrt_status placeBlocks(const Call *call, void *state, void *workspace,
                                 bool isStep, ssmrt_frame *frame) {
   const ssmrt_module *module = call->module;
   int64_t stateBytes, bytes;
-  ssmrt_status status = ssmrtStatePayload(module, frame->batch, frame->length,
-                                          &stateBytes);
+  ssmrt_status status =
+      ssmrtStatePayload(module, frame->batch, frame->state_length, &stateBytes);
   if (status != SSMRT_OK)
     return status;
   int64_t (*stepBytes)(int64_t) = module->step_workspace_bytes;
@@ -393,11 +420,16 @@ static ssmrt_status run(Call *call, bool isStep, ssmrt_context *context,
   frame.length = call->length.value;
   frame.inputs = call->inputs;
   frame.outputs = call->outputs;
+  frame.prepared_length = ((const ssmrtHeader *)prepared)->maxLength;
+  /* What grows with the sequence serves later calls only. */
+  frame.state_length = state ? ((const ssmrtHeader *)state)->maxLength : 0;
   status = placeBlocks(call, state, workspace, isStep, &frame);
   if (status != SSMRT_OK)
     return status;
-  int64_t maxLength =
-      state ? ((const ssmrtHeader *)state)->maxLength : frame.length;
+  status = checkPreparedLength(call, frame.position, frame.prepared_length);
+  if (status != SSMRT_OK)
+    return status;
+  int64_t maxLength = frame.state_length;
   status = setInitialStates(call, &frame, inputs, maxLength);
   if (status != SSMRT_OK)
     return status;

@@ -201,7 +201,7 @@ int64_t ssmrt_workspace_bytes(const ssmrt_module *module, int64_t batch,
                               int64_t length) {
   int64_t state;
   if (checkExtents(module, batch, length) != SSMRT_OK ||
-      ssmrtStatePayload(module, batch, length, &state) != SSMRT_OK)
+      ssmrtStatePayload(module, batch, /*maxLength=*/0, &state) != SSMRT_OK)
     return -1;
   int64_t forward = module->forward_workspace_bytes
                         ? module->forward_workspace_bytes(batch, length)

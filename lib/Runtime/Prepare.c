@@ -164,6 +164,7 @@ ssmrt_status ssmrt_prepare(const ssmrt_module *module, ssmrt_context *context,
     frame.prepared = (char *)prepared + SSMRT_HEADER_BYTES;
     frame.workspace = workspace;
     frame.length = max_length;
+    frame.prepared_length = max_length;
     frame.inputs = converted.pointers;
     if (module->prepare)
       module->prepare(&frame);

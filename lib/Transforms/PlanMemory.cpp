@@ -1,7 +1,8 @@
 //===- PlanMemory.cpp - Put every temporary into one arena ----------------===//
 //
-// Extents are constants, the batch and the length, so the plan is made once at
-// compile time for all of them: offsets are coefficients of B, L and B*L.
+// Extents are constants, the batch and multiples of the length (in @prepare of
+// the length that is prepared), so the plan is made once at compile time for all
+// of them: offsets are coefficients of B, L and B*L.
 //
 //===----------------------------------------------------------------------===//
 
@@ -36,24 +37,46 @@ struct PlanMemoryPass : ssmc::impl::PlanMemoryPassBase<PlanMemoryPass> {
   void runOnOperation() override;
 
 private:
-  /// The batch or the length that a dynamic extent is: -1, -2, or 0 if unknown.
-  int64_t codeOf(Value size);
+  /// The batch or a multiple of the length that a dynamic extent is.
+  struct Extent {
+    int64_t code = 0; // -1, -2, or 0 if unknown
+    int64_t scale = 1;
+    Value value; // the batch or the length
+  };
+  Extent extentOf(Value size);
 };
 } // namespace
 
-int64_t PlanMemoryPass::codeOf(Value size) {
+PlanMemoryPass::Extent PlanMemoryPass::extentOf(Value size) {
+  if (auto product = size.getDefiningOp<arith::MulIOp>()) {
+    auto scale = getConstantIntValue(product.getRhs());
+    Extent extent = scale && *scale > 0 ? extentOf(product.getLhs()) : Extent();
+    extent.scale *= scale.value_or(1);
+    return extent;
+  }
+  if (auto argument = dyn_cast<BlockArgument>(size)) {
+    bool isLength = argument.getOwner() == &getOperation().front() &&
+                    getOperation().getName() == "prepare" &&
+                    getOperation().getArgAttr(argument.getArgNumber(),
+                                              "ssm.prepared_length");
+    return isLength ? Extent{-2, 1, size} : Extent();
+  }
   auto dim = size.getDefiningOp<memref::DimOp>();
   if (!dim)
-    return 0;
+    return {};
   auto index = getConstantIntValue(dim.getIndex());
   auto argument = dyn_cast<BlockArgument>(dim.getSource());
   if (!index || !argument || argument.getOwner() != &getOperation().front())
-    return 0;
-  auto dims = getOperation().getArgAttrOfType<DenseI64ArrayAttr>(
-      argument.getArgNumber(), "ssm.dims");
+    return {};
+  unsigned number = argument.getArgNumber();
+  auto dims =
+      getOperation().getArgAttrOfType<DenseI64ArrayAttr>(number, "ssm.dims");
   if (!dims || *index >= int64_t(dims.size()))
-    return 0;
-  return dims[*index];
+    return {};
+  // What grows with a state is not as long as this call.
+  if (dims[*index] == -2 && getOperation().getArgAttr(number, "ssm.state"))
+    return {};
+  return {dims[*index], 1, size};
 }
 
 /// Places buffers of one kind: the largest first, each at the lowest offset where
@@ -115,15 +138,16 @@ void PlanMemoryPass::runOnOperation() {
         continue;
       }
       Value size = alloc.getDynamicSizes()[dynamic++];
-      int64_t code = codeOf(size);
-      unsigned bit = code == -1 ? 1 : code == -2 ? 2 : 0;
+      Extent found = extentOf(size);
+      unsigned bit = found.code == -1 ? 1 : found.code == -2 ? 2 : 0;
       if (!bit || (buffer.kind & bit)) {
         alloc.emitError("a temporary whose extent is neither the batch nor the "
                         "length cannot be planned");
         return WalkResult::interrupt();
       }
       buffer.kind |= bit;
-      sizes[bit - 1] = size;
+      buffer.bytes *= found.scale;
+      sizes[bit - 1] = found.value;
     }
     buffer.bytes = llvm::alignTo(std::max<int64_t>(buffer.bytes, 1), kAlignment);
     Block *home = alloc->getBlock();
@@ -172,7 +196,9 @@ void PlanMemoryPass::runOnOperation() {
   };
   Value extents[2];
   for (unsigned bit = 0; bit < 2; ++bit)
-    if (sizes[bit]) {
+    if (auto argument = dyn_cast_or_null<BlockArgument>(sizes[bit])) {
+      extents[bit] = argument;
+    } else if (sizes[bit]) {
       auto dim = sizes[bit].getDefiningOp<memref::DimOp>();
       extents[bit] = memref::DimOp::create(builder, loc, dim.getSource(),
                                            *getConstantIntValue(dim.getIndex()));
@@ -195,8 +221,13 @@ void PlanMemoryPass::runOnOperation() {
                                          constant(buffer.offset));
     Value offset = arith::AddIOp::create(builder, loc, bases[buffer.kind], scaled);
     SmallVector<Value> dynamic;
-    for (Value size : buffer.op.getDynamicSizes())
-      dynamic.push_back(extents[codeOf(size) == -1 ? 0 : 1]);
+    for (Value size : buffer.op.getDynamicSizes()) {
+      Extent extent = extentOf(size);
+      Value value = extents[extent.code == -1 ? 0 : 1];
+      if (extent.scale != 1)
+        value = arith::MulIOp::create(builder, loc, value, constant(extent.scale));
+      dynamic.push_back(value);
+    }
     Value view = memref::ViewOp::create(builder, loc, buffer.op.getType(), arena,
                                         offset, dynamic);
     buffer.op.replaceAllUsesWith(view);

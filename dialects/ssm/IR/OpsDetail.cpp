@@ -49,7 +49,8 @@ LogicalResult ssm::detail::verifyFloats(Operation *op, StringRef what,
 LogicalResult ssm::detail::verifyOneForm(Operation *op) {
   Value tensor, memory;
   for (Value operand : op->getOperands())
-    (isa<TensorType>(operand.getType()) ? tensor : memory) = operand;
+    if (isa<ShapedType>(operand.getType()))
+      (isa<TensorType>(operand.getType()) ? tensor : memory) = operand;
   if (!tensor || !memory)
     return success();
   return op->emitOpError("operands of both forms: found ")

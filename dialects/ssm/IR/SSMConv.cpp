@@ -29,13 +29,16 @@ static LogicalResult verifyHistory(Operation *op, StringRef label,
                                    int64_t numTokens) {
   SmallVector<int64_t> wanted(getShape(input));
   wanted[1] = numTokens;
+  std::string tokens = ShapedType::isDynamic(numTokens)
+                           ? std::string("any number of")
+                           : std::to_string(numTokens);
   if (agree(getShape(history), wanted) &&
       isa<FloatType>(getElementTypeOrSelf(history)))
     return success();
   InFlightDiagnostic error = op->emitOpError()
                              << label << ' ' << what << ": found "
                              << history.getType() << ", wanted the shape of "
-                             << input.getType() << " with " << numTokens
+                             << input.getType() << " with " << tokens
                              << " tokens";
   return error;
 }
@@ -63,6 +66,14 @@ static const MapEntry convMaps[] = {{"input", "input_map", false},
 
 YieldOp ConvOp::getEpilogueYield() {
   return cast<YieldOp>(getEpilogue().front().back());
+}
+
+std::optional<unsigned> ConvOp::getLagAxis() {
+  AffineExpr lag = getAffineDimExpr(getNumDims() - 1, getContext());
+  for (auto [axis, expr] : llvm::enumerate(getKernelMap().getResults()))
+    if (expr == lag)
+      return axis;
+  return std::nullopt;
 }
 
 /// (C2), (C3): which dimensions the maps name.
@@ -113,11 +124,12 @@ static LogicalResult verifyConvDims(ConvOp op) {
 
 /// (C6): extents.
 static LogicalResult verifyConvExtents(ConvOp op) {
-  if (op.getLags() < 1)
+  auto lags = static_cast<int64_t>(op.getLags());
+  if (!op.hasDynamicLags() && lags < 1)
     return op.emitOpError()
-           << "(C6) lags: found " << op.getLags() << ", wanted at least 1";
+           << "(C6) lags: found " << lags << ", wanted at least 1";
   DimSizes sizes(op, op.getNumDims());
-  sizes.set(op.getNumDims() - 1, op.getLags());
+  sizes.set(op.getNumDims() - 1, lags);
   if (failed(
           sizes.add("(C6)", "the output", op.getOutputMap(), op.getOutput())) ||
       failed(sizes.add("(C6)", "the input", op.getInputMap(), op.getInput())) ||
@@ -137,6 +149,30 @@ static LogicalResult verifyConvExtents(ConvOp op) {
     if (failed(sizes.verifyBounds("(C6)", "epilogue_ins " + Twine(index),
                                   op.getEpilogueMap(index), operand)))
       return failure();
+  return success();
+}
+
+/// (C7), (C8): lags at run time, histories.
+static LogicalResult verifyConvLags(ConvOp op) {
+  if (op.hasDynamicLags() && !op.getLagAxis())
+    return op.emitOpError()
+           << "(C7) kernel map: found " << AffineMapAttr::get(op.getKernelMap())
+           << ", wanted the lag d" << op.getNumDims() - 1
+           << " alone as one of the indices, as the number of lags is the "
+              "kernel's";
+  if (op.getFirst() && op.getStaticFirst() != 0)
+    return op.emitOpError() << "(C7) first lag: found a value and the number "
+                            << static_cast<int64_t>(op.getStaticFirst())
+                            << ", wanted one of them";
+  bool hasHistory = op.getHistory() || op.getFinalHistory();
+  if (op.getPosition() && !hasHistory)
+    return op.emitOpError("(C8) position: found one without a history, wanted "
+                          "a history");
+  std::optional<int64_t> reach = op.getReach();
+  if (hasHistory && reach && *reach < 1)
+    return op.emitOpError() << "(C8) history: found one with the lags "
+                            << static_cast<int64_t>(op.getStaticFirst())
+                            << " to " << *reach << ", wanted a lag above 0";
   return success();
 }
 
@@ -160,11 +196,13 @@ LogicalResult ConvOp::verify() {
                        getOutput())) ||
       failed(verifyMaps(*this, "(C1)", "epilogue", getEpilogueMaps(), numDims,
                         getEpilogueIns())) ||
-      failed(verifyConvDims(*this)) || failed(verifyConvExtents(*this)))
+      failed(verifyConvDims(*this)) || failed(verifyConvExtents(*this)) ||
+      failed(verifyConvLags(*this)))
     return failure();
   Value history = getHistory();
   Value finalHistory = getFinalHistory();
-  int64_t numTokens = getLags() - 1;
+  int64_t numTokens = getPosition() ? ShapedType::kDynamic
+                                    : getReach().value_or(ShapedType::kDynamic);
   if (history && failed(verifyHistory(*this, "(C4)", "history", getInput(),
                                       history, numTokens)))
     return failure();
@@ -182,19 +220,49 @@ LogicalResult ConvOp::verifyRegions() {
                         getEpilogueIns());
 }
 
+/// `lags COUNT (from FIRST)?`, where each may be known at run time only.
+static ParseResult parseLags(OpAsmParser &parser, OperationState &result,
+                             OperandGroup &first) {
+  Builder &builder = parser.getBuilder();
+  int64_t lags = ShapedType::kDynamic, from = 0;
+  if (parser.parseKeyword("lags"))
+    return failure();
+  if (failed(parser.parseOptionalQuestion()) && parser.parseInteger(lags))
+    return failure();
+  result.addAttribute("lags", builder.getI64IntegerAttr(lags));
+  if (failed(parser.parseOptionalKeyword("from")))
+    return success();
+  first.loc = parser.getCurrentLocation();
+  OpAsmParser::UnresolvedOperand operand;
+  OptionalParseResult isValue = parser.parseOptionalOperand(operand);
+  if (isValue.has_value()) {
+    if (failed(*isValue))
+      return failure();
+    first.operands.push_back(operand);
+    first.types.push_back(builder.getIndexType());
+    return success();
+  }
+  if (parser.parseInteger(from))
+    return failure();
+  result.addAttribute("static_first", builder.getI64IntegerAttr(from));
+  return success();
+}
+
 ParseResult ConvOp::parse(OpAsmParser &parser, OperationState &result) {
   Builder &builder = parser.getBuilder();
-  OperandGroup input, kernel, history, cut, epilogueIns, outs;
+  OperandGroup input, kernel, history, position, cut, epilogueIns, first, outs;
   if (parseGroup(parser, "input", /*required=*/true, input) ||
       parseGroup(parser, "kernel", /*required=*/true, kernel) ||
       parseGroup(parser, "history", /*required=*/false, history) ||
+      parseGroup(parser, "position", /*required=*/false, position) ||
       parseGroup(parser, "cut", /*required=*/false, cut) ||
       parseGroup(parser, "epilogue_ins", /*required=*/false, epilogueIns) ||
-      parseGroup(parser, "outs", /*required=*/true, outs))
+      parseGroup(parser, "outs", /*required=*/true, outs) ||
+      parseMaps(parser, result, convMaps) || parseLags(parser, result, first))
     return failure();
   SmallVector<int32_t> segments;
-  for (OperandGroup *group :
-       {&input, &kernel, &history, &cut, &epilogueIns, &outs}) {
+  for (OperandGroup *group : {&input, &kernel, &history, &position, &cut,
+                              &epilogueIns, &first, &outs}) {
     bool isSingle = group != &epilogueIns && group != &outs;
     if (isSingle && group->operands.size() > 1)
       return parser.emitError(group->loc)
@@ -206,11 +274,6 @@ ParseResult ConvOp::parse(OpAsmParser &parser, OperationState &result) {
   }
   result.addAttribute(getOperandSegmentSizeAttr(),
                       builder.getDenseI32ArrayAttr(segments));
-  int64_t lags;
-  if (parseMaps(parser, result, convMaps) || parser.parseKeyword("lags") ||
-      parser.parseInteger(lags))
-    return failure();
-  result.addAttribute("lags", builder.getI64IntegerAttr(lags));
   if (parser.parseKeyword("epilogue") ||
       parser.parseRegion(*result.addRegion()) ||
       parser.parseOptionalAttrDictWithKeyword(result.attributes))
@@ -223,16 +286,28 @@ void ConvOp::print(OpAsmPrinter &printer) {
   printGroup(printer, "kernel", getKernel());
   if (Value history = getHistory())
     printGroup(printer, "history", history);
+  if (Value position = getPosition())
+    printGroup(printer, "position", position);
   if (Value cut = getCut())
     printGroup(printer, "cut", cut);
   printGroup(printer, "epilogue_ins", getEpilogueIns());
   printGroup(printer, "outs", getOuts());
   printMaps(printer, *this, convMaps);
-  printer << " lags " << getLags() << " epilogue ";
+  printer << " lags ";
+  if (hasDynamicLags())
+    printer << '?';
+  else
+    printer << static_cast<int64_t>(getLags());
+  if (Value first = getFirst())
+    printer << " from " << first;
+  else if (getStaticFirst() != 0)
+    printer << " from " << static_cast<int64_t>(getStaticFirst());
+  printer << " epilogue ";
   printer.printRegion(getEpilogue());
   printer.printOptionalAttrDictWithKeyword(
-      (*this)->getAttrs(), {"input_map", "kernel_map", "epilogue_maps",
-                            "output_map", "lags", getOperandSegmentSizeAttr()});
+      (*this)->getAttrs(),
+      {"input_map", "kernel_map", "epilogue_maps", "output_map", "lags",
+       "static_first", getOperandSegmentSizeAttr()});
   printResultTypes(printer, getResultTypes());
 }
 

@@ -309,23 +309,36 @@ def SSM_DiscretizeOp : SSM_Op<"discretize",
 //===----------------------------------------------------------------------===//
 
 def SSM_ConvOp : SSM_DestinationOp<"conv", [AttrSizedOperandSegments]> {
-  let summary = "Causal convolution along the sequence with a short kernel";
+  let summary = "Convolution along the sequence";
   let description = [{
-    Over the iteration space `(b, t, d2, ..., dk, j)`, the last dimension being
-    the lag `0 <= j < lags`:
+    Over the iteration space `(b, t, d2, ..., dk, i)`, the last dimension being
+    the place `0 <= i < lags` in the kernel, whose lag is `j = first + i`:
 
     ```
-    y[output] = epilogue(sum_j kernel[kernel_map] * input[b, t - j, ...])
+    y[output] = epilogue(sum_i kernel[kernel_map] * input[b, t - j, ...])
     ```
 
-    `input_map` gives the input's indices at lag 0 (without `j`); the op reads
-    the token `t - j`. Before the first token it reads `history`, whose second
-    dimension has `lags - 1` tokens, the most recent last; without `history` it
-    reads zero. Where `cut` (`tensor<B x T x i1>`) is true at some token of
-    `(t - j, t]`, the tap is zero: a document starts there.
+    `input_map` gives the input's indices at lag 0 (without `i`); the op reads
+    the token `t - j`. `lags 4` has the lags 0 to 3. `lags 7 from -3` looks
+    ahead too, with the lags -3 to 3. `lags ?` has as many lags as the kernel,
+    for a kernel that is prepared for the longest sequence; `from` may then be
+    an index value, `from %first`. Tokens at or after the end of the sequence
+    are zero, so a kernel may be longer than the sequence.
 
-    The last `outs` receives the history for a later call, if wanted: the last
-    `lags - 1` tokens of history and input together, zero before a cut.
+    Tokens before this call are read from `history`, whose second dimension
+    counts tokens, without it they are zero. It holds the last tokens, the most
+    recent last. With `position`, the number of tokens before this call, it is
+    a ring: the token `q` of the sequence is at `q mod H`, where H is the number
+    of tokens it holds, and older ones are zero. Where `cut`
+    (`tensor<B x T x i1>`) is true at some token between the one that is read and
+    `t` (the earlier of the two aside), the tap is zero: a document starts there.
+
+    The last `outs` receives the history for a later call, if wanted: that of
+    history and input together, zero before a cut.
+
+    `form` is how a long kernel is executed: `direct`, tap by tap; `blocks`,
+    products with blocks of the Toeplitz matrix; `fft`. Without it the lowering
+    decides.
 
     Constraints:
     * (C1) the maps have the same number of dimensions, at least three;
@@ -333,12 +346,16 @@ def SSM_ConvOp : SSM_DestinationOp<"conv", [AttrSizedOperandSegments]> {
       the lag, once each;
     * (C3) `input_map` starts with `d0, d1` and does not contain the lag; only
       the kernel's map does;
-    * (C4) `history` and the final history are `B x lags-1 x ...` with the
-      input's remaining dimensions and one element type, `cut` is `B x T x i1`;
+    * (C4) `history` and the final history are `B x H x ...` with the input's
+      remaining dimensions and one element type, `cut` is `B x T x i1`; without
+      `position` and with a known number of lags, H is the largest lag;
     * (C5) epilogue arguments are the output's element type, then those of
       `epilogue_ins`;
     * (C6) there is at least one lag, shapes agree wherever two operands name
-      the same dimension alone, and other indices stay inside their operand.
+      the same dimension alone, and other indices stay inside their operand;
+    * (C7) with `lags ?`, one index of the kernel is the lag alone; `from` is a
+      number or a value, not both;
+    * (C8) `position` goes with a history, and a history with a lag above 0.
 
     ```mlir
     func.func @short_conv(%u: tensor<?x?x8xf32>, %k: tensor<8x4xf32>,
@@ -361,14 +378,60 @@ def SSM_ConvOp : SSM_DestinationOp<"conv", [AttrSizedOperandSegments]> {
       return %y, %h1 : tensor<?x?x8xf32>, tensor<?x3x8xf32>
     }
     ```
+
+    A kernel as long as the sequence, with two outputs a channel, and all tokens
+    so far as the history:
+
+    ```mlir
+    func.func @long_conv(%u: tensor<?x?x8xf32>, %k: tensor<?x2x8xf32>,
+        %h: tensor<?x?x8xf32>, %position: index, %y0: tensor<?x?x2x8xf32>)
+        -> (tensor<?x?x2x8xf32>, tensor<?x?x8xf32>) {
+      %y, %h1 = ssm.conv
+          input(%u : tensor<?x?x8xf32>) kernel(%k : tensor<?x2x8xf32>)
+          history(%h : tensor<?x?x8xf32>) position(%position : index)
+          outs(%y0, %h : tensor<?x?x2x8xf32>, tensor<?x?x8xf32>)
+          maps {input = affine_map<(b, t, c, d, j) -> (b, t, d)>,
+                kernel = affine_map<(b, t, c, d, j) -> (j, c, d)>,
+                output = affine_map<(b, t, c, d, j) -> (b, t, c, d)>} lags ?
+          epilogue {
+      ^bb0(%acc: f32):
+        ssm.yield %acc : f32
+      } -> tensor<?x?x2x8xf32>, tensor<?x?x8xf32>
+      return %y, %h1 : tensor<?x?x2x8xf32>, tensor<?x?x8xf32>
+    }
+    ```
+
+    A kernel of two sides:
+
+    ```mlir
+    func.func @two_sided(%u: tensor<?x?x8xf32>, %k: tensor<?x8xf32>,
+        %first: index, %y0: tensor<?x?x8xf32>) -> tensor<?x?x8xf32> {
+      %y = ssm.conv
+          input(%u : tensor<?x?x8xf32>) kernel(%k : tensor<?x8xf32>)
+          outs(%y0 : tensor<?x?x8xf32>)
+          maps {input = affine_map<(b, t, c, j) -> (b, t, c)>,
+                kernel = affine_map<(b, t, c, j) -> (j, c)>,
+                output = affine_map<(b, t, c, j) -> (b, t, c)>}
+          lags ? from %first
+          epilogue {
+      ^bb0(%acc: f32):
+        ssm.yield %acc : f32
+      } -> tensor<?x?x8xf32>
+      return %y : tensor<?x?x8xf32>
+    }
+    ```
   }];
   let arguments = (ins SSM_Shaped:$input, SSM_Shaped:$kernel,
-                       Optional<SSM_Shaped>:$history, Optional<SSM_Shaped>:$cut,
+                       Optional<SSM_Shaped>:$history, Optional<Index>:$position,
+                       Optional<SSM_Shaped>:$cut,
                        Variadic<SSM_Shaped>:$epilogue_ins,
+                       Optional<Index>:$first,
                        Variadic<SSM_Init>:$outs,
                        AffineMapAttr:$input_map, AffineMapAttr:$kernel_map,
                        AffineMapArrayAttr:$epilogue_maps,
-                       AffineMapAttr:$output_map, I64Attr:$lags);
+                       AffineMapAttr:$output_map, I64Attr:$lags,
+                       DefaultValuedAttr<I64Attr, "0">:$static_first,
+                       OptionalAttr<SSM_ConvFormAttr>:$form);
   let results = (outs Variadic<AnyRankedTensor>:$results);
   let regions = (region SizedRegion<1>:$epilogue);
   let hasCustomAssemblyFormat = 1;
@@ -387,6 +450,25 @@ def SSM_ConvOp : SSM_DestinationOp<"conv", [AttrSizedOperandSegments]> {
       return getOuts().size() > 1 ? getOuts()[1] : ::mlir::Value();
     }
     ::mlir::ssm::YieldOp getEpilogueYield();
+    /// As many lags as the kernel has at run time.
+    bool hasDynamicLags() {
+      return ::mlir::ShapedType::isDynamic(getLags());
+    }
+    /// The dimension of the kernel that is the lag alone, or nothing.
+    std::optional<unsigned> getLagAxis();
+    /// The largest lag, if it is known.
+    std::optional<int64_t> getReach() {
+      if (hasDynamicLags() || getFirst())
+        return std::nullopt;
+      return static_cast<int64_t>(getStaticFirst()) +
+             static_cast<int64_t>(getLags()) - 1;
+    }
+    /// More than a few taps: a kernel to which modes of execution apply.
+    bool isLong() {
+      return hasDynamicLags() || static_cast<int64_t>(getLags()) > kShortLags;
+    }
+    /// Kernels of at most so many lags are short convolutions.
+    static constexpr int64_t kShortLags = 8;
   }];
 }
 

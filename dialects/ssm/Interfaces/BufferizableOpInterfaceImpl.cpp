@@ -68,6 +68,10 @@ struct DestinationOpModel
     SmallVector<Value> operands;
     SmallVector<Value> results;
     for (OpOperand &operand : op->getOpOperands()) {
+      if (!isa<TensorType>(operand.get().getType())) { // a number
+        operands.push_back(operand.get());
+        continue;
+      }
       FailureOr<Value> buffer =
           getBuffer(rewriter, operand.get(), options, state);
       if (failed(buffer))

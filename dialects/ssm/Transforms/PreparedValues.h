@@ -17,13 +17,35 @@ namespace mlir::ssm {
 /// Names of the argument attributes of weights and of prepared tables.
 inline constexpr llvm::StringLiteral kWeightAttr = "ssm.weight";
 inline constexpr llvm::StringLiteral kTableAttr = "ssm.table";
+/// Marks the argument that is the length for which tables are prepared.
+inline constexpr llvm::StringLiteral kPreparedLengthAttr =
+    "ssm.prepared_length";
+/// The extents of a table that grows with that length: `scale, offset` for each
+/// dimension.
+inline constexpr llvm::StringLiteral kExtentsAttr = "ssm.extents";
+
+/// `scale * prepared length + offset`.
+struct PreparedExtent {
+  int64_t scale = 0, offset = 0;
+};
+
+/// The extent that `size` is, or that dimension `dim` of `tensor` has, as a
+/// function of the prepared length alone; nothing if it is not one.
+std::optional<PreparedExtent> getPreparedExtent(OpFoldResult size);
+std::optional<PreparedExtent> getPreparedExtent(Value tensor, unsigned dim);
+
+/// The argument of `function` that is the prepared length, or null.
+Value getPreparedLength(func::FuncOp function);
+/// The value of an extent.
+OpFoldResult emitExtent(OpBuilder &builder, Location loc, PreparedExtent extent,
+                        Value preparedLength);
 
 /// What is known of a value that can be prepared.
 struct Prepared {
   /// The loop on whose index it depends, or null.
   scf::ForOp loop;
   /// Whether computing it again is more than rebuilding a constant: it depends
-  /// on a weight or on costly math.
+  /// on a weight or on costly math, or grows with the prepared length.
   bool worthy;
 };
 

@@ -32,6 +32,8 @@ private:
                       bool mayChunk, std::optional<int64_t> length);
   void report(ScanOp scan, const RecurrenceInfo &info, const CostModel &model,
               ScheduleAttr schedule, bool mayChunk);
+  LogicalResult select(ConvOp conv, std::optional<ExecutionMode> wanted,
+                       bool hasStates);
 };
 } // namespace
 
@@ -196,6 +198,59 @@ LogicalResult SelectModesPass::select(ScanOp scan, std::optional<ExecutionMode> 
   return success();
 }
 
+static std::string nameOf(ConvOp conv) {
+  if (conv.hasDynamicLags())
+    return "the convolution with a kernel as long as the sequence";
+  return "the convolution with a kernel of " + std::to_string(conv.getLags()) +
+         " lags";
+}
+
+/// Why a long kernel cannot be executed in a mode, or nothing. A kernel of few
+/// lags is a window over the last tokens, which a layer with states carries like
+/// them.
+static std::string reasonAgainst(ConvOp conv, ExecutionMode mode, bool hasStates) {
+  bool isWindow = hasStates && !conv.hasDynamicLags();
+  switch (mode) {
+  case ExecutionMode::Scan:
+    return isWindow ? ""
+                    : "the kernel is no state space: no state of a fixed size "
+                      "carries what it needs of earlier tokens";
+  case ExecutionMode::Quadratic:
+    return isWindow ? "" : "the kernel does not depend on the input, as scores do";
+  default:
+    return "";
+  }
+}
+
+LogicalResult SelectModesPass::select(ConvOp conv,
+                                      std::optional<ExecutionMode> wanted,
+                                      bool hasStates) {
+  if (!conv.isLong())
+    return success();
+  if (wanted)
+    if (std::string reason = reasonAgainst(conv, *wanted, hasStates);
+        !reason.empty())
+      return conv.emitError() << "mode '" << mode << "' is not possible for "
+                              << nameOf(conv) << ": " << reason;
+  if (wanted == ExecutionMode::Chunk)
+    conv.setFormAttr(ConvFormAttr::get(&getContext(), ConvForm::blocks));
+  if (!explain)
+    return success();
+  bool isWhole = getOperation()->hasAttr("ssm.whole_sequence");
+  llvm::errs() << nameOf(conv) << ": no state space, runs as "
+               << (conv.getForm() ? stringifyConvForm(*conv.getForm())
+                                  : StringRef("blocks or fft, by length"))
+               << "\n";
+  for (ExecutionMode other : allExecutionModes) {
+    std::string reason = reasonAgainst(conv, other, hasStates);
+    if (other == ExecutionMode::Step && isWhole)
+      reason = "the layer needs its whole sequence";
+    llvm::errs() << "  " << llvm::left_justify(stringifyExecutionMode(other), 10)
+                 << (reason.empty() ? "legal" : reason) << "\n";
+  }
+  return success();
+}
+
 void SelectModesPass::runOnOperation() {
   auto wanted =
       llvm::StringSwitch<std::optional<ExecutionMode>>(mode)
@@ -209,6 +264,12 @@ void SelectModesPass::runOnOperation() {
     getOperation().emitError() << "there is no mode '" << mode << "'";
     return signalPassFailure();
   }
+  if (mode == "step" && getOperation()->hasAttr("ssm.exact_length")) {
+    getOperation().emitError()
+        << "mode 'step' is not legal: the values of a kernel depend on the length "
+           "of the sequence, so it is prepared for one length and runs as a whole";
+    return signalPassFailure();
+  }
   if (chunk < 0 || lanes < 0 || segments < 0) {
     getOperation().emitError("chunk-tokens, lanes and segments are 0 or more");
     return signalPassFailure();
@@ -219,9 +280,15 @@ void SelectModesPass::runOnOperation() {
            "backward, so a token needs those after it";
     return signalPassFailure();
   }
-  WalkResult result = getOperation().walk([&](ScanOp scan) {
-    return failed(select(scan, wanted)) ? WalkResult::interrupt()
-                                        : WalkResult::advance();
+  bool hasStates = false;
+  getOperation().walk([&](ScanOp) { hasStates = true; });
+  WalkResult result = getOperation().walk([&](Operation *op) {
+    LogicalResult selected = success();
+    if (auto scan = dyn_cast<ScanOp>(op))
+      selected = select(scan, wanted);
+    else if (auto conv = dyn_cast<ConvOp>(op))
+      selected = select(conv, wanted, hasStates);
+    return failed(selected) ? WalkResult::interrupt() : WalkResult::advance();
   });
   if (result.wasInterrupted())
     signalPassFailure();

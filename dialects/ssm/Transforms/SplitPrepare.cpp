@@ -52,6 +52,7 @@ private:
   void buildLoop(scf::ForOp loop, ArrayRef<Value> members, IRMapping &mapping,
                  OpBuilder &builder, DenseMap<Value, Value> &results);
   void rewriteForward();
+  Attribute getExtentsAttr(Value value);
 
   func::FuncOp forward;
   ssm::PreparedValues prepared;
@@ -76,7 +77,8 @@ bool Splitter::isMemberSlice(tensor::ExtractSliceOp slice) {
       !ShapedType::isDynamic(offsets.front()))
     return false;
   for (int64_t dim = 1; dim < source.getRank(); ++dim)
-    if (offsets[dim] != 0 || sizes[dim] != source.getDimSize(dim))
+    if (offsets[dim] != 0 || source.isDynamicDim(dim) ||
+        sizes[dim] != source.getDimSize(dim))
       return false;
   Value index = slice.getOffsets().front();
   scf::ForOp loop = prepared.getLoop(index);
@@ -145,17 +147,33 @@ static Value emitTrip(OpBuilder &builder, scf::ForOp loop, Value iv) {
   return iv;
 }
 
-/// Offsets and sizes of member `trip` of a table of `member`s.
-static void getMemberSlice(OpBuilder &builder, Value trip,
-                           RankedTensorType member,
+using Extents = SmallVector<ssm::PreparedExtent>;
+
+static Extents getExtents(Value value) {
+  Extents extents;
+  for (int64_t dim = 0, rank = cast<RankedTensorType>(value.getType()).getRank();
+       dim < rank; ++dim)
+    extents.push_back(*ssm::getPreparedExtent(value, dim));
+  return extents;
+}
+
+static SmallVector<OpFoldResult> emitExtents(OpBuilder &builder, Location loc,
+                                             const Extents &extents,
+                                             Value length) {
+  return llvm::map_to_vector(extents, [&](ssm::PreparedExtent extent) {
+    return ssm::emitExtent(builder, loc, extent, length);
+  });
+}
+
+/// Offsets and sizes of member `trip` of a table of members of `extents`.
+static void getMemberSlice(OpBuilder &builder, Location loc, Value trip,
+                           const Extents &extents, Value length,
                            SmallVectorImpl<OpFoldResult> &offsets,
                            SmallVectorImpl<OpFoldResult> &sizes) {
   offsets.assign(1, trip);
+  offsets.append(extents.size(), builder.getIndexAttr(0));
   sizes.assign(1, builder.getIndexAttr(1));
-  for (int64_t size : member.getShape()) {
-    offsets.push_back(builder.getIndexAttr(0));
-    sizes.push_back(builder.getIndexAttr(size));
-  }
+  llvm::append_range(sizes, emitExtents(builder, loc, extents, length));
 }
 
 static RankedTensorType getTableType(scf::ForOp loop, RankedTensorType member) {
@@ -178,11 +196,16 @@ void Splitter::buildLoop(scf::ForOp loop, ArrayRef<Value> members,
       if (!prepared.getLoop(read) && prepared.isWorthy(read))
         materialize(read, mapping, builder);
   SmallVector<Value> inits;
-  for (Value member : members)
-    inits.push_back(tensor::EmptyOp::create(
-        builder, loc,
-        getTableType(loop, cast<RankedTensorType>(member.getType())).getShape(),
-        cast<RankedTensorType>(member.getType()).getElementType()));
+  Value length = mapping.lookupOrNull(ssm::getPreparedLength(forward));
+  for (Value member : members) {
+    auto type = cast<RankedTensorType>(member.getType());
+    SmallVector<OpFoldResult> sizes(
+        1, builder.getIndexAttr(getTableType(loop, type).getDimSize(0)));
+    llvm::append_range(sizes,
+                       emitExtents(builder, loc, getExtents(member), length));
+    inits.push_back(
+        tensor::EmptyOp::create(builder, loc, sizes, type.getElementType()));
+  }
   Value lower = materialize(loop.getLowerBound(), mapping, builder);
   Value upper = materialize(loop.getUpperBound(), mapping, builder);
   Value step = materialize(loop.getStep(), mapping, builder);
@@ -200,8 +223,8 @@ void Splitter::buildLoop(scf::ForOp loop, ArrayRef<Value> members,
     SmallVector<Value> yielded;
     for (auto [member, table] : llvm::zip_equal(members, filled)) {
       SmallVector<OpFoldResult> offsets, sizes;
-      getMemberSlice(nested, trip, cast<RankedTensorType>(member.getType()),
-                     offsets, sizes);
+      getMemberSlice(nested, loc, trip, getExtents(member), length, offsets,
+                     sizes);
       SmallVector<OpFoldResult> strides(offsets.size(), nested.getIndexAttr(1));
       yielded.push_back(tensor::InsertSliceOp::create(
           nested, member.getLoc(), inner.lookup(member), table, offsets, sizes,
@@ -221,7 +244,8 @@ void Splitter::buildPrepare() {
   SmallVector<DictionaryAttr> weightAttrs;
   SmallVector<BlockArgument> weights;
   for (BlockArgument argument : forward.getArguments()) {
-    if (!forward.getArgAttr(argument.getArgNumber(), ssm::kWeightAttr))
+    if (!forward.getArgAttr(argument.getArgNumber(), ssm::kWeightAttr) &&
+        !forward.getArgAttr(argument.getArgNumber(), ssm::kPreparedLengthAttr))
       continue;
     weights.push_back(argument);
     weightTypes.push_back(argument.getType());
@@ -256,8 +280,21 @@ void Splitter::buildPrepare() {
   }
   func::ReturnOp::create(builder, forward.getLoc(), returned);
   prepare.setFunctionType(builder.getFunctionType(weightTypes, types));
-  for (unsigned i = 0; i < types.size(); ++i)
+  for (auto [i, table] : llvm::enumerate(tables)) {
     prepare.setResultAttr(i, ssm::kTableAttr, builder.getI64IntegerAttr(i));
+    if (!cast<RankedTensorType>(types[i]).hasStaticShape())
+      prepare.setResultAttr(i, ssm::kExtentsAttr, getExtentsAttr(table));
+  }
+}
+
+/// The attribute of a table of `value`s that grows with the length.
+Attribute Splitter::getExtentsAttr(Value value) {
+  SmallVector<int64_t> numbers;
+  if (scf::ForOp loop = prepared.getLoop(value))
+    numbers = {0, loop.getStaticTripCount()->getSExtValue()};
+  for (ssm::PreparedExtent extent : getExtents(value))
+    numbers.append({extent.scale, extent.offset});
+  return DenseI64ArrayAttr::get(value.getContext(), numbers);
 }
 
 //===----------------------------------------------------------------------===//
@@ -270,8 +307,13 @@ void Splitter::rewriteForward() {
     Value value = entry;
     scf::ForOp loop = prepared.getLoop(value);
     auto type = cast<RankedTensorType>(value.getType());
-    auto attrs = builder.getDictionaryAttr(builder.getNamedAttr(
-        ssm::kTableAttr, builder.getI64IntegerAttr(static_cast<int64_t>(number))));
+    SmallVector<NamedAttribute> attributes = {builder.getNamedAttr(
+        ssm::kTableAttr, builder.getI64IntegerAttr(static_cast<int64_t>(number)))};
+    Extents extents = getExtents(value);
+    if (!type.hasStaticShape())
+      attributes.push_back(
+          builder.getNamedAttr(ssm::kExtentsAttr, getExtentsAttr(value)));
+    auto attrs = builder.getDictionaryAttr(attributes);
     unsigned at = forward.getNumArguments();
     Type tableType = loop ? getTableType(loop, type) : type;
     (void)forward.insertArgument(at, tableType, attrs, value.getLoc());
@@ -280,15 +322,18 @@ void Splitter::rewriteForward() {
         << remark::metric("table", static_cast<int64_t>(number))
         << remark::metric("members",
                           loop ? loop.getStaticTripCount()->getSExtValue() : 1)
-        << remark::metric("elements", type.getNumElements());
+        << remark::metric("elements", type.hasStaticShape()
+                                          ? type.getNumElements()
+                                          : ShapedType::kDynamic);
     if (!loop) {
       value.replaceAllUsesWith(table);
       continue;
     }
     builder.setInsertionPointToStart(loop.getBody());
     SmallVector<OpFoldResult> offsets, sizes;
-    getMemberSlice(builder, emitTrip(builder, loop, loop.getInductionVar()),
-                   type, offsets, sizes);
+    getMemberSlice(builder, value.getLoc(),
+                   emitTrip(builder, loop, loop.getInductionVar()), extents,
+                   ssm::getPreparedLength(forward), offsets, sizes);
     SmallVector<OpFoldResult> strides(offsets.size(), builder.getIndexAttr(1));
     value.replaceAllUsesWith(tensor::ExtractSliceOp::create(
         builder, value.getLoc(), type, table, offsets, sizes, strides));

@@ -1,8 +1,9 @@
 //===- Conv.cpp - Convolution and shift as loops over lags ----------------===//
 //
-// Outputs come first, then the final history in increasing order of tokens:
-// it reads the history at or after the token it writes, and no output needs
-// the history any more. So history and final history may be one buffer.
+// Outputs come first, then the final history: no output needs the history any
+// more. It is written in increasing order of tokens, each after the history was
+// read at or after it, or, as a ring, at the place that is read. So history and
+// final history may be one buffer.
 //
 //===----------------------------------------------------------------------===//
 
@@ -22,10 +23,23 @@ struct Sequence {
   Value history;
   /// Null if no document starts inside.
   Value cut;
+  /// Tokens of the sequence before this call, if the history is a ring.
+  Value position;
   /// Number of tokens of the history.
-  int64_t numTokens;
+  Value numTokens;
+
+  /// Where a token, counted from the sequence's beginning, is in a ring. One of
+  /// no tokens has no places, but is asked all the same.
+  Value getPlace(Loops &loops, Value token) const {
+    return arith::RemSIOp::create(loops.builder, loops.loc, token,
+                                  loops.max(numTokens, loops.index(1)));
+  }
 };
 } // namespace
+
+static Value andOf(Loops &loops, Value left, Value right) {
+  return arith::AndIOp::create(loops.builder, loops.loc, left, right);
+}
 
 /// Whether a document starts at a token of `(token, last]` of this call.
 static Value isCut(Loops &loops, const Sequence &sequence, Value batch,
@@ -42,27 +56,48 @@ static Value isCut(Loops &loops, const Sequence &sequence, Value batch,
       .front();
 }
 
+/// The history at a token before this call, a negative number.
+static Value loadHistory(Loops &loops, const Sequence &sequence,
+                         ArrayRef<Value> indices, Type type) {
+  Value zero = loops.constant(type, 0.0);
+  if (!sequence.history)
+    return zero;
+  SmallVector<Value> before(indices);
+  before[1] = loops.add(indices[1], sequence.numTokens);
+  Value isKept = loops.less(loops.index(-1), before[1]);
+  if (sequence.position) {
+    Value token = loops.add(indices[1], sequence.position);
+    isKept = andOf(loops, isKept, loops.less(loops.index(-1), token));
+    before[1] = sequence.getPlace(loops, token);
+  }
+  return loops.loadIf(isKept, sequence.history, before, type,
+                      [&] { return zero; });
+}
+
 /// The sequence at `indices`, the second of which is a token that may lie
-/// before this call; zero if a document starts in `(token, last]`.
+/// outside of this call; zero if a document starts between it and `at`.
 static Value loadToken(Loops &loops, const Sequence &sequence,
-                       ArrayRef<Value> indices, Value last, Type type) {
+                       ArrayRef<Value> indices, Value at, Type type) {
   Value token = indices[1];
-  Value isBefore = loops.less(token, loops.index(0));
-  Value isInside = arith::XOrIOp::create(
-      loops.builder, loops.loc, isBefore,
-      arith::ConstantIntOp::create(loops.builder, loops.loc, 1, 1));
+  Value length = loops.size(sequence.input, 1);
+  Value isInside = andOf(loops, loops.less(loops.index(-1), token),
+                         loops.less(token, length));
   Value value =
       loops.loadIf(isInside, sequence.input, indices, type, [&]() -> Value {
-        if (!sequence.history)
-          return loops.constant(type, 0.0);
-        SmallVector<Value> before(indices);
-        before[1] = loops.add(token, loops.index(sequence.numTokens));
-        return loops.convert(loops.load(sequence.history, before), type);
+        Value earlier = loadHistory(loops, sequence, indices, type);
+        return loops.select(loops.less(token, loops.index(0)), earlier,
+                            loops.constant(type, 0.0));
       });
   if (!sequence.cut)
     return value;
-  return loops.select(isCut(loops, sequence, indices[0], token, last),
-                      loops.constant(type, 0.0), value);
+  auto smaller = [&](Value left, Value right) {
+    return loops.select(loops.less(left, right), left, right);
+  };
+  Value last = smaller(loops.max(token, at),
+                       loops.sub(length, loops.index(1)));
+  return loops.select(
+      isCut(loops, sequence, indices[0], smaller(token, at), last),
+      loops.constant(type, 0.0), value);
 }
 
 /// All sizes of `memref`.
@@ -79,18 +114,39 @@ static void writeFinalHistory(Loops &loops, const Sequence &sequence,
                               Value finalHistory) {
   Type type = getElementTypeOrSelf(finalHistory);
   SmallVector<Value> sizes = getSizes(loops, finalHistory);
-  // The number of tokens is static even where the buffer's type says less.
-  sizes[1] = loops.index(sequence.numTokens);
+  sizes[1] = sequence.numTokens;
   SmallVector<Value> point(sizes.size());
   auto dims = llvm::to_vector(llvm::seq<unsigned>(0, sizes.size()));
   // Tokens innermost, so that every other point is shifted on its own.
   std::rotate(dims.begin() + 1, dims.begin() + 2, dims.end());
   Value length = loops.size(sequence.input, 1);
   Value last = loops.sub(length, loops.index(1));
+  if (!sequence.position)
+    return loops.repeat(dims, sizes, point, [&] {
+      SmallVector<Value> from(point);
+      from[1] = loops.sub(loops.add(length, point[1]), sequence.numTokens);
+      loops.store(loadToken(loops, sequence, from, last, type), finalHistory,
+                  point);
+    });
+  if (finalHistory == sequence.history && !sequence.cut) {
+    // A ring in place: the new tokens are put into it.
+    Value skipped = loops.max(loops.sub(length, sequence.numTokens),
+                              loops.index(0));
+    sizes[1] = loops.sub(length, skipped);
+    return loops.repeat(dims, sizes, point, [&] {
+      SmallVector<Value> from(point), to(point);
+      from[1] = loops.add(point[1], skipped);
+      to[1] = sequence.getPlace(loops, loops.add(sequence.position, from[1]));
+      loops.store(loops.convert(loops.load(sequence.input, from), type),
+                  finalHistory, to);
+    });
+  }
+  // The latest token whose place in the ring is this one.
+  Value newest = loops.add(sequence.position, last);
   loops.repeat(dims, sizes, point, [&] {
     SmallVector<Value> from(point);
-    from[1] =
-        loops.sub(loops.add(length, point[1]), loops.index(sequence.numTokens));
+    Value behind = loops.sub(loops.add(newest, sequence.numTokens), point[1]);
+    from[1] = loops.sub(last, sequence.getPlace(loops, behind));
     loops.store(loadToken(loops, sequence, from, last, type), finalHistory,
                 point);
   });
@@ -101,8 +157,22 @@ static void lowerConv(ConvOp op, OpBuilder &builder) {
   Type type = getAccumulatorType({getElementTypeOrSelf(op.getInput()),
                                   getElementTypeOrSelf(op.getKernel()),
                                   getElementTypeOrSelf(op.getOutput())});
+  Value numTokens;
+  // Without a ring the number of tokens may be known where the type of the
+  // buffer says less.
+  if (std::optional<int64_t> reach = op.getReach(); reach && !op.getPosition())
+    numTokens = loops.index(std::max<int64_t>(*reach, 0));
+  else if (op.getHistory() || op.getFinalHistory())
+    numTokens = loops.size(
+        op.getHistory() ? op.getHistory() : op.getFinalHistory(), 1);
   Sequence sequence = {op.getInput(), op.getHistory(), op.getCut(),
-                       static_cast<int64_t>(op.getLags()) - 1};
+                       op.getPosition(), numTokens};
+  Value first = op.getFirst() ? op.getFirst()
+                              : loops.index(static_cast<int64_t>(
+                                    op.getStaticFirst()));
+  Value lags = op.hasDynamicLags()
+                   ? loops.size(op.getKernel(), *op.getLagAxis())
+                   : loops.index(static_cast<int64_t>(op.getLags()));
   SmallVector<Value> sizes(op.getNumDims());
   SmallVector<unsigned> dims;
   for (auto [axis, expr] : llvm::enumerate(op.getOutputMap().getResults())) {
@@ -114,11 +184,11 @@ static void lowerConv(ConvOp op, OpBuilder &builder) {
     SmallVector<Value> indices = loops.apply(op.getInputMap(), point);
     Value zero = loops.constant(type, 0.0);
     SmallVector<Value> sum = loops.reduce(
-        loops.index(0), loops.index(op.getLags()), zero,
-        [&](Value lag, ValueRange partial) -> SmallVector<Value> {
-          point.back() = lag;
+        loops.index(0), lags, zero,
+        [&](Value place, ValueRange partial) -> SmallVector<Value> {
+          point.back() = place;
           SmallVector<Value> from(indices);
-          from[1] = loops.sub(point[1], lag);
+          from[1] = loops.sub(point[1], loops.add(first, place));
           Value value = loadToken(loops, sequence, from, point[1], type);
           Value weight = loops.convert(
               loops.load(op.getKernel(), loops.apply(op.getKernelMap(), point)),
@@ -141,7 +211,8 @@ static void lowerShift(ShiftOp op, OpBuilder &builder) {
   Value output = op.getOuts().front();
   Type type = getElementTypeOrSelf(output);
   int64_t distance = op.getDistance();
-  Sequence sequence = {op.getInput(), op.getHistory(), op.getCut(), distance};
+  Sequence sequence = {op.getInput(), op.getHistory(), op.getCut(),
+                       /*position=*/Value(), loops.index(distance)};
   SmallVector<Value> sizes = getSizes(loops, output);
   SmallVector<Value> point(sizes.size());
   auto dims = llvm::to_vector(llvm::seq<unsigned>(0, sizes.size()));

@@ -30,7 +30,7 @@ using namespace ssmc;
 namespace {
 /// Fields of ssmrt_frame, in order.
 enum Field { Context, Prepared, State, Workspace, Batch, Length, Position, Inputs,
-             Outputs };
+             Outputs, PreparedLength, StateLength };
 
 struct BindFramePass : ssmc::cpu::impl::BindFramePassBase<BindFramePass> {
   using BindFramePassBase::BindFramePassBase;
@@ -64,9 +64,14 @@ private:
     return LLVM::LoadOp::create(builder, loc, pointerType(), slot);
   }
   Type pointerType() { return LLVM::LLVMPointerType::get(function.getContext()); }
-  /// A memref over `pointer` with the extents that `dims` describes.
-  Value memrefOver(Value pointer, MemRefType type, ArrayRef<int64_t> dims);
-  Value bytesOf(MemRefType type, ArrayRef<int64_t> dims);
+  /// A memref over `pointer` with the extents that `dims` describes, those of
+  /// the sequence being `length`.
+  Value memrefOver(Value pointer, MemRefType type, ArrayRef<int64_t> dims,
+                   Field length = Length);
+  Value memrefOf(Value pointer, MemRefType type, ArrayRef<Value> extents);
+  /// A table: `attrOf` gives its attributes.
+  Value tableOf(MemRefType type, llvm::function_ref<Attribute(StringRef)> attrOf);
+  Value bytesOfState(MemRefType type, ArrayRef<int64_t> dims);
   /// Member `index` of the family of weights that starts at input `first`.
   Value memberOf(MemRefType family, int64_t first, Value index);
 
@@ -76,7 +81,7 @@ private:
   LLVMTypeConverter converter;
   OpBuilder builder;
   Value frame;
-  Value fields[9];
+  Value fields[StateLength + 1];
   bool step = false;
 };
 } // namespace
@@ -87,24 +92,31 @@ Value Binder::field(Field which) {
   MLIRContext *context = function.getContext();
   Type pointer = pointerType(), i64 = builder.getI64Type();
   auto type = LLVM::LLVMStructType::getLiteral(
-      context, {pointer, pointer, pointer, pointer, i64, i64, i64, pointer, pointer});
-  bool isPointer = which <= Workspace || which >= Inputs;
+      context, {pointer, pointer, pointer, pointer, i64, i64, i64, pointer, pointer,
+                i64, i64});
+  bool isPointer = which <= Workspace || which == Inputs || which == Outputs;
   Value slot = LLVM::GEPOp::create(builder, loc, pointer, type, frame,
                                    ArrayRef<LLVM::GEPArg>{0, int32_t(which)});
   return fields[which] =
              LLVM::LoadOp::create(builder, loc, isPointer ? pointer : i64, slot);
 }
 
-Value Binder::memrefOver(Value pointer, MemRefType type, ArrayRef<int64_t> dims) {
-  SmallVector<Value> extents, strides(type.getRank());
+Value Binder::memrefOver(Value pointer, MemRefType type, ArrayRef<int64_t> dims,
+                         Field length) {
+  SmallVector<Value> extents;
   for (auto [i, extent] : llvm::enumerate(type.getShape())) {
     if (!ShapedType::isDynamic(extent))
       extents.push_back(constant(extent));
-    else if (dims[i] == kLengthDim && step)
+    else if (dims[i] == kLengthDim && step && length == Length)
       extents.push_back(constant(1));
     else
-      extents.push_back(field(dims[i] == kLengthDim ? Length : Batch));
+      extents.push_back(field(dims[i] == kLengthDim ? length : Batch));
   }
+  return memrefOf(pointer, type, extents);
+}
+
+Value Binder::memrefOf(Value pointer, MemRefType type, ArrayRef<Value> extents) {
+  SmallVector<Value> strides(type.getRank());
   Value stride = constant(1);
   for (int64_t i = type.getRank() - 1; i >= 0; --i) {
     strides[i] = stride;
@@ -115,6 +127,27 @@ Value Binder::memrefOver(Value pointer, MemRefType type, ArrayRef<int64_t> dims)
   llvm::append_range(values, strides);
   Value descriptor = MemRefDescriptor::pack(builder, loc, converter, type, values);
   return UnrealizedConversionCastOp::create(builder, loc, type, descriptor).getResult(0);
+}
+
+Value Binder::tableOf(MemRefType type,
+                      llvm::function_ref<Attribute(StringRef)> attrOf) {
+  auto growing = [&](int64_t scale, int64_t offset) -> Value {
+    if (scale == 0)
+      return constant(offset);
+    Value value = LLVM::MulOp::create(builder, loc, field(PreparedLength),
+                                      constant(scale));
+    return LLVM::AddOp::create(builder, loc, value, constant(offset));
+  };
+  auto scale = dyn_cast_or_null<IntegerAttr>(attrOf("ssm.offset_scale"));
+  auto extents = dyn_cast_or_null<DenseI64ArrayAttr>(attrOf("ssm.extents"));
+  Value offset = growing(scale ? scale.getInt() : 0,
+                         cast<IntegerAttr>(attrOf("ssm.offset")).getInt());
+  SmallVector<Value> sizes;
+  for (auto [i, extent] : llvm::enumerate(type.getShape()))
+    sizes.push_back(ShapedType::isDynamic(extent)
+                        ? growing(extents[2 * i], extents[2 * i + 1])
+                        : constant(extent));
+  return memrefOf(offsetBy(field(Prepared), offset), type, sizes);
 }
 
 Value Binder::memberOf(MemRefType family, int64_t first, Value index) {
@@ -129,7 +162,7 @@ Value Binder::memberOf(MemRefType family, int64_t first, Value index) {
 }
 
 /// Bytes of a contiguous memref, rounded up to the alignment of blocks.
-Value Binder::bytesOf(MemRefType type, ArrayRef<int64_t> dims) {
+Value Binder::bytesOfState(MemRefType type, ArrayRef<int64_t> dims) {
   int64_t fixed = (type.getElementTypeBitWidth() + 7) / 8;
   Value product;
   for (auto [i, extent] : llvm::enumerate(type.getShape())) {
@@ -137,7 +170,7 @@ Value Binder::bytesOf(MemRefType type, ArrayRef<int64_t> dims) {
       fixed *= extent;
       continue;
     }
-    Value size = field(dims[i] == kLengthDim ? Length : Batch);
+    Value size = field(dims[i] == kLengthDim ? StateLength : Batch);
     product = product ? LLVM::MulOp::create(builder, loc, product, size) : size;
   }
   Value bytes = constant(fixed);
@@ -151,7 +184,7 @@ LogicalResult Binder::run(bool isStep) {
   step = isStep;
   Block &entry = function.front();
   frame = entry.insertArgument(0u, pointerType(), loc);
-  for (int which = Context; which <= Outputs; ++which) // all at the entry
+  for (int which = Context; which <= StateLength; ++which) // all at the entry
     field(Field(which));
   auto attrOf = [&](unsigned argument, StringRef name) -> Attribute {
     return function.getArgAttr(argument, name); // before the frame was added
@@ -172,6 +205,9 @@ LogicalResult Binder::run(bool isStep) {
     if (attrOf(i, "ssm.position")) {
       value = arith::IndexCastOp::create(builder, loc, builder.getIndexType(),
                                          field(Position));
+    } else if (attrOf(i, "ssm.prepared_length")) {
+      value = arith::IndexCastOp::create(builder, loc, builder.getIndexType(),
+                                         field(PreparedLength));
     } else if (attrOf(i, "ssm.workspace")) {
       // The arena's own extent is not used: views give theirs.
       Value pointer = field(Workspace);
@@ -210,13 +246,12 @@ LogicalResult Binder::run(bool isStep) {
         }
         continue;
       }
-    } else if (auto table = function.getArgAttrOfType<IntegerAttr>(i, "ssm.offset")) {
-      Value pointer = offsetBy(field(Prepared), constant(table.getInt()));
-      value = memrefOver(pointer, type, {});
+    } else if (attrOf(i, "ssm.offset")) {
+      value = tableOf(type, [&](StringRef name) { return attrOf(i, name); });
     } else if (attrOf(i, "ssm.state")) {
       Value pointer = stateOffset ? offsetBy(field(State), stateOffset) : field(State);
-      value = memrefOver(pointer, type, dimsOf(i));
-      Value bytes = bytesOf(type, dimsOf(i));
+      value = memrefOver(pointer, type, dimsOf(i), StateLength);
+      Value bytes = bytesOfState(type, dimsOf(i));
       stateOffset =
           stateOffset ? LLVM::AddOp::create(builder, loc, stateOffset, bytes) : bytes;
       states.push_back(value);
@@ -242,11 +277,12 @@ LogicalResult Binder::run(bool isStep) {
     auto plain = MemRefType::get(type.getShape(), type.getElementType());
     if (function.getResultAttr(i, "ssm.state")) {
       destination = states[nextState++];
-    } else if (auto table = function.getResultAttrOfType<IntegerAttr>(i, "ssm.offset")) {
+    } else if (function.getResultAttr(i, "ssm.offset")) {
       if (allocated)
         builder.setInsertionPoint(allocated);
-      destination = memrefOver(offsetBy(field(Prepared), constant(table.getInt())),
-                               plain, codes);
+      destination = tableOf(plain, [&, i = i](StringRef name) {
+        return function.getResultAttr(i, name);
+      });
     } else {
       if (allocated)
         builder.setInsertionPoint(allocated);

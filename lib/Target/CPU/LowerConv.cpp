@@ -129,7 +129,8 @@ void ConvLowering::chooseLanes() {
 
 LogicalResult ConvLowering::run() {
   auto type = dyn_cast<MemRefType>(op.getOutput().getType());
-  if (!type)
+  if (!type || op.hasDynamicLags() || op.getFirst() || op.getPosition() ||
+      op.getStaticFirst() != 0)
     return failure();
   for (Operation &inner : body)
     if (inner.getNumRegions() != 0)

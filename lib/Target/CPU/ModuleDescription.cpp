@@ -138,6 +138,9 @@ void Emitter::run(DictionaryAttr description) {
   // The step's length is 1: its arena is an affine function of the batch alone.
   llvm::ArrayRef<int64_t> step = numbers("step_workspace");
   int64_t stepSizes[4] = {step[0] + step[2], step[1] + step[3], 0, 0};
+  // There is no batch in prepare.
+  llvm::ArrayRef<int64_t> prepare = numbers("prepare_workspace");
+  int64_t prepareSizes[4] = {prepare[0], prepare[2], 0, 0};
 
   llvm::Constant *fields[] = {
       llvm::ConstantInt::get(i64, SSMRT_MAGIC),
@@ -158,7 +161,7 @@ void Emitter::run(DictionaryAttr description) {
       values(list("states"), "states"),
       size(numbers("prepared"), 1, "prepared_bytes"),
       size(numbers("state"), 2, "state_bytes"),
-      size(numbers("prepare_workspace"), 1, "prepare_workspace_bytes"),
+      size(prepareSizes, 1, "prepare_workspace_bytes"),
       size(numbers("forward_workspace"), 2, "forward_workspace_bytes"),
       size(stepSizes, 1, "step_workspace_bytes"),
       functionOrNull("prepare"),
