@@ -8,7 +8,10 @@
 
 using namespace ssmc;
 
+/// Pages that the processor translates at once, where the system has them. Reading
+/// long tables from small pages takes half as long again.
 static constexpr size_t largePage = size_t(2) << 20;
+static constexpr size_t leastForLargePages = 2 * largePage;
 
 llvm::Expected<Block> Block::create(int64_t bytes, llvm::StringRef what) {
   Block block;
@@ -16,14 +19,14 @@ llvm::Expected<Block> Block::create(int64_t bytes, llvm::StringRef what) {
     return failure("the " + what + " does not fit into memory");
   // At least one line, so that an empty block has an address of its own.
   size_t rounded = llvm::alignTo(std::max<int64_t>(bytes, 1), SSMRT_ALIGNMENT);
-  // Large pages: filling a block of weights is otherwise mostly the kernel's work.
-  size_t alignment = rounded >= 4 * largePage ? largePage : SSMRT_ALIGNMENT;
+  bool isLarge = rounded >= leastForLargePages;
   void *memory = nullptr;
-  if (posix_memalign(&memory, alignment, rounded))
+  if (posix_memalign(&memory, isLarge ? largePage : SSMRT_ALIGNMENT, rounded))
     return failure("no memory for " + llvm::Twine(bytes) + " bytes: the " + what);
 #ifdef MADV_HUGEPAGE
-  if (alignment == largePage)
-    (void)madvise(memory, rounded, MADV_HUGEPAGE);
+  // A wish; whole pages alone, for the end shares its page with other memory.
+  if (isLarge)
+    (void)madvise(memory, rounded / largePage * largePage, MADV_HUGEPAGE);
 #endif
   block.memory.reset(memory);
   return std::move(block);

@@ -531,7 +531,9 @@ void MatmulEmitter::emitTask() {
   inputs = buffer({s.tileRows, stride}, inputElement);
   int64_t sumsRows = isBlocked()
                          ? s.maxRows * s.group
-                         : std::max(s.tileRows, maxStreams * maxStreamedRows);
+                         : std::max(s.tileRows,
+                                    std::min(s.streamedGroup, maxStreams) *
+                                        maxStreamedRows);
   sums = buffer({sumsRows, s.width}, accumulator);
   if (unit == BF16Unit::Tiles)
     emitAMXBegin(b, buffer({64}, b.getI8Type()));

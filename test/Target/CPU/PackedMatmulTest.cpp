@@ -195,7 +195,8 @@ TEST(PackedMatmul, Avx2Tiles) {
                                     {3072, 5}});
 }
 TEST(PackedMatmul, Avx512Tiles) {
-  checkShapes(makeTarget(512, 32), {{31, 3}, {32, 48}, {33, 7}, {300, 769}});
+  checkShapes(makeTarget(512, 32),
+              {{31, 3}, {32, 48}, {33, 7}, {300, 769}, {1060, 33}});
 }
 TEST(PackedMatmul, NeonTiles) {
   checkShapes(makeTarget(128, 32), {{5, 3}, {80, 769}});
@@ -204,7 +205,7 @@ TEST(PackedMatmul, NoVectors) { checkShapes(makeTarget(32, 8), {{5, 3}}); }
 
 TEST(PackedMatmul, DeepProducts) {
   for (int64_t bits : {256, 512}) {
-    Check check({70, 2500}, makeTarget(bits, bits / 16), true);
+    Check check({530, 2500}, makeTarget(bits, bits / 16), true);
     for (int64_t tokens : {1, 9, 100})
       check.run(2, tokens);
   }

@@ -1,10 +1,13 @@
 // RUN: ssm-opt %s -ssm-lower-matmul='vector-bits=256 vector-registers=16' | FileCheck %s
 
+// RUN: ssm-opt %s -ssm-lower-matmul='vector-bits=512 vector-registers=32 bf16-unit=tiles' | FileCheck %s --check-prefix=TILES
+// RUN: ssm-opt %s -ssm-lower-matmul='vector-bits=512 vector-registers=32 bf16-unit=dot' | FileCheck %s --check-prefix=DOT
+
 // Tiles of 6 tokens by two registers, then 4, 2 and 1; one parallel loop.
 // CHECK-LABEL: func @linear
 // CHECK-COUNT-1: scf.parallel
 // CHECK-DAG: memref.alloca() {alignment = 64 : i64} : memref<6x80xf32>
-// CHECK-DAG: memref.alloca() {alignment = 64 : i64} : memref<6x16xf32>
+// CHECK-DAG: memref.alloca() {alignment = 64 : i64} : memref<12x16xf32>
 // CHECK: scf.index_switch
 // CHECK: case 4
 // CHECK: case 2
@@ -77,5 +80,28 @@ func.func @deep(%x: memref<?x2000xf32>, %w: memref<1x2000x16xf32>,
 // CHECK: ssm.cost
 func.func @pack(%w: memref<40x64xf32>, %p: memref<3x32x16x2xbf16>) {
   ssm.pack weight(%w : memref<40x64xf32>) outs(%p : memref<3x32x16x2xbf16>)
+  return
+}
+
+// Both operands bf16: matrix registers for 8 tokens or more if the kernel lets us,
+// otherwise vectors; or dot products of pairs.
+// TILES-LABEL: func @narrow
+// TILES: arith.cmpi uge
+// TILES: llvm.inline_asm has_side_effects
+// TILES: scf.parallel
+// TILES: "llvm.x86.ldtilecfg"
+// TILES: "llvm.x86.tdpbf16ps"
+// TILES: "llvm.x86.tilerelease"
+// TILES: scf.parallel
+// TILES-NOT: tdpbf16ps
+// DOT-LABEL: func @narrow
+// DOT-NOT: tdpbf16ps
+// DOT: "llvm.x86.avx512bf16.dpbf16ps.512"
+func.func @narrow(%x: memref<?x64xf32>, %w: memref<2x32x32x2xbf16>, %y: memref<?x64xf32>) {
+  ssm.matmul round_input input(%x : memref<?x64xf32>) weight(%w : memref<2x32x32x2xbf16>)
+      outs(%y : memref<?x64xf32>) maps [] epilogue {
+  ^bb0(%acc: f32):
+    ssm.yield %acc : f32
+  }
   return
 }
