@@ -876,6 +876,8 @@ bool Elaborator::countUnfolded(llvm::SMRange where) {
   constexpr unsigned maxUnfolded = 100000;
   if (++unfolded <= maxUnfolded)
     return true;
+  if (unfolded > maxUnfolded + 1) // said once
+    return false;
   return diagnostics.error(where, "the layer unfolds into more than " +
                                       llvm::Twine(maxUnfolded) +
                                       " parts and iterations of loops");

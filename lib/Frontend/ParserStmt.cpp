@@ -48,10 +48,13 @@ bool Parser::parseFnBody(StringRef what, std::vector<StmtPtr> &body) {
 bool Parser::parseStmt(std::vector<StmtPtr> &body) {
   // What reads a body looks back over it from each statement.
   constexpr size_t maxStatements = 1000;
-  if (body.size() >= maxStatements)
-    return error(body.front()->range, "the body that begins here has more than " +
-                                          Twine(maxStatements) +
-                                          " statements; divide it into layers");
+  if (body.size() >= maxStatements) {
+    error(body.front()->range, "the body that begins here has more than " +
+                                   Twine(maxStatements) +
+                                   " statements; divide it into layers");
+    giveUp();
+    return false;
+  }
   switch (token().kind) {
   case Token::KwLet:
     return parseAssigns(Stmt::Let, body) && endStatement(false);

@@ -52,12 +52,16 @@ llvm::FailureOr<CPUTarget> CPUTarget::get(llvm::StringRef triple, llvm::StringRe
   } else {
     result.cpu = native ? "generic" : cpu.str();
   }
+  // LLVM prints a warning of its own for a machine of an unknown CPU: ask one of none.
+  CPUTarget plain;
+  plain.triple = result.triple;
+  std::unique_ptr<llvm::TargetMachine> known = plain.createTargetMachine();
+  if (!known || !known->getMCSubtargetInfo()->isCPUStringValid(result.cpu))
+    return llvm::failure();
   std::unique_ptr<llvm::TargetMachine> machine = result.createTargetMachine();
   if (!machine)
     return llvm::failure();
   const llvm::MCSubtargetInfo &subtarget = *machine->getMCSubtargetInfo();
-  if (!subtarget.isCPUStringValid(result.cpu))
-    return llvm::failure();
   auto has = [&](llvm::StringRef feature) {
     return subtarget.checkFeatures(("+" + feature).str());
   };
