@@ -45,7 +45,8 @@ def SSM_ScheduleAttr : AttrDef<SSM_Dialect, "Schedule"> {
   let description = [{
     `chunk` is the number of tokens handled by one matrix product (chunk mode)
     or the time tile of the sequential lowering; `lanes` the number of channels
-    one task owns; `segments` the number of pieces the sequence is split into.
+    one task owns; `segments` the number of pieces the sequence is split into, 1
+    for none.
     0 leaves the choice to the lowering. Sequences shorter than `crossover`
     tokens take the sequential form whatever the mode is; where the length is
     not known, both forms are compiled.
@@ -53,7 +54,7 @@ def SSM_ScheduleAttr : AttrDef<SSM_Dialect, "Schedule"> {
   let parameters = (ins EnumParameter<SSM_ScanMode>:$mode,
                         DefaultValuedParameter<"int64_t", "0">:$chunk,
                         DefaultValuedParameter<"int64_t", "0">:$lanes,
-                        DefaultValuedParameter<"int64_t", "1">:$segments,
+                        DefaultValuedParameter<"int64_t", "0">:$segments,
                         DefaultValuedParameter<"int64_t", "0">:$crossover);
   let assemblyFormat = "`<` struct(params) `>`";
 }

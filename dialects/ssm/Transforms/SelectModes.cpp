@@ -101,8 +101,8 @@ ScheduleAttr SelectModesPass::choose(const CostModel &model,
   }
   if (chosen == ScanMode::scan && (wanted || !mayChunk))
     tokens = chunk;
-  return ScheduleAttr::get(&getContext(), chosen, tokens, lanes,
-                           std::max<int64_t>(segments, 1), from);
+  return ScheduleAttr::get(&getContext(), chosen, tokens, lanes, segments,
+                           from);
 }
 
 void SelectModesPass::report(ScanOp scan, const RecurrenceInfo &info,

@@ -71,16 +71,7 @@ LogicalResult ScanLowering::run() {
   };
   batches = getExtent(outputs.front().memref, 0);
   tokens = getExtent(outputs.front().memref, 1);
-  int64_t units = llvm::divideCeil(lanes, laneBlock);
-  for (unsigned dim : outerDims)
-    units *= op.getDimSize(dim);
-  Value numUnits = mulIndex(builder, loc, batches, index(units));
-  Value unitsPerTask = getUnitsPerTask(builder, loc, tokens, getUnitStepCost());
-  unitsPerTask =
-      minIndex(builder, loc, unitsPerTask,
-               builder.createOrFold<arith::MaxSIOp>(loc, numUnits, index(1)));
-  emitTasks(builder, loc, numUnits, unitsPerTask, std::nullopt,
-            [&](Value begin, Value end) { emitTask(begin, end); });
+  emitSegmentsOrWhole(chooseSegments(), [&] { emitWhole(); });
   builder.eraseOp(op);
   return success();
 }
@@ -88,6 +79,16 @@ LogicalResult ScanLowering::run() {
 //===----------------------------------------------------------------------===//
 // Schedule
 //===----------------------------------------------------------------------===//
+
+void ScanLowering::emitWhole() {
+  Value numUnits = mulIndex(builder, loc, batches, index(getUnitsOfRow()));
+  Value unitsPerTask = getUnitsPerTask(builder, loc, tokens, getUnitStepCost());
+  unitsPerTask =
+      minIndex(builder, loc, unitsPerTask,
+               builder.createOrFold<arith::MaxSIOp>(loc, numUnits, index(1)));
+  emitTasks(builder, loc, numUnits, unitsPerTask, std::nullopt,
+            [&](Value begin, Value end) { emitTask(begin, end); });
+}
 
 Value ScanLowering::allocate(ArrayRef<int64_t> shape, Type type) {
   return memref::AllocaOp::create(builder, loc, MemRefType::get(shape, type),
@@ -100,9 +101,12 @@ void ScanLowering::allocateScratch() {
   int64_t tiles = laneBlock / width;
   int64_t paddedKeys =
       llvm::alignTo(std::max<int64_t>(innerKeys, 1), fullWidth);
-  for (unsigned part = 0; part < parts; ++part)
-    stateScratch.push_back(
-        allocate({tiles, outerKeys, innerKeys, width}, element));
+  for (unsigned part = 0; part < parts; ++part) {
+    SmallVector<int64_t> shape{tiles, outerKeys, innerKeys, width};
+    stateScratch.push_back(allocate(shape, element));
+    if (segmentKind == SegmentKind::ending)
+      productScratch.push_back(allocate(shape, element));
+  }
   for (Kept &value : kept) {
     Type type = value.value.getType();
     switch (value.kind) {
@@ -120,13 +124,17 @@ void ScanLowering::allocateScratch() {
       break;
     }
   }
-  if (reads())
+  if (reads() && segmentKind != SegmentKind::ending)
     for (unsigned i = 0; i < outputs.size(); ++i)
       readScratch.push_back(
           allocate({timeTile, copies, group, width}, element));
 }
 
 void ScanLowering::emitTask(Value begin, Value end) {
+  stateScratch.clear();
+  readScratch.clear();
+  firstStep = index(0);
+  endStep = tokens;
   allocateScratch();
   emitFor(builder, loc, begin, end, 1, [&](Value unit) { emitUnit(unit); });
 }
@@ -151,8 +159,12 @@ void ScanLowering::emitUnit(Value unit) {
                        addIndex(builder, loc, firstLane, index(laneBlock)),
                        index(lanes));
   }
+  if (segmentKind == SegmentKind::ending)
+    emitInitialBoundary(coefficients);
   if (!hasKeys())
     return emitDirect(coefficients, epilogue);
+  if (segmentKind != SegmentKind::none)
+    return emitTiles(coefficients, epilogue);
   std::optional<int64_t> length = getConstant(tokens);
   if (!hasSingleTokenForm() || (length && length != 1))
     return emitTiles(coefficients, epilogue);
@@ -199,18 +211,25 @@ void ScanLowering::emitDirect(RegionEmitter &coefficients,
           if (lane)
             points.back()[*lane] = v * width;
         }
+        bindTile(emitter);
+        bool ending = segmentKind == SegmentKind::ending;
         SmallVector<Value> carried;
-        for (const Offsets &point : points)
-          for (unsigned part = 0; part < parts; ++part)
-            carried.push_back(
-                initial.empty()
-                    ? zeroState(emitter)[part]
-                    : convert(emitter.splat(emitter.load(initial[part], point)),
-                              element));
+        for (const Offsets &point : points) {
+          Number state = zeroState(emitter);
+          if (segmentKind == SegmentKind::whole)
+            state = getCarried(point);
+          else if (!ending && !initial.empty())
+            for (unsigned part = 0; part < parts; ++part)
+              state[part] = convert(
+                  emitter.splat(emitter.load(initial[part], point)), element);
+          llvm::append_range(carried, state);
+          if (ending)
+            llvm::append_range(carried, oneState(emitter));
+        }
         emitter.hoist(coefficientsBody, points);
         after.hoist(epilogueBody, points);
         carried = emitFor(
-            builder, loc, index(0), tokens, 1, carried,
+            builder, loc, firstStep, endStep, 1, carried,
             [&](Value iv, ValueRange states) {
               Value token = iv;
               if (op.getReverse())
@@ -221,6 +240,15 @@ void ScanLowering::emitDirect(RegionEmitter &coefficients,
               innerAfter.bindDim(1, token);
               SmallVector<Value> next;
               for (auto [v, point] : llvm::enumerate(points)) {
+                if (ending) {
+                  auto from = states.begin() + 2 * v * parts;
+                  Number state(from, from + parts);
+                  Number product(from + parts, from + 2 * parts);
+                  advance(inner, state, product, point);
+                  llvm::append_range(next, state);
+                  llvm::append_range(next, product);
+                  continue;
+                }
                 Number state(states.begin() + v * parts,
                              states.begin() + (v + 1) * parts);
                 state = applyReset(inner, state, point);
@@ -232,23 +260,60 @@ void ScanLowering::emitDirect(RegionEmitter &coefficients,
               }
               return next;
             });
-        unsigned next = 0;
-        for (const Offsets &point : points)
-          for (unsigned part = 0; part < parts; ++part)
-            emitter.store(finals[part], carried[next++], point);
+        if (ending) {
+          for (auto [v, point] : llvm::enumerate(points)) {
+            auto *from = carried.begin() + 2 * v * parts;
+            storeEnding(Number(from, from + parts),
+                        Number(from + parts, from + 2 * parts), point);
+          }
+          return;
+        }
+        ifLast([&] {
+          unsigned next = 0;
+          for (const Offsets &point : points)
+            for (unsigned part = 0; part < parts; ++part)
+              emitter.store(finals[part], carried[next++], point);
+        });
       });
+}
+
+void ScanLowering::bindTile(RegionEmitter &emitter) {
+  tile = index(0);
+  if (lane)
+    tile = builder.createOrFold<arith::DivUIOp>(
+        loc, subIndex(builder, loc, emitter.getDim(*lane), firstLane),
+        index(width));
+}
+
+void ScanLowering::ifLast(llvm::function_ref<void()> body) {
+  if (segmentKind == SegmentKind::none)
+    return body();
+  Value isLast = arith::CmpIOp::create(
+      builder, loc, arith::CmpIPredicate::eq, segment, lastSegment);
+  auto branch = scf::IfOp::create(builder, loc, isLast, false);
+  OpBuilder::InsertionGuard guard(builder);
+  builder.setInsertionPointToStart(branch.thenBlock());
+  body();
 }
 
 void ScanLowering::emitTiles(RegionEmitter &coefficients,
                              RegionEmitter &epilogue) {
-  emitBoundary(coefficients, /*load=*/true);
+  bool ending = segmentKind == SegmentKind::ending;
+  if (segmentKind == SegmentKind::none)
+    emitBoundary(coefficients, /*load=*/true);
+  else
+    forStatePlaces(coefficients, [&](RegionEmitter &at, const Offsets &point) {
+      storeState(ending ? zeroState(at) : getCarried(point), point);
+      if (ending)
+        storeNumber(oneState(at), productScratch, getStatePlace(point));
+    });
   emitLanesKeys(coefficients);
   RegionEmitter staged = coefficients;
   bindSources(staged);
   staged.hoist(coefficientsBody, {staged.zeroOffsets()});
-  emitFor(builder, loc, index(0), tokens, timeTile, [&](Value start) {
+  emitFor(builder, loc, firstStep, endStep, timeTile, [&](Value start) {
     Value end = minIndex(
-        builder, loc, addIndex(builder, loc, start, index(timeTile)), tokens);
+        builder, loc, addIndex(builder, loc, start, index(timeTile)), endStep);
     firstToken = start;
     endToken = end;
     if (op.getReverse()) {
@@ -262,22 +327,28 @@ void ScanLowering::emitTiles(RegionEmitter &coefficients,
       RegionEmitter stagedGroup = follow(staged, raw);
       RegionEmitter after = follow(epilogue, raw);
       emitPrologue(rawGroup, vectors);
+      if (ending)
+        return emitEndingTile(stagedGroup, after, vectors);
       emitRecurrence(stagedGroup, after, vectors);
       if (reads())
         emitEpilogue(after, vectors);
     });
   });
-  emitBoundary(coefficients, /*load=*/false);
+  if (ending)
+    return forStatePlaces(coefficients,
+                          [&](RegionEmitter &, const Offsets &point) {
+                            SmallVector<Value> place = getStatePlace(point);
+                            storeEnding(loadNumber(stateScratch, place),
+                                        loadNumber(productScratch, place),
+                                        point);
+                          });
+  ifLast([&] { emitBoundary(coefficients, /*load=*/false); });
 }
 
 /// Moves the state between the buffers of the op and scratch memory.
 void ScanLowering::emitBoundary(RegionEmitter &emitter, bool load) {
   forUnitLanes(emitter, 1, [&](RegionEmitter &inner, int64_t) {
-    tile =
-        lane ? builder.createOrFold<arith::DivUIOp>(
-                   loc, subIndex(builder, loc, inner.getDim(*lane), firstLane),
-                   index(width))
-             : index(0);
+    bindTile(inner);
     emitKeyBlocks(
         {&inner}, {},
         [&](ArrayRef<RegionEmitter *> emitters, int64_t count, ValueRange) {
@@ -320,9 +391,7 @@ void ScanLowering::emitLanesKeys(RegionEmitter &emitter) {
                     [](const Kept &k) { return k.kind == Kind::lanesKeys; }))
     return;
   forUnitLanes(emitter, 1, [&](RegionEmitter &inner, int64_t) {
-    tile = builder.createOrFold<arith::DivUIOp>(
-        loc, subIndex(builder, loc, inner.getDim(*lane), firstLane),
-        index(width));
+    bindTile(inner);
     emitKeyBlocks(
         {&inner}, {},
         [&](ArrayRef<RegionEmitter *> emitters, int64_t count, ValueRange) {

@@ -107,7 +107,9 @@ void ScanLowering::chooseBlocks() {
   int64_t bytes = element.getIntOrFloatBitWidth() / 8 * parts;
   int64_t limit =
       stateBytes / std::max<int64_t>(bytes * innerKeys * outerKeys, 1);
-  limit = std::clamp<int64_t>(limit, width, maximumLanes);
+  // Enough tasks for some threads, before long rows.
+  int64_t share = std::max<int64_t>(llvm::divideCeil(lanes, 8), rowLanes);
+  limit = std::clamp<int64_t>(limit, width, std::min(maximumLanes, share));
   ScheduleAttr schedule = op.getScheduleAttr();
   if (schedule && schedule.getLanes() > 0)
     limit = schedule.getLanes();

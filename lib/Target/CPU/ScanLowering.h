@@ -56,6 +56,7 @@ private:
   double getUnitStepCost();
 
   // Schedule.
+  void emitWhole();
   void emitTask(Value begin, Value end);
   void allocateScratch();
   Value allocate(ArrayRef<int64_t> shape, Type element);
@@ -72,6 +73,33 @@ private:
   /// Another emitter at the lanes of `leader`.
   RegionEmitter follow(const RegionEmitter &emitter,
                        const RegionEmitter &leader);
+
+  // Segments of time.
+  int64_t chooseSegments();
+  int64_t getUnitsOfRow();
+  void emitSegmentsOrWhole(int64_t count,
+                           llvm::function_ref<void()> emitWhole);
+  void emitSegments(int64_t count);
+  void emitInitialBoundary(RegionEmitter &emitter);
+  void emitEndingTile(RegionEmitter &staged, RegionEmitter &epilogue,
+                      int64_t vectors);
+  void advance(RegionEmitter &emitter, Number &state, Number &product,
+               const Offsets &offsets);
+  Number getCarried(const Offsets &offsets);
+  void storeEnding(const Number &state, const Number &product,
+                   const Offsets &offsets);
+  SmallVector<Value> getBoundaryPlace(Value ofSegment, const Offsets &offsets);
+  Number loadNumber(ArrayRef<Value> memory, ValueRange place);
+  void storeNumber(const Number &number, ArrayRef<Value> memory,
+                   ValueRange place);
+  void forStatePlaces(
+      RegionEmitter &emitter,
+      llvm::function_ref<void(RegionEmitter &, const Offsets &)> body);
+  Number oneState(RegionEmitter &emitter);
+  /// Sets `tile` for the emitter's lanes.
+  void bindTile(RegionEmitter &emitter);
+  /// Runs `body` where the state of a sequence, or of its last segment, is left.
+  void ifLast(llvm::function_ref<void()> body);
 
   // A sequence of one token.
   bool hasSingleTokenForm();
@@ -183,7 +211,17 @@ private:
   SmallVector<Value> stateScratch;
   SmallVector<Value> readScratch;
 
+  /// Between segments, [segment, unit, vector, outer keys, keys, lanes]: the
+  /// state that the one before leaves if it starts from 0 (the initial one for
+  /// the first), and the product of decays over one.
+  SmallVector<Value> endStates, decayProducts;
+  SmallVector<Value> productScratch;
+
   // Where the code being emitted is.
+  enum class SegmentKind { none, ending, whole };
+  SegmentKind segmentKind = SegmentKind::none;
+  Value segment, lastSegment, unitOfRow;
+  Value firstStep, endStep;   ///< of the sequence or segment, in its order
   Value firstLane, endLane;   ///< of the unit
   Value firstToken, endToken; ///< of the tile
   Value step;                 ///< token minus first token
