@@ -88,9 +88,19 @@ void SelectModesPass::runOnOperation() {
            "backward, so a token needs those after it";
     return signalPassFailure();
   }
+  // A mode of the layer is one of its recurrences; those beside it that lack the
+  // form, a running sum for one, are scans.
+  bool mayDiffer = false;
+  if (wanted && *wanted != ExecutionMode::Step)
+    getOperation().walk([&](ScanOp scan) {
+      mayDiffer |= reasonAgainst(scan, analyzeRecurrence(scan), *wanted).empty();
+    });
   WalkResult result = getOperation().walk([&](ScanOp scan) {
-    return failed(select(scan, wanted)) ? WalkResult::interrupt()
-                                        : WalkResult::advance();
+    std::optional<ExecutionMode> own = wanted;
+    if (mayDiffer && !reasonAgainst(scan, analyzeRecurrence(scan), *wanted).empty())
+      own = ExecutionMode::Scan;
+    return failed(select(scan, own)) ? WalkResult::interrupt()
+                                     : WalkResult::advance();
   });
   if (result.wasInterrupted())
     signalPassFailure();
