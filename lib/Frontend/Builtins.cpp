@@ -942,7 +942,8 @@ std::optional<Number> Elaborator::sumOver(llvm::ArrayRef<IndexId> over,
   return Number{*re, *im};
 }
 
-/// The tensor `distance` tokens earlier (later, if negative).
+/// The tensor `distance` tokens earlier (later, if negative). Outside the
+/// sequence it is 0, but a state has a value before the first token.
 TensorValue Elaborator::shift(const TensorValue &tensor, int64_t distance,
                               Scope &scope, llvm::StringRef name) {
   TensorValue result = tensor;
@@ -951,6 +952,7 @@ TensorValue Elaborator::shift(const TensorValue &tensor, int64_t distance,
   auto apply = [&](Value value) -> Value {
     if (!value)
       return value;
+    Value before = stateBefore.lookup(value);
     auto type = llvm::cast<RankedTensorType>(value.getType());
     llvm::SmallVector<int64_t> sizes;
     for (int64_t d = tensor.batched; d < type.getRank(); ++d)
@@ -960,7 +962,18 @@ TensorValue Elaborator::shift(const TensorValue &tensor, int64_t distance,
     llvm::SmallVector<Type> types = {type};
     Value history;
     unsigned slot = states.size();
-    if (distance > 0) {
+    bool known = before && distance == 1;
+    if (known) {
+      // The state itself is what calls hand on.
+      sizes[0] = 1;
+      llvm::SmallVector<ReassociationIndices> groups = {{0, 1}};
+      for (int64_t d = 2; d < type.getRank(); ++d)
+        groups.push_back({d});
+      outs.push_back(emptyTensor(sizes, true, type.getElementType()));
+      types.push_back(outs.back().getType());
+      history = tensor::ExpandShapeOp::create(builder, loc, types.back(), before,
+                                              groups);
+    } else if (distance > 0) {
       sizes[0] = distance;
       Value current;
       addState(uniqueState(name), sizes, type.getElementType(), current);
@@ -974,7 +987,7 @@ TensorValue Elaborator::shift(const TensorValue &tensor, int64_t distance,
     auto op = ssm::ShiftOp::create(builder, loc, types,
                                    builder.getI64IntegerAttr(distance), value,
                                    history, cut, outs);
-    if (history)
+    if (history && !known)
       setState(slot, op.getResult(1));
     return op.getResult(0);
   };

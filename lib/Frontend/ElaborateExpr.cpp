@@ -830,7 +830,8 @@ std::optional<Number> Elaborator::pointOfIndex(const ast::IndexExpr &expr,
       if (!weight)
         return std::nullopt;
       tensor = weight->tensor;
-    } else if (entity->kind == Entity::Tensor) {
+    } else if (entity->kind == Entity::Tensor ||
+               entity->kind == Entity::FinalState) {
       tensor = entity->tensor;
     } else if (entity->kind == Entity::WeightFamily) {
       auto whole = evaluate(expr, scope);

@@ -646,6 +646,11 @@ bool Elaborator::emitScan(StateBlock &block, std::shared_ptr<Scope> scope,
   Entity entity;
   entity.kind = Entity::Tensor;
   entity.tensor = materialize(result, variables, axes, false);
+  if (!output && block.initial[0]) {
+    stateBefore[entity.tensor.re] = block.initial[0];
+    if (block.isComplex())
+      stateBefore[entity.tensor.im] = block.initial[1];
+  }
   entity.range = output ? output->target.name.range : block.stmt.state.name.range;
   scope->values[output ? output->target.name.name : name] = entity;
   return true;

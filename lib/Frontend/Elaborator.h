@@ -371,6 +371,8 @@ private:
     mlir::Value inner;    // inside a rolled loop: this iteration's value
     std::string initialInput, finalOutput; // names in the layer's signature
   };
+  /// For a state at every token, the state before the first one.
+  llvm::DenseMap<mlir::Value, mlir::Value> stateBefore;
   StateSlot &addState(llvm::StringRef name, llvm::ArrayRef<int64_t> sizes,
                       mlir::Type type, mlir::Value &current);
   std::string uniqueState(llvm::StringRef name);

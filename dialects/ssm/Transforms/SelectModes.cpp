@@ -280,14 +280,24 @@ void SelectModesPass::runOnOperation() {
            "backward, so a token needs those after it";
     return signalPassFailure();
   }
-  bool hasStates = false;
-  getOperation().walk([&](ScanOp) { hasStates = true; });
+  // A mode of the layer is one of its recurrences; those beside it that lack the
+  // form, a running sum for one, are scans.
+  bool hasStates = false, mayDiffer = false;
+  getOperation().walk([&](ScanOp scan) {
+    hasStates = true;
+    if (wanted && *wanted != ExecutionMode::Step)
+      mayDiffer |= reasonAgainst(scan, analyzeRecurrence(scan), *wanted).empty();
+  });
   WalkResult result = getOperation().walk([&](Operation *op) {
     LogicalResult selected = success();
-    if (auto scan = dyn_cast<ScanOp>(op))
-      selected = select(scan, wanted);
-    else if (auto conv = dyn_cast<ConvOp>(op))
+    if (auto scan = dyn_cast<ScanOp>(op)) {
+      std::optional<ExecutionMode> own = wanted;
+      if (mayDiffer && !reasonAgainst(scan, analyzeRecurrence(scan), *wanted).empty())
+        own = ExecutionMode::Scan;
+      selected = select(scan, own);
+    } else if (auto conv = dyn_cast<ConvOp>(op)) {
       selected = select(conv, wanted, hasStates);
+    }
     return failed(selected) ? WalkResult::interrupt() : WalkResult::advance();
   });
   if (result.wasInterrupted())

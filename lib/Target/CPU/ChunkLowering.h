@@ -143,7 +143,9 @@ private:
   void emitErasedSums(Value column, int64_t vectors);
   void emitSubstitution(Value column);
   void emitTermReads(Value column, int64_t vectors);
-  void emitTermUpdate(Value column, int64_t vectors);
+  void emitTermUpdate(Value column, int64_t vectors,
+                      llvm::function_ref<void(Value)> beside);
+  void prefetchNext(RegionEmitter &emitter, Value number, int64_t numParts);
 
   /// Adds A(row, at) * B(at, vector) for `at` in [lower, upper) to the sums.
   SmallVector<Value> accumulate(ValueRange sums, int64_t rows, int64_t vectors,

@@ -195,11 +195,20 @@ void ChunkLowering::emitTerms(RegionEmitter &coefficients,
   if (copyDims.empty()) {
     emitQueries(coefficients);
     decayColumns();
-    // The columns of the state stay in the first cache.
+    // The columns of the state stay in the first cache; the next chunk's
+    // operands come meanwhile.
+    int64_t blocks = keys / getRows(2);
     forColumns([&](Value column, int64_t vectors) {
       emitErasedSums(column, vectors);
       emitTermReads(column, vectors);
-      emitTermUpdate(column, vectors);
+      emitTermUpdate(column, vectors, [&](Value block) {
+        Value before = mulIndex(
+            builder, loc,
+            builder.createOrFold<arith::DivUIOp>(loc, column, index(2 * width)),
+            index(blocks));
+        prefetchNext(coefficients, addIndex(builder, loc, before, block),
+                     blocks * llvm::divideCeil(laneBlock, 2 * width));
+      });
     });
     return emitOutputs(epilogue);
   }
@@ -224,7 +233,7 @@ void ChunkLowering::emitTerms(RegionEmitter &coefficients,
   });
   decayColumns();
   forColumns([&](Value column, int64_t vectors) {
-    emitTermUpdate(column, vectors);
+    emitTermUpdate(column, vectors, [](Value) {});
   });
 }
 
@@ -518,8 +527,65 @@ void ChunkLowering::emitTermReads(Value column, int64_t vectors) {
   });
 }
 
-void ChunkLowering::emitTermUpdate(Value column, int64_t vectors) {
-  forBlocks(keys, getRows(vectors), 1, [&](Value row, int64_t rows) {
+/// Tokens are often a page apart, which no hardware foresees. The rows of the
+/// next chunk are fetched in `numParts` parts of about equal size.
+void ChunkLowering::prefetchNext(RegionEmitter &emitter, Value number,
+                                 int64_t numParts) {
+  int64_t partsOfRow = numParts / chunk;
+  if (partsOfRow == 0)
+    return;
+  Value token = builder.createOrFold<arith::RemUIOp>(loc, number, index(chunk));
+  Value part = builder.createOrFold<arith::DivUIOp>(loc, number, index(chunk));
+  Value last = subIndex(builder, loc, tokens, index(1));
+  token = minIndex(
+      builder, loc,
+      addIndex(builder, loc, addIndex(builder, loc, start, token), index(chunk)),
+      last);
+  if (op.getReverse())
+    token = subIndex(builder, loc, last, token);
+  RegionEmitter point = emitter;
+  point.bindDim(1, token);
+  for (auto [i, operand] : llvm::enumerate(op.getIns())) {
+    Access access{operand, op.getInsMap(i)};
+    if (!access.map.isFunctionOfDim(1))
+      continue;
+    bool onLane = getStride(access, lane) == Stride::unit;
+    if (!onLane && getStride(access, key) != Stride::unit)
+      continue;
+    int64_t line =
+        512 / cast<MemRefType>(operand.getType()).getElementTypeBitWidth();
+    Value lower = onLane ? firstLane : index(0);
+    Value upper = onLane ? endLane : index(keys);
+    int64_t extent = onLane ? laneBlock : keys;
+    int64_t perPart =
+        llvm::divideCeil(llvm::divideCeil(extent, line), partsOfRow);
+    bool isWhole = extent == perPart * partsOfRow * line &&
+                   (!onLane || lanes % laneBlock == 0);
+    for (int64_t j = 0; j < perPart; ++j) {
+      Value position = addIndex(
+          builder, loc, lower,
+          mulIndex(builder, loc,
+                   at(mulIndex(builder, loc, part, index(perPart)), j),
+                   index(line)));
+      if (!isWhole)
+        position = minIndex(builder, loc, position,
+                            subIndex(builder, loc, upper, index(1)));
+      point.bindDim(lane, onLane ? position : firstLane);
+      point.bindDim(key, onLane ? index(0) : position);
+      memref::PrefetchOp::create(
+          builder, loc, operand, point.getIndices(access, point.zeroOffsets()),
+          /*isWrite=*/false, /*localityHint=*/3, /*isDataCache=*/true);
+    }
+  }
+}
+
+/// `beside` is emitted for each whole block of keys, with its number.
+void ChunkLowering::emitTermUpdate(Value column, int64_t vectors,
+                                   llvm::function_ref<void(Value)> beside) {
+  int64_t rowBlock = getRows(vectors);
+  forBlocks(keys, rowBlock, 1, [&](Value row, int64_t rows) {
+    if (rows == rowBlock)
+      beside(builder.createOrFold<arith::DivUIOp>(loc, row, index(rowBlock)));
     SmallVector<Value> sums;
     for (int64_t r = 0; r < rows; ++r) {
       Value decay = getTotalDecay(at(row, r));

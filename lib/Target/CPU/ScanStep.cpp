@@ -122,11 +122,26 @@ ScanLowering::Number ScanLowering::applyReset(RegionEmitter &emitter,
 void ScanLowering::addErased(RegionEmitter &emitter, ArrayRef<Number> states,
                              ArrayRef<Offsets> points,
                              SmallVectorImpl<Number> &sums) {
-  for (auto [pair, sum] : llvm::enumerate(sums))
-    for (auto [state, point] : llvm::zip(states, points)) {
-      Number left = getRole(emitter, roles.getErase(), 2 * parts * pair, point);
-      sum = multiplyAdd(left, state, sum);
+  // The step cannot go on before the sums are there: several short chains, which
+  // what has been summed so far joins last.
+  unsigned numChains = states.size() >= 8 ? 4 : 1;
+  for (auto [pair, sum] : llvm::enumerate(sums)) {
+    SmallVector<std::optional<Number>> chains(numChains);
+    if (numChains == 1)
+      chains[0] = sum;
+    for (unsigned k = 0; k < states.size(); ++k) {
+      Number left =
+          getRole(emitter, roles.getErase(), 2 * parts * pair, points[k]);
+      std::optional<Number> &chain = chains[k % numChains];
+      chain = chain ? multiplyAdd(left, states[k], *chain)
+                    : multiply(left, states[k]);
     }
+    if (numChains == 1)
+      sum = *chains[0];
+    else
+      sum = add(sum, add(add(*chains[0], *chains[1]),
+                         add(*chains[2], *chains[3])));
+  }
 }
 
 ScanLowering::Number ScanLowering::getNext(RegionEmitter &emitter,
@@ -154,12 +169,18 @@ ScanLowering::Number ScanLowering::getRead(RegionEmitter &emitter,
   // Two sums, for half the latency, unless they are short.
   unsigned numSums = states.size() > 2 ? 2 : 1;
   std::optional<Number> sums[2] = {std::move(start), std::nullopt};
+  // A step that erases has its blocks of keys one after the other: what they
+  // have read so far joins last.
+  std::optional<Number> before;
+  if (erases() && numSums == 2)
+    std::swap(before, sums[0]);
   for (unsigned k = 0; k < states.size(); ++k) {
     Number read = getRole(emitter, roles.getRead(), 0, points[k]);
     std::optional<Number> &sum = sums[k % numSums];
     sum = sum ? multiplyAdd(read, states[k], *sum) : multiply(read, states[k]);
   }
-  return sums[1] ? add(*sums[0], *sums[1]) : *sums[0];
+  Number sum = sums[1] ? add(*sums[0], *sums[1]) : *sums[0];
+  return before ? add(*before, sum) : sum;
 }
 
 void ScanLowering::forCopies(

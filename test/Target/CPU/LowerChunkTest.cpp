@@ -244,3 +244,131 @@ TEST(LowerChunk, NotNumbersStayWhereTheyAre) {
   for (const char *decay : {"", "decay(%gv : f32)"})
     checkLowering(replaceAll(notNumbers, "$DECAY", decay), {{}, 6, 30});
 }
+
+/// The delta rule with a decay. DECAY, LEFT, RIGHT, WRITE and STATE are filled
+/// in; `%a` is a second vector of keys.
+static const char *delta = R"(
+  #bthk = affine_map<(b, t, h, k, p, c) -> (b, t, h floordiv 2, k)>
+  #bthck = affine_map<(b, t, h, k, p, c) -> (b, t, h floordiv 2, c, k)>
+  #bthp = affine_map<(b, t, h, k, p, c) -> (b, t, h, p)>
+  #bth = affine_map<(b, t, h, k, p, c) -> (b, t, h)>
+  func.func @f(%q: memref<?x?x2x$Cx$Kxf32>, %k: memref<?x?x2x$Kxf32>,
+               %a: memref<?x?x2x$Kxf32>, %v: memref<?x?x4x$Pxf32>,
+               %beta: memref<?x?x4xf32>, %s0: memref<$STATExf32>,
+               %y: memref<?x?x4x$Cx$Pxf32>, %s1: memref<$STATExf32>) {
+    ssm.scan $WAY
+        ins(%q, %k, %a, %v, %beta : memref<?x?x2x$Cx$Kxf32>,
+            memref<?x?x2x$Kxf32>, memref<?x?x2x$Kxf32>, memref<?x?x4x$Pxf32>,
+            memref<?x?x4xf32>)
+        initial(%s0 : memref<$STATExf32>)
+        epilogue_ins(%v : memref<?x?x4x$Pxf32>)
+        outs(%y, %s1 : memref<?x?x4x$Cx$Pxf32>, memref<$STATExf32>)
+        maps {ins = [#bthck, #bthk, #bthk, #bthp, #bth], epilogue = [#bthp],
+              state = affine_map<(b, t, h, k, p, c) -> ($AXES)>,
+              output = affine_map<(b, t, h, k, p, c) -> (b, t, h, c, p)>}
+        coefficients {
+    ^bb0(%qv: f32, %kv: f32, %av: f32, %vv: f32, %bv: f32):
+      %scale = arith.constant 0.2 : f32
+      %ks = arith.mulf %kv, %scale : f32
+      %as = arith.mulf %av, %scale : f32
+      %bb = arith.mulf %bv, %bv : f32
+      %nb = arith.negf %bb : f32
+      %ab = arith.absf_ %av : f32
+      %perHead = math.exp %nb : f32
+      %na = arith.negf %ab : f32
+      %perKey = math.exp %na : f32
+      %bk = arith.mulf %bb, %ks : f32
+      %nbk = arith.negf %bk : f32
+      %dk = arith.mulf %ks, %perHead : f32
+      %write = arith.mulf %bk, %vv : f32
+      %second = arith.mulf %as, %vv : f32
+      %both = arith.subf %write, %second : f32
+      ssm.coefficients $ROLES read(%qv : f32) $ERASE
+    } epilogue {
+    ^bb0(%o: f32, %vv: f32):
+      %sum = arith.addf %o, %vv : f32
+      ssm.yield %sum : f32
+    } attributes {schedule = #ssm.schedule<mode = chunk>}
+    return
+  })";
+
+namespace {
+struct Delta {
+  std::string roles, erase;
+  bool valuesFirst = false, reverse = false;
+};
+} // namespace
+
+static std::string makeDelta(const Delta &delta) {
+  std::string text = replaceAll(::delta, "arith.absf_", "math.absf");
+  text = replaceAll(text, "$ROLES", delta.roles);
+  text = replaceAll(text, "$ERASE", delta.erase);
+  text = replaceAll(text, "$WAY", delta.reverse ? "reverse" : "");
+  text = replaceAll(text, "$STATE",
+                    delta.valuesFirst ? "?x4x$Px$K" : "?x4x$Kx$P");
+  return replaceAll(text, "$AXES",
+                    delta.valuesFirst ? "b, h, p, k" : "b, h, k, p");
+}
+
+/// The erase term shares the keys of the write; or has its own; there are two;
+/// there is no write; the write has two terms, with and without an erase term.
+static const Delta deltas[] = {
+    {"write(%write : f32)", "erase(%ks, %nbk : f32, f32)"},
+    {"decay(%perHead : f32) write(%write : f32)",
+     "erase(%dk, %nbk : f32, f32)"},
+    {"decay(%perKey : f32) write(%write : f32)", "erase(%as, %ks : f32, f32)",
+     true},
+    {"decay(%perKey : f32) write(%write : f32)", "erase(%ks, %nbk : f32, f32)",
+     false, true},
+    {"decay(%perHead : f32) write(%write : f32)",
+     "erase(%ks, %nbk, %as, %as : f32, f32, f32, f32)"},
+    {"decay(%perHead : f32)", "erase(%ks, %nbk : f32, f32)", true, true},
+    {"decay(%perHead : f32) write(%both : f32)", ""},
+    {"decay(%perKey : f32) write(%both : f32)", ""},
+    {"decay(%perHead : f32) write(%both : f32)",
+     "erase(%ks, %nbk : f32, f32)"}};
+
+TEST(LowerChunk, TermsAndPairs) {
+  for (const Delta &delta : deltas)
+    checkLowering(makeDelta(delta), {{{"P", 37}, {"K", 19}, {"C", 1}}, 2, 53},
+                  tolerance);
+}
+
+TEST(LowerChunk, TermsTokens) {
+  for (int64_t tokens : {0, 1, 16, 17, 101})
+    for (int variant : {1, 2})
+      checkLowering(makeDelta(deltas[variant]),
+                    {{{"P", 16}, {"K", 9}, {"C", 1}}, 1, tokens}, tolerance);
+}
+
+TEST(LowerChunk, TermsSizes) {
+  for (auto [keys, p] :
+       {std::pair(1, 2), std::pair(128, 24), std::pair(3, 300)})
+    checkLowering(makeDelta(deltas[1]),
+                  {{{"P", p}, {"K", keys}, {"C", 1}}, 1, 37}, tolerance);
+  checkLowering(makeDelta(deltas[2]), {{{"P", 64}, {"K", 64}, {"C", 1}}, 1, 37},
+                tolerance);
+  for (int variant : {1, 2})
+    checkLowering(makeDelta(deltas[variant]),
+                  {{{"P", 20}, {"K", 17}, {"C", 3}}, 1, 37}, tolerance);
+}
+
+TEST(LowerChunk, TermsVectorBits) {
+  for (int variant : {1, 2}) {
+    std::string text = makeDelta(deltas[variant]);
+    for (int64_t bits : {128, 256})
+      checkLowering(text, {{{"P", 19}, {"K", 21}, {"C", 1}}, 1, 43, bits},
+                    tolerance);
+    text = replaceAll(text, "f32", "f64");
+    checkLowering(text, {{{"P", 5}, {"K", 9}, {"C", 2}}, 1, 43}, 1e-11);
+  }
+}
+
+TEST(LowerChunk, NotNumbersStayWithErasing) {
+  for (const char *decay : {"", "decay(%gv : f32)"}) {
+    std::string text = replaceAll(notNumbers, "$DECAY", decay);
+    text = replaceAll(text, "read(%query : f32)",
+                      "read(%query : f32) erase(%keyed, %kv : f32, f32)");
+    checkLowering(text, {{}, 6, 30}, 1e-3);
+  }
+}
