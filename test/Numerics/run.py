@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compare every layer with its oracle in NumPy on seeded values, and the oracles with the stored cases. Needs NumPy.
 
-  run.py [--ssmc build/bin/ssmc] [--only s4d,mamba] [--layers S4D,Mamba] [--modes default,step,scan,chunk] [--lengths 1,2,7]
+  run.py [--ssmc build/bin/ssmc] [--only s4d,mamba] [--layers S4D,Mamba] [--modes default,step,scan,chunk,conv] [--lengths 1,2,7]
          [--tolerance 1e-5] [--oracles-only] [--keep DIR] [--verbose]
 """
 import argparse
@@ -90,7 +90,7 @@ def main():
     parser.add_argument("--examples", type=pathlib.Path, default=HERE.parent.parent / "examples")
     parser.add_argument("--only", default=",".join(SYSTEMS), help="systems, separated by commas")
     parser.add_argument("--layers", default="", help="layers, separated by commas")
-    parser.add_argument("--modes", default="default,step,scan,chunk")
+    parser.add_argument("--modes", default="default,step,scan,chunk,conv")
     parser.add_argument("--lengths", default="")
     parser.add_argument("--tolerance", type=float, default=1e-5, help="of the largest magnitude (default 1e-5)")
     parser.add_argument("--oracles-only", action="store_true", help="only compare the oracles with the stored cases")

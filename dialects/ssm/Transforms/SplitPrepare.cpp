@@ -365,6 +365,26 @@ void Splitter::run() {
   rewriteForward();
 }
 
+/// Extents that follow from the prepared length are computed from it, so that no
+/// tensor is kept for the sake of its shape.
+static void resolveExtents(func::FuncOp forward) {
+  Value length = ssm::getPreparedLength(forward);
+  if (!length)
+    return;
+  SmallVector<tensor::DimOp> dims;
+  forward.walk([&](tensor::DimOp dim) { dims.push_back(dim); });
+  for (tensor::DimOp dim : dims) {
+    std::optional<ssm::PreparedExtent> extent =
+        ssm::getPreparedExtent(dim.getResult());
+    if (!extent || extent->scale == 0)
+      continue;
+    OpBuilder builder(dim);
+    dim.getResult().replaceAllUsesWith(cast<Value>(
+        ssm::emitExtent(builder, dim.getLoc(), *extent, length)));
+    dim.erase();
+  }
+}
+
 namespace {
 class SplitPreparePass : public ssm::impl::SplitPreparePassBase<SplitPreparePass> {
   void runOnOperation() override {
@@ -395,6 +415,7 @@ class SplitPreparePass : public ssm::impl::SplitPreparePassBase<SplitPreparePass
           << argument.getType();
       return signalPassFailure();
     }
+    resolveExtents(forward);
     // Equal values make one table.
     IRRewriter rewriter(&getContext());
     DominanceInfo dominance(forward);

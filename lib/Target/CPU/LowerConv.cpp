@@ -8,6 +8,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "CarriedTokens.h"
+#include "ConvEmitter.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -26,16 +27,12 @@ static constexpr int64_t registerLags = 8;
 static constexpr int64_t tokenBlock = 64;
 
 namespace {
-class ConvLowering {
+class ConvLowering : public ConvEmitter {
 public:
-  ConvLowering(RewriterBase &builder, ConvOp op, const VectorTarget &target)
-      : builder(builder), op(op), loc(op.getLoc()), target(target),
-        body(op.getEpilogue().front()), numDims(op.getNumDims()),
-        lag(numDims - 1), epilogueBase(builder, loc, numDims) {}
+  using ConvEmitter::ConvEmitter;
   LogicalResult run();
 
 private:
-  void chooseLanes();
   void emitUnit(Value unit);
   void emitChannels(RegionEmitter &emitter, unsigned next);
   void emitRolling(RegionEmitter &emitter, int64_t vectors);
@@ -43,120 +40,24 @@ private:
   Value emitTaps(RegionEmitter &emitter, Value batch, Value token);
   Value loadToken(RegionEmitter &emitter, Value token, const Offsets &offsets);
   Value getCut(RegionEmitter &emitter, Value token);
-  void storeResult(RegionEmitter &emitter, ArrayRef<Value> sums,
-                   ArrayRef<Offsets> points);
-  Value convert(Value value, Type type);
-  Value zero(RegionEmitter &emitter) {
-    return arith::ConstantOp::create(
-        builder, loc, builder.getZeroAttr(emitter.getLanesType(element)));
-  }
-  Value multiplyAdd(Value a, Value b, Value c);
-  Value index(int64_t value) { return indexConstant(builder, loc, value); }
-  int64_t getSize(unsigned dim);
 
-  RewriterBase &builder;
-  ConvOp op;
-  Location loc;
-  const VectorTarget &target;
-  Block &body;
-  unsigned numDims, lag;
-  RegionEmitter epilogueBase;
   CarriedTokens carried;
-  Access input, history, kernel, output;
-  SmallVector<unsigned> outer; ///< dimensions of the output besides the lanes
-  std::optional<unsigned> lane;
-  int64_t width = 1, lags = 0;
+  int64_t lags = 0;
   bool rolling = false;
-  Type element;
   Value firstToken, endToken;
 };
 } // namespace
 
-int64_t ConvLowering::getSize(unsigned dim) {
-  for (const Access *access : {&output, &input, &kernel})
-    for (auto [axis, expr] : llvm::enumerate(access->map.getResults()))
-      if (expr == builder.getAffineDimExpr(dim))
-        return cast<MemRefType>(access->memref.getType()).getDimSize(axis);
-  return ShapedType::kDynamic;
-}
-
-Value ConvLowering::convert(Value value, Type type) {
-  Type from = getElementTypeOrSelf(value.getType());
-  if (from == type)
-    return value;
-  Type to = type;
-  if (auto vectorType = dyn_cast<VectorType>(value.getType()))
-    to = VectorType::get(vectorType.getShape(), type);
-  if (from.getIntOrFloatBitWidth() < type.getIntOrFloatBitWidth())
-    return arith::ExtFOp::create(builder, loc, to, value);
-  return arith::TruncFOp::create(builder, loc, to, value);
-}
-
-Value ConvLowering::multiplyAdd(Value a, Value b, Value c) {
-  Value product = arith::MulFOp::create(builder, loc, a, b);
-  allowContraction(product.getDefiningOp());
-  Value sum = arith::AddFOp::create(builder, loc, c, product);
-  allowContraction(sum.getDefiningOp());
-  return sum;
-}
-
-void ConvLowering::chooseLanes() {
-  double best = 0;
-  for (AffineExpr expr : op.getOutputMap().getResults().drop_front(2)) {
-    unsigned dim = cast<AffineDimExpr>(expr).getPosition();
-    if (getSize(dim) == 1)
-      continue;
-    double cost = 0.1;
-    for (const Access *access : {&output, &input}) {
-      Stride stride = getStride(*access, dim);
-      cost += stride == Stride::none ? 0.1 : stride == Stride::unit ? 1 : width;
-    }
-    double size = std::max<int64_t>(getSize(dim), 1);
-    cost *= llvm::divideCeil(int64_t(size), width) * width / size;
-    if (!lane || cost <= best) {
-      lane = dim;
-      best = cost;
-    }
-  }
-  for (AffineExpr expr : op.getOutputMap().getResults().drop_front(2)) {
-    unsigned dim = cast<AffineDimExpr>(expr).getPosition();
-    if (dim != lane)
-      outer.push_back(dim);
-  }
-  if (!lane)
-    width = 1;
-}
-
 LogicalResult ConvLowering::run() {
-  auto type = dyn_cast<MemRefType>(op.getOutput().getType());
-  if (!type || op.hasDynamicLags() || op.getFirst() || op.getPosition() ||
-      op.getStaticFirst() != 0)
+  bool isPlain = !op.getHistory() && !op.getCut();
+  if (op.hasDynamicLags() || op.getFirst() || op.getPosition() ||
+      op.getStaticFirst() != 0 || (op.isLong() && isPlain))
     return failure();
-  for (Operation &inner : body)
-    if (inner.getNumRegions() != 0)
-      return failure();
-  element = type.getElementType();
-  if (!isa<FloatType>(element))
+  if (failed(prepare()))
     return failure();
-  if (element.getIntOrFloatBitWidth() < 32)
-    element = builder.getF32Type();
-  width = target.getLanes(element.getIntOrFloatBitWidth());
+  auto type = cast<MemRefType>(op.getOutput().getType());
   lags = op.getLags();
-  input = {op.getInput(), op.getInputMap()};
-  kernel = {op.getKernel(), op.getKernelMap()};
-  output = {op.getOutput(), op.getOutputMap()};
-  history = {op.getHistory(), op.getInputMap()};
-  chooseLanes();
-  for (unsigned dim = 2; dim < lag; ++dim)
-    if (ShapedType::isDynamic(getSize(dim)))
-      return failure();
   rolling = lags <= registerLags;
-  epilogueBase.addBody(body);
-  for (auto [i, operand] : llvm::enumerate(op.getEpilogueIns()))
-    epilogueBase.bindAccess(body.getArgument(1 + i),
-                            {operand, op.getEpilogueMap(i)});
-  storeResult(epilogueBase, {}, {});
-
   builder.setInsertionPoint(op);
   auto getExtent = [&](int64_t axis) -> Value {
     if (!type.isDynamicDim(axis))
@@ -170,12 +71,7 @@ LogicalResult ConvLowering::run() {
   carried.batches = getExtent(0);
   carried.tokens = getExtent(1);
 
-  double cost = 3.0 + lags;
-  for (Operation &inner : body.without_terminator())
-    cost += isa<math::MathDialect>(inner.getDialect()) ? 7 : 0.5;
-  for (unsigned dim = 2; dim < lag; ++dim)
-    cost *= std::max<int64_t>(getSize(dim), 1);
-  cost *= 0.2 / width;
+  double cost = getOutputCost(3.0 + lags);
   Value blocks = ceilDivIndex(builder, loc, carried.tokens, index(tokenBlock));
   Value units = mulIndex(builder, loc, carried.batches, blocks);
   Value perUnit = minIndex(builder, loc, carried.tokens, index(tokenBlock));
@@ -382,32 +278,9 @@ Value ConvLowering::emitTaps(RegionEmitter &emitter, Value batch, Value token) {
   return emitRange(history, inside, historyEnd, lags - 1, sum);
 }
 
-/// Applies the epilogue and stores; without sums only declares its argument.
-void ConvLowering::storeResult(RegionEmitter &emitter, ArrayRef<Value> results,
-                               ArrayRef<Offsets> points) {
-  Value argument = body.getArgument(0);
-  SmallVector<Value> values;
-  for (Value result : results)
-    values.push_back(convert(result, argument.getType()));
-  llvm::SmallBitVector dims(numDims);
-  dims.set(1);
-  if (lane)
-    dims.set(*lane);
-  int64_t step = width;
-  std::optional<unsigned> laneDim = lane;
-  emitter.bindSource(
-      argument,
-      [=](const Offsets &offsets) {
-        return values[laneDim ? offsets[*laneDim] / step : 0];
-      },
-      dims, /*varies=*/true);
-  for (const Offsets &point : points)
-    emitter.store(output,
-                  emitter.get(op.getEpilogueYield().getValues()[0], point),
-                  point);
-}
-
 LogicalResult ssmc::cpu::lowerConv(RewriterBase &rewriter, ConvOp op,
                                    const VectorTarget &target) {
-  return ConvLowering(rewriter, op, target).run();
+  if (succeeded(ConvLowering(rewriter, op, target).run()))
+    return success();
+  return lowerLongConv(rewriter, op, target);
 }

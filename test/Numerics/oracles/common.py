@@ -56,6 +56,16 @@ def short_conv(w, name, x):
     return y + w.get(name + ".bias", 0.0)
 
 
+def long_conv(kernel, u, first=0):
+    """y[t] = sum_i kernel[i] u[t - (first + i)]; kernel: [lags, ...], u: [batch, t, ...], which broadcast behind these."""
+    length, lags = u.shape[1], len(kernel)
+    y = np.zeros(u.shape[:2] + np.broadcast_shapes(kernel.shape[1:], u.shape[2:]))
+    for t in range(length):
+        for i in range(max(0, t - first - length + 1), min(lags, t - first + 1)):
+            y[:, t] += kernel[i] * u[:, t - first - i]
+    return y
+
+
 def rms_norm(x, eps, weight=1.0):
     return x / np.sqrt(np.mean(x * x, axis=-1, keepdims=True) + eps) * weight
 

@@ -1,0 +1,61 @@
+//===- ConvEmitter.h - Shared by the lowerings of ssm.conv -----*- C++ -*-===//
+//
+// Channels in lanes: which dimension they are, the accesses, the epilogue.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef SSMC_TARGET_CPU_CONVEMITTER_H
+#define SSMC_TARGET_CPU_CONVEMITTER_H
+
+#include "CPULowering.h"
+#include "VectorEmitter.h"
+#include "ssm/IR/SSM.h"
+
+namespace ssmc::cpu {
+
+class ConvEmitter {
+public:
+  ConvEmitter(RewriterBase &builder, mlir::ssm::ConvOp op,
+              const VectorTarget &target)
+      : builder(builder), op(op), loc(op.getLoc()), target(target),
+        body(op.getEpilogue().front()), numDims(op.getNumDims()),
+        lag(numDims - 1), epilogueBase(builder, loc, numDims) {}
+
+protected:
+  /// Chooses element type and lanes; fails for what has no vector form.
+  LogicalResult prepare();
+  void chooseLanes();
+  /// Applies the epilogue and stores; without sums only declares its argument.
+  void storeResult(RegionEmitter &emitter, ArrayRef<Value> sums,
+                   ArrayRef<Offsets> points);
+  /// Nanoseconds of a token, `cost` being the instructions of one sum.
+  double getOutputCost(double cost);
+  Value convert(Value value, Type type);
+  Value multiplyAdd(Value a, Value b, Value c);
+  int64_t getSize(unsigned dim);
+  Value zero(RegionEmitter &emitter);
+  Value index(int64_t value) { return indexConstant(builder, loc, value); }
+  Value load(RegionEmitter &emitter, const Access &access);
+
+  RewriterBase &builder;
+  mlir::ssm::ConvOp op;
+  Location loc;
+  const VectorTarget &target;
+  Block &body;
+  unsigned numDims, lag;
+  RegionEmitter epilogueBase;
+  Access input, history, kernel, output;
+  SmallVector<unsigned> outer; ///< dimensions of the output besides the lanes
+  std::optional<unsigned> lane;
+  int64_t width = 1;
+  Type element;
+};
+
+/// Convolution with a kernel of many lags, known at run time perhaps, or of two
+/// sides.
+LogicalResult lowerLongConv(RewriterBase &rewriter, mlir::ssm::ConvOp op,
+                            const VectorTarget &target);
+
+} // namespace ssmc::cpu
+
+#endif // SSMC_TARGET_CPU_CONVEMITTER_H

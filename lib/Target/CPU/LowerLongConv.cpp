@@ -1,0 +1,284 @@
+//===- LowerLongConv.cpp - Convolution with a long kernel -----------------===//
+//
+// Blocks of the Toeplitz matrix times tokens, channels in lanes: eight outputs
+// stay in registers while a block of as many taps passes over them. Of the
+// fifteen tokens that meet in a block seven were loaded for the block before,
+// so a block costs sixteen loads and 64 multiply-adds. Taps at the ends, which
+// not all of the outputs have, are added one by one; so are those that read
+// the history, a ring of tokens.
+//
+//===----------------------------------------------------------------------===//
+
+#include "CarriedTokens.h"
+#include "ConvEmitter.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+
+using namespace mlir;
+using namespace mlir::ssm;
+using namespace ssmc;
+using namespace ssmc::cpu;
+
+/// Outputs of a tile and taps of a block.
+static constexpr int64_t blockSize = 8;
+/// Tokens of a unit of work, as many as share what they load of the kernel.
+static constexpr int64_t tokenBlock = 64;
+/// Lags assumed where they are known at run time only, for the size of tasks.
+static constexpr int64_t typicalLags = 1024;
+
+namespace {
+class LongConvLowering : public ConvEmitter {
+public:
+  using ConvEmitter::ConvEmitter;
+  LogicalResult run();
+
+private:
+  void emitUnit(Value unit);
+  void emitChannels(RegionEmitter &emitter, unsigned next);
+  void emitTokens(RegionEmitter &emitter);
+  void emitTile(RegionEmitter &emitter, Value token, int64_t rows);
+  /// The taps [begin, end) of the output `token`, added to `sum`.
+  Value addTaps(RegionEmitter &emitter, Value token, Value begin, Value end,
+                Value sum);
+  Value addHistory(RegionEmitter &emitter, Value token, Value sum);
+  SmallVector<Value> addBlocks(RegionEmitter &emitter, Value token, Value begin,
+                               Value end, SmallVector<Value> sums);
+  Value loadInput(RegionEmitter &emitter, Value token);
+  Value loadTap(RegionEmitter &emitter, Value place);
+  void emitRing();
+
+  Value add(Value a, Value b) { return addIndex(builder, loc, a, b); }
+  Value sub(Value a, Value b) { return subIndex(builder, loc, a, b); }
+  Value min(Value a, Value b) { return minIndex(builder, loc, a, b); }
+  Value max(Value a, Value b) {
+    return arith::MaxSIOp::create(builder, loc, a, b);
+  }
+
+  Value batches, tokens, lags, first;
+  Value ringTokens, position;
+  Value firstToken, endToken;
+};
+} // namespace
+
+LogicalResult LongConvLowering::run() {
+  bool hasRing = op.getPosition() && op.getHistory();
+  if (op.getCut() || failed(prepare()))
+    return failure();
+  // Without a ring there is nothing to carry; with one it is updated in place.
+  if (!hasRing && (op.getHistory() || op.getFinalHistory()))
+    return failure();
+  if (op.getFinalHistory() && op.getFinalHistory() != op.getHistory())
+    return failure();
+  builder.setInsertionPoint(op);
+  auto getExtent = [&](Value memref, int64_t axis) -> Value {
+    auto type = cast<MemRefType>(memref.getType());
+    if (!type.isDynamicDim(axis))
+      return index(type.getDimSize(axis));
+    return memref::DimOp::create(builder, loc, memref, axis);
+  };
+  batches = getExtent(op.getOutput(), 0);
+  tokens = getExtent(op.getOutput(), 1);
+  lags = op.hasDynamicLags() ? getExtent(op.getKernel(), *op.getLagAxis())
+                             : index(op.getLags());
+  first = op.getFirst() ? op.getFirst()
+                        : index(static_cast<int64_t>(op.getStaticFirst()));
+  if (hasRing) {
+    position = op.getPosition();
+    ringTokens = getExtent(op.getHistory(), 1);
+  }
+  double cost = getOutputCost(
+      3.0 + (op.hasDynamicLags() ? typicalLags
+                                 : static_cast<int64_t>(op.getLags())));
+  Value blocks = ceilDivIndex(builder, loc, tokens, index(tokenBlock));
+  Value units = mulIndex(builder, loc, batches, blocks);
+  Value perUnit = min(tokens, index(tokenBlock));
+  emitTasks(builder, loc, units, getUnitsPerTask(builder, loc, perUnit, cost),
+            std::nullopt, [&](Value begin, Value end) {
+              emitFor(builder, loc, begin, end, 1,
+                      [&](Value unit) { emitUnit(unit); });
+            });
+  if (op.getFinalHistory())
+    emitRing();
+  builder.eraseOp(op);
+  return success();
+}
+
+void LongConvLowering::emitUnit(Value unit) {
+  Value blocks = ceilDivIndex(builder, loc, tokens, index(tokenBlock));
+  SmallVector<Value> digits =
+      delinearize(builder, loc, unit, {batches, blocks});
+  firstToken = mulIndex(builder, loc, digits[1], index(tokenBlock));
+  endToken = min(add(firstToken, index(tokenBlock)), tokens);
+  RegionEmitter emitter = epilogueBase;
+  emitter.bindDim(0, digits[0]);
+  emitChannels(emitter, 0);
+}
+
+void LongConvLowering::emitChannels(RegionEmitter &emitter, unsigned next) {
+  if (next < outer.size())
+    return emitFor(builder, loc, index(0), index(getSize(outer[next])), 1,
+                   [&](Value iv) {
+                     RegionEmitter inner = emitter;
+                     inner.bindDim(outer[next], iv);
+                     emitChannels(inner, next + 1);
+                   });
+  if (!lane)
+    return emitTokens(emitter);
+  emitLaneLoops(emitter, loc, *lane, index(0), index(getSize(*lane)), width, 1,
+                getSize(*lane),
+                [&](RegionEmitter &inner, int64_t) { emitTokens(inner); });
+}
+
+void LongConvLowering::emitTokens(RegionEmitter &emitter) {
+  Value count = sub(endToken, firstToken);
+  Value odd = arith::RemSIOp::create(builder, loc, count, index(blockSize));
+  Value middle = sub(endToken, odd);
+  emitFor(builder, loc, firstToken, middle, blockSize,
+          [&](Value token) { emitTile(emitter, token, blockSize); });
+  emitFor(builder, loc, middle, endToken, 1,
+          [&](Value token) { emitTile(emitter, token, 1); });
+}
+
+Value LongConvLowering::loadInput(RegionEmitter &emitter, Value token) {
+  RegionEmitter at = emitter;
+  at.bindDim(1, token);
+  return load(at, input);
+}
+
+Value LongConvLowering::loadTap(RegionEmitter &emitter, Value place) {
+  RegionEmitter at = emitter;
+  at.bindDim(lag, place);
+  return load(at, kernel);
+}
+
+Value LongConvLowering::addTaps(RegionEmitter &emitter, Value token,
+                                Value begin, Value end, Value sum) {
+  Value newest = sub(token, first);
+  return emitFor(builder, loc, begin, end, 1, sum,
+                 [&](Value place, ValueRange sums) {
+                   Value value = loadInput(emitter, sub(newest, place));
+                   return SmallVector<Value>{multiplyAdd(
+                       loadTap(emitter, place), value, sums[0])};
+                 })[0];
+}
+
+/// The taps that read the ring: from the newest token in it backward.
+Value LongConvLowering::addHistory(RegionEmitter &emitter, Value token,
+                                   Value sum) {
+  Value zero = index(0), one = index(1);
+  Value begin = max(add(sub(token, first), one), zero);
+  Value kept = min(ringTokens, position);
+  Value end = min(lags, add(add(sub(token, first), kept), one));
+  // The place of the token that the first of these taps reads.
+  Value newest = add(position, sub(sub(token, first), begin));
+  Value place = arith::RemSIOp::create(builder, loc, max(newest, zero),
+                                       max(ringTokens, one));
+  return emitFor(builder, loc, begin, end, 1, {place, sum},
+                 [&](Value tap, ValueRange state) {
+                   RegionEmitter at = emitter;
+                   at.bindDim(1, state[0]);
+                   Value next = multiplyAdd(loadTap(emitter, tap),
+                                            load(at, history), state[1]);
+                   Value isFirst = arith::CmpIOp::create(
+                       builder, loc, arith::CmpIPredicate::eq, state[0], zero);
+                   Value earlier = arith::SelectOp::create(
+                       builder, loc, isFirst, ringTokens, state[0]);
+                   return SmallVector<Value>{sub(earlier, one), next};
+                 })[1];
+}
+
+/// Blocks of taps that all outputs of the tile have.
+SmallVector<Value> LongConvLowering::addBlocks(RegionEmitter &emitter,
+                                               Value token, Value begin,
+                                               Value end,
+                                               SmallVector<Value> sums) {
+  Value newest = sub(token, first);
+  Value last = sub(tokens, index(1));
+  // window[d] is the token d + 1 after the one that output 0 and the block's
+  // first tap share. Where there is no block they are not used.
+  SmallVector<Value> carried(sums);
+  for (int64_t d = 1; d < blockSize; ++d) {
+    Value at = add(sub(newest, begin), index(d));
+    carried.push_back(loadInput(emitter, min(max(at, index(0)), last)));
+  }
+  SmallVector<Value> results = emitFor(
+      builder, loc, begin, end, blockSize, carried,
+      [&](Value place, ValueRange state) {
+        SmallVector<Value> partial(state.take_front(blockSize));
+        // By distance from the shared token, from -(blockSize - 1) on.
+        SmallVector<Value> window(2 * blockSize - 1);
+        for (int64_t d = 1; d < blockSize; ++d)
+          window[blockSize - 1 + d] = state[blockSize + d - 1];
+        for (int64_t tap = 0; tap < blockSize; ++tap) {
+          window[blockSize - 1 - tap] = loadInput(
+              emitter, sub(newest, add(place, index(tap))));
+          Value weight = loadTap(emitter, add(place, index(tap)));
+          for (int64_t row = 0; row < blockSize; ++row)
+            partial[row] = multiplyAdd(
+                weight, window[blockSize - 1 + row - tap], partial[row]);
+        }
+        partial.append(window.begin(), window.begin() + blockSize - 1);
+        return partial;
+      });
+  results.resize(blockSize);
+  return results;
+}
+
+void LongConvLowering::emitTile(RegionEmitter &emitter, Value token,
+                                int64_t rows) {
+  Value zeroIndex = index(0);
+  // Places of taps that read a token of this call, for one output.
+  auto getBegin = [&](Value at) {
+    Value begin = sub(add(sub(at, first), index(1)), tokens);
+    return min(max(begin, zeroIndex), lags);
+  };
+  auto getEnd = [&](Value at) {
+    return max(min(add(sub(at, first), index(1)), lags), zeroIndex);
+  };
+  SmallVector<Value> sums(rows, zero(emitter));
+  Value blocksBegin, blocksEnd;
+  if (rows > 1) {
+    blocksBegin = getBegin(add(token, index(rows - 1)));
+    Value count = max(sub(getEnd(token), blocksBegin), zeroIndex);
+    Value odd = arith::RemSIOp::create(builder, loc, count, index(blockSize));
+    blocksEnd = add(blocksBegin, sub(count, odd));
+    sums = addBlocks(emitter, token, blocksBegin, blocksEnd, sums);
+  }
+  for (int64_t row = 0; row < rows; ++row) {
+    Value at = add(token, index(row));
+    Value begin = getBegin(at), end = getEnd(at);
+    Value &sum = sums[row];
+    if (rows > 1) {
+      sum = addTaps(emitter, at, begin, min(end, blocksBegin), sum);
+      begin = max(begin, blocksEnd);
+    }
+    sum = addTaps(emitter, at, begin, end, sum);
+    if (ringTokens)
+      sum = addHistory(emitter, at, sum);
+    RegionEmitter inner = emitter;
+    inner.bindDim(1, at);
+    storeResult(inner, sum, {inner.zeroOffsets()});
+  }
+}
+
+/// Puts the new tokens into the ring, the last ones if it has no room for all.
+void LongConvLowering::emitRing() {
+  Value skipped = max(sub(tokens, ringTokens), index(0));
+  emitTasks(builder, loc, batches, index(1), std::nullopt,
+            [&](Value begin, Value end) {
+              emitFor(builder, loc, begin, end, 1, [&](Value batch) {
+                emitFor(builder, loc, skipped, tokens, 1, [&](Value token) {
+                  Value place = arith::RemSIOp::create(
+                      builder, loc, add(position, token), ringTokens);
+                  emitCopyToken(builder, loc, target, op.getInput(), token,
+                                op.getFinalHistory(), place, batch);
+                });
+              });
+            });
+}
+
+LogicalResult ssmc::cpu::lowerLongConv(RewriterBase &rewriter, ConvOp op,
+                                       const VectorTarget &target) {
+  return LongConvLowering(rewriter, op, target).run();
+}
