@@ -22,7 +22,6 @@ void ssmc::benchmarks::selectiveScanLoop(
         sum += h * c[t * keys + n];
       }
       float gate = z[t * channels + e];
-      y[t * channels + e] =
-          (sum + d[e] * x) * (gate / (1 + std::exp(-gate)));
+      y[t * channels + e] = (sum + d[e] * x) * (gate / (1 + std::exp(-gate)));
     }
 }
