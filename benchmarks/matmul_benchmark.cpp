@@ -1,8 +1,8 @@
 //===- matmul_benchmark.cpp - Products by packed weights ------------------===//
 //
 // Compares with OpenBLAS (single precision, weights [N, K], one thread; choose
-// its kernels with OPENBLAS_CORETYPE). Counters: GFLOP/s, and the weights'
-// bytes per second, which is what bounds products of few tokens.
+// its kernels with OPENBLAS_CORETYPE). Counters: GFLOP/s, and the weights' bytes
+// per second, which is what bounds products of few tokens.
 //
 //===----------------------------------------------------------------------===//
 
