@@ -37,13 +37,13 @@ def SSM_ScheduleAttr : AttrDef<SSM_Dialect, "Schedule"> {
   let description = [{
     `chunk` is the number of tokens handled by one matrix product (chunk mode)
     or the time tile of the sequential lowering; `lanes` the number of channels
-    one task owns; `segments` the number of pieces the sequence is split into.
-    0 leaves the choice to the lowering.
+    one task owns; `segments` the number of pieces the sequence is split into, 1
+    for none. 0 leaves the choice to the lowering.
   }];
   let parameters = (ins EnumParameter<SSM_ScanMode>:$mode,
                         DefaultValuedParameter<"int64_t", "0">:$chunk,
                         DefaultValuedParameter<"int64_t", "0">:$lanes,
-                        DefaultValuedParameter<"int64_t", "1">:$segments);
+                        DefaultValuedParameter<"int64_t", "0">:$segments);
   let assemblyFormat = "`<` struct(params) `>`";
 }
 

@@ -55,7 +55,7 @@ LogicalResult SelectModesPass::select(ScanOp scan, std::optional<ExecutionMode> 
                               << nameOf(scan) << ": " << reason;
   ScanMode chosen =
       wanted == ExecutionMode::Chunk ? ScanMode::chunk : ScanMode::scan;
-  scan.setScheduleAttr(ScheduleAttr::get(&getContext(), chosen, 0, 0, 1));
+  scan.setScheduleAttr(ScheduleAttr::get(&getContext(), chosen, 0, 0, 0));
   if (explain) {
     llvm::errs() << nameOf(scan) << ": class " << stringifyRecurrenceClass(info.kind)
                  << ", runs as " << stringifyScanMode(chosen) << "\n";

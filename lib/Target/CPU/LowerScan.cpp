@@ -1,9 +1,8 @@
-//===- LowerScan.cpp - Analysis and schedule of the recurrence ------------===//
+//===- LowerScan.cpp - Schedule of the recurrence -------------------------===//
 
 #include "ScanLowering.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
-#include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include <numeric>
@@ -12,11 +11,6 @@ using namespace mlir;
 using namespace mlir::ssm;
 using namespace ssmc;
 using namespace ssmc::cpu;
-
-/// Bytes of state that one task keeps in the nearest caches.
-static constexpr int64_t stateBytes = 64 * 1024;
-/// Lanes that one task owns at most: long rows of memory, enough tasks.
-static constexpr int64_t maximumLanes = 256;
 
 ScanLowering::ScanLowering(RewriterBase &builder, ScanOp op,
                            const VectorTarget &target)
@@ -28,229 +22,6 @@ ScanLowering::ScanLowering(RewriterBase &builder, ScanOp op,
       epilogueBase(builder, loc, numDims) {
   element =
       cast<MemRefType>(op.getFinalStates().front().getType()).getElementType();
-}
-
-unsigned ScanLowering::getErasePairs() {
-  return roles.getErase().size() / (2 * parts);
-}
-
-double ScanLowering::getLaneCost(unsigned dim) {
-  double cost = 0.1;
-  auto note = [&](Value operand, AffineMap map) {
-    Access access{operand, map};
-    double weight = map.isFunctionOfDim(1) ? 1 : 0.05;
-    Stride stride = getStride(access, dim);
-    cost += stride == Stride::none   ? 0.05 * weight
-            : stride == Stride::unit ? weight
-                                     : weight * width;
-  };
-  for (auto [i, operand] : llvm::enumerate(op.getIns()))
-    note(operand, op.getInsMap(i));
-  for (auto [i, operand] : llvm::enumerate(op.getEpilogueIns()))
-    note(operand, op.getEpilogueMap(i));
-  for (Value output : op.getOutputInits())
-    note(output, op.getOutputMap());
-  note(op.getFinalStates().front(), op.getStateMap());
-  int64_t size = std::max<int64_t>(op.getDimSize(dim), 1);
-  return cost * llvm::divideCeil(size, width) * width / size;
-}
-
-bool ScanLowering::chooseLanes() {
-  keyDims = op.getKeyDims();
-  copyDims = op.getCopyDims();
-  double best = 0;
-  for (unsigned dim : op.getStateDims()) {
-    if (op.getDimSize(dim) == 1 || llvm::is_contained(keyDims, dim))
-      continue;
-    double cost = getLaneCost(dim);
-    if (!lane || cost <= best) {
-      lane = dim;
-      best = cost;
-    }
-  }
-  for (unsigned dim : op.getStateDims())
-    if (dim != lane && !llvm::is_contained(keyDims, dim))
-      outerDims.push_back(dim);
-  for (unsigned dim = 2; dim < numDims; ++dim)
-    if (ShapedType::isDynamic(op.getDimSize(dim)))
-      return false;
-  if (!lane)
-    width = 1;
-  else
-    lanes = op.getDimSize(*lane);
-  return true;
-}
-
-void ScanLowering::chooseBlocks() {
-  int64_t registers = target.getRegisters();
-  keyBlock = (registers == 32 ? 16 : 8) / parts;
-  for (unsigned dim : copyDims)
-    copies *= op.getDimSize(dim);
-  for (unsigned dim : keyDims)
-    outerKeys *= op.getDimSize(dim);
-  if (hasKeys()) {
-    // The innermost key is the one blocked in registers.
-    innerKey = keyDims.back();
-    for (unsigned dim : keyDims)
-      if (op.getDimSize(*innerKey) == 1 && op.getDimSize(dim) > 1)
-        innerKey = dim;
-    innerKeys = op.getDimSize(*innerKey);
-    outerKeys = innerKeys == 0 ? 0 : outerKeys / innerKeys;
-    keyBlock = std::max<int64_t>(1, std::min(keyBlock, innerKeys));
-  }
-  // Where broadcasts are instructions of their own, four vectors share each.
-  if (registers == 16 && parts == 1 && !erases() && hasKeys()) {
-    if (hasStateFunctions()) {
-      keyBlock = std::min<int64_t>(keyBlock, 4);
-    } else if (lanes >= 4 * width && reads()) {
-      keyBlock = std::min<int64_t>(keyBlock, 2);
-      blockVectors = 4;
-    }
-  }
-  int64_t vectors = llvm::divideCeil(std::max<int64_t>(lanes, 1), width);
-  // A row of a group is several cache lines, or too many rows of memory fall
-  // into the same sets of a cache.
-  int64_t rowLanes = 64;
-  group = std::min<int64_t>(
-      hasKeys() ? rowLanes / width : registers / 8 / parts, vectors);
-  group = std::max<int64_t>(group / blockVectors * blockVectors, 1);
-  int64_t bytes = element.getIntOrFloatBitWidth() / 8 * parts;
-  int64_t limit =
-      stateBytes / std::max<int64_t>(bytes * innerKeys * outerKeys, 1);
-  limit = std::clamp<int64_t>(limit, width, maximumLanes);
-  ScheduleAttr schedule = op.getScheduleAttr();
-  if (schedule && schedule.getLanes() > 0)
-    limit = schedule.getLanes();
-  if (schedule && schedule.getMode() == ScanMode::scan &&
-      schedule.getChunk() > 0)
-    timeTile = std::min<int64_t>(schedule.getChunk(), 256);
-  timeTile = llvm::alignTo(timeTile, fullWidth);
-  // Blocks of equal size, whole groups each.
-  int64_t blocks = llvm::divideCeil(std::max<int64_t>(lanes, 1), limit);
-  laneBlock = llvm::alignTo(
-      llvm::divideCeil(std::max<int64_t>(lanes, 1), blocks), width * group);
-}
-
-/// Time for one token of a unit, in nanoseconds.
-double ScanLowering::getUnitStepCost() {
-  double perState = 3, perLane = 8;
-  for (Operation &inner : coefficientsBody.without_terminator()) {
-    bool slow = inner.getDialect()->getNamespace() ==
-                math::MathDialect::getDialectNamespace();
-    llvm::SmallBitVector dims =
-        coefficientsBase.getDependentDims(inner.getResult(0));
-    bool perKey = llvm::any_of(keyDims, [&](unsigned d) { return dims[d]; });
-    (perKey ? perState : perLane) += slow ? 7 : 0.5;
-  }
-  for (Operation &inner : epilogueBody.without_terminator())
-    perLane += inner.getDialect()->getNamespace() ==
-                       math::MathDialect::getDialectNamespace()
-                   ? 7
-                   : 0.5;
-  double vectors = std::min(laneBlock, std::max<int64_t>(lanes, 1)) /
-                   double(std::max<int64_t>(width, 1));
-  double keys = double(innerKeys) * outerKeys;
-  return vectors * (perLane + perState * keys * parts) * 0.15;
-}
-
-/// Finds the largest subexpressions that do not depend on everything a state
-/// element does, and are worth computing once: they go to scratch memory.
-void ScanLowering::visitKept(Value value) {
-  if (llvm::any_of(kept, [&](const Kept &k) { return k.value == value; }))
-    return;
-  auto argument = dyn_cast<BlockArgument>(value);
-  Operation *definition = value.getDefiningOp();
-  if (argument ? argument.getOwner() != &coefficientsBody
-               : definition->getBlock() != &coefficientsBody)
-    return;
-  llvm::SmallBitVector dims = coefficientsBase.getDependentDims(value);
-  bool time = dims.test(1);
-  bool onLanes = lane && dims.test(*lane);
-  bool onKeys = llvm::any_of(keyDims, [&](unsigned d) { return dims.test(d); });
-  bool onCopies =
-      llvm::any_of(copyDims, [&](unsigned d) { return dims.test(d); });
-  // Cheap, or hoisted where it is used.
-  if (!value.getType().isF32() && !value.getType().isF64() && !argument)
-    return;
-  auto keep = [&](Kind kind) { kept.push_back({value, kind, Value()}); };
-  auto recurse = [&] {
-    if (definition)
-      for (Value operand : definition->getOperands())
-        visitKept(operand);
-  };
-  if (argument && !isa<FloatType>(value.getType()))
-    return;
-  if (onCopies)
-    return recurse();
-  if (onLanes && onKeys && !time)
-    return keep(Kind::lanesKeys);
-  if (onLanes && onKeys)
-    return recurse();
-  if (onLanes && time)
-    return keep(Kind::timeLanes);
-  if (argument || !time)
-    return;
-  keep(onKeys ? Kind::timeKeys : Kind::time);
-}
-
-/// Whether elementary functions are evaluated for each element of the state at
-/// each step.
-bool ScanLowering::hasStateFunctions() {
-  return llvm::any_of(coefficientsBody, [&](Operation &inner) {
-    if (!isa<math::MathDialect>(inner.getDialect()))
-      return false;
-    llvm::SmallBitVector dims =
-        coefficientsBase.getDependentDims(inner.getResult(0));
-    return dims[1] && lane && dims[*lane] &&
-           llvm::any_of(keyDims, [&](unsigned d) { return dims[d]; });
-  });
-}
-
-/// An exponential for each element of the state is nearly all the arithmetic
-/// there is. It becomes a power of two, with the factor log2(e) where it is
-/// applied least often, in the form whose error acts as one of the rate.
-void ScanLowering::simplifyExponentials() {
-  SmallVector<math::ExpOp> exponentials;
-  for (Operation &inner : coefficientsBody) {
-    auto exponential = dyn_cast<math::ExpOp>(inner);
-    if (!exponential || !exponential.getType().isF32())
-      continue;
-    llvm::SmallBitVector dims =
-        coefficientsBase.getDependentDims(exponential.getResult());
-    bool perKey = llvm::any_of(keyDims, [&](unsigned d) { return dims[d]; });
-    if (perKey && dims[1] && lane && dims[*lane])
-      exponentials.push_back(exponential);
-  }
-  for (math::ExpOp exponential : exponentials) {
-    builder.setInsertionPoint(exponential);
-    Value exponent = exponential.getOperand();
-    Value factor = arith::ConstantOp::create(
-        builder, loc, builder.getF32FloatAttr(1.44269504088896340736f));
-    auto product = exponent.getDefiningOp<arith::MulFOp>();
-    auto isFixed = [&](Value value) {
-      return !coefficientsBase.getDependentDims(value)[1];
-    };
-    if (product && (isFixed(product.getLhs()) || isFixed(product.getRhs()))) {
-      Value fixed =
-          isFixed(product.getLhs()) ? product.getLhs() : product.getRhs();
-      Value moving =
-          fixed == product.getLhs() ? product.getRhs() : product.getLhs();
-      fixed = arith::MulFOp::create(builder, loc, fixed, factor);
-      exponent = arith::MulFOp::create(builder, loc, moving, fixed);
-    } else {
-      exponent = arith::MulFOp::create(builder, loc, exponent, factor);
-    }
-    builder.replaceOpWithNewOp<math::Exp2Op>(exponential, exponent,
-                                             arith::FastMathFlags::afn);
-  }
-  coefficientsBase.forgetValues();
-}
-
-void ScanLowering::chooseKept() {
-  if (!hasKeys())
-    return;
-  for (Value role : roles->getOperands())
-    visitKept(role);
 }
 
 LogicalResult ScanLowering::run() {
@@ -285,6 +56,7 @@ LogicalResult ScanLowering::run() {
   for (Value operand : op.getOutputInits())
     outputs.push_back({operand, op.getOutputMap()});
   chooseBlocks();
+  chooseStreams();
   bindOutputs(epilogueBase, {});
   if (hasKeys())
     simplifyExponentials();
@@ -299,16 +71,7 @@ LogicalResult ScanLowering::run() {
   };
   batches = getExtent(outputs.front().memref, 0);
   tokens = getExtent(outputs.front().memref, 1);
-  int64_t units = llvm::divideCeil(lanes, laneBlock);
-  for (unsigned dim : outerDims)
-    units *= op.getDimSize(dim);
-  Value numUnits = mulIndex(builder, loc, batches, index(units));
-  Value unitsPerTask = getUnitsPerTask(builder, loc, tokens, getUnitStepCost());
-  unitsPerTask =
-      minIndex(builder, loc, unitsPerTask,
-               builder.createOrFold<arith::MaxSIOp>(loc, numUnits, index(1)));
-  emitTasks(builder, loc, numUnits, unitsPerTask, std::nullopt,
-            [&](Value begin, Value end) { emitTask(begin, end); });
+  emitSegmentsOrWhole(chooseSegments(), [&] { emitWhole(); });
   builder.eraseOp(op);
   return success();
 }
@@ -316,6 +79,16 @@ LogicalResult ScanLowering::run() {
 //===----------------------------------------------------------------------===//
 // Schedule
 //===----------------------------------------------------------------------===//
+
+void ScanLowering::emitWhole() {
+  Value numUnits = mulIndex(builder, loc, batches, index(getUnitsOfRow()));
+  Value unitsPerTask = getUnitsPerTask(builder, loc, tokens, getUnitStepCost());
+  unitsPerTask =
+      minIndex(builder, loc, unitsPerTask,
+               builder.createOrFold<arith::MaxSIOp>(loc, numUnits, index(1)));
+  emitTasks(builder, loc, numUnits, unitsPerTask, std::nullopt,
+            [&](Value begin, Value end) { emitTask(begin, end); });
+}
 
 Value ScanLowering::allocate(ArrayRef<int64_t> shape, Type type) {
   return memref::AllocaOp::create(builder, loc, MemRefType::get(shape, type),
@@ -328,9 +101,12 @@ void ScanLowering::allocateScratch() {
   int64_t tiles = laneBlock / width;
   int64_t paddedKeys =
       llvm::alignTo(std::max<int64_t>(innerKeys, 1), fullWidth);
-  for (unsigned part = 0; part < parts; ++part)
-    stateScratch.push_back(
-        allocate({tiles, outerKeys, innerKeys, width}, element));
+  for (unsigned part = 0; part < parts; ++part) {
+    SmallVector<int64_t> shape{tiles, outerKeys, innerKeys, width};
+    stateScratch.push_back(allocate(shape, element));
+    if (segmentKind == SegmentKind::ending)
+      productScratch.push_back(allocate(shape, element));
+  }
   for (Kept &value : kept) {
     Type type = value.value.getType();
     switch (value.kind) {
@@ -348,13 +124,17 @@ void ScanLowering::allocateScratch() {
       break;
     }
   }
-  if (reads())
+  if (reads() && segmentKind != SegmentKind::ending)
     for (unsigned i = 0; i < outputs.size(); ++i)
       readScratch.push_back(
           allocate({timeTile, copies, group, width}, element));
 }
 
 void ScanLowering::emitTask(Value begin, Value end) {
+  stateScratch.clear();
+  readScratch.clear();
+  firstStep = index(0);
+  endStep = tokens;
   allocateScratch();
   emitFor(builder, loc, begin, end, 1, [&](Value unit) { emitUnit(unit); });
 }
@@ -379,8 +159,12 @@ void ScanLowering::emitUnit(Value unit) {
                        addIndex(builder, loc, firstLane, index(laneBlock)),
                        index(lanes));
   }
+  if (segmentKind == SegmentKind::ending)
+    emitInitialBoundary(coefficients);
   if (!hasKeys())
     return emitDirect(coefficients, epilogue);
+  if (segmentKind != SegmentKind::none)
+    return emitTiles(coefficients, epilogue);
   std::optional<int64_t> length = getConstant(tokens);
   if (!hasSingleTokenForm() || (length && length != 1))
     return emitTiles(coefficients, epilogue);
@@ -427,18 +211,25 @@ void ScanLowering::emitDirect(RegionEmitter &coefficients,
           if (lane)
             points.back()[*lane] = v * width;
         }
+        bindTile(emitter);
+        bool ending = segmentKind == SegmentKind::ending;
         SmallVector<Value> carried;
-        for (const Offsets &point : points)
-          for (unsigned part = 0; part < parts; ++part)
-            carried.push_back(
-                initial.empty()
-                    ? zeroState(emitter)[part]
-                    : convert(emitter.splat(emitter.load(initial[part], point)),
-                              element));
+        for (const Offsets &point : points) {
+          Number state = zeroState(emitter);
+          if (segmentKind == SegmentKind::whole)
+            state = getCarried(point);
+          else if (!ending && !initial.empty())
+            for (unsigned part = 0; part < parts; ++part)
+              state[part] = convert(
+                  emitter.splat(emitter.load(initial[part], point)), element);
+          llvm::append_range(carried, state);
+          if (ending)
+            llvm::append_range(carried, oneState(emitter));
+        }
         emitter.hoist(coefficientsBody, points);
         after.hoist(epilogueBody, points);
         carried = emitFor(
-            builder, loc, index(0), tokens, 1, carried,
+            builder, loc, firstStep, endStep, 1, carried,
             [&](Value iv, ValueRange states) {
               Value token = iv;
               if (op.getReverse())
@@ -449,6 +240,15 @@ void ScanLowering::emitDirect(RegionEmitter &coefficients,
               innerAfter.bindDim(1, token);
               SmallVector<Value> next;
               for (auto [v, point] : llvm::enumerate(points)) {
+                if (ending) {
+                  auto from = states.begin() + 2 * v * parts;
+                  Number state(from, from + parts);
+                  Number product(from + parts, from + 2 * parts);
+                  advance(inner, state, product, point);
+                  llvm::append_range(next, state);
+                  llvm::append_range(next, product);
+                  continue;
+                }
                 Number state(states.begin() + v * parts,
                              states.begin() + (v + 1) * parts);
                 state = applyReset(inner, state, point);
@@ -460,23 +260,60 @@ void ScanLowering::emitDirect(RegionEmitter &coefficients,
               }
               return next;
             });
-        unsigned next = 0;
-        for (const Offsets &point : points)
-          for (unsigned part = 0; part < parts; ++part)
-            emitter.store(finals[part], carried[next++], point);
+        if (ending) {
+          for (auto [v, point] : llvm::enumerate(points)) {
+            auto *from = carried.begin() + 2 * v * parts;
+            storeEnding(Number(from, from + parts),
+                        Number(from + parts, from + 2 * parts), point);
+          }
+          return;
+        }
+        ifLast([&] {
+          unsigned next = 0;
+          for (const Offsets &point : points)
+            for (unsigned part = 0; part < parts; ++part)
+              emitter.store(finals[part], carried[next++], point);
+        });
       });
+}
+
+void ScanLowering::bindTile(RegionEmitter &emitter) {
+  tile = index(0);
+  if (lane)
+    tile = builder.createOrFold<arith::DivUIOp>(
+        loc, subIndex(builder, loc, emitter.getDim(*lane), firstLane),
+        index(width));
+}
+
+void ScanLowering::ifLast(llvm::function_ref<void()> body) {
+  if (segmentKind == SegmentKind::none)
+    return body();
+  Value isLast = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::eq,
+                                       segment, lastSegment);
+  auto branch = scf::IfOp::create(builder, loc, isLast, false);
+  OpBuilder::InsertionGuard guard(builder);
+  builder.setInsertionPointToStart(branch.thenBlock());
+  body();
 }
 
 void ScanLowering::emitTiles(RegionEmitter &coefficients,
                              RegionEmitter &epilogue) {
-  emitBoundary(coefficients, /*load=*/true);
+  bool ending = segmentKind == SegmentKind::ending;
+  if (segmentKind == SegmentKind::none)
+    emitBoundary(coefficients, /*load=*/true);
+  else
+    forStatePlaces(coefficients, [&](RegionEmitter &at, const Offsets &point) {
+      storeState(ending ? zeroState(at) : getCarried(point), point);
+      if (ending)
+        storeNumber(oneState(at), productScratch, getStatePlace(point));
+    });
   emitLanesKeys(coefficients);
   RegionEmitter staged = coefficients;
   bindSources(staged);
   staged.hoist(coefficientsBody, {staged.zeroOffsets()});
-  emitFor(builder, loc, index(0), tokens, timeTile, [&](Value start) {
+  emitFor(builder, loc, firstStep, endStep, timeTile, [&](Value start) {
     Value end = minIndex(
-        builder, loc, addIndex(builder, loc, start, index(timeTile)), tokens);
+        builder, loc, addIndex(builder, loc, start, index(timeTile)), endStep);
     firstToken = start;
     endToken = end;
     if (op.getReverse()) {
@@ -490,22 +327,27 @@ void ScanLowering::emitTiles(RegionEmitter &coefficients,
       RegionEmitter stagedGroup = follow(staged, raw);
       RegionEmitter after = follow(epilogue, raw);
       emitPrologue(rawGroup, vectors);
+      if (ending)
+        return emitEndingTile(stagedGroup, after, vectors);
       emitRecurrence(stagedGroup, after, vectors);
       if (reads())
         emitEpilogue(after, vectors);
     });
   });
-  emitBoundary(coefficients, /*load=*/false);
+  if (ending)
+    return forStatePlaces(
+        coefficients, [&](RegionEmitter &, const Offsets &point) {
+          SmallVector<Value> place = getStatePlace(point);
+          storeEnding(loadNumber(stateScratch, place),
+                      loadNumber(productScratch, place), point);
+        });
+  ifLast([&] { emitBoundary(coefficients, /*load=*/false); });
 }
 
 /// Moves the state between the buffers of the op and scratch memory.
 void ScanLowering::emitBoundary(RegionEmitter &emitter, bool load) {
   forUnitLanes(emitter, 1, [&](RegionEmitter &inner, int64_t) {
-    tile =
-        lane ? builder.createOrFold<arith::DivUIOp>(
-                   loc, subIndex(builder, loc, inner.getDim(*lane), firstLane),
-                   index(width))
-             : index(0);
+    bindTile(inner);
     emitKeyBlocks(
         {&inner}, {},
         [&](ArrayRef<RegionEmitter *> emitters, int64_t count, ValueRange) {
@@ -548,9 +390,7 @@ void ScanLowering::emitLanesKeys(RegionEmitter &emitter) {
                     [](const Kept &k) { return k.kind == Kind::lanesKeys; }))
     return;
   forUnitLanes(emitter, 1, [&](RegionEmitter &inner, int64_t) {
-    tile = builder.createOrFold<arith::DivUIOp>(
-        loc, subIndex(builder, loc, inner.getDim(*lane), firstLane),
-        index(width));
+    bindTile(inner);
     emitKeyBlocks(
         {&inner}, {},
         [&](ArrayRef<RegionEmitter *> emitters, int64_t count, ValueRange) {

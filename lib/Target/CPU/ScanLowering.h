@@ -1,8 +1,8 @@
 //===- ScanLowering.h - The sequential recurrence on vectors ---*- C++ -*-===//
 //
-// Internal to the lowering of `ssm.scan`: LowerScan.cpp analyses the op and
-// emits the schedule, ScanPasses.cpp the loops over a time tile, and
-// ScanStep.cpp the arithmetic of one step.
+// Internal to the lowering of `ssm.scan`: ScanAnalysis.cpp looks at the op and
+// chooses its blocks, LowerScan.cpp emits the schedule, ScanPasses.cpp the
+// loops over a time tile, and ScanStep.cpp the arithmetic of one step.
 //
 //===----------------------------------------------------------------------===//
 
@@ -23,7 +23,7 @@ using namespace mlir::ssm;
 ///   what depends on time alone, or on time and keys -> scratch
 ///   for each group of lane vectors:
 ///     what depends on time and lanes -> scratch, a row of memory at a time
-///     for each vector, for each block of keys: the steps of the tile, the
+///     for each block of keys, for each vector: the steps of the tile, the
 ///       block of the state in registers, partial outputs in scratch
 ///     epilogue, a row of memory at a time
 ///
@@ -56,6 +56,7 @@ private:
   double getUnitStepCost();
 
   // Schedule.
+  void emitWhole();
   void emitTask(Value begin, Value end);
   void allocateScratch();
   Value allocate(ArrayRef<int64_t> shape, Type element);
@@ -73,6 +74,33 @@ private:
   RegionEmitter follow(const RegionEmitter &emitter,
                        const RegionEmitter &leader);
 
+  // Segments of time.
+  int64_t chooseSegments();
+  int64_t getUnitsOfRow();
+  void emitSegmentsOrWhole(int64_t count, llvm::function_ref<void()> emitWhole);
+  void emitSegments(int64_t count);
+  void emitInitialBoundary(RegionEmitter &emitter);
+  void emitEndingTile(RegionEmitter &staged, RegionEmitter &epilogue,
+                      int64_t vectors);
+  void advance(RegionEmitter &emitter, Number &state, Number &product,
+               const Offsets &offsets);
+  Number getCarried(const Offsets &offsets);
+  void storeEnding(const Number &state, const Number &product,
+                   const Offsets &offsets);
+  SmallVector<Value> getBoundaryPlace(Value ofSegment, const Offsets &offsets);
+  Number loadNumber(ArrayRef<Value> memory, ValueRange place);
+  void storeNumber(const Number &number, ArrayRef<Value> memory,
+                   ValueRange place);
+  void forStatePlaces(
+      RegionEmitter &emitter,
+      llvm::function_ref<void(RegionEmitter &, const Offsets &)> body);
+  Number oneState(RegionEmitter &emitter);
+  /// Sets `tile` for the emitter's lanes.
+  void bindTile(RegionEmitter &emitter);
+  /// Runs `body` where the state of a sequence, or of its last segment, is
+  /// left.
+  void ifLast(llvm::function_ref<void()> body);
+
   // A sequence of one token.
   bool hasSingleTokenForm();
   void emitSingleToken(RegionEmitter &coefficients, RegionEmitter &epilogue);
@@ -85,9 +113,16 @@ private:
   void emitPrologue(RegionEmitter &raw, int64_t vectors);
   void emitRecurrence(RegionEmitter &staged, RegionEmitter &epilogue,
                       int64_t vectors);
+  void forGroupVectors(
+      RegionEmitter &staged, RegionEmitter &epilogue, int64_t vectors,
+      int64_t together,
+      llvm::function_ref<void(RegionEmitter &, RegionEmitter &)> body);
+  void emitZeroReads(RegionEmitter &emitter, int64_t vectors);
   void emitBlockInRegisters(RegionEmitter &staged, RegionEmitter &epilogue,
                             int64_t keys, int64_t vectors, bool partial);
   void emitErasing(RegionEmitter &staged, RegionEmitter &epilogue);
+  void chooseStreams();
+  void emitPrefetch(const RegionEmitter &emitter, int64_t vectors);
   void emitEpilogue(RegionEmitter &epilogue, int64_t vectors);
   void bindSources(RegionEmitter &staged);
 
@@ -169,12 +204,24 @@ private:
   SmallVector<Kept> kept;
 
   SmallVector<Access> initial, finals, outputs;
+  /// Memory read or written once a token and lane, and whether it is written.
+  SmallVector<std::pair<Access, bool>> streams;
   Value batches, tokens;
   RegionEmitter coefficientsBase, epilogueBase;
   SmallVector<Value> stateScratch;
   SmallVector<Value> readScratch;
 
+  /// Between segments, [segment, unit, vector, outer keys, keys, lanes]: the
+  /// state that the one before leaves if it starts from 0 (the initial one for
+  /// the first), and the product of decays over one.
+  SmallVector<Value> endStates, decayProducts;
+  SmallVector<Value> productScratch;
+
   // Where the code being emitted is.
+  enum class SegmentKind { none, ending, whole };
+  SegmentKind segmentKind = SegmentKind::none;
+  Value segment, lastSegment, unitOfRow;
+  Value firstStep, endStep;   ///< of the sequence or segment, in its order
   Value firstLane, endLane;   ///< of the unit
   Value firstToken, endToken; ///< of the tile
   Value step;                 ///< token minus first token

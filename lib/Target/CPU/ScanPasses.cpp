@@ -200,9 +200,12 @@ void ScanLowering::emitPrologue(RegionEmitter &raw, int64_t vectors) {
   });
 }
 
-void ScanLowering::emitRecurrence(RegionEmitter &staged,
-                                  RegionEmitter &epilogue, int64_t vectors) {
-  int64_t together = vectors % blockVectors == 0 ? blockVectors : 1;
+/// Runs `body` with the emitters at each vector of the group, `together` at a
+/// time.
+void ScanLowering::forGroupVectors(
+    RegionEmitter &staged, RegionEmitter &epilogue, int64_t vectors,
+    int64_t together,
+    llvm::function_ref<void(RegionEmitter &, RegionEmitter &)> body) {
   emitFor(builder, loc, index(0), index(vectors), together, [&](Value number) {
     vectorOfGroup = number;
     RegionEmitter emitter = staged, after = epilogue;
@@ -218,28 +221,49 @@ void ScanLowering::emitRecurrence(RegionEmitter &staged,
     emitter.hoist(coefficientsBody, getLanePoints(together));
     if (!reads())
       after.hoist(epilogueBody, getLanePoints(together));
-    bool partial = !resident();
-    Value count = subIndex(builder, loc, endToken, firstToken);
-    if (reads() && partial)
-      emitFor(builder, loc, index(0), count, 1, [&](Value at) {
-        emitFor(builder, loc, index(0), index(copies), 1, [&](Value c) {
-          for (Value scratch : readScratch)
-            for (const Offsets &point : getLanePoints(together))
-              storeScratch(zeroState(emitter)[0], scratch,
-                           {at, c, getVector(vectorOfGroup, point), index(0)});
-        });
-      });
-    if (erases() && partial)
-      return emitErasing(emitter, after);
-    emitKeyBlocks(
-        {&emitter, &after}, {},
-        [&](ArrayRef<RegionEmitter *> emitters, int64_t keys, ValueRange) {
-          emitBlockInRegisters(*emitters[0], *emitters[1], keys, together,
-                               partial);
-          return SmallVector<Value>();
-        },
-        keyBlock);
+    body(emitter, after);
   });
+}
+
+/// Reads that are summed up block by block of keys start at 0.
+void ScanLowering::emitZeroReads(RegionEmitter &emitter, int64_t vectors) {
+  if (!reads())
+    return;
+  Value count = subIndex(builder, loc, endToken, firstToken);
+  emitFor(builder, loc, index(0), count, 1, [&](Value at) {
+    emitFor(builder, loc, index(0), index(copies), 1, [&](Value c) {
+      for (Value scratch : readScratch)
+        for (int64_t v = 0; v < vectors; ++v)
+          storeScratch(zeroState(emitter)[0], scratch,
+                       {at, c, index(v), index(0)});
+    });
+  });
+}
+
+void ScanLowering::emitRecurrence(RegionEmitter &staged,
+                                  RegionEmitter &epilogue, int64_t vectors) {
+  int64_t together = vectors % blockVectors == 0 ? blockVectors : 1;
+  bool partial = !resident();
+  if (partial)
+    emitZeroReads(staged, vectors);
+  if (partial && erases())
+    return forGroupVectors(staged, epilogue, vectors, together,
+                           [&](RegionEmitter &emitter, RegionEmitter &after) {
+                             emitErasing(emitter, after);
+                           });
+  // Keys outermost: what is read for a block of them over the tile stays in the
+  // nearest cache for all vectors.
+  emitKeyBlocks(
+      {&staged, &epilogue}, {},
+      [&](ArrayRef<RegionEmitter *> emitters, int64_t keys, ValueRange) {
+        forGroupVectors(*emitters[0], *emitters[1], vectors, together,
+                        [&](RegionEmitter &emitter, RegionEmitter &after) {
+                          emitBlockInRegisters(emitter, after, keys, together,
+                                               partial);
+                        });
+        return SmallVector<Value>();
+      },
+      keyBlock);
 }
 
 SmallVector<Value> ScanLowering::emitSteps(
@@ -255,6 +279,87 @@ SmallVector<Value> ScanLowering::emitSteps(
                           iv);
         return body(addIndex(builder, loc, firstToken, step), carried);
       });
+}
+
+void ScanLowering::chooseStreams() {
+  auto note = [&](Value memref, AffineMap map, bool written) {
+    Access access{memref, map};
+    bool seen = llvm::any_of(streams, [&](const auto &stream) {
+      return stream.first.memref == memref && stream.first.map == map;
+    });
+    if (seen || !lane || !map.isFunctionOfDim(1) ||
+        getStride(access, *lane) != Stride::unit)
+      return;
+    for (unsigned dim : llvm::concat<const unsigned>(keyDims, copyDims))
+      if (map.isFunctionOfDim(dim))
+        return;
+    streams.push_back({access, written});
+  };
+  for (auto [i, operand] : llvm::enumerate(op.getIns()))
+    note(operand, op.getInsMap(i), false);
+  for (auto [i, operand] : llvm::enumerate(op.getEpilogueIns()))
+    note(operand, op.getEpilogueMap(i), false);
+  for (Value operand : op.getOutputInits())
+    note(operand, op.getOutputMap(), true);
+}
+
+/// Rows of memory are pages apart, where no processor looks ahead by itself.
+/// While the unit's lanes are computed for one tile, those of the next tile are
+/// fetched: a vector of each array at each step, along the rows, so that what
+/// the processor fetches on its own beside it is of use too. Where the steps
+/// are taken once for each block of keys, they share the work.
+void ScanLowering::emitPrefetch(const RegionEmitter &emitter, int64_t vectors) {
+  if (streams.empty())
+    return;
+  int64_t rowBlocks = llvm::divideCeil(innerKeys, keyBlock);
+  int64_t blocks = outerKeys * rowBlocks;
+  OpBuilder::InsertionGuard guard(builder);
+  Value slot = step;
+  if (blocks > 1) {
+    Value block = addIndex(
+        builder, loc, mulIndex(builder, loc, outerKey, index(rowBlocks)),
+        builder.createOrFold<arith::DivUIOp>(loc, keyBase, index(keyBlock)));
+    slot = addIndex(builder, loc,
+                    mulIndex(builder, loc, block, index(timeTile)), step);
+    Value rest = builder.createOrFold<arith::RemUIOp>(loc, slot, index(blocks));
+    Value isTurn = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::eq,
+                                         rest, index(0));
+    auto branch = scf::IfOp::create(builder, loc, isTurn, false);
+    builder.setInsertionPointToStart(branch.thenBlock());
+    slot = builder.createOrFold<arith::DivUIOp>(loc, slot, index(blocks));
+  }
+  for (int64_t v = 0; v < vectors; ++v) {
+    Value number =
+        addIndex(builder, loc,
+                 mulIndex(builder, loc, addIndex(builder, loc, tile, index(v)),
+                          index(timeTile)),
+                 slot);
+    Value rowVectors = index(laneBlock / width);
+    Value row = builder.createOrFold<arith::DivUIOp>(loc, number, rowVectors);
+    Value column =
+        builder.createOrFold<arith::RemUIOp>(loc, number, rowVectors);
+    // Inside the arrays, though a wrong address would do no harm.
+    Value token =
+        addIndex(builder, loc, firstToken,
+                 subIndex(builder, loc, row,
+                          index(op.getReverse() ? timeTile : -timeTile)));
+    token = builder.createOrFold<arith::MaxSIOp>(
+        loc,
+        minIndex(builder, loc, token, subIndex(builder, loc, tokens, index(1))),
+        index(0));
+    Value position = addIndex(builder, loc, firstLane,
+                              mulIndex(builder, loc, column, index(width)));
+    if (lanes % laneBlock != 0)
+      position = minIndex(builder, loc, position, index(lanes - 1));
+    RegionEmitter ahead = emitter;
+    ahead.bindDim(1, token);
+    ahead.bindDim(*lane, position);
+    for (const auto &[access, written] : streams)
+      memref::PrefetchOp::create(builder, loc, access.memref,
+                                 ahead.getIndices(access, ahead.zeroOffsets()),
+                                 written,
+                                 /*localityHint=*/2, /*isDataCache=*/true);
+  }
 }
 
 /// The steps of the tile for one block of keys, whose state stays in registers.
@@ -273,6 +378,7 @@ void ScanLowering::emitBlockInRegisters(RegionEmitter &staged,
     RegionEmitter emitter = staged, after = epilogue;
     emitter.bindDim(1, token);
     after.bindDim(1, token);
+    emitPrefetch(emitter, vectors);
     SmallVector<Number> states;
     for (int64_t k = 0; k < count; ++k)
       states.push_back(applyReset(

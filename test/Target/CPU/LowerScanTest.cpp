@@ -358,6 +358,62 @@ TEST(LowerScan, ErasedStateIsTheOutput) {
       checkLowering(erasedState, {{{"P", p}, {"K", keys}}, 2, 9}, tolerance);
 }
 
+static std::string replaced(std::string text, const std::string &from,
+                            const std::string &to) {
+  return text.replace(text.find(from), from.size(), to);
+}
+
+/// In segments of time, of which some are short or empty.
+static std::string cut(const std::string &text, int segments) {
+  return replaced(text, "\n    return",
+                  " attributes {schedule = #ssm.schedule<mode = scan, "
+                  "segments = " +
+                      std::to_string(segments) + ">}\n    return");
+}
+
+TEST(LowerScan, Segments) {
+  // States that do not grow, for more tokens.
+  std::string decaying = replaced(selective, "%x = arith.mulf %step, %av : f32",
+                                  R"(%aa = math.absf %av : f32
+      %na = arith.negf %aa : f32
+      %x = arith.mulf %step, %na : f32)");
+  for (int64_t tokens : {0, 1, 33, 97})
+    checkLowering(cut(decaying, 3), {{{"E", 21}, {"N", 5}}, 2, tokens},
+                  tolerance);
+  checkLowering(cut(decaying, 5), {{{"E", 70}, {"N", 17}}, 1, 161}, tolerance);
+  checkLowering(cut(heads, 3), {{{"P", 20}, {"N", 24}}, 2, 97}, tolerance);
+  checkLowering(cut(keyDecay, 4), {{{"P", 19}, {"K", 5}, {"C", 2}}, 1, 130},
+                tolerance);
+  checkLowering(cut(complexModes, 3), {{{"H", 19}, {"N", 11}}, 2, 97},
+                tolerance);
+  for (int64_t bits : {128, 256})
+    checkLowering(cut(decaying, 3), {{{"E", 21}, {"N", 16}}, 1, 97, bits},
+                  tolerance);
+}
+
+TEST(LowerScan, SegmentsOfStatesThatAreOutputs) {
+  for (bool reverse : {false, true})
+    for (int64_t channels : {1, 17, 70})
+      for (int64_t tokens : {0, 2, 100})
+        checkLowering(cut(replaced(makeGated(reverse), " reset(%reset)", ""), 3),
+                      {{{"E", channels}}, 2, tokens});
+  checkLowering(cut(complexState, 4), {{{"N", 19}}, 2, 130});
+}
+
+/// Long sequences of few channels are cut without being told to.
+TEST(LowerScan, SegmentsByDefault) {
+  for (int64_t tokens : {8191, 8193})
+    checkLowering(replaced(makeGated(false), " reset(%reset)", ""),
+                  {{{"E", 3}}, 1, tokens}, tolerance);
+}
+
+/// What is erased mixes keys, and a reset clears NaN: such a state is not cut,
+/// whoever asks for it.
+TEST(LowerScan, NoSegmentsOfErasedStates) {
+  checkLowering(cut(makeGated(false), 3), {{{"E", 17}}, 2, 100});
+  checkLowering(cut(delta, 3), {{{"P", 16}, {"K", 17}}, 1, 65}, tolerance);
+}
+
 /// One channel: nothing to put into lanes.
 TEST(LowerScan, Doubles) {
   std::string text = heads;
