@@ -27,6 +27,13 @@ void headScanLoop(int64_t tokens, int64_t heads, int64_t width, int64_t keys,
                   const float *b, const float *c, const float *d, float *state,
                   float *y);
 
+/// Gated delta rule: tokens outermost, the state in memory. Queries and keys
+/// [L, H, K], values [L, H, V], beta and log decay [L, H], [H, K, V],
+/// [L, H, V].
+void deltaLoop(int64_t tokens, int64_t heads, int64_t keys, int64_t width,
+               const float *q, const float *k, const float *v,
+               const float *beta, const float *g, float *state, float *y);
+
 /// Fused multiply-adds of 16 floats that a core can do in a second now, from
 /// some 20 microseconds of independent ones.
 double measureMultiplyAdds();

@@ -20,6 +20,7 @@
 #include "reference_loops.h"
 #include "ssm/IR/SSM.h"
 #include "llvm/TargetParser/Host.h"
+#include <cmath>
 #include <cstdlib>
 
 using namespace mlir;
@@ -277,6 +278,63 @@ static void headChunks(benchmark::State &state) {
   runHeads(state, text);
 }
 
+/// Gated delta rule: what a key holds is erased before it is written.
+static const char *delta = R"(
+  #bthk = affine_map<(b, t, h, k, v) -> (b, t, h, k)>
+  #bthv = affine_map<(b, t, h, k, v) -> (b, t, h, v)>
+  #bth = affine_map<(b, t, h, k, v) -> (b, t, h)>
+  func.func @f(%q: memref<?x?x$Hx$Kxf32>, %k: memref<?x?x$Hx$Kxf32>,
+               %v: memref<?x?x$Hx$Vxf32>, %beta: memref<?x?x$Hxf32>,
+               %g: memref<?x?x$Hxf32>, %s: memref<?x$Hx$Kx$Vxf32>,
+               %y: memref<?x?x$Hx$Vxf32>) {
+    ssm.scan
+        ins(%q, %k, %v, %beta, %g : memref<?x?x$Hx$Kxf32>,
+            memref<?x?x$Hx$Kxf32>, memref<?x?x$Hx$Vxf32>, memref<?x?x$Hxf32>,
+            memref<?x?x$Hxf32>)
+        initial(%s : memref<?x$Hx$Kx$Vxf32>)
+        outs(%y, %s : memref<?x?x$Hx$Vxf32>, memref<?x$Hx$Kx$Vxf32>)
+        maps {ins = [#bthk, #bthk, #bthv, #bth, #bth], epilogue = [],
+              state = affine_map<(b, t, h, k, v) -> (b, h, k, v)>,
+              output = #bthv}
+        coefficients {
+    ^bb0(%qv: f32, %kv: f32, %vv: f32, %bv: f32, %gv: f32):
+      %decay = math.exp %gv : f32
+      %bk = arith.mulf %bv, %kv : f32
+      %right = arith.negf %bk : f32
+      %write = arith.mulf %bk, %vv : f32
+      %left = arith.mulf %decay, %kv : f32
+      ssm.coefficients decay(%decay : f32) write(%write : f32) read(%qv : f32)
+          erase(%left, %right : f32, f32)
+    } epilogue {
+    ^bb0(%o: f32):
+      ssm.yield %o : f32
+    } attributes {schedule = #ssm.schedule<mode = $MODE>}
+    return
+  })";
+
+static void runDelta(benchmark::State &state, const std::string &mode) {
+  int64_t b = state.range(0), l = state.range(1), h = state.range(2),
+          k = state.range(3), v = state.range(4);
+  std::string text = delta;
+  text.replace(text.find("$MODE"), 5, mode);
+  Kernel kernel(text, {{"$H", h}, {"$K", k}, {"$V", v}});
+  std::vector<Buffer> buffers;
+  float unit = 1 / std::sqrt(float(k));
+  buffers.emplace_back(ArrayRef<int64_t>{b, l, h, k}, -1, 1);
+  buffers.emplace_back(ArrayRef<int64_t>{b, l, h, k}, -unit, unit);
+  buffers.emplace_back(ArrayRef<int64_t>{b, l, h, v}, -1, 1);
+  buffers.emplace_back(ArrayRef<int64_t>{b, l, h}, 0.1, 1);
+  buffers.emplace_back(ArrayRef<int64_t>{b, l, h}, -1, -0.01);
+  buffers.emplace_back(ArrayRef<int64_t>{b, h, k, v}, -1, 1);
+  buffers.emplace_back(ArrayRef<int64_t>{b, l, h, v}, -1, 1);
+  run(state, kernel, buffers, double(b) * l * h, [&](ArrayRef<float *> p) {
+    deltaLoop(l, h, k, v, p[0], p[1], p[2], p[3], p[4], p[5], p[6]);
+  });
+}
+
+static void deltaScan(benchmark::State &state) { runDelta(state, "scan"); }
+static void deltaChunks(benchmark::State &state) { runDelta(state, "chunk"); }
+
 BENCHMARK(selectiveScan)
     ->ArgNames({"B", "L", "D", "N"})
     ->Args({1, 64, 256, 16})
@@ -302,6 +360,21 @@ BENCHMARK(headChunks)
     ->Args({1, 2048, 24, 64, 128, 64})
     ->Args({1, 512, 24, 64, 128, 64})
     ->Args({1, 16, 24, 64, 128, 64})
+    ->UseManualTime()
+    ->MinTime(0.2)
+    ->Unit(benchmark::kMicrosecond);
+BENCHMARK(deltaScan)
+    ->ArgNames({"B", "L", "H", "K", "V"})
+    ->Args({1, 512, 16, 128, 128})
+    ->Args({1, 512, 16, 64, 64})
+    ->UseManualTime()
+    ->MinTime(0.2)
+    ->Unit(benchmark::kMicrosecond);
+BENCHMARK(deltaChunks)
+    ->ArgNames({"B", "L", "H", "K", "V"})
+    ->Args({1, 512, 16, 128, 128})
+    ->Args({1, 512, 2, 128, 128})
+    ->Args({1, 512, 16, 64, 64})
     ->UseManualTime()
     ->MinTime(0.2)
     ->Unit(benchmark::kMicrosecond);

@@ -288,8 +288,8 @@ void ScanLowering::bindTile(RegionEmitter &emitter) {
 void ScanLowering::ifLast(llvm::function_ref<void()> body) {
   if (segmentKind == SegmentKind::none)
     return body();
-  Value isLast = arith::CmpIOp::create(
-      builder, loc, arith::CmpIPredicate::eq, segment, lastSegment);
+  Value isLast = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::eq,
+                                       segment, lastSegment);
   auto branch = scf::IfOp::create(builder, loc, isLast, false);
   OpBuilder::InsertionGuard guard(builder);
   builder.setInsertionPointToStart(branch.thenBlock());
@@ -335,13 +335,12 @@ void ScanLowering::emitTiles(RegionEmitter &coefficients,
     });
   });
   if (ending)
-    return forStatePlaces(coefficients,
-                          [&](RegionEmitter &, const Offsets &point) {
-                            SmallVector<Value> place = getStatePlace(point);
-                            storeEnding(loadNumber(stateScratch, place),
-                                        loadNumber(productScratch, place),
-                                        point);
-                          });
+    return forStatePlaces(
+        coefficients, [&](RegionEmitter &, const Offsets &point) {
+          SmallVector<Value> place = getStatePlace(point);
+          storeEnding(loadNumber(stateScratch, place),
+                      loadNumber(productScratch, place), point);
+        });
   ifLast([&] { emitBoundary(coefficients, /*load=*/false); });
 }
 

@@ -1,8 +1,8 @@
 //===- ScanLowering.h - The sequential recurrence on vectors ---*- C++ -*-===//
 //
 // Internal to the lowering of `ssm.scan`: ScanAnalysis.cpp looks at the op and
-// chooses its blocks, LowerScan.cpp emits the schedule, ScanPasses.cpp the loops
-// over a time tile, and ScanStep.cpp the arithmetic of one step.
+// chooses its blocks, LowerScan.cpp emits the schedule, ScanPasses.cpp the
+// loops over a time tile, and ScanStep.cpp the arithmetic of one step.
 //
 //===----------------------------------------------------------------------===//
 
@@ -77,8 +77,7 @@ private:
   // Segments of time.
   int64_t chooseSegments();
   int64_t getUnitsOfRow();
-  void emitSegmentsOrWhole(int64_t count,
-                           llvm::function_ref<void()> emitWhole);
+  void emitSegmentsOrWhole(int64_t count, llvm::function_ref<void()> emitWhole);
   void emitSegments(int64_t count);
   void emitInitialBoundary(RegionEmitter &emitter);
   void emitEndingTile(RegionEmitter &staged, RegionEmitter &epilogue,
@@ -98,7 +97,8 @@ private:
   Number oneState(RegionEmitter &emitter);
   /// Sets `tile` for the emitter's lanes.
   void bindTile(RegionEmitter &emitter);
-  /// Runs `body` where the state of a sequence, or of its last segment, is left.
+  /// Runs `body` where the state of a sequence, or of its last segment, is
+  /// left.
   void ifLast(llvm::function_ref<void()> body);
 
   // A sequence of one token.

@@ -247,11 +247,10 @@ void ScanLowering::emitRecurrence(RegionEmitter &staged,
   if (partial)
     emitZeroReads(staged, vectors);
   if (partial && erases())
-    return forGroupVectors(
-        staged, epilogue, vectors, together,
-        [&](RegionEmitter &emitter, RegionEmitter &after) {
-          emitErasing(emitter, after);
-        });
+    return forGroupVectors(staged, epilogue, vectors, together,
+                           [&](RegionEmitter &emitter, RegionEmitter &after) {
+                             emitErasing(emitter, after);
+                           });
   // Keys outermost: what is read for a block of them over the tile stays in the
   // nearest cache for all vectors.
   emitKeyBlocks(
@@ -307,8 +306,8 @@ void ScanLowering::chooseStreams() {
 /// Rows of memory are pages apart, where no processor looks ahead by itself.
 /// While the unit's lanes are computed for one tile, those of the next tile are
 /// fetched: a vector of each array at each step, along the rows, so that what
-/// the processor fetches on its own beside it is of use too. Where the steps are
-/// taken once for each block of keys, they share the work.
+/// the processor fetches on its own beside it is of use too. Where the steps
+/// are taken once for each block of keys, they share the work.
 void ScanLowering::emitPrefetch(const RegionEmitter &emitter, int64_t vectors) {
   if (streams.empty())
     return;
@@ -323,18 +322,18 @@ void ScanLowering::emitPrefetch(const RegionEmitter &emitter, int64_t vectors) {
     slot = addIndex(builder, loc,
                     mulIndex(builder, loc, block, index(timeTile)), step);
     Value rest = builder.createOrFold<arith::RemUIOp>(loc, slot, index(blocks));
-    Value isTurn = arith::CmpIOp::create(
-        builder, loc, arith::CmpIPredicate::eq, rest, index(0));
+    Value isTurn = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::eq,
+                                         rest, index(0));
     auto branch = scf::IfOp::create(builder, loc, isTurn, false);
     builder.setInsertionPointToStart(branch.thenBlock());
     slot = builder.createOrFold<arith::DivUIOp>(loc, slot, index(blocks));
   }
   for (int64_t v = 0; v < vectors; ++v) {
-    Value number = addIndex(
-        builder, loc,
-        mulIndex(builder, loc, addIndex(builder, loc, tile, index(v)),
-                 index(timeTile)),
-        slot);
+    Value number =
+        addIndex(builder, loc,
+                 mulIndex(builder, loc, addIndex(builder, loc, tile, index(v)),
+                          index(timeTile)),
+                 slot);
     Value rowVectors = index(laneBlock / width);
     Value row = builder.createOrFold<arith::DivUIOp>(loc, number, rowVectors);
     Value column =
@@ -356,10 +355,10 @@ void ScanLowering::emitPrefetch(const RegionEmitter &emitter, int64_t vectors) {
     ahead.bindDim(1, token);
     ahead.bindDim(*lane, position);
     for (const auto &[access, written] : streams)
-      memref::PrefetchOp::create(
-          builder, loc, access.memref,
-          ahead.getIndices(access, ahead.zeroOffsets()), written,
-          /*localityHint=*/2, /*isDataCache=*/true);
+      memref::PrefetchOp::create(builder, loc, access.memref,
+                                 ahead.getIndices(access, ahead.zeroOffsets()),
+                                 written,
+                                 /*localityHint=*/2, /*isDataCache=*/true);
   }
 }
 

@@ -3,8 +3,8 @@
 // Few channels and many tokens leave little to do at the same time. Then the
 // sequence is cut into segments. What a segment makes of a state is linear in
 // it: the state that it leaves when it starts from 0, and the product of its
-// decays. A first pass finds both for every segment at once; with them the state
-// that each starts from is known, and a second pass runs them all.
+// decays. A first pass finds both for every segment at once; with them the
+// state that each starts from is known, and a second pass runs them all.
 //
 // How many segments there are follows from the shapes alone: results are the
 // same for any number of threads.
@@ -63,11 +63,10 @@ void ScanLowering::emitSegmentsOrWhole(int64_t count,
     return emitWhole();
   if (op.getScheduleAttr() && op.getScheduleAttr().getSegments() > 1)
     return emitSegments(count);
-  Value isLong = arith::CmpIOp::create(
-      builder, loc, arith::CmpIPredicate::sge, tokens,
-      index(count * minimumSegment));
-  Value isSingle = arith::CmpIOp::create(
-      builder, loc, arith::CmpIPredicate::eq, batches, index(1));
+  Value isLong = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::sge,
+                                       tokens, index(count * minimumSegment));
+  Value isSingle = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::eq,
+                                         batches, index(1));
   Value condition = arith::AndIOp::create(builder, loc, isLong, isSingle);
   auto branch = scf::IfOp::create(builder, loc, condition, true);
   OpBuilder::InsertionGuard guard(builder);
@@ -100,25 +99,25 @@ void ScanLowering::emitSegments(int64_t count) {
   emitFor(builder, loc, index(0), batches, 1, [&](Value row) {
     for (bool ending : {true, false}) {
       int64_t number = ending ? count - 1 : count;
-      emitTasks(builder, loc, index(number * units), index(1), std::nullopt,
-                [&](Value begin, Value) {
-                  SmallVector<Value> digits =
-                      delinearize(builder, loc, begin, {index(number), index(units)});
-                  segment = digits[0];
-                  unitOfRow = digits[1];
-                  segmentKind = ending ? SegmentKind::ending : SegmentKind::whole;
-                  lastSegment = index(count - 1);
-                  firstStep = minIndex(
-                      builder, loc, mulIndex(builder, loc, segment, length),
-                      tokens);
-                  endStep = minIndex(
-                      builder, loc, addIndex(builder, loc, firstStep, length),
-                      tokens);
-                  allocateScratch();
-                  emitUnit(addIndex(builder, loc,
-                                    mulIndex(builder, loc, row, index(units)),
-                                    unitOfRow));
-                });
+      emitTasks(
+          builder, loc, index(number * units), index(1), std::nullopt,
+          [&](Value begin, Value) {
+            SmallVector<Value> digits =
+                delinearize(builder, loc, begin, {index(number), index(units)});
+            segment = digits[0];
+            unitOfRow = digits[1];
+            segmentKind = ending ? SegmentKind::ending : SegmentKind::whole;
+            lastSegment = index(count - 1);
+            firstStep = minIndex(
+                builder, loc, mulIndex(builder, loc, segment, length), tokens);
+            endStep =
+                minIndex(builder, loc,
+                         addIndex(builder, loc, firstStep, length), tokens);
+            allocateScratch();
+            emitUnit(addIndex(builder, loc,
+                              mulIndex(builder, loc, row, index(units)),
+                              unitOfRow));
+          });
       stateScratch.clear();
       productScratch.clear();
       readScratch.clear();
@@ -212,15 +211,14 @@ void ScanLowering::storeEnding(const Number &state, const Number &product,
 void ScanLowering::advance(RegionEmitter &emitter, Number &state,
                            Number &product, const Offsets &offsets) {
   state = getNext(emitter, state, {}, offsets);
-  product =
-      multiply(getRole(emitter, roles.getDecay(), 0, offsets), product);
+  product = multiply(getRole(emitter, roles.getDecay(), 0, offsets), product);
 }
 
 /// The first segment's task notes the initial state, which the last one's may
 /// overwrite in the second pass.
 void ScanLowering::emitInitialBoundary(RegionEmitter &emitter) {
-  Value isFirst = arith::CmpIOp::create(
-      builder, loc, arith::CmpIPredicate::eq, segment, index(0));
+  Value isFirst = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::eq,
+                                        segment, index(0));
   auto branch = scf::IfOp::create(builder, loc, isFirst, false);
   OpBuilder::InsertionGuard guard(builder);
   builder.setInsertionPointToStart(branch.thenBlock());

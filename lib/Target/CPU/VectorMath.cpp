@@ -31,9 +31,8 @@ static constexpr int64_t roundingShiftBits = 0x4B400000;
 static constexpr double roundingShift64 = 6755399441055744.0;
 
 /// (exp(r) - 1 - r) / r^2 for |r| <= ln(2)/2.
-static constexpr double exponentialTail[] = {0.49999994, 0.166665211,
-                                             0.041668389, 0.00836871658,
-                                             0.00138146034};
+static constexpr double exponentialTail[] = {
+    0.49999994, 0.166665211, 0.041668389, 0.00836871658, 0.00138146034};
 /// The same with one more term, for expm1, which has no 1 to drown errors.
 static constexpr double exponentialMinusOneTail[] = {
     0.5,           0.166666672,   0.0416662395,
@@ -42,22 +41,21 @@ static constexpr double exponentialMinusOneTail[] = {
 static constexpr double exponential2[] = {
     1.0,           0.693147242,   0.240226507,   0.0555029735,
     0.00961803086, 0.00134100311, 0.000154697584};
-static constexpr double exponential2Fast[] = {1.0,           0.693147004,
-                                              0.240222424,   0.0555073395,
-                                              0.00967153348, 0.00132646982};
+static constexpr double exponential2Fast[] = {
+    1.0, 0.693147004, 0.240222424, 0.0555073395, 0.00967153348, 0.00132646982};
 /// 2^(g - 1/2) for 0 <= g < 1. In single precision, with fused operations, the
 /// value at 1/2 is 1 exactly, and errors beside it do not lean to one side.
 static constexpr double exponential2Shifted[] = {
-    0.7071067690849304,   0.49013373255729675,  0.16981056332588196,
-    0.03948049247264862,  0.006355330813676119, 0.001326472731307149};
+    0.7071067690849304,  0.49013373255729675,  0.16981056332588196,
+    0.03948049247264862, 0.006355330813676119, 0.001326472731307149};
 /// (log(1+f) - f + f^2/2) / f^3.
 static constexpr double logarithmTail[] = {
     0.333333105,  -0.249999866, 0.200022265,  -0.166692525, 0.142186642,
     -0.123843312, 0.118729196,  -0.117898874, 0.0691557974};
 /// log1p(y)/y for 0 <= y <= 1.
 static constexpr double log1pOfUnitTerms[] = {
-    1.0,          -0.49999997,  0.333328426,   -0.249865264, 0.19854106,
-    -0.158475652, 0.115618452,  -0.0667577237, 0.0252240542, -0.00446621142};
+    1.0,          -0.49999997, 0.333328426,   -0.249865264, 0.19854106,
+    -0.158475652, 0.115618452, -0.0667577237, 0.0252240542, -0.00446621142};
 /// (sin(r)/r - 1) / r^2 and (cos(r) - 1 + r^2/2) / r^4 of r^2, |r| <= pi/4.
 static constexpr double sineTail[] = {-0.166666552, 0.008332178,
                                       -0.000195172339};
@@ -65,13 +63,12 @@ static constexpr double cosineTail[] = {0.0416666456, -0.00138873665,
                                         2.44383791e-05};
 /// erf(x)/x - 1 of x^2, and log(erfc(x))/x + 1, on either side of this bound.
 static constexpr double erfBound = 0.927734375;
-static constexpr double erfNear[] = {0.128379151,   -0.376124978, 0.112818383,
-                                     -0.0267668851, 0.0049929521,
-                                     -0.000598707993};
-static constexpr double erfFar[] = {-0.12865651,    -0.635118365,
-                                    -0.106292017,   0.0238100626,
-                                    -0.00366538065, 0.000328493596,
-                                    -1.18045928e-05};
+static constexpr double erfNear[] = {0.128379151,  -0.376124978,
+                                     0.112818383,  -0.0267668851,
+                                     0.0049929521, -0.000598707993};
+static constexpr double erfFar[] = {
+    -0.12865651,    -0.635118365,   -0.106292017,   0.0238100626,
+    -0.00366538065, 0.000328493596, -1.18045928e-05};
 
 //===----------------------------------------------------------------------===//
 // Arithmetic
@@ -211,8 +208,8 @@ std::pair<Value, Value> VectorMath::roundToInteger(Value x, double factor) {
   if (hasScalef(x.getType()))
     return {n, Value()};
   Value i = bits(shifted);
-  return {n, arith::SubIOp::create(b, i,
-                                   integer(roundingShiftBits, i.getType()))};
+  return {n,
+          arith::SubIOp::create(b, i, integer(roundingShiftBits, i.getType()))};
 }
 
 Value VectorMath::scaleRounded(Value x, std::pair<Value, Value> n) {
@@ -237,9 +234,8 @@ Value VectorMath::fastExp2(Value x) {
   if (hasScalef(x.getType())) {
     // The scaling rounds its exponent down, so of x + 1/2 only the fraction has
     // to be found; that of infinities is 0.
-    Value shifted =
-        arith::AddFOp::create(b, x, constant(0.5, x.getType()),
-                              arith::FastMathFlags::contract);
+    Value shifted = arith::AddFOp::create(b, x, constant(0.5, x.getType()),
+                                          arith::FastMathFlags::contract);
     Value roundDown = integer(9, b.getI32Type());
     auto fraction = LLVM::CallIntrinsicOp::create(
         b, x.getType(), b.getStringAttr("llvm.x86.avx512.mask.reduce.ps.512"),
@@ -249,8 +245,9 @@ Value VectorMath::fastExp2(Value x) {
                   shifted);
   }
   // The rounding shift with the bias of exponents, less one, on top leaves the
-  // exponent of 2^(n-1) in the lowest bits: 2^128 becomes infinity, and 2^-127 0.
-  // The bits of `power` mean nothing for NaN, but the polynomial is NaN then.
+  // exponent of 2^(n-1) in the lowest bits: 2^128 becomes infinity, and 2^-127
+  // 0. The bits of `power` mean nothing for NaN, but the polynomial is NaN
+  // then.
   x = clamp(x, -126.0, 129.0);
   Value shifted = add(x, roundingShift + 126);
   Value n = add(shifted, -(roundingShift + 126));
@@ -284,10 +281,10 @@ Value VectorMath::expm1(Value x) {
   // exp(x) - 1 = 2 (2^(n-1) q + (2^(n-1) - 1/2)): for n = 0 the parenthesis is
   // 0, and n = 128 does not overflow too early.
   Value i = bits(shifted);
-  i = arith::SubIOp::create(
-      b, i, integer(roundingShiftBits - 126, i.getType()));
-  Value power = fromBits(
-      arith::ShLIOp::create(b, i, integer(23, i.getType())), x.getType());
+  i = arith::SubIOp::create(b, i,
+                            integer(roundingShiftBits - 126, i.getType()));
+  Value power = fromBits(arith::ShLIOp::create(b, i, integer(23, i.getType())),
+                         x.getType());
   Value halved = madd(power, q, add(power, -0.5));
   // The bits of `power` mean nothing for NaN, but q is NaN then.
   return select(isEqual(x, 0.0), x, add(halved, halved));
@@ -352,9 +349,7 @@ Value VectorMath::log2(Value x) {
   return withLogLimits(x, madd(logOfFraction(d.fraction), log2OfE, e));
 }
 
-Value VectorMath::log10(Value x) {
-  return mul(log(x), 0.4342944819032518);
-}
+Value VectorMath::log10(Value x) { return mul(log(x), 0.4342944819032518); }
 
 Value VectorMath::log1pOfUnit(Value x) {
   return mul(x, polynomial(x, log1pOfUnitTerms));
@@ -407,8 +402,8 @@ Value VectorMath::sineOfQuadrant(const Angle &reduced) {
                       nmadd(square, 0.5, constant(1.0, r)));
   Type type = reduced.quadrant.getType();
   Value odd = arith::AndIOp::create(b, reduced.quadrant, integer(1, type));
-  Value isOdd = arith::CmpIOp::create(b, arith::CmpIPredicate::ne, odd,
-                                      integer(0, type));
+  Value isOdd =
+      arith::CmpIOp::create(b, arith::CmpIPredicate::ne, odd, integer(0, type));
   Value magnitude = bits(select(isOdd, cosine, sine));
   Value sign = arith::AndIOp::create(b, reduced.quadrant, integer(2, type));
   sign = arith::ShLIOp::create(b, sign, integer(30, type));
@@ -449,8 +444,7 @@ Value VectorMath::erf(Value x) {
 }
 
 Value VectorMath::rsqrt(Value x) {
-  return arith::DivFOp::create(b, constant(1.0, x),
-                               math::SqrtOp::create(b, x));
+  return arith::DivFOp::create(b, constant(1.0, x), math::SqrtOp::create(b, x));
 }
 
 // |x|^|y| through a double logarithm, whose error is multiplied by up to 128.
@@ -470,13 +464,12 @@ Value VectorMath::pow(Value x, Value y) {
   Value exponent = arith::ShRSIOp::create(b, upper, integer(20, i32));
   Value mantissa = arith::AndIOp::create(
       b, offset, integer((int64_t(1) << 52) - 1, i.getType()));
-  Value m =
-      fromBits(arith::AddIOp::create(b, mantissa, threshold), wide);
+  Value m = fromBits(arith::AddIOp::create(b, mantissa, threshold), wide);
   // log(m) = 2 artanh((m-1)/(m+1)).
   Value s = arith::DivFOp::create(b, add(m, -1.0), add(m, 1.0));
   Value square = mul(s, s);
-  Value series = polynomial(square, {1.0, 1.0 / 3, 1.0 / 5, 1.0 / 7, 1.0 / 9,
-                                     1.0 / 11, 1.0 / 13});
+  Value series = polynomial(
+      square, {1.0, 1.0 / 3, 1.0 / 5, 1.0 / 7, 1.0 / 9, 1.0 / 11, 1.0 / 13});
   Value log2 = madd(mul(s, 2.0 * log2OfE), series,
                     arith::SIToFPOp::create(b, wide, exponent));
 
@@ -484,8 +477,8 @@ Value VectorMath::pow(Value x, Value y) {
   Value power = clamp(arith::ExtFOp::create(b, wide, y), -1e60, 1e60);
   Value t = clamp(mul(power, log2), -152.0, 130.0);
   Value shifted = add(t, roundingShift64);
-  Value fraction = arith::TruncFOp::create(
-      b, type, sub(t, add(shifted, -roundingShift64)));
+  Value fraction =
+      arith::TruncFOp::create(b, type, sub(t, add(shifted, -roundingShift64)));
   Value n = arith::TruncIOp::create(b, i32, bits(shifted));
   Value result = scale(polynomial(fraction, exponential2), n);
 
@@ -518,8 +511,7 @@ Value VectorMath::pow(Value x, Value y) {
 
   Value isNaN = arith::CmpFOp::create(b, arith::CmpFPredicate::UNO, x, y);
   result = select(isNaN, notANumber, result);
-  Value isOne =
-      arith::OrIOp::create(b, isEqual(x, 1.0), isEqual(y, 0.0));
+  Value isOne = arith::OrIOp::create(b, isEqual(x, 1.0), isEqual(y, 0.0));
   return select(isOne, 1.0, result);
 }
 

@@ -1,18 +1,24 @@
 // RUN: ssm-opt %s -ssm-expand-math | FileCheck %s --check-prefixes=CHECK,PORTABLE
 // RUN: ssm-opt %s -ssm-expand-math=avx512=true | FileCheck %s --check-prefixes=CHECK,AVX512
 // RUN: ssm-opt %s -ssm-expand-math=fast-exp=true | FileCheck %s --check-prefix=FAST
+// RUN: ssm-opt %s -ssm-expand-math="fast-exp=true avx512=true" | FileCheck %s --check-prefix=FAST512
 
 // CHECK-LABEL: func @exp
 // PORTABLE-NOT: math.
 // PORTABLE: arith.shli
 // PORTABLE: arith.shli
-// AVX512: math.roundeven
+// AVX512-NOT: arith.shli
 // AVX512: llvm.call_intrinsic "llvm.x86.avx512.mask.scalef.ps.512"
 // CHECK: return
 // FAST-LABEL: func @exp
 // FAST-COUNT-1: arith.shli
 // FAST-NOT: arith.shli
 // FAST: return
+// FAST512-LABEL: func @exp
+// FAST512: llvm.call_intrinsic "llvm.x86.avx512.mask.reduce.ps.512"
+// FAST512-NOT: math.roundeven
+// FAST512: llvm.call_intrinsic "llvm.x86.avx512.mask.scalef.ps.512"
+// FAST512: return
 func.func @exp(%x: vector<16xf32>) -> vector<16xf32> {
   %y = math.exp %x : vector<16xf32>
   return %y : vector<16xf32>

@@ -55,7 +55,7 @@ func.func @key_decay(%g: memref<?x?x24xf32>, %k: memref<?x?x24xf32>,
   return
 }
 
-// A sum of products has no factors: the sequential form.
+// No sum of products: the sequential form.
 // CHECK-LABEL: func @no_factors
 // CHECK: scf.parallel
 // CHECK-NOT: memref<32x32xf32>
@@ -72,8 +72,38 @@ func.func @no_factors(%g: memref<?x?xf32>, %k: memref<?x?x24xf32>,
       maps {ins = [#bt, #btk, #btp], state = #state, output = #btp}
       coefficients {
   ^bb0(%gv: f32, %kv: f32, %vv: f32):
-    %write = arith.addf %kv, %vv : f32
+    %sum = arith.addf %kv, %vv : f32
+    %write = math.exp %sum : f32
     ssm.coefficients decay(%gv : f32) write(%write : f32) read(%kv : f32)
+  } epilogue {
+  ^bb0(%o: f32):
+    ssm.yield %o : f32
+  } attributes {schedule = #ssm.schedule<mode = chunk, chunk = 32>}
+  return
+}
+
+// With an erase term, chunks of 16 tokens; a write of two products too.
+// CHECK-LABEL: func @erase
+// CHECK: scf.parallel
+// CHECK: memref<16x16xf32>
+// CHECK-NOT: ssm.scan
+// CHECK: return
+func.func @erase(%g: memref<?x?xf32>, %k: memref<?x?x24xf32>,
+                 %v: memref<?x?x40xf32>, %y: memref<?x?x40xf32>,
+                 %s: memref<?x24x40xf32>) {
+  ssm.scan
+      ins(%g, %k, %v : memref<?x?xf32>, memref<?x?x24xf32>,
+          memref<?x?x40xf32>)
+      initial(%s : memref<?x24x40xf32>)
+      outs(%y, %s : memref<?x?x40xf32>, memref<?x24x40xf32>)
+      maps {ins = [#bt, #btk, #btp], state = #state, output = #btp}
+      coefficients {
+  ^bb0(%gv: f32, %kv: f32, %vv: f32):
+    %nk = arith.negf %kv : f32
+    %product = arith.mulf %kv, %vv : f32
+    %write = arith.addf %product, %vv : f32
+    ssm.coefficients decay(%gv : f32) write(%write : f32) read(%kv : f32)
+        erase(%kv, %nk : f32, f32)
   } epilogue {
   ^bb0(%o: f32):
     ssm.yield %o : f32
