@@ -6,6 +6,7 @@
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/Utils/StaticValueUtils.h"
 #include "ssm/IR/SSM.h"
 #include "llvm/ADT/TypeSwitch.h"
 #include <cmath>
@@ -312,7 +313,14 @@ void Interpreter::runScan(ScanOp op) {
 
 void Interpreter::runConv(ConvOp op) {
   unsigned numDims = op.getNumDims(), lag = numDims - 1;
-  int64_t lags = op.getLags();
+  auto numberOf = [](Value value) {
+    return *getConstantIntValue(OpFoldResult(value));
+  };
+  int64_t lags = op.hasDynamicLags()
+                     ? array(op.getKernel()).shape[*op.getLagAxis()]
+                     : static_cast<int64_t>(op.getLags());
+  int64_t first = op.getFirst() ? numberOf(op.getFirst())
+                                : static_cast<int64_t>(op.getStaticFirst());
   Point extents(numDims, 0), point(numDims, 0);
   noteExtents(extents, op.getInputMap(), array(op.getInput()));
   noteExtents(extents, op.getOutputMap(), array(op.getOutput()));
@@ -328,12 +336,27 @@ void Interpreter::runConv(ConvOp op) {
         return true;
     return false;
   };
+  int64_t tokens = input.shape[1];
+  int64_t numKept = op.getFinalHistory() ? array(op.getFinalHistory()).shape[1]
+                    : op.getHistory()    ? history.shape[1]
+                                         : 0;
+  int64_t position = op.getPosition() ? numberOf(op.getPosition()) : 0;
   // Index -1 is the last token of the history.
   auto read = [&](Point indices) {
+    if (indices[1] >= tokens)
+      return 0.0;
     if (indices[1] >= 0)
       return input.at(indices);
-    indices[1] += lags - 1;
-    return op.getHistory() ? history.at(indices) : 0.0;
+    if (!op.getHistory() || indices[1] < -numKept)
+      return 0.0;
+    if (op.getPosition()) {
+      if (indices[1] < -position)
+        return 0.0;
+      indices[1] = (position + indices[1]) % numKept;
+    } else {
+      indices[1] += numKept;
+    }
+    return history.at(indices);
   };
   SmallVector<unsigned> outputDims;
   for (AffineExpr expr : op.getOutputMap().getResults())
@@ -346,8 +369,9 @@ void Interpreter::runConv(ConvOp op) {
     double sum = 0;
     forEach(sums, extents, point, [&] {
       Point indices(op.getInputMap().compose(point));
-      int64_t j = point[lag];
-      if (isCut(indices[0], indices[1] - j + 1, indices[1]))
+      int64_t j = first + point[lag];
+      if (isCut(indices[0], std::min(indices[1] - j, indices[1]) + 1,
+                std::min(std::max(indices[1] - j, indices[1]), tokens - 1)))
         return;
       indices[1] -= j;
       sum += at(op.getKernel(), op.getKernelMap(), point) * read(indices);
@@ -365,13 +389,17 @@ void Interpreter::runConv(ConvOp op) {
   if (!op.getFinalHistory())
     return;
   Array &last = array(op.getFinalHistory());
-  int64_t tokens = input.shape[1];
   Point shape(last.shape), index(last.shape.size(), 0);
   SmallVector<unsigned> axes =
       llvm::to_vector(llvm::seq<unsigned>(0, shape.size()));
   forEach(axes, shape, index, [&] {
     Point source = index;
-    source[1] = tokens - (lags - 1) + index[1];
+    source[1] = tokens - numKept + index[1];
+    if (op.getPosition())
+      source[1] = tokens - 1 -
+                  (position + tokens - 1 - index[1] + numKept) % numKept;
+    if (source[1] < -position)
+      return; // a place of no token yet
     bool cut = isCut(index[0], source[1] + 1, tokens - 1);
     last.at(index) = cut ? 0 : read(source);
   });

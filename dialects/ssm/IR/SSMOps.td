@@ -329,7 +329,8 @@ def SSM_ConvOp : SSM_DestinationOp<"conv", [AttrSizedOperandSegments]> {
     counts tokens, without it they are zero. It holds the last tokens, the most
     recent last. With `position`, the number of tokens before this call, it is
     a ring: the token `q` of the sequence is at `q mod H`, where H is the number
-    of tokens it holds, and older ones are zero. Where `cut`
+    of tokens it holds, and older ones are zero; what stands at places of no
+    token yet does not matter. Where `cut`
     (`tensor<B x T x i1>`) is true at some token between the one that is read and
     `t` (the earlier of the two aside), the tap is zero: a document starts there.
 

@@ -27,6 +27,10 @@ struct Sequence {
   Value position;
   /// Number of tokens of the history.
   Value numTokens;
+  /// Tokens after this call may be asked for.
+  bool looksAhead = false;
+  /// Tokens before the history may be asked for.
+  bool looksBehind = false;
 
   /// Where a token, counted from the sequence's beginning, is in a ring. One of
   /// no tokens has no places, but is asked all the same.
@@ -64,6 +68,8 @@ static Value loadHistory(Loops &loops, const Sequence &sequence,
     return zero;
   SmallVector<Value> before(indices);
   before[1] = loops.add(indices[1], sequence.numTokens);
+  if (!sequence.looksBehind)
+    return loops.convert(loops.load(sequence.history, before), type);
   Value isKept = loops.less(loops.index(-1), before[1]);
   if (sequence.position) {
     Value token = loops.add(indices[1], sequence.position);
@@ -79,17 +85,34 @@ static Value loadHistory(Loops &loops, const Sequence &sequence,
 static Value loadToken(Loops &loops, const Sequence &sequence,
                        ArrayRef<Value> indices, Value at, Type type) {
   Value token = indices[1];
-  Value length = loops.size(sequence.input, 1);
-  Value isInside = andOf(loops, loops.less(loops.index(-1), token),
-                         loops.less(token, length));
+  Value isBefore = loops.less(token, loops.index(0));
+  Value isInside = arith::XOrIOp::create(
+      loops.builder, loops.loc, isBefore,
+      arith::ConstantIntOp::create(loops.builder, loops.loc, 1, 1));
+  if (sequence.looksAhead)
+    isInside = andOf(loops, isInside,
+                     loops.less(token, loops.size(sequence.input, 1)));
   Value value =
       loops.loadIf(isInside, sequence.input, indices, type, [&]() -> Value {
-        Value earlier = loadHistory(loops, sequence, indices, type);
-        return loops.select(loops.less(token, loops.index(0)), earlier,
-                            loops.constant(type, 0.0));
+        if (!sequence.looksAhead)
+          return loadHistory(loops, sequence, indices, type);
+        // After the end it is zero, and so are places that do not exist.
+        auto earlier = scf::IfOp::create(loops.builder, loops.loc, type, isBefore,
+                                         /*withElseRegion=*/true);
+        OpBuilder::InsertionGuard guard(loops.builder);
+        loops.builder.setInsertionPointToStart(earlier.thenBlock());
+        scf::YieldOp::create(loops.builder, loops.loc,
+                             loadHistory(loops, sequence, indices, type));
+        loops.builder.setInsertionPointToStart(earlier.elseBlock());
+        scf::YieldOp::create(loops.builder, loops.loc, loops.constant(type, 0.0));
+        return earlier.getResult(0);
       });
   if (!sequence.cut)
     return value;
+  if (!sequence.looksAhead)
+    return loops.select(isCut(loops, sequence, indices[0], token, at),
+                        loops.constant(type, 0.0), value);
+  Value length = loops.size(sequence.input, 1);
   auto smaller = [&](Value left, Value right) {
     return loops.select(loops.less(left, right), left, right);
   };
@@ -160,13 +183,16 @@ static void lowerConv(ConvOp op, OpBuilder &builder) {
   Value numTokens;
   // Without a ring the number of tokens may be known where the type of the
   // buffer says less.
-  if (std::optional<int64_t> reach = op.getReach(); reach && !op.getPosition())
-    numTokens = loops.index(std::max<int64_t>(*reach, 0));
+  if (std::optional<int64_t> known = op.getReach(); known && !op.getPosition())
+    numTokens = loops.index(std::max<int64_t>(*known, 0));
   else if (op.getHistory() || op.getFinalHistory())
     numTokens = loops.size(
         op.getHistory() ? op.getHistory() : op.getFinalHistory(), 1);
-  Sequence sequence = {op.getInput(), op.getHistory(), op.getCut(),
-                       op.getPosition(), numTokens};
+  std::optional<int64_t> reach = op.getReach();
+  bool isCausal = !op.getFirst() && static_cast<int64_t>(op.getStaticFirst()) >= 0;
+  Sequence sequence = {op.getInput(),    op.getHistory(), op.getCut(),
+                       op.getPosition(), numTokens,       !isCausal,
+                       !reach || op.getPosition()};
   Value first = op.getFirst() ? op.getFirst()
                               : loops.index(static_cast<int64_t>(
                                     op.getStaticFirst()));

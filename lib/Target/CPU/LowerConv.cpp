@@ -49,7 +49,7 @@ private:
 } // namespace
 
 LogicalResult ConvLowering::run() {
-  bool isPlain = !op.getHistory() && !op.getCut();
+  bool isPlain = !op.getHistory() && !op.getFinalHistory() && !op.getCut();
   if (op.hasDynamicLags() || op.getFirst() || op.getPosition() ||
       op.getStaticFirst() != 0 || (op.isLong() && isPlain))
     return failure();

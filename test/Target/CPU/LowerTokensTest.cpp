@@ -89,6 +89,61 @@ TEST(LowerConv, Alone) {
   checkDepthwise(text);
 }
 
+/// Long kernels, of one side or two, shorter and longer than the sequence.
+TEST(LowerLongConv, Sides) {
+  const char *text = R"(
+  func.func @f(%u: memref<?x?x$Exf32>, %k: memref<$Lx2x$Exf32>,
+               %y: memref<?x?x2x$Exf32>) {
+    ssm.conv input(%u : memref<?x?x$Exf32>) kernel(%k : memref<$Lx2x$Exf32>)
+        outs(%y : memref<?x?x2x$Exf32>)
+        maps {input = affine_map<(b, t, g, e, j) -> (b, t, e)>,
+              kernel = affine_map<(b, t, g, e, j) -> (j, g, e)>,
+              output = affine_map<(b, t, g, e, j) -> (b, t, g, e)>}
+        lags $L from $F
+        epilogue {
+    ^bb0(%acc: f32):
+      ssm.yield %acc : f32
+    }
+    return
+  })";
+  const int64_t kernels[][2] = {{20, 0}, {33, -16}, {17, -17}, {9, 3}};
+  for (auto [lags, first] : kernels)
+    for (int64_t tokens : {0, 1, 9, 70}) {
+      Sizes sizes;
+      sizes.named = {{"L", lags}, {"F", first}, {"E", tokens == 9 ? 16 : 5}};
+      sizes.tokens = tokens;
+      checkLowering(text, sizes);
+    }
+}
+
+/// The ring of earlier tokens: not full yet, wrapped, shorter than the call.
+TEST(LowerLongConv, Ring) {
+  const char *text = R"(
+  func.func @f(%u: memref<?x?x$Exf32>, %k: memref<$Lx$Exf32>,
+               %h: memref<?x$Hx$Exf32>, %y: memref<?x?x$Exf32>) {
+    %p = arith.constant $P : index
+    ssm.conv input(%u : memref<?x?x$Exf32>) kernel(%k : memref<$Lx$Exf32>)
+        history(%h : memref<?x$Hx$Exf32>) position(%p : index)
+        outs(%y, %h : memref<?x?x$Exf32>, memref<?x$Hx$Exf32>)
+        maps {input = affine_map<(b, t, e, j) -> (b, t, e)>,
+              kernel = affine_map<(b, t, e, j) -> (j, e)>,
+              output = affine_map<(b, t, e, j) -> (b, t, e)>}
+        lags $L
+        epilogue {
+    ^bb0(%acc: f32):
+      ssm.yield %acc : f32
+    }
+    return
+  })";
+  for (int64_t position : {0, 3, 25})
+    for (int64_t tokens : {1, 8, 30}) {
+      Sizes sizes;
+      sizes.named = {{"L", 12}, {"H", 11}, {"P", position}, {"E", 17}};
+      sizes.tokens = tokens;
+      checkLowering(text, sizes);
+    }
+}
+
 /// Several outputs for each input channel, two dimensions of channels.
 TEST(LowerConv, ChannelMultiplier) {
   const char *text = R"(

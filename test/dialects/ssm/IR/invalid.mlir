@@ -1562,3 +1562,62 @@ func.func @discretize_types(%rate: f32, %dt: f64) {
       -> decay(f32) gain(f32)
   return
 }
+
+// -----
+
+func.func @conv_c7_lags(%u: tensor<?x?x8xf32>, %k: tensor<8x4xf32>, %y0: tensor<?x?x8xf32>) -> tensor<?x?x8xf32> {
+  // expected-error @+1 {{(C7) kernel map: found affine_map<(d0, d1, d2, d3) -> (d2, -d3 + 3)>, wanted the lag d3 alone as one of the indices, as the number of lags is the kernel's}}
+  %y = ssm.conv input(%u : tensor<?x?x8xf32>) kernel(%k : tensor<8x4xf32>)
+      outs(%y0 : tensor<?x?x8xf32>)
+      maps {input = affine_map<(b, t, c, j) -> (b, t, c)>, kernel = affine_map<(b, t, c, j) -> (c, -j + 3)>,
+            output = affine_map<(b, t, c, j) -> (b, t, c)>} lags ?
+      epilogue {
+  ^bb0(%acc: f32):
+    ssm.yield %acc : f32
+  } -> tensor<?x?x8xf32>
+  return %y : tensor<?x?x8xf32>
+}
+
+// -----
+
+func.func @conv_c7_first(%u: tensor<?x?x8xf32>, %k: tensor<?x8xf32>, %f: index, %y0: tensor<?x?x8xf32>) -> tensor<?x?x8xf32> {
+  // expected-error @+1 {{(C7) first lag: found a value and the number 2, wanted one of them}}
+  %y = "ssm.conv"(%u, %k, %f, %y0) <{
+      input_map = affine_map<(b, t, c, j) -> (b, t, c)>, kernel_map = affine_map<(b, t, c, j) -> (j, c)>,
+      output_map = affine_map<(b, t, c, j) -> (b, t, c)>, epilogue_maps = [], lags = -9223372036854775808 : i64,
+      static_first = 2 : i64, operandSegmentSizes = array<i32: 1, 1, 0, 0, 0, 0, 1, 1>}> ({
+  ^bb0(%acc: f32):
+    "ssm.yield"(%acc) : (f32) -> ()
+  }) : (tensor<?x?x8xf32>, tensor<?x8xf32>, index, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
+  return %y : tensor<?x?x8xf32>
+}
+
+// -----
+
+func.func @conv_c8_position(%u: tensor<?x?x8xf32>, %k: tensor<?x8xf32>, %p: index, %y0: tensor<?x?x8xf32>) -> tensor<?x?x8xf32> {
+  // expected-error @+1 {{(C8) position: found one without a history, wanted a history}}
+  %y = ssm.conv input(%u : tensor<?x?x8xf32>) kernel(%k : tensor<?x8xf32>) position(%p : index)
+      outs(%y0 : tensor<?x?x8xf32>)
+      maps {input = affine_map<(b, t, c, j) -> (b, t, c)>, kernel = affine_map<(b, t, c, j) -> (j, c)>,
+            output = affine_map<(b, t, c, j) -> (b, t, c)>} lags ?
+      epilogue {
+  ^bb0(%acc: f32):
+    ssm.yield %acc : f32
+  } -> tensor<?x?x8xf32>
+  return %y : tensor<?x?x8xf32>
+}
+
+// -----
+
+func.func @conv_c8_history(%u: tensor<?x?x8xf32>, %k: tensor<4x8xf32>, %h: tensor<?x3x8xf32>, %y0: tensor<?x?x8xf32>) -> tensor<?x?x8xf32> {
+  // expected-error @+1 {{(C8) history: found one with the lags -3 to 0, wanted a lag above 0}}
+  %y = ssm.conv input(%u : tensor<?x?x8xf32>) kernel(%k : tensor<4x8xf32>) history(%h : tensor<?x3x8xf32>)
+      outs(%y0 : tensor<?x?x8xf32>)
+      maps {input = affine_map<(b, t, c, j) -> (b, t, c)>, kernel = affine_map<(b, t, c, j) -> (j, c)>,
+            output = affine_map<(b, t, c, j) -> (b, t, c)>} lags 4 from -3
+      epilogue {
+  ^bb0(%acc: f32):
+    ssm.yield %acc : f32
+  } -> tensor<?x?x8xf32>
+  return %y : tensor<?x?x8xf32>
+}

@@ -232,3 +232,51 @@ func.func @forward(%w: tensor<7x4xf32> {ssm.weight = "w"}, %ids: tensor<?xi64> {
 func.func @forward(%x: tensor<4xf32> {ssm.input = "x"}) -> tensor<4xf32> {
   return %x : tensor<4xf32>
 }
+
+// -----
+
+#lag_row = affine_map<(j, d) -> (j, d)>
+#lag_lane = affine_map<(j, d) -> (d)>
+
+// A kernel as long as the sequence is a table of twice the prepared length,
+// here with the place as a factor. Its extent is computed in @forward, where
+// the view of the table stays.
+// CHECK-LABEL: func.func @prepare(
+// CHECK-SAME:    %[[W:[^ :,]+]]: tensor<6xf32> {ssm.weight = "w"}, %[[P:[^ :,]+]]: index {ssm.prepared_length})
+// CHECK-SAME:    -> (tensor<?x6xf32> {ssm.extents = array<i64: 2, 0, 0, 6>, ssm.table = 0 : i64})
+// CHECK:         linalg.generic
+// CHECK-LABEL: func.func @forward(
+// CHECK-SAME:    %[[P:[^ :,]+]]: index {ssm.prepared_length}
+// CHECK-SAME:    %[[T:[^ :,]+]]: tensor<?x6xf32> {ssm.extents = array<i64: 2, 0, 0, 6>, ssm.table = 0 : i64})
+// CHECK:         %[[L:.*]] = arith.muli %[[P]], %c2
+// CHECK:         tensor.expand_shape %[[T]] {{.*}} output_shape [%[[L]], 2, 3]
+func.func @forward(%w: tensor<6xf32> {ssm.weight = "w"}, %p: index {ssm.prepared_length},
+    %u: tensor<?x?x2x3xf32> {ssm.input = "u"}, %y: tensor<?x?x2x3xf32>) -> tensor<?x?x2x3xf32> {
+  %c0 = arith.constant 0 : index
+  %c2 = arith.constant 2 : index
+  %lags = arith.muli %p, %c2 : index
+  %e = tensor.empty(%lags) : tensor<?x6xf32>
+  %k = linalg.generic {indexing_maps = [#lag_lane, #lag_row], iterator_types = ["parallel", "parallel"]}
+      ins(%w : tensor<6xf32>) outs(%e : tensor<?x6xf32>) {
+  ^bb0(%f: f32, %o: f32):
+    %i = linalg.index 0 : index
+    %n = arith.index_cast %i : index to i64
+    %x = arith.sitofp %n : i64 to f32
+    %v = arith.mulf %x, %f : f32
+    linalg.yield %v : f32
+  } -> tensor<?x6xf32>
+  %d = tensor.dim %k, %c0 : tensor<?x6xf32>
+  %heads = tensor.expand_shape %k [[0], [1, 2]] output_shape [%d, 2, 3] : tensor<?x6xf32> into tensor<?x2x3xf32>
+  %c-1 = arith.constant -1 : index
+  %first = arith.muli %p, %c-1 : index
+  %0 = ssm.conv input(%u : tensor<?x?x2x3xf32>) kernel(%heads : tensor<?x2x3xf32>)
+      outs(%y : tensor<?x?x2x3xf32>)
+      maps {input = affine_map<(b, t, h, c, j) -> (b, t, h, c)>,
+            kernel = affine_map<(b, t, h, c, j) -> (j, h, c)>,
+            output = affine_map<(b, t, h, c, j) -> (b, t, h, c)>} lags ? from %first
+      epilogue {
+  ^bb0(%acc: f32):
+    ssm.yield %acc : f32
+  } -> tensor<?x?x2x3xf32>
+  return %0 : tensor<?x?x2x3xf32>
+}
