@@ -398,7 +398,7 @@ void Interpreter::runConv(ConvOp op) {
     if (op.getPosition())
       source[1] = tokens - 1 -
                   (position + tokens - 1 - index[1] + numKept) % numKept;
-    if (source[1] < -position)
+    if (op.getPosition() && source[1] < -position)
       return; // a place of no token yet
     bool cut = isCut(index[0], source[1] + 1, tokens - 1);
     last.at(index) = cut ? 0 : read(source);

@@ -7,6 +7,10 @@
 // not all of the outputs have, are added one by one; so are those that read
 // the history, a ring of tokens.
 //
+// All outputs of a unit take the taps of one stretch before those of the next,
+// with their sums in scratch memory meanwhile: so a stretch of the kernel, and
+// the tokens that it meets, are read from the nearest cache.
+//
 //===----------------------------------------------------------------------===//
 
 #include "CarriedTokens.h"
@@ -14,6 +18,7 @@
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
 
 using namespace mlir;
 using namespace mlir::ssm;
@@ -24,6 +29,8 @@ using namespace ssmc::cpu;
 static constexpr int64_t blockSize = 8;
 /// Tokens of a unit of work, as many as share what they load of the kernel.
 static constexpr int64_t tokenBlock = 64;
+/// Taps of a stretch.
+static constexpr int64_t stretchSize = 128;
 /// Lags assumed where they are known at run time only, for the size of tasks.
 static constexpr int64_t typicalLags = 1024;
 
@@ -37,7 +44,14 @@ private:
   void emitUnit(Value unit);
   void emitChannels(RegionEmitter &emitter, unsigned next);
   void emitTokens(RegionEmitter &emitter);
-  void emitTile(RegionEmitter &emitter, Value token, int64_t rows);
+  void emitTile(RegionEmitter &emitter, Value token, int64_t rows,
+                Value stretchBegin, Value stretchEnd);
+  void emitResult(RegionEmitter &emitter, Value token);
+  /// Places of taps that read a token of this call, for one output.
+  Value getBegin(Value token);
+  Value getEnd(Value token);
+  Value loadSum(RegionEmitter &emitter, Value token);
+  void storeSum(Value sum, Value token);
   /// The taps [begin, end) of the output `token`, added to `sum`.
   Value addTaps(RegionEmitter &emitter, Value token, Value begin, Value end,
                 Value sum);
@@ -58,6 +72,7 @@ private:
   Value batches, tokens, lags, first;
   Value ringTokens, position;
   Value firstToken, endToken;
+  Value sums; ///< of the outputs of a unit, in scratch memory
 };
 } // namespace
 
@@ -95,6 +110,9 @@ LogicalResult LongConvLowering::run() {
   Value perUnit = min(tokens, index(tokenBlock));
   emitTasks(builder, loc, units, getUnitsPerTask(builder, loc, perUnit, cost),
             std::nullopt, [&](Value begin, Value end) {
+              sums = memref::AllocaOp::create(
+                  builder, loc, MemRefType::get({tokenBlock * width}, element),
+                  builder.getI64IntegerAttr(64));
               emitFor(builder, loc, begin, end, 1,
                       [&](Value unit) { emitUnit(unit); });
             });
@@ -130,14 +148,61 @@ void LongConvLowering::emitChannels(RegionEmitter &emitter, unsigned next) {
                 [&](RegionEmitter &inner, int64_t) { emitTokens(inner); });
 }
 
+Value LongConvLowering::getBegin(Value token) {
+  Value begin = sub(add(sub(token, first), index(1)), tokens);
+  return min(max(begin, index(0)), lags);
+}
+
+Value LongConvLowering::getEnd(Value token) {
+  return max(min(add(sub(token, first), index(1)), lags), index(0));
+}
+
 void LongConvLowering::emitTokens(RegionEmitter &emitter) {
   Value count = sub(endToken, firstToken);
   Value odd = arith::RemSIOp::create(builder, loc, count, index(blockSize));
   Value middle = sub(endToken, odd);
-  emitFor(builder, loc, firstToken, middle, blockSize,
-          [&](Value token) { emitTile(emitter, token, blockSize); });
-  emitFor(builder, loc, middle, endToken, 1,
-          [&](Value token) { emitTile(emitter, token, 1); });
+  emitFor(builder, loc, firstToken, endToken, 1,
+          [&](Value token) { storeSum(zero(emitter), token); });
+  // From the first tap of the last token to the last tap of the first one.
+  Value last = sub(endToken, index(1));
+  Value begin = min(getBegin(firstToken), getBegin(last));
+  Value end = max(getEnd(firstToken), getEnd(last));
+  emitFor(builder, loc, begin, end, stretchSize, [&](Value stretch) {
+    Value stretchEnd = min(add(stretch, index(stretchSize)), lags);
+    emitFor(builder, loc, firstToken, middle, blockSize, [&](Value token) {
+      emitTile(emitter, token, blockSize, stretch, stretchEnd);
+    });
+    emitFor(builder, loc, middle, endToken, 1, [&](Value token) {
+      emitTile(emitter, token, 1, stretch, stretchEnd);
+    });
+  });
+  emitFor(builder, loc, firstToken, endToken, 1,
+          [&](Value token) { emitResult(emitter, token); });
+}
+
+Value LongConvLowering::loadSum(RegionEmitter &emitter, Value token) {
+  Value at = mulIndex(builder, loc, sub(token, firstToken), index(width));
+  Type type = emitter.getLanesType(element);
+  if (auto vectorType = dyn_cast<VectorType>(type))
+    return vector::LoadOp::create(builder, loc, vectorType, sums, at);
+  return memref::LoadOp::create(builder, loc, sums, at);
+}
+
+void LongConvLowering::storeSum(Value sum, Value token) {
+  Value at = mulIndex(builder, loc, sub(token, firstToken), index(width));
+  if (isa<VectorType>(sum.getType()))
+    vector::StoreOp::create(builder, loc, sum, sums, at);
+  else
+    memref::StoreOp::create(builder, loc, sum, sums, at);
+}
+
+void LongConvLowering::emitResult(RegionEmitter &emitter, Value token) {
+  Value sum = loadSum(emitter, token);
+  if (ringTokens)
+    sum = addHistory(emitter, token, sum);
+  RegionEmitter inner = emitter;
+  inner.bindDim(1, token);
+  storeResult(inner, sum, {inner.zeroOffsets()});
 }
 
 Value LongConvLowering::loadInput(RegionEmitter &emitter, Value token) {
@@ -226,39 +291,31 @@ SmallVector<Value> LongConvLowering::addBlocks(RegionEmitter &emitter,
 }
 
 void LongConvLowering::emitTile(RegionEmitter &emitter, Value token,
-                                int64_t rows) {
-  Value zeroIndex = index(0);
-  // Places of taps that read a token of this call, for one output.
-  auto getBegin = [&](Value at) {
-    Value begin = sub(add(sub(at, first), index(1)), tokens);
-    return min(max(begin, zeroIndex), lags);
-  };
-  auto getEnd = [&](Value at) {
-    return max(min(add(sub(at, first), index(1)), lags), zeroIndex);
-  };
-  SmallVector<Value> sums(rows, zero(emitter));
+                                int64_t rows, Value stretchBegin,
+                                Value stretchEnd) {
+  SmallVector<Value> partial;
+  for (int64_t row = 0; row < rows; ++row)
+    partial.push_back(loadSum(emitter, add(token, index(row))));
   Value blocksBegin, blocksEnd;
   if (rows > 1) {
-    blocksBegin = getBegin(add(token, index(rows - 1)));
-    Value count = max(sub(getEnd(token), blocksBegin), zeroIndex);
+    // The taps that all rows have, as many as make whole blocks.
+    blocksBegin = max(getBegin(add(token, index(rows - 1))), stretchBegin);
+    Value common = min(getEnd(token), stretchEnd);
+    Value count = max(sub(common, blocksBegin), index(0));
     Value odd = arith::RemSIOp::create(builder, loc, count, index(blockSize));
     blocksEnd = add(blocksBegin, sub(count, odd));
-    sums = addBlocks(emitter, token, blocksBegin, blocksEnd, sums);
+    partial = addBlocks(emitter, token, blocksBegin, blocksEnd, partial);
   }
   for (int64_t row = 0; row < rows; ++row) {
     Value at = add(token, index(row));
-    Value begin = getBegin(at), end = getEnd(at);
-    Value &sum = sums[row];
+    Value begin = max(getBegin(at), stretchBegin);
+    Value end = min(getEnd(at), stretchEnd);
+    Value &sum = partial[row];
     if (rows > 1) {
       sum = addTaps(emitter, at, begin, min(end, blocksBegin), sum);
       begin = max(begin, blocksEnd);
     }
-    sum = addTaps(emitter, at, begin, end, sum);
-    if (ringTokens)
-      sum = addHistory(emitter, at, sum);
-    RegionEmitter inner = emitter;
-    inner.bindDim(1, at);
-    storeResult(inner, sum, {inner.zeroOffsets()});
+    storeSum(addTaps(emitter, at, begin, end, sum), at);
   }
 }
 

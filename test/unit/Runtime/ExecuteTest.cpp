@@ -245,6 +245,27 @@ TEST_F(Execute, GrowingState) {
       "fake: position 2 and length 2; the state was made for 3 tokens");
 }
 
+TEST_F(Execute, PreparedLength) {
+  // The tables of this fixture were prepared for no token at all.
+  ssmrt_value_info inputs[] = {module.inputs[0], module.inputs[1]};
+  module.inputs = inputs;
+  Array<float> u(f32, {1, 2, 3}), y(f32, {1, 2, 3});
+  EXPECT_EQ(forward({u.tensor, noGain}, {y.tensor}), SSMRT_OK);
+  inputs[0].flags = SSMRT_BOUNDED_LENGTH;
+  EXPECT_EQ(forward({u.tensor, noGain}, {y.tensor}), SSMRT_BAD_ARGUMENT);
+  EXPECT_STREQ(ssmrt_last_error(),
+               "fake: input 'u' has length 2 at position 0; the layer's kernel "
+               "was prepared for 0 tokens: prepare it for the longest sequence");
+  inputs[0].flags = SSMRT_EXACT_LENGTH;
+  EXPECT_EQ(forward({u.tensor, noGain}, {y.tensor}), SSMRT_BAD_ARGUMENT);
+  EXPECT_STREQ(ssmrt_last_error(),
+               "fake: input 'u' has length 2 at position 0; the layer's kernel "
+               "depends on the length and was prepared for 0: prepare it again "
+               "for another length");
+  Array<float> none(f32, {1, 0, 3});
+  EXPECT_EQ(forward({none.tensor, noGain}, {none.tensor}), SSMRT_OK);
+}
+
 TEST_F(Execute, InitialAndFinalStates) {
   ssmrt_value_info inputs[] = {module.inputs[0], module.inputs[1],
                                module.states[0]};

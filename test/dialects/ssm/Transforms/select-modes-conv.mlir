@@ -8,7 +8,7 @@
 // CHUNK: lags 3 epilogue
 // CHUNK-NOT: form
 // CHUNK: lags ? epilogue
-// CHUNK: attributes {form = #ssm.conv_form<blocks>}
+// CHUNK: attributes {form = #ssm<conv_form blocks>}
 // SCAN: error: mode 'scan' is not possible for the convolution with a kernel as long as the sequence: the kernel is no state space
 // STEP: error: mode 'step' is not legal: the values of a kernel depend on the length of the sequence
 func.func @forward(%u: tensor<?x?x8xf32>, %short: tensor<3x8xf32>, %long: tensor<?x8xf32>,
