@@ -138,14 +138,18 @@ static std::vector<double> initialValues(const WeightInfo &info, uint64_t seed) 
   return values;
 }
 
-CompiledSource ssmc::compileSource(mlir::MLIRContext &context, llvm::SourceMgr &sources,
-                                   std::unique_ptr<llvm::MemoryBuffer> buffer,
-                                   const FrontendOptions &options,
-                                   llvm::raw_ostream &os) {
+static void loadDialects(mlir::MLIRContext &context) {
   context.loadDialect<mlir::arith::ArithDialect, mlir::bufferization::BufferizationDialect,
                       mlir::func::FuncDialect, mlir::linalg::LinalgDialect,
                       mlir::math::MathDialect, mlir::scf::SCFDialect,
                       mlir::tensor::TensorDialect, mlir::ssm::SSMDialect>();
+}
+
+CompiledSource ssmc::compileSource(mlir::MLIRContext &context, llvm::SourceMgr &sources,
+                                   std::unique_ptr<llvm::MemoryBuffer> buffer,
+                                   const FrontendOptions &options,
+                                   llvm::raw_ostream &os) {
+  loadDialects(context);
   Diagnostics diagnostics(sources, os);
   CompiledSource result;
   unsigned id = sources.AddNewSourceBuffer(std::move(buffer), {});
@@ -171,6 +175,42 @@ CompiledSource ssmc::compileSource(mlir::MLIRContext &context, llvm::SourceMgr &
     result.weights.push_back(std::move(initializer));
   }
   return result;
+}
+
+/// Whether a layer can be elaborated without --set and without a config.json.
+static bool hasAllParameters(const ast::LayerDecl &layer) {
+  return llvm::none_of(layer.params, [](const ast::Param &param) {
+    if (param.testValue)
+      return false;
+    if (!param.defaultValue)
+      return true;
+    auto *config = llvm::dyn_cast<ast::ConfigExpr>(param.defaultValue.get());
+    return config && !config->fallback;
+  });
+}
+
+unsigned ssmc::checkSource(mlir::MLIRContext &context, llvm::SourceMgr &sources,
+                           std::unique_ptr<llvm::MemoryBuffer> buffer,
+                           llvm::raw_ostream &os) {
+  loadDialects(context);
+  Diagnostics diagnostics(sources, os);
+  unsigned id = sources.AddNewSourceBuffer(std::move(buffer), {});
+  Loader loader(diagnostics);
+  ast::Module *main = loader.load(id, "main");
+  if (!main || !loader.loadByName("std", {}))
+    return id;
+  for (const auto &layer : main->layers) {
+    if (!hasAllParameters(*layer))
+      continue;
+    FrontendOptions options;
+    options.layer = layer->name.name;
+    Elaborator elaborator(context, diagnostics, options);
+    for (const auto &module : loader.modules)
+      elaborator.addModule(*module);
+    elaborator.run(*main);
+    diagnostics.consequence = false;
+  }
+  return id;
 }
 
 mlir::LogicalResult ssmc::printTree(llvm::SourceMgr &sources,
