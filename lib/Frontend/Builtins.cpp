@@ -189,8 +189,12 @@ std::optional<Number> Elaborator::pointOfCall(const ast::CallExpr &expr,
                          point);
   }
   if (name->name == "len") {
-    if (expr.args.size() != 1) {
-      diagnostics.error(expr.range, "'len' takes the sequence axis");
+    auto *axis = expr.args.size() == 1
+                     ? llvm::dyn_cast<ast::NameExpr>(expr.args[0].value.get())
+                     : nullptr;
+    auto *known = axis ? scope->findAxis(axis->name) : nullptr;
+    if (!axis || (axis->name != "t" && (!known || !known->first.sequence))) {
+      diagnostics.error(expr.range, "'len' takes the sequence axis, len(t)");
       return std::nullopt;
     }
     return real(lengthTerm());

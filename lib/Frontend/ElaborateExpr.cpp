@@ -477,6 +477,10 @@ std::optional<Number> Elaborator::evaluatePoint(const ast::Expr &expr,
         evaluatePoint(*llvm::cast<ast::IversonExpr>(expr).condition, scope, point);
     if (!condition)
       return std::nullopt;
+    if (!condition->re->boolean) {
+      diagnostics.error(expr.range, "'[ ]' needs a condition, found a number");
+      return std::nullopt;
+    }
     return select(condition->re, real(constant(1)), real(constant(0)));
   }
   case ast::Expr::Tuple: {

@@ -602,7 +602,8 @@ std::optional<Entity> Elaborator::evaluatePart(const ast::Expr &expr,
   if (auto *index = llvm::dyn_cast<ast::IndexExpr>(&expr)) {
     auto *name = llvm::dyn_cast<ast::NameExpr>(index->base.get());
     Entity *family = name ? scope->findValue(name->name) : nullptr;
-    if (!family || index->items.size() != 1) {
+    if (!family || index->items.size() != 1 ||
+        (family->kind != Entity::PartFamily && family->kind != Entity::WeightFamily)) {
       diagnostics.error(expr.range, "this is not a member of a family");
       return std::nullopt;
     }
@@ -715,8 +716,9 @@ bool Elaborator::declarePart(const ast::PartStmt &part, Instance &instance) {
     if (!present)
       return false;
     if (!*present) {
+      // One name may be declared under several conditions.
       entity.range = part.condition->range;
-      scope->values[part.name.name] = entity;
+      scope->values.insert({part.name.name, entity});
       return true;
     }
   }

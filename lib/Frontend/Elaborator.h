@@ -168,7 +168,7 @@ public:
   Elaborator(mlir::MLIRContext &context, Diagnostics &diagnostics,
              const FrontendOptions &options);
 
-  void addModule(const ast::Module &module) { modules.push_back(&module); }
+  void addModule(const ast::Module &module);
   mlir::OwningOpRef<mlir::ModuleOp> run(const ast::Module &main);
   std::vector<WeightInfo> weights;
   /// Names and values of the layer's own parameters.
