@@ -140,6 +140,19 @@ void Elaborator::markWrong(const ast::Stmt &stmt, Scope &scope) {
   }
 }
 
+std::string ssmc::shapeText(llvm::ArrayRef<Axis> axes) {
+  std::string text;
+  for (const Axis &axis : axes) {
+    text += text.empty() ? "[" : ", ";
+    text += axis.name;
+    if (!axis.sequence && axis.size >= 0)
+      text += (axis.name.empty() ? "" : ": ") + std::to_string(axis.size);
+    else if (axis.name.empty())
+      text += axis.sequence ? "t" : "_";
+  }
+  return text.empty() ? "[]" : text + "]";
+}
+
 std::string Elaborator::suggest(llvm::StringRef name, Scope &scope) {
   std::string best;
   unsigned distance = name.size() < 3 ? 1 : 2;
