@@ -177,16 +177,26 @@ CompiledSource ssmc::compileSource(mlir::MLIRContext &context, llvm::SourceMgr &
   return result;
 }
 
-/// Whether a layer can be elaborated without --set and without a config.json.
-static bool hasAllParameters(const ast::LayerDecl &layer) {
-  return llvm::none_of(layer.params, [](const ast::Param &param) {
+/// Whether a layer can be elaborated without --set, without a config.json and without
+/// one around it that gives its arguments their leading axes.
+static bool standsAlone(const ast::LayerDecl &layer) {
+  for (const ast::Param &param : layer.params) {
     if (param.testValue)
-      return false;
+      continue;
     if (!param.defaultValue)
-      return true;
+      return false;
     auto *config = llvm::dyn_cast<ast::ConfigExpr>(param.defaultValue.get());
-    return config && !config->fallback;
-  });
+    if (config && !config->fallback)
+      return false;
+  }
+  for (const ast::StmtPtr &member : layer.members)
+    if (auto *fn = llvm::dyn_cast<ast::FnDecl>(member.get()))
+      if (fn->name.name == "forward")
+        for (const ast::FnDecl::Param &param : fn->params)
+          for (const ast::AxisPattern &axis : param.pattern.axes)
+            if (axis.kind == ast::AxisPattern::Rest)
+              return false;
+  return true;
 }
 
 unsigned ssmc::checkSource(mlir::MLIRContext &context, llvm::SourceMgr &sources,
@@ -200,7 +210,7 @@ unsigned ssmc::checkSource(mlir::MLIRContext &context, llvm::SourceMgr &sources,
   if (!main || !loader.loadByName("std", {}))
     return id;
   for (const auto &layer : main->layers) {
-    if (!hasAllParameters(*layer))
+    if (!standsAlone(*layer))
       continue;
     FrontendOptions options;
     options.layer = layer->name.name;
