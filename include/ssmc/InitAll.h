@@ -9,6 +9,7 @@
 #include "mlir/Target/LLVMIR/Dialect/All.h"
 #include "ssm/IR/SSM.h"
 #include "ssm/Interfaces/BufferizableOpInterfaceImpl.h"
+#include "ssm/Interfaces/TilingInterfaceImpl.h"
 
 namespace ssmc {
 
@@ -19,6 +20,7 @@ inline void registerAll(mlir::DialectRegistry &registry) {
   mlir::registerAllToLLVMIRTranslations(registry);
   registry.insert<mlir::ssm::SSMDialect>();
   mlir::ssm::registerBufferizableOpInterfaceExternalModels(registry);
+  mlir::ssm::registerTilingInterfaceExternalModels(registry);
 }
 
 } // namespace ssmc

@@ -23,6 +23,10 @@ void Diagnostics::print(SMRange where, SourceMgr::DiagKind kind,
     sources.PrintMessage(os, SMLoc(), kind, message);
     return;
   }
+  if (sources.getDiagHandler()) {
+    sources.PrintMessage(os, where.Start, kind, message, where);
+    return;
+  }
   StringRef buffer = sources.getMemoryBuffer(id)->getBuffer();
   const char *at = where.Start.getPointer();
   const char *begin = at, *end = at;

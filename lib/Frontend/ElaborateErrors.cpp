@@ -10,6 +10,67 @@
 
 using namespace ssmc;
 
+namespace {
+/// Names of which each may be declared once.
+struct Declared {
+  Diagnostics &diagnostics;
+  std::map<std::string, llvm::SMRange> first;
+
+  void add(const ast::Ident &name, llvm::StringRef what) {
+    if (name.name.empty())
+      return;
+    auto [known, fresh] = first.insert({name.name, name.range});
+    if (fresh)
+      return;
+    diagnostics.error(name.range, what + " '" + name.name + "' is declared twice; rename "
+                                                            "one of the two");
+    diagnostics.note(known->second, "the first one is here");
+  }
+};
+} // namespace
+
+static void checkDeclaredOnce(const ast::FnDecl &fn, Diagnostics &diagnostics) {
+  Declared arguments{diagnostics, {}}, results{diagnostics, {}};
+  for (const ast::FnDecl::Param &param : fn.params)
+    if (!param.condition)
+      arguments.add(param.pattern.name, "argument");
+  for (const ast::FnDecl::Result &result : fn.results)
+    if (!result.condition)
+      results.add(result.pattern.name, "result");
+}
+
+static void checkDeclaredOnce(const ast::LayerDecl &layer, Diagnostics &diagnostics) {
+  Declared parameters{diagnostics, {}}, members{diagnostics, {}};
+  for (const ast::Param &param : layer.params)
+    parameters.add(param.name, "parameter");
+  // What exists under a condition may be declared again under another.
+  for (const ast::StmtPtr &member : layer.members) {
+    if (auto *part = llvm::dyn_cast<ast::PartStmt>(member.get())) {
+      if (!part->condition)
+        members.add(part->name, "part");
+    } else if (auto *weight = llvm::dyn_cast<ast::WeightStmt>(member.get())) {
+      if (!weight->condition)
+        members.add(weight->target.name, "weight");
+    } else if (auto *fn = llvm::dyn_cast<ast::FnDecl>(member.get())) {
+      members.add(fn->name, "function");
+      checkDeclaredOnce(*fn, diagnostics);
+    }
+  }
+}
+
+void Elaborator::addModule(const ast::Module &module) {
+  modules.push_back(&module);
+  Declared layers{diagnostics, {}}, functions{diagnostics, {}};
+  for (const auto &layer : module.layers) {
+    layers.add(layer->name, "layer");
+    checkDeclaredOnce(*layer, diagnostics);
+  }
+  for (const auto &fn : module.functions) {
+    functions.add(fn->name, "function");
+    checkDeclaredOnce(*fn, diagnostics);
+  }
+}
+
 static void collectAxes(llvm::ArrayRef<ast::AxisPattern> axes,
                         std::set<std::string> &names) {
   for (const ast::AxisPattern &axis : axes) {
@@ -77,6 +138,19 @@ void Elaborator::markWrong(const ast::Stmt &stmt, Scope &scope) {
   case ast::Stmt::Return:
     return;
   }
+}
+
+std::string ssmc::shapeText(llvm::ArrayRef<Axis> axes) {
+  std::string text;
+  for (const Axis &axis : axes) {
+    text += text.empty() ? "[" : ", ";
+    text += axis.name;
+    if (!axis.sequence && axis.size >= 0)
+      text += (axis.name.empty() ? "" : ": ") + std::to_string(axis.size);
+    else if (axis.name.empty())
+      text += axis.sequence ? "t" : "_";
+  }
+  return text.empty() ? "[]" : text + "]";
 }
 
 std::string Elaborator::suggest(llvm::StringRef name, Scope &scope) {

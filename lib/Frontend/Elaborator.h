@@ -155,6 +155,12 @@ struct PointContext {
   mlir::AffineExpr find(llvm::StringRef name) const;
 };
 
+/// Axes as a message shows them: `[t, d: 4, 3]`.
+std::string shapeText(llvm::ArrayRef<Axis> axes);
+
+/// The context around all others.
+PointContext &rootOf(PointContext &point);
+
 /// A weight of the compiled layer, with what an initialiser needs.
 struct WeightInfo {
   std::string name;
@@ -168,7 +174,7 @@ public:
   Elaborator(mlir::MLIRContext &context, Diagnostics &diagnostics,
              const FrontendOptions &options);
 
-  void addModule(const ast::Module &module) { modules.push_back(&module); }
+  void addModule(const ast::Module &module);
   mlir::OwningOpRef<mlir::ModuleOp> run(const ast::Module &main);
   std::vector<WeightInfo> weights;
   /// Names and values of the layer's own parameters.
@@ -176,7 +182,8 @@ public:
 
 private:
   friend class TermEmitter;
-  // Declarations (Elaborator.cpp)
+  // Declarations (ElaborateScope.cpp, ElaborateLayer.cpp, ElaboratePart.cpp,
+  // ElaborateWeight.cpp)
   const ast::LayerDecl *findLayer(llvm::StringRef name);
   const ast::FnDecl *findFunction(llvm::StringRef name);
   std::shared_ptr<Instance> instantiate(const ast::LayerDecl &layer,
@@ -200,7 +207,6 @@ private:
   bool emitForward(Instance &instance);
   const ast::FnDecl *forwardOf(const Instance &instance);
 
-  // Statements (ElaborateStatement.cpp)
   // Errors (ElaborateErrors.cpp)
   void markWrong(const ast::Ident &name, Scope &scope);
   void markWrong(const ast::Pattern &target, Scope &scope);
@@ -209,7 +215,7 @@ private:
   std::string suggest(llvm::StringRef name, Scope &scope);
   template <typename Run>
   bool goOn(const ast::Stmt &stmt, Scope &scope, Run run);
-  // Statements (ElaborateStatement.cpp)
+  // Statements (ElaborateStatement.cpp, ElaborateBinding.cpp, ElaborateLoop.cpp)
   bool runOne(const ast::Stmt &stmt, std::shared_ptr<Scope> scope, Entity *returned);
   bool runBody(const std::vector<ast::StmtPtr> &body, std::shared_ptr<Scope> scope,
                Entity *returned);
@@ -237,7 +243,7 @@ private:
                                        const TensorValue &value, Scope &scope,
                                        llvm::SMRange where);
 
-  // State blocks (ElaborateState.cpp)
+  // State blocks (ElaborateState.cpp, EmitScan.cpp)
   bool runState(const ast::StateStmt &stmt, std::shared_ptr<Scope> scope);
   struct StateBlock;
   bool readStateLines(StateBlock &block, std::shared_ptr<Scope> scope);
@@ -334,7 +340,7 @@ private:
   TermRef extentTerm(IndexId id);
   bool unify(IndexId id, int64_t size, llvm::SMRange range);
 
-  // Emission (EmitTensor.cpp)
+  // Emission (EmitTensor.cpp, EmitSlice.cpp)
   TensorValue materialize(const Number &number, llvm::ArrayRef<IndexId> variables,
                           llvm::ArrayRef<Axis> axes, bool force);
   std::pair<mlir::Value, mlir::AffineMap>

@@ -138,14 +138,18 @@ static std::vector<double> initialValues(const WeightInfo &info, uint64_t seed) 
   return values;
 }
 
-CompiledSource ssmc::compileSource(mlir::MLIRContext &context, llvm::SourceMgr &sources,
-                                   std::unique_ptr<llvm::MemoryBuffer> buffer,
-                                   const FrontendOptions &options,
-                                   llvm::raw_ostream &os) {
+static void loadDialects(mlir::MLIRContext &context) {
   context.loadDialect<mlir::arith::ArithDialect, mlir::bufferization::BufferizationDialect,
                       mlir::func::FuncDialect, mlir::linalg::LinalgDialect,
                       mlir::math::MathDialect, mlir::scf::SCFDialect,
                       mlir::tensor::TensorDialect, mlir::ssm::SSMDialect>();
+}
+
+CompiledSource ssmc::compileSource(mlir::MLIRContext &context, llvm::SourceMgr &sources,
+                                   std::unique_ptr<llvm::MemoryBuffer> buffer,
+                                   const FrontendOptions &options,
+                                   llvm::raw_ostream &os) {
+  loadDialects(context);
   Diagnostics diagnostics(sources, os);
   CompiledSource result;
   unsigned id = sources.AddNewSourceBuffer(std::move(buffer), {});
@@ -171,6 +175,52 @@ CompiledSource ssmc::compileSource(mlir::MLIRContext &context, llvm::SourceMgr &
     result.weights.push_back(std::move(initializer));
   }
   return result;
+}
+
+/// Whether a layer can be elaborated without --set, without a config.json and without
+/// one around it that gives its arguments their leading axes.
+static bool standsAlone(const ast::LayerDecl &layer) {
+  for (const ast::Param &param : layer.params) {
+    if (param.testValue)
+      continue;
+    if (!param.defaultValue)
+      return false;
+    auto *config = llvm::dyn_cast<ast::ConfigExpr>(param.defaultValue.get());
+    if (config && !config->fallback)
+      return false;
+  }
+  for (const ast::StmtPtr &member : layer.members)
+    if (auto *fn = llvm::dyn_cast<ast::FnDecl>(member.get()))
+      if (fn->name.name == "forward")
+        for (const ast::FnDecl::Param &param : fn->params)
+          for (const ast::AxisPattern &axis : param.pattern.axes)
+            if (axis.kind == ast::AxisPattern::Rest)
+              return false;
+  return true;
+}
+
+unsigned ssmc::checkSource(mlir::MLIRContext &context, llvm::SourceMgr &sources,
+                           std::unique_ptr<llvm::MemoryBuffer> buffer,
+                           llvm::raw_ostream &os) {
+  loadDialects(context);
+  Diagnostics diagnostics(sources, os);
+  unsigned id = sources.AddNewSourceBuffer(std::move(buffer), {});
+  Loader loader(diagnostics);
+  ast::Module *main = loader.load(id, "main");
+  if (!main || !loader.loadByName("std", {}))
+    return id;
+  for (const auto &layer : main->layers) {
+    if (!standsAlone(*layer))
+      continue;
+    FrontendOptions options;
+    options.layer = layer->name.name;
+    Elaborator elaborator(context, diagnostics, options);
+    for (const auto &module : loader.modules)
+      elaborator.addModule(*module);
+    elaborator.run(*main);
+    diagnostics.consequence = false;
+  }
+  return id;
 }
 
 mlir::LogicalResult ssmc::printTree(llvm::SourceMgr &sources,

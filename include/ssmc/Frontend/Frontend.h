@@ -62,6 +62,12 @@ CompiledSource compileSource(mlir::MLIRContext &context, llvm::SourceMgr &source
                              std::unique_ptr<llvm::MemoryBuffer> buffer,
                              const FrontendOptions &options, llvm::raw_ostream &os);
 
+/// Checks every layer and model of the buffer that stands alone: each parameter has a
+/// value, no argument has leading axes `..`. Errors go to the diagnostic handler of `sources`, if it has one, and to
+/// `os` otherwise. Returns the buffer's id.
+unsigned checkSource(mlir::MLIRContext &context, llvm::SourceMgr &sources,
+                     std::unique_ptr<llvm::MemoryBuffer> buffer, llvm::raw_ostream &os);
+
 /// Parses the buffer and prints its syntax tree.
 mlir::LogicalResult printTree(llvm::SourceMgr &sources,
                               std::unique_ptr<llvm::MemoryBuffer> buffer,

@@ -1,0 +1,421 @@
+//===- EmitScan.cpp - State blocks as scans -------------------------------===//
+
+#include "StateBlock.h"
+#include "TermEmitter.h"
+
+#include "ssm/IR/SSM.h"
+#include "llvm/ADT/DenseMap.h"
+#include "llvm/ADT/MapVector.h"
+#include "llvm/ADT/STLExtras.h"
+
+using namespace ssmc;
+using namespace mlir;
+
+/// A read whose axes are not those of the state costs a pass over the state for
+/// each of them; beyond this many, a contraction behind the scan is cheaper.
+constexpr int64_t kMaxCopies = 8;
+
+/// Emits the scan. With `output`, that line is its read and epilogue; returns
+/// false without a message if it does not have the form for it. Without, the
+/// sequence of states is the result, under the state's name.
+bool Elaborator::emitScan(StateBlock &block, std::shared_ptr<Scope> scope,
+                          const ast::StateStmt::Line *output) {
+  const std::string &name = block.stmt.state.name.name;
+  llvm::SmallVector<IndexId> outputIds, copies;
+  llvm::SmallVector<Axis> outputAxes; // as on the left, merged ones included
+  Number value;                       // what is stored, over the accumulators
+  TermRef accumulators[2];            // terms that stand for the read
+  TermRef read[2];
+  unsigned numOutputs = block.isComplex() ? 2 : 1;
+
+  if (output) {
+    PointContext point;
+    point.bound[block.timeAxis.name] = dim(block.time);
+    point.variables.push_back(block.time);
+    bool first = true;
+    auto bind = [&](const ast::AxisPattern &pattern) -> std::optional<Axis> {
+      auto axis = resolveAxis(pattern, *scope, true);
+      if (!axis)
+        return std::nullopt;
+      for (auto [own, id] : llvm::zip(block.axes, block.ids))
+        if (own.name == axis->name) {
+          point.bound[axis->name] = dim(id);
+          point.variables.push_back(id);
+          outputIds.push_back(id);
+          return axis;
+        }
+      IndexId id = newIndex(*axis);
+      point.bound[axis->name] = dim(id);
+      point.variables.push_back(id);
+      outputIds.push_back(id);
+      copies.push_back(id);
+      return axis;
+    };
+    for (const ast::AxisPattern &pattern : output->target.axes) {
+      if (first) {
+        first = false;
+        if (pattern.name.name != block.timeAxis.name)
+          return diagnostics.error(pattern.range, "an output of a state block starts "
+                                                  "with the sequence axis '" +
+                                                      block.timeAxis.name + "'");
+        continue;
+      }
+      if (pattern.kind == ast::AxisPattern::Merged) {
+        Axis merged;
+        merged.size = 1;
+        for (const ast::AxisPattern &member : pattern.members) {
+          auto axis = bind(member);
+          if (!axis)
+            return false;
+          merged.members.push_back(*axis);
+          merged.size *= axis->size;
+        }
+        outputAxes.push_back(merged);
+        continue;
+      }
+      auto axis = bind(pattern);
+      if (!axis)
+        return false;
+      outputAxes.push_back(*axis);
+    }
+    // A contraction along axes the output does not share is a matrix product.
+    int64_t copyCount = 1;
+    for (IndexId id : copies)
+      copyCount *= indexAxis(id).size;
+    if (copyCount > kMaxCopies ||
+        (outputIds.size() == copies.size() && !block.axes.empty()))
+      return false;
+    point.stateAt = &block.at;
+    point.stateName = name;
+    point.stateComplex = block.isComplex();
+    point.stateValue = ssmc::real(stateTerm(block.at, 0));
+    if (block.isComplex())
+      point.stateValue.im = stateTerm(block.at, 1);
+    auto number = evaluatePoint(*output->value, scope, point);
+    if (!number)
+      return false;
+    value = *number;
+    // The reads it contains.
+    llvm::SmallVector<TermRef> reduces;
+    bool bare = false;
+    auto scan = [&](const TermRef &term) {
+      std::function<void(const TermRef &)> visit = [&](const TermRef &t) {
+        if (!t->hasState)
+          return;
+        if (t->kind == Term::Reduce) {
+          if (!llvm::is_contained(reduces, t))
+            reduces.push_back(t);
+          return;
+        }
+        bare |= t->kind == Term::State;
+        for (const TermRef &operand : t->operands)
+          visit(operand);
+      };
+      visit(term);
+    };
+    scan(value.re);
+    if (value.im)
+      scan(value.im);
+    unsigned wanted = value.im ? 2 : 1;
+    if (bare || reduces.empty() || reduces.size() > wanted)
+      return false;
+    for (const TermRef &term : reduces) {
+      if (accumulators[term->part] || (term->part == 1 && wanted == 1))
+        return false;
+      accumulators[term->part] = term;
+    }
+    if (!accumulators[0])
+      return false;
+    numOutputs = wanted;
+    // The coefficients of the read, at the state's own key indices.
+    const TermRef &body = accumulators[0]->operands[0];
+    llvm::SmallVector<AffineExpr> inner;
+    walk(body, [&](const TermRef &t) {
+      if (t->kind == Term::State && inner.empty())
+        inner.assign(t->at.begin(), t->at.end());
+    });
+    llvm::DenseMap<IndexId, AffineExpr> rename;
+    for (auto [own, at] : llvm::zip(block.at, inner)) {
+      auto d = llvm::dyn_cast<AffineDimExpr>(at);
+      if (!d)
+        return false;
+      bool summed = llvm::is_contained(accumulators[0]->over, d.getPosition());
+      if (!summed && at != own)
+        return false;
+      rename[d.getPosition()] = own;
+    }
+    RealLinear linear = realLinear(body, inner);
+    if (!linear.failure.empty() || linear.rest || linear.hasErase)
+      return false;
+    auto renamed = [&](TermRef term) {
+      return substitute(term ? term : constant(0),
+                        [&](IndexId id) { return rename.lookup(id); }, &context);
+    };
+    read[0] = renamed(linear.coefficient[0]);
+    if (block.isComplex())
+      read[1] = negate(renamed(linear.coefficient[1]));
+  } else {
+    for (auto [id, axis] : llvm::zip(block.ids, block.axes)) {
+      outputIds.push_back(id);
+      outputAxes.push_back(axis);
+    }
+    accumulators[0] = stateTerm(block.at, 0);
+    value = ssmc::real(accumulators[0]);
+    if (block.isComplex())
+      value.im = accumulators[1] = stateTerm(block.at, 1);
+  }
+
+  // Dimensions: batch, time, the state's, copies.
+  llvm::DenseMap<IndexId, unsigned> dimension;
+  dimension[block.time] = 1;
+  for (IndexId id : llvm::concat<const IndexId>(block.ids, copies))
+    dimension.insert({id, dimension.size() + 1});
+  unsigned numDims = dimension.size() + 1;
+  auto remap = [&](AffineExpr expr) {
+    llvm::DenseMap<AffineExpr, AffineExpr> map;
+    expr.walk([&](AffineExpr e) {
+      if (auto d = dyn_cast<AffineDimExpr>(e))
+        map[e] = getAffineDimExpr(dimension.lookup(d.getPosition()), &context);
+    });
+    return expr.replace(map);
+  };
+  using Operands = llvm::MapVector<std::pair<Value, AffineMap>, unsigned>;
+  auto mapOf = [&](const Term &node) {
+    llvm::SmallVector<AffineExpr> exprs;
+    if (node.batched)
+      exprs.push_back(getAffineDimExpr(0, &context));
+    for (AffineExpr expr : node.at)
+      exprs.push_back(remap(expr));
+    return AffineMap::get(numDims, 0, exprs, &context);
+  };
+  auto prepare = [&](TermRef term, Operands &operands) {
+    if (!term)
+      return term;
+    term = hoistFixed(term, true);
+    walk(term, [&](const TermRef &node) {
+      if (node->kind == Term::Element)
+        operands.insert({{node->tensor, mapOf(*node)}, unsigned(operands.size())});
+    });
+    return term;
+  };
+
+  Operands ins, epilogueIns;
+  auto parts = [&](const Number &number) {
+    llvm::SmallVector<TermRef, 2> terms;
+    if (!number)
+      return terms;
+    terms.push_back(prepare(number.re, ins));
+    if (block.isComplex())
+      terms.push_back(prepare(imag(number), ins));
+    return terms;
+  };
+  llvm::SmallVector<TermRef, 2> decay, write, reads, erases;
+  if (!isConstant(block.decay.re, 1) || block.decay.im)
+    decay = parts(block.decay);
+  write = parts(block.write);
+  if (read[0]) {
+    reads.push_back(prepare(read[0], ins));
+    if (block.isComplex())
+      reads.push_back(prepare(read[1], ins));
+  }
+  llvm::SmallVector<int64_t> keys;
+  for (LinearForm::Erase &erase : block.erase) {
+    // The summed indices become the state's own.
+    llvm::DenseMap<IndexId, AffineExpr> rename;
+    for (auto [i, own, at] : llvm::enumerate(block.at, erase.at)) {
+      auto d = llvm::dyn_cast<AffineDimExpr>(at);
+      if (!d)
+        return diagnostics.error(block.stmt.range, "an erase term sums the state over "
+                                                   "whole axes");
+      if (at != own) {
+        rename[d.getPosition()] = own;
+        if (!llvm::is_contained(keys, int64_t(i + 2)))
+          keys.push_back(i + 2);
+      }
+    }
+    for (IndexId id : block.ids)
+      if (erase.left.re->dependsOn(id) &&
+          llvm::any_of(keys, [&](int64_t k) { return block.ids[k - 2] == id; }))
+        return diagnostics.error(block.stmt.range,
+                                 "a dense transition is not available in this version; "
+                                 "terms separable in the two axes are");
+    TermRef left = substitute(erase.left.re,
+                              [&](IndexId id) { return rename.lookup(id); }, &context);
+    erases.push_back(prepare(left, ins));
+    erases.push_back(prepare(erase.right.re, ins));
+  }
+  TermRef reset;
+  if (const TensorValue *cut = scope->findCut())
+    reset = prepare(element(cut->re, dim(block.time), cut->batched, false, true), ins);
+  // The epilogue's leaves: everything but the accumulators.
+  llvm::SmallVector<TermRef, 2> stored = {value.re};
+  if (value.im)
+    stored.push_back(value.im);
+  for (TermRef &term : stored) {
+    // Accumulators stay as they are.
+    std::function<TermRef(const TermRef &)> hoist = [&](const TermRef &t) -> TermRef {
+      if (t == accumulators[0] || t == accumulators[1])
+        return t;
+      if (!t->hasState)
+        return prepare(t, epilogueIns);
+      auto copy = std::make_shared<Term>(*t);
+      for (TermRef &operand : copy->operands)
+        operand = hoist(operand);
+      return copy;
+    };
+    term = hoist(term);
+  }
+
+  llvm::SmallVector<AffineExpr> stateExprs = {getAffineDimExpr(0, &context)},
+                                outputExprs = {getAffineDimExpr(0, &context),
+                                               getAffineDimExpr(1, &context)};
+  llvm::SmallVector<int64_t> outputSizes = {kDynamicExtent}, stateSizes;
+  for (IndexId id : block.ids) {
+    stateExprs.push_back(getAffineDimExpr(dimension[id], &context));
+    stateSizes.push_back(indexAxis(id).size);
+  }
+  for (IndexId id : outputIds) {
+    outputExprs.push_back(getAffineDimExpr(dimension[id], &context));
+    outputSizes.push_back(indexAxis(id).size);
+  }
+  auto collect = [&](Operands &operands, llvm::SmallVectorImpl<Value> &values,
+                     llvm::SmallVectorImpl<AffineMap> &maps) {
+    for (auto &[key, number] : operands) {
+      values.push_back(key.first);
+      maps.push_back(key.second);
+    }
+  };
+  llvm::SmallVector<Value> inValues, epilogueValues, initial, outs;
+  llvm::SmallVector<AffineMap> inMaps, epilogueMaps;
+  collect(ins, inValues, inMaps);
+  collect(epilogueIns, epilogueValues, epilogueMaps);
+  llvm::SmallVector<Type> types;
+  for (unsigned i = 0; i < numOutputs; ++i)
+    outs.push_back(emptyTensor(outputSizes, true, scalarType));
+  for (unsigned part = 0; part < (block.isComplex() ? 2u : 1u); ++part) {
+    Value start = block.initial[part];
+    if (start)
+      initial.push_back(start);
+    outs.push_back(start ? start : emptyTensor(stateSizes, true, scalarType));
+  }
+  for (Value out : outs)
+    types.push_back(out.getType());
+  llvm::SmallVector<Attribute> dimNames = {builder.getStringAttr("batch"),
+                                           builder.getStringAttr(block.timeAxis.name)};
+  for (IndexId id : llvm::concat<const IndexId>(block.ids, copies))
+    dimNames.push_back(builder.getStringAttr(indexAxis(id).name));
+  auto scan = ssm::ScanOp::create(
+      builder, loc, types, inValues, initial, epilogueValues, outs,
+      builder.getAffineMapArrayAttr(inMaps), builder.getAffineMapArrayAttr(epilogueMaps),
+      AffineMap::get(numDims, 0, stateExprs, &context),
+      AffineMap::get(numDims, 0, outputExprs, &context), keys, block.backward,
+      block.isComplex(), ssm::ScheduleAttr(), builder.getArrayAttr(dimNames),
+      DenseI64ArrayAttr());
+  scan->setAttr("state_name", builder.getStringAttr(name));
+
+  OpBuilder::InsertionGuard guard(builder);
+  auto typesOf = [&](llvm::ArrayRef<Value> values) {
+    llvm::SmallVector<Type> elements;
+    for (Value v : values)
+      elements.push_back(cast<RankedTensorType>(v.getType()).getElementType());
+    return elements;
+  };
+  {
+    llvm::SmallVector<Type> argTypes = typesOf(inValues);
+    Block *body = builder.createBlock(&scan.getCoefficients(), {}, argTypes,
+                                      llvm::SmallVector<Location>(argTypes.size(), loc));
+    TermEmitter emitter(builder, loc, scalarType);
+    emitter.elementOf = [&](const Term &node) -> Value {
+      return body->getArgument(ins.find({node.tensor, mapOf(node)})->second);
+    };
+    auto emitAll = [&](llvm::ArrayRef<TermRef> terms) {
+      llvm::SmallVector<Value> values;
+      for (const TermRef &term : terms)
+        values.push_back(emitter.emit(term, scalarType));
+      return values;
+    };
+    auto decayValues = emitAll(decay), writeValues = emitAll(write),
+         readValues = emitAll(reads), eraseValues = emitAll(erases);
+    Value resetValue;
+    if (reset)
+      resetValue = emitter.emit(reset);
+    ssm::CoefficientsOp::create(builder, loc, decayValues, writeValues, readValues,
+                                eraseValues, resetValue, ValueRange());
+  }
+  {
+    llvm::SmallVector<Type> argTypes(numOutputs, scalarType);
+    llvm::append_range(argTypes, typesOf(epilogueValues));
+    Block *body = builder.createBlock(&scan.getEpilogue(), {}, argTypes,
+                                      llvm::SmallVector<Location>(argTypes.size(), loc));
+    TermEmitter emitter(builder, loc, scalarType);
+    for (unsigned i = 0; i < 2; ++i)
+      if (accumulators[i] && i < numOutputs)
+        emitter.define(accumulators[i].get(), body->getArgument(i));
+    emitter.elementOf = [&](const Term &node) -> Value {
+      return body->getArgument(numOutputs +
+                               epilogueIns.find({node.tensor, mapOf(node)})->second);
+    };
+    llvm::SmallVector<Value> yields;
+    for (const TermRef &term : stored)
+      yields.push_back(emitter.emit(term, scalarType));
+    ssm::YieldOp::create(builder, loc, yields);
+  }
+  builder.setInsertionPointAfter(scan);
+
+  // The state after the segment, for the next call.
+  if (!block.stmt.to.name.empty()) {
+    Entity &last = scope->values[block.stmt.to.name];
+    last.tensor.axes.assign(block.axes.begin(), block.axes.end());
+    for (size_t i = 0; i < block.axes.size(); ++i)
+      last.tensor.dimension.push_back(i);
+    last.tensor.batched = true;
+    last.tensor.re = scan.getResult(numOutputs);
+    if (block.isComplex())
+      last.tensor.im = scan.getResult(numOutputs + 1);
+  }
+  if (block.slot != ~0u) {
+    if (!block.isComplex()) {
+      setState(block.slot, scan.getResult(numOutputs));
+    } else {
+      StateSlot &slot = states[block.slot];
+      Value whole = loop ? slot.inner : slot.value;
+      auto type = cast<RankedTensorType>(whole.getType());
+      for (unsigned part = 0; part < 2; ++part) {
+        llvm::SmallVector<int64_t> sizes(stateSizes);
+        sizes.push_back(1);
+        llvm::SmallVector<OpFoldResult> offsets(type.getRank(),
+                                                builder.getIndexAttr(0)),
+            strides(type.getRank(), builder.getIndexAttr(1)),
+            extents = mixedSizes(sizes, true);
+        offsets.back() = builder.getIndexAttr(part);
+        whole = insertSlice(builder, loc, scan.getResult(numOutputs + part), whole,
+                            offsets, extents, strides);
+      }
+      setState(block.slot, whole);
+    }
+  }
+
+  // The outcome under its name.
+  llvm::SmallVector<IndexId> variables = {block.time};
+  llvm::SmallVector<Axis> axes = {block.timeAxis};
+  llvm::SmallVector<AffineExpr> at = {dim(block.time)};
+  for (IndexId id : outputIds) {
+    variables.push_back(id);
+    at.push_back(dim(id));
+  }
+  llvm::append_range(axes, outputAxes);
+  Number result = ssmc::real(element(scan.getResult(0), at, true, false, false));
+  if (numOutputs == 2)
+    result.im = element(scan.getResult(1), at, true, false, false);
+  Entity entity;
+  entity.kind = Entity::Tensor;
+  entity.tensor = materialize(result, variables, axes, false);
+  if (!output && block.initial[0]) {
+    stateBefore[entity.tensor.re] = block.initial[0];
+    if (block.isComplex())
+      stateBefore[entity.tensor.im] = block.initial[1];
+  }
+  entity.range = output ? output->target.name.range : block.stmt.state.name.range;
+  scope->values[output ? output->target.name.name : name] = entity;
+  return true;
+}

@@ -1,0 +1,223 @@
+//===- LinearTerm.cpp - Terms as linear functions of the state ------------===//
+
+#include "Term.h"
+
+using namespace ssmc;
+using mlir::AffineExpr;
+
+namespace {
+/// A real term as a linear function of the state's real and imaginary parts.
+struct RealForm {
+  TermRef coefficient[2]; // of the diagonal state's parts; null: zero
+  TermRef write;          // null: zero
+  struct Erase {
+    llvm::SmallVector<IndexId> keys;
+    llvm::SmallVector<AffineExpr> at;
+    TermRef left, right;
+    unsigned part;
+  };
+  std::vector<Erase> erase;
+};
+
+class Linearizer {
+public:
+  Linearizer(llvm::ArrayRef<AffineExpr> at) : at(at) {}
+  std::string failure;
+
+  RealForm run(const TermRef &term) {
+    RealForm form;
+    if (!term->hasState) {
+      form.write = term;
+      return form;
+    }
+    if (term->kind == Term::State) {
+      if (llvm::ArrayRef<AffineExpr>(term->at) != at) {
+        failure = "the state at other indices than its own needs a sum over them";
+        return form;
+      }
+      form.coefficient[term->part] = constant(1);
+      return form;
+    }
+    if (term->kind == Term::Reduce)
+      return runReduce(term);
+    switch (term->op) {
+    case Operator::Add:
+      return combine(run(term->operands[0]), run(term->operands[1]), false);
+    case Operator::Sub:
+      return combine(run(term->operands[0]), run(term->operands[1]), true);
+    case Operator::Neg:
+      return scale(run(term->operands[0]), constant(-1), false);
+    case Operator::Mul: {
+      const TermRef &a = term->operands[0], &b = term->operands[1];
+      if (a->hasState && b->hasState) {
+        failure = "a product of the state with itself is not linear";
+        return form;
+      }
+      return a->hasState ? scale(run(a), b, false) : scale(run(b), a, false);
+    }
+    case Operator::Div:
+      if (term->operands[1]->hasState) {
+        failure = "a division by the state is not linear";
+        return form;
+      }
+      return scale(run(term->operands[0]), term->operands[1], true);
+    case Operator::Select: {
+      if (term->operands[0]->hasState) {
+        failure = "a condition on the state is not linear";
+        return form;
+      }
+      return choose(term->operands[0], run(term->operands[1]),
+                    run(term->operands[2]));
+    }
+    default:
+      failure = "a function of the state that is not linear";
+      return form;
+    }
+  }
+
+private:
+  llvm::ArrayRef<AffineExpr> at;
+
+  static TermRef plus(TermRef a, TermRef b, bool minus) {
+    if (!b)
+      return a;
+    if (!a)
+      return minus ? negate(b) : b;
+    return minus ? subtract(a, b) : add(a, b);
+  }
+
+  RealForm combine(RealForm a, RealForm b, bool minus) {
+    for (unsigned i = 0; i < 2; ++i)
+      a.coefficient[i] = plus(a.coefficient[i], b.coefficient[i], minus);
+    a.write = plus(a.write, b.write, minus);
+    for (RealForm::Erase &erase : b.erase) {
+      if (minus)
+        erase.right = negate(erase.right);
+      a.erase.push_back(std::move(erase));
+    }
+    return a;
+  }
+
+  static TermRef times(const TermRef &a, const TermRef &factor, bool divides) {
+    if (!a)
+      return nullptr;
+    return divides ? divide(a, factor) : multiply(a, factor);
+  }
+
+  RealForm scale(RealForm form, const TermRef &factor, bool divides) {
+    for (TermRef &c : form.coefficient)
+      c = times(c, factor, divides);
+    form.write = times(form.write, factor, divides);
+    for (RealForm::Erase &erase : form.erase)
+      erase.right = times(erase.right, factor, divides);
+    return form;
+  }
+
+  RealForm choose(const TermRef &condition, RealForm a, RealForm b) {
+    auto pick = [&](TermRef x, TermRef y) -> TermRef {
+      if (!x && !y)
+        return nullptr;
+      return operation(Operator::Select, {condition, x ? x : constant(0),
+                                    y ? y : constant(0)});
+    };
+    RealForm form;
+    for (unsigned i = 0; i < 2; ++i)
+      form.coefficient[i] = pick(a.coefficient[i], b.coefficient[i]);
+    form.write = pick(a.write, b.write);
+    for (RealForm::Erase &erase : a.erase) {
+      erase.right = pick(erase.right, nullptr);
+      form.erase.push_back(std::move(erase));
+    }
+    for (RealForm::Erase &erase : b.erase) {
+      erase.right = pick(nullptr, erase.right);
+      form.erase.push_back(std::move(erase));
+    }
+    return form;
+  }
+
+  /// sum(m) left * s[.., m]: the body is linear in one state at other indices.
+  RealForm runReduce(const TermRef &term) {
+    RealForm form;
+    llvm::SmallVector<AffineExpr> inner;
+    walk(term->operands[0], [&](const TermRef &node) {
+      if (node->kind == Term::State && inner.empty())
+        inner.assign(node->at.begin(), node->at.end());
+    });
+    Linearizer body(inner);
+    RealForm bodyForm = body.run(term->operands[0]);
+    if (!body.failure.empty()) {
+      failure = body.failure;
+      return form;
+    }
+    if (bodyForm.write) {
+      failure = "a sum over the state together with a term without it: write two "
+                "sums";
+      return form;
+    }
+    for (unsigned part = 0; part < 2; ++part) {
+      if (!bodyForm.coefficient[part])
+        continue;
+      form.erase.push_back({term->over, inner, bodyForm.coefficient[part],
+                            constant(1), part});
+    }
+    return form;
+  }
+};
+} // namespace
+
+RealLinear ssmc::realLinear(const TermRef &term,
+                            llvm::ArrayRef<AffineExpr> at) {
+  Linearizer linearizer(at);
+  RealForm form = linearizer.run(term);
+  return {{form.coefficient[0], form.coefficient[1]}, form.write,
+          !form.erase.empty(), linearizer.failure};
+}
+
+LinearForm ssmc::linearForm(const Number &number,
+                            llvm::ArrayRef<AffineExpr> at, bool complexState) {
+  LinearForm result;
+  Linearizer linearizer(at);
+  RealForm re = linearizer.run(number.re);
+  if (!linearizer.failure.empty()) {
+    result.failure = linearizer.failure;
+    return result;
+  }
+  if (!complexState) {
+    if (number.im) {
+      result.failure = "a complex value for a real state; declare it `: complex`";
+      return result;
+    }
+    if (re.coefficient[0])
+      result.decay = real(re.coefficient[0]);
+    if (re.write)
+      result.write = real(re.write);
+    for (RealForm::Erase &erase : re.erase)
+      result.erase.push_back(
+          {erase.keys, erase.at, real(erase.left), real(erase.right)});
+    return result;
+  }
+  RealForm im = linearizer.run(imag(number));
+  if (!linearizer.failure.empty()) {
+    result.failure = linearizer.failure;
+    return result;
+  }
+  if (!re.erase.empty() || !im.erase.empty()) {
+    result.failure = "a sum over a complex state in its own update";
+    return result;
+  }
+  auto orZero = [](TermRef term) { return term ? term : constant(0); };
+  // (a + ib)(x + iy): a multiplies x in the real part, b multiplies x in the
+  // imaginary part. re() or conj() of the state would break this symmetry.
+  if (re.coefficient[0] || im.coefficient[0])
+    result.decay = {orZero(re.coefficient[0]), orZero(im.coefficient[0])};
+  if (static_cast<bool>(re.coefficient[0]) !=
+          static_cast<bool>(im.coefficient[1]) ||
+      static_cast<bool>(re.coefficient[1]) !=
+          static_cast<bool>(im.coefficient[0])) {
+    result.failure = "re, im or conj of the state in its own update";
+    return result;
+  }
+  if (re.write || im.write)
+    result.write = {orZero(re.write), orZero(im.write)};
+  return result;
+}
