@@ -32,7 +32,9 @@ public:
   /// While set, errors are counted and not shown: they follow from one that was.
   bool consequence = false;
 
+  /// All errors; those that a reader sees.
   unsigned getNumErrors() const { return errors; }
+  unsigned getNumShown() const { return shown; }
   bool hasErrors() const { return errors != 0; }
 
 private:

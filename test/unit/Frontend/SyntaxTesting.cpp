@@ -19,7 +19,7 @@ Parsed::Parsed(StringRef text) {
   raw_string_ostream os(output);
   Diagnostics diagnostics(sources, os);
   module = parse(diagnostics, id, "test");
-  errors = diagnostics.getNumErrors();
+  errors = diagnostics.getNumShown();
 }
 
 template <typename Range, typename Function>
