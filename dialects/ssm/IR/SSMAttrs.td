@@ -31,14 +31,6 @@ def SSM_ScanMode : I32EnumAttr<"ScanMode", "how a recurrence is executed", [
 }
 def SSM_ScanModeAttr : EnumAttr<SSM_Dialect, SSM_ScanMode, "mode">;
 
-def SSM_ConvForm : I32EnumAttr<"ConvForm", "how a long kernel is executed", [
-      I32EnumAttrCase<"direct", 0>, I32EnumAttrCase<"blocks", 1>,
-      I32EnumAttrCase<"fft", 2>]> {
-  let cppNamespace = "::mlir::ssm";
-  let genSpecializedAttr = 0;
-}
-def SSM_ConvFormAttr : EnumAttr<SSM_Dialect, SSM_ConvForm, "conv_form">;
-
 def SSM_ScheduleAttr : AttrDef<SSM_Dialect, "Schedule"> {
   let mnemonic = "schedule";
   let summary = "How one recurrence is executed, chosen by the cost model";

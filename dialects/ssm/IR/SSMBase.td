@@ -7,6 +7,10 @@
 #ifndef SSM_IR_SSMBASE_TD
 #define SSM_IR_SSMBASE_TD
 
+include "mlir/Interfaces/ControlFlowInterfaces.td"
+include "mlir/Interfaces/DestinationStyleOpInterface.td"
+include "mlir/Interfaces/InferTypeOpInterface.td"
+include "mlir/Interfaces/SideEffectInterfaces.td"
 include "mlir/IR/OpBase.td"
 include "mlir/IR/EnumAttr.td"
 
@@ -47,5 +51,20 @@ class SSM_Op<string mnemonic, list<Trait> traits = []>
 /// A tensor of values or the memory that holds it.
 def SSM_Shaped : AnyTypeOf<[AnyRankedTensor, AnyStridedMemRef]>;
 def SSM_Init : AnyTypeOf<[AnyRankedTensor, AnyStridedMemRef]>;
+
+/// An op that writes its results into `outs` operands. Memory effects follow
+/// from the destination style: inputs are read, outs are written.
+class SSM_DestinationOp<string mnemonic, list<Trait> traits = []>
+    : SSM_Op<mnemonic, !listconcat([
+        DestinationStyleOpInterface,
+        DeclareOpInterfaceMethods<MemoryEffectsOpInterface>,
+        DeclareOpInterfaceMethods<ConditionallySpeculatable>], traits)> {
+  let hasFolder = 1;
+  code dpsDeclaration = [{
+    ::mlir::MutableOperandRange getDpsInitsMutable() {
+      return getOutsMutable();
+    }
+  }];
+}
 
 #endif // SSM_IR_SSMBASE_TD

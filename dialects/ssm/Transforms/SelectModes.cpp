@@ -232,15 +232,11 @@ LogicalResult SelectModesPass::select(ConvOp conv,
         !reason.empty())
       return conv.emitError() << "mode '" << mode << "' is not possible for "
                               << nameOf(conv) << ": " << reason;
-  if (wanted == ExecutionMode::Chunk)
-    conv.setFormAttr(ConvFormAttr::get(&getContext(), ConvForm::blocks));
   if (!explain)
     return success();
   bool isWhole = getOperation()->hasAttr("ssm.whole_sequence");
-  llvm::errs() << nameOf(conv) << ": no state space, runs as "
-               << (conv.getForm() ? stringifyConvForm(*conv.getForm())
-                                  : StringRef("blocks or fft, by length"))
-               << "\n";
+  llvm::errs() << nameOf(conv)
+               << ": no state space, runs as blocks of its Toeplitz matrix\n";
   for (ExecutionMode other : allExecutionModes) {
     std::string reason = reasonAgainst(conv, other, hasStates);
     if (other == ExecutionMode::Step && isWhole)
