@@ -203,10 +203,22 @@ static double flopOf(mlir::Operation *op, Points &points) {
   }
   if (auto conv = llvm::dyn_cast<mlir::ssm::ConvOp>(op)) {
     points = pointsOf(conv.getOutput());
-    // A kernel as long as the sequence: what a token costs depends on its length.
-    return conv.hasDynamicLags() ? 0 : 2 * double(conv.getLags());
+    return conv.isLong() ? 0 : 2 * double(conv.getLags());
   }
   return 0;
+}
+
+double FlopCount::of(int64_t batch, int64_t length) const {
+  double tokens = double(length), perRow = tokens * perToken;
+  for (const LongKernel &kernel : kernels) {
+    double taps = tokens * tokens;
+    if (!kernel.isTwoSided) {
+      double lags = double(std::min(kernel.lags.value_or(length), length));
+      taps = lags * (lags + 1) / 2 + (tokens - lags) * lags;
+    }
+    perRow += 2 * taps * kernel.sumsPerToken;
+  }
+  return fixed + double(batch) * perRow;
 }
 
 FlopCount ssmc::countFlop(mlir::ModuleOp module) {
@@ -214,13 +226,23 @@ FlopCount ssmc::countFlop(mlir::ModuleOp module) {
   module.walk([&](mlir::Operation *op) {
     Points points;
     double flop = flopOf(op, points);
-    if (flop == 0)
+    auto conv = llvm::dyn_cast<mlir::ssm::ConvOp>(op);
+    bool isLong = conv && conv.isLong();
+    if (flop == 0 && !isLong)
       return;
     double trips = 1;
     for (auto loop = op->getParentOfType<mlir::scf::ForOp>(); loop;
          loop = loop->getParentOfType<mlir::scf::ForOp>())
       if (auto count = loop.getStaticTripCount())
         trips *= count->getZExtValue();
+    if (isLong) {
+      FlopCount::LongKernel kernel{points.count * trips, std::nullopt,
+                                   conv.getFirst() || conv.getStaticFirst() != 0};
+      if (!conv.hasDynamicLags())
+        kernel.lags = int64_t(conv.getLags());
+      total.kernels.push_back(kernel);
+      return;
+    }
     (points.dynamic ? total.perToken : total.fixed) += flop * points.count * trips;
   });
   return total;

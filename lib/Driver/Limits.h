@@ -7,6 +7,8 @@
 #include "ssmrt/ssmrt.h"
 #include "llvm/Support/Error.h"
 #include <algorithm>
+#include <optional>
+#include <vector>
 
 namespace ssmc {
 
@@ -27,10 +29,15 @@ llvm::Expected<Limits> measureLimits(ssmrt_context *context, bool doublePrecisio
 
 /// Floating-point operations of forward, by what they grow with.
 struct FlopCount {
+  /// Sums over tokens: of `lags` taps, where there are as many tokens before.
+  struct LongKernel {
+    double sumsPerToken = 0;
+    std::optional<int64_t> lags; ///< without: as many as tokens
+    bool isTwoSided = false;     ///< reaches all tokens of the sequence
+  };
   double fixed = 0, perToken = 0;
-  double of(int64_t batch, int64_t length) const {
-    return fixed + double(batch) * double(length) * perToken;
-  }
+  std::vector<LongKernel> kernels;
+  double of(int64_t batch, int64_t length) const;
 };
 /// Counts a module in the frontend's phase; what depends on weights alone, which
 /// prepare computes once, is not told apart.
