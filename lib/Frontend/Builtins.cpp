@@ -167,16 +167,8 @@ std::optional<Number> Elaborator::pointOfCall(const ast::CallExpr &expr,
       return std::nullopt;
     return pointOfEntity(*result, expr.range, "the result", scope, point);
   }
-  Entity *entity = scope->findValue(name->name);
   Entity library;
-  if (!entity) {
-    if (const ast::FnDecl *fn = findFunction(name->name)) {
-      library.kind = Entity::Function;
-      library.function = fn;
-      library.scope = std::make_shared<Scope>(nullptr);
-      entity = &library;
-    }
-  }
+  Entity *entity = findCallee(name->name, *scope, library);
   if (entity) {
     auto result = callEntity(*entity, expr, scope, &point);
     if (!result)

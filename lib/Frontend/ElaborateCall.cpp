@@ -46,6 +46,19 @@ void Elaborator::exportAxes(Entity &result, const ast::FnDecl &fn, Scope &scope,
   rename(result);
 }
 
+Entity *Elaborator::findCallee(llvm::StringRef name, Scope &scope,
+                               Entity &library) {
+  if (Entity *entity = scope.findValue(name))
+    return entity;
+  const ast::FnDecl *fn = findFunction(name);
+  if (!fn)
+    return nullptr;
+  library.kind = Entity::Function;
+  library.function = fn;
+  library.scope = std::make_shared<Scope>(nullptr);
+  return &library;
+}
+
 /// Calls a part, a function or a lambda. Plain functions of one expression are
 /// inlined at `point` where there is one.
 std::optional<Entity> Elaborator::callEntity(Entity &callee,
@@ -142,10 +155,8 @@ std::optional<Entity> Elaborator::callEntity(Entity &callee,
             break;
           auto bound = bindParameter(param->pattern, *value, *inner, arg->range);
           good = bound.has_value();
-          if (good) {
-            entity.kind = Entity::Tensor;
-            entity.tensor = *bound;
-          }
+          if (good)
+            entity = Entity::of(std::move(*bound), entity.range);
         } else {
           // Functions and parts are passed as they are.
           auto *argName = llvm::dyn_cast<ast::NameExpr>(arg);
@@ -202,11 +213,7 @@ std::optional<Entity> Elaborator::callEntity(Entity &callee,
           auto value = defineTensor(param.pattern, *arg.value, scope, false);
           if (!value)
             return std::nullopt;
-          Entity entity;
-          entity.kind = Entity::Tensor;
-          entity.tensor = *value;
-          entity.range = arg.value->range;
-          args.push_back(std::move(entity));
+          args.push_back(Entity::of(std::move(*value), arg.value->range));
           continue;
         }
       }
@@ -290,10 +297,7 @@ Elaborator::callFunction(const ast::FnDecl &fn, std::shared_ptr<Scope> scope,
         auto bound = bindParameter(param.pattern, number, *scope, where);
         if (!bound)
           return std::nullopt;
-        Entity entity;
-        entity.kind = Entity::Tensor;
-        entity.tensor = *bound;
-        scope->values[name] = entity;
+        scope->values[name] = Entity::of(std::move(*bound));
       }
       continue;
     }
@@ -312,10 +316,7 @@ Elaborator::callFunction(const ast::FnDecl &fn, std::shared_ptr<Scope> scope,
       auto value = defineTensor(param.pattern, *param.defaultValue, scope, false);
       if (!value)
         return std::nullopt;
-      Entity entity;
-      entity.kind = Entity::Tensor;
-      entity.tensor = *value;
-      scope->values[name] = entity;
+      scope->values[name] = Entity::of(std::move(*value));
       continue;
     }
     Entity arg = std::move(args[next++]);
@@ -376,9 +377,7 @@ Elaborator::callFunction(const ast::FnDecl &fn, std::shared_ptr<Scope> scope,
       auto value = defineTensor(results[0]->pattern, *fn.value, scope, false);
       if (!value)
         return std::nullopt;
-      returned.kind = Entity::Tensor;
-      returned.tensor = *value;
-      return returned;
+      return Entity::of(std::move(*value));
     }
     if (!fn.resultAxes.empty()) {
       ast::Pattern pattern;
@@ -391,9 +390,7 @@ Elaborator::callFunction(const ast::FnDecl &fn, std::shared_ptr<Scope> scope,
       std::swap(pattern.axes, axes);
       if (!value)
         return std::nullopt;
-      returned.kind = Entity::Tensor;
-      returned.tensor = *value;
-      return returned;
+      return Entity::of(std::move(*value));
     }
     return evaluate(*fn.value, scope);
   }

@@ -266,7 +266,7 @@ std::optional<Number> Elaborator::convolve(llvm::ArrayRef<IndexId> over,
       builder.getAffineMapArrayAttr({}),
       AffineMapAttr::get(AffineMap::get(numDims, 0, outputExprs, &context)),
       builder.getI64IntegerAttr(isGrowing ? ShapedType::kDynamic : axis.size),
-      builder.getI64IntegerAttr(first ? 0 : parts.first), ssm::ConvFormAttr());
+      builder.getI64IntegerAttr(first ? 0 : parts.first));
   {
     OpBuilder::InsertionGuard guard(builder);
     Block *block = builder.createBlock(&conv.getEpilogue(), {}, scalarType, loc);

@@ -290,10 +290,10 @@ Elaborator::pointOfEntity(Entity &entity, llvm::SMRange range,
   case Entity::FinalState:
     return broadcast(entity.tensor, point, *scope, range, name);
   case Entity::Weight: {
-    const Entity *weight = resolveWeight(entity, *scope);
+    auto weight = resolveWeight(entity);
     if (!weight)
       return std::nullopt;
-    return broadcast(weight->tensor, point, *scope, range, name);
+    return broadcast(*weight, point, *scope, range, name);
   }
   case Entity::Absent:
     diagnostics.error(range, "'" + name + "' does not exist under these parameters");

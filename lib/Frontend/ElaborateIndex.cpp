@@ -132,10 +132,9 @@ std::optional<Number> Elaborator::pointOfIndex(const ast::IndexExpr &expr,
       return std::nullopt;
     }
     if (entity->kind == Entity::Weight) {
-      const Entity *weight = resolveWeight(*entity, *scope);
-      if (!weight)
+      tensor = resolveWeight(*entity);
+      if (!tensor)
         return std::nullopt;
-      tensor = weight->tensor;
     } else if (entity->kind == Entity::Tensor ||
                entity->kind == Entity::FinalState) {
       tensor = entity->tensor;

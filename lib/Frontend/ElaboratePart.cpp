@@ -158,15 +158,10 @@ std::optional<Entity> Elaborator::evaluatePart(const ast::Expr &expr,
         full += ".";
       return evaluatePart(*part.value, inner, full, full.substr(0, full.size() - 1));
     }
-    llvm::SmallVector<Axis> axes;
-    auto tensor = weightTensor(*family->weight, inner, family->name, axes);
+    auto tensor = weightTensor(*family->weight, inner, family->name);
     if (!tensor)
       return std::nullopt;
-    Entity entity;
-    entity.kind = Entity::Tensor;
-    entity.tensor = *tensor;
-    entity.range = expr.range;
-    return entity;
+    return Entity::of(std::move(*tensor), expr.range);
   }
   const ast::CallExpr *call = llvm::dyn_cast<ast::CallExpr>(&expr);
   auto *name = llvm::dyn_cast<ast::NameExpr>(call ? call->callee.get() : &expr);

@@ -18,13 +18,6 @@ Elaborator::callBuiltinTensor(const ast::CallExpr &call, llvm::StringRef name,
   known = name == "split" || name == "concat";
   if (!known)
     return std::nullopt;
-  auto tensorEntity = [&](TensorValue tensor) {
-    Entity entity;
-    entity.kind = Entity::Tensor;
-    entity.tensor = std::move(tensor);
-    entity.range = call.range;
-    return entity;
-  };
   if (name == "split") {
     if (call.args.size() < 2) {
       diagnostics.error(call.range, "'split' takes a tensor and the pieces of its "
@@ -131,7 +124,7 @@ Elaborator::callBuiltinTensor(const ast::CallExpr &call, llvm::StringRef name,
           return std::nullopt;
         part = materialize(*value, variables, all, false);
       }
-      result.elements.push_back(tensorEntity(std::move(part)));
+      result.elements.push_back(Entity::of(std::move(part), call.range));
     }
     if (offset != total) {
       diagnostics.error(call.range, "the pieces have " + llvm::Twine(offset) +
@@ -221,5 +214,5 @@ Elaborator::callBuiltinTensor(const ast::CallExpr &call, llvm::StringRef name,
       }
   result.re = join(false);
   result.im = isComplex ? join(true) : Value();
-  return tensorEntity(std::move(result));
+  return Entity::of(std::move(result), call.range);
 }

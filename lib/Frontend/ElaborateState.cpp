@@ -220,11 +220,8 @@ bool Elaborator::runState(const ast::StateStmt &stmt, std::shared_ptr<Scope> out
     auto tensor = defineTensor(line.target, *line.value, outer, false);
     if (!tensor)
       return false;
-    Entity entity;
-    entity.kind = Entity::Tensor;
-    entity.tensor = *tensor;
-    entity.range = line.target.name.range;
-    outer->values[line.target.name.name] = entity;
+    outer->values[line.target.name.name] =
+        Entity::of(std::move(*tensor), line.target.name.range);
   }
   return true;
 }

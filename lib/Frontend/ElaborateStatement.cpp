@@ -142,8 +142,6 @@ bool Elaborator::runAssign(const ast::AssignStmt &stmt,
     auto value = evaluate(*stmt.value, scope);
     return value && assignPattern(target, std::move(*value), *scope);
   }
-  Entity entity;
-  entity.range = target.name.range;
   if (!target.hasAxes) {
     // A number becomes a constant, everything else a value.
     if (auto known = evaluateConstant(*stmt.value, *scope)) {
@@ -167,9 +165,7 @@ bool Elaborator::runAssign(const ast::AssignStmt &stmt,
   auto tensor = defineTensor(target, *stmt.value, scope, false);
   if (!tensor)
     return false;
-  entity.kind = Entity::Tensor;
-  entity.tensor = std::move(*tensor);
-  scope->values[target.name.name] = std::move(entity);
+  scope->values[target.name.name] = Entity::of(std::move(*tensor));
   return true;
 }
 

@@ -25,13 +25,6 @@ Elaborator::evaluateTensor(const ast::Expr &expr, std::shared_ptr<Scope> scope) 
 
 std::optional<Entity> Elaborator::evaluate(const ast::Expr &expr,
                                            std::shared_ptr<Scope> scope) {
-  auto tensorEntity = [&](TensorValue tensor) {
-    Entity entity;
-    entity.kind = Entity::Tensor;
-    entity.tensor = std::move(tensor);
-    entity.range = expr.range;
-    return entity;
-  };
   switch (expr.kind) {
   case ast::Expr::Name: {
     auto &name = llvm::cast<ast::NameExpr>(expr);
@@ -43,10 +36,10 @@ std::optional<Entity> Elaborator::evaluate(const ast::Expr &expr,
     }
     if (Entity *entity = scope->findValue(name.name)) {
       if (entity->kind == Entity::Weight) {
-        const Entity *weight = resolveWeight(*entity, *scope);
+        auto weight = resolveWeight(*entity);
         if (!weight)
           return std::nullopt;
-        return *weight;
+        return Entity::of(std::move(*weight), entity->range);
       }
       if (entity->kind == Entity::Absent) {
         PointContext none;
@@ -118,16 +111,8 @@ std::optional<Entity> Elaborator::evaluate(const ast::Expr &expr,
     auto &call = llvm::cast<ast::CallExpr>(expr);
     auto *name = llvm::dyn_cast<ast::NameExpr>(call.callee.get());
     if (name) {
-      Entity *entity = scope->findValue(name->name);
       Entity library;
-      if (!entity) {
-        if (const ast::FnDecl *fn = findFunction(name->name)) {
-          library.kind = Entity::Function;
-          library.function = fn;
-          library.scope = std::make_shared<Scope>(nullptr);
-          entity = &library;
-        }
-      }
+      Entity *entity = findCallee(name->name, *scope, library);
       if (entity) {
         // Functions that are one expression over plain parameters are elementwise:
         // they are evaluated at a point below.
@@ -188,7 +173,7 @@ std::optional<Entity> Elaborator::evaluate(const ast::Expr &expr,
     auto product = sumOver(inner, multiply(*a, *b), expr.range, *scope);
     if (!product)
       return std::nullopt;
-    return tensorEntity(materialize(*product, variables, axes, false));
+    return Entity::of(materialize(*product, variables, axes, false), expr.range);
   }
   default:
     break;
@@ -239,5 +224,5 @@ std::optional<Entity> Elaborator::evaluate(const ast::Expr &expr,
   TensorValue result = materialize(*number, variables, axes, false);
   for (auto [axis, id] : llvm::zip(result.axes, variables))
     axis.members = indexAxis(id).members;
-  return tensorEntity(std::move(result));
+  return Entity::of(std::move(result), expr.range);
 }

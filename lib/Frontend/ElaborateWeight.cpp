@@ -62,23 +62,29 @@ static Type storedType(llvm::StringRef name, Type fallback, OpBuilder &builder) 
   return fallback;
 }
 
-const Entity *Elaborator::resolveWeight(Entity &entity, Scope &scope) {
-  llvm::SmallVector<Axis> axes;
-  auto tensor = weightTensor(*entity.weight, entity.scope, entity.name, axes);
-  if (!tensor)
-    return nullptr;
-  // Inside a loop over depth the view belongs to the iteration.
-  static thread_local Entity result;
-  result = Entity();
-  result.kind = Entity::Tensor;
-  result.tensor = *tensor;
-  result.range = entity.range;
-  return &result;
+std::array<Value, 2> Elaborator::splitComplex(Value whole) {
+  auto type = cast<RankedTensorType>(whole.getType());
+  auto half =
+      RankedTensorType::get(type.getShape().drop_back(), type.getElementType());
+  llvm::SmallVector<OpFoldResult> offsets(type.getRank(), builder.getIndexAttr(0)),
+      strides(type.getRank(), builder.getIndexAttr(1)),
+      sizes = tensor::getMixedSizes(builder, loc, whole);
+  sizes.back() = builder.getIndexAttr(1);
+  std::array<Value, 2> parts;
+  for (unsigned part = 0; part < 2; ++part) {
+    offsets.back() = builder.getIndexAttr(part);
+    parts[part] = makeSlice(whole, offsets, sizes, strides, half);
+  }
+  return parts;
+}
+
+std::optional<TensorValue> Elaborator::resolveWeight(const Entity &entity) {
+  return weightTensor(*entity.weight, entity.scope, entity.name);
 }
 
 std::optional<TensorValue>
 Elaborator::weightTensor(const ast::WeightStmt &weight, std::shared_ptr<Scope> scope,
-                         const std::string &prefix, llvm::ArrayRef<Axis>) {
+                         const std::string &prefix) {
   std::string text = weight.at ? *weight.at : weight.target.name.name;
   if (weight.group && !weight.group->empty())
     text = *weight.group + "." + text;
@@ -194,18 +200,8 @@ Elaborator::weightTensor(const ast::WeightStmt &weight, std::shared_ptr<Scope> s
     tensor.re = whole;
     return tensor;
   }
-  auto type = cast<RankedTensorType>(whole.getType());
-  for (unsigned part = 0; part < 2; ++part) {
-    llvm::SmallVector<OpFoldResult> offsets(type.getRank(), builder.getIndexAttr(0)),
-        strides(type.getRank(), builder.getIndexAttr(1)), sizes;
-    for (int64_t extent : type.getShape())
-      sizes.push_back(builder.getIndexAttr(extent));
-    offsets.back() = builder.getIndexAttr(part);
-    sizes.back() = builder.getIndexAttr(1);
-    Value slice =
-        makeSlice(whole, offsets, sizes, strides,
-                  RankedTensorType::get(type.getShape().drop_back(), element));
-    (part ? tensor.im : tensor.re) = slice;
-  }
+  auto [re, im] = splitComplex(whole);
+  tensor.re = re;
+  tensor.im = im;
   return tensor;
 }

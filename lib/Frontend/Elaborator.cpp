@@ -184,25 +184,9 @@ bool Elaborator::emitForward(Instance &instance) {
     }
     tensor.re = argument;
     if (pattern.isComplex) {
-      // Pairs of reals from here on.
-      auto type = cast<RankedTensorType>(argument.getType());
-      Value whole = argument;
-      for (unsigned part = 0; part < 2; ++part) {
-        llvm::SmallVector<OpFoldResult> offsets(type.getRank(),
-                                                builder.getIndexAttr(0)),
-            strides(type.getRank(), builder.getIndexAttr(1)), sizes;
-        for (int64_t d = 0; d < type.getRank(); ++d)
-          sizes.push_back(type.isDynamicDim(d)
-                              ? OpFoldResult(tensor::DimOp::create(builder, loc, whole, d)
-                                                 .getResult())
-                              : OpFoldResult(builder.getIndexAttr(type.getDimSize(d))));
-        offsets.back() = builder.getIndexAttr(part);
-        sizes.back() = builder.getIndexAttr(1);
-        Value slice =
-            makeSlice(whole, offsets, sizes, strides,
-                      RankedTensorType::get(type.getShape().drop_back(), element));
-        (part ? tensor.im : tensor.re) = slice;
-      }
+      auto [re, im] = splitComplex(argument); // pairs of reals from here on
+      tensor.re = re;
+      tensor.im = im;
     }
     entity.kind = Entity::Tensor;
     entity.tensor = tensor;

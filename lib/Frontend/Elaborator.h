@@ -29,6 +29,7 @@
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "ssmc/Frontend/Frontend.h"
 #include "llvm/ADT/StringMap.h"
+#include <array>
 #include <map>
 #include <set>
 
@@ -104,6 +105,14 @@ struct Entity {
   std::string name;                   // InitialState: the input's
   bool *used = nullptr;               // Wrong: set when it is looked up
   llvm::SMRange range;
+
+  static Entity of(TensorValue tensor, llvm::SMRange range = {}) {
+    Entity entity;
+    entity.kind = Tensor;
+    entity.tensor = std::move(tensor);
+    entity.range = range;
+    return entity;
+  }
 };
 
 /// Names visible at a place. Axes, constants (parameters, numeric lets, loop
@@ -311,11 +320,15 @@ private:
   std::optional<Number> convolve(llvm::ArrayRef<IndexId> over, TermRef body,
                                  IndexId lag, llvm::SMRange range, Scope &scope);
   TermRef kernelTensor(TermRef kernel, IndexId lag, bool reversed);
-  const Entity *resolveWeight(Entity &entity, Scope &scope);
+  std::optional<TensorValue> resolveWeight(const Entity &entity);
+  /// What a call by this name calls: a value in scope, or a function of a module,
+  /// which `library` then holds; null for a built-in function.
+  Entity *findCallee(llvm::StringRef name, Scope &scope, Entity &library);
+  /// Real and imaginary part of a tensor with a last axis of 2.
+  std::array<mlir::Value, 2> splitComplex(mlir::Value whole);
   std::optional<TensorValue> weightTensor(const ast::WeightStmt &weight,
                                           std::shared_ptr<Scope> scope,
-                                          const std::string &prefix,
-                                          llvm::ArrayRef<Axis> axes);
+                                          const std::string &prefix);
   TensorValue shift(const TensorValue &tensor, int64_t distance, Scope &scope,
                     llvm::StringRef name);
 
