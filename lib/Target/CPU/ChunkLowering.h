@@ -143,10 +143,17 @@ private:
   void emitErasedSums(Value column, int64_t vectors);
   void emitSubstitution(Value column);
   void emitTermReads(Value column, int64_t vectors);
-  void emitTermUpdate(Value column, int64_t vectors,
-                      llvm::function_ref<void(Value)> beside);
-  void prefetchNext(RegionEmitter &emitter, Value number, int64_t numParts);
+  void emitTermUpdate(Value column, int64_t vectors);
 
+  /// Runs `emit` for each point of the output's dimensions that the state lacks.
+  void forCopies(
+      RegionEmitter &coefficients, RegionEmitter &epilogue,
+      llvm::function_ref<void(RegionEmitter &, RegionEmitter &)> emit);
+  /// Adds to each row of a block of scores times values those of the block's
+  /// tokens up to its own.
+  void accumulateTriangle(MutableArrayRef<Value> sums, int64_t rows,
+                          int64_t vectors, Value first, Element score,
+                          Element value);
   /// Adds A(row, at) * B(at, vector) for `at` in [lower, upper) to the sums.
   SmallVector<Value> accumulate(ValueRange sums, int64_t rows, int64_t vectors,
                                 Value lower, Value upper, Element a, Element b);
@@ -162,7 +169,9 @@ private:
   Value flush(Value vector);
   Value multiply(Value a, Value b);
   Value add(Value a, Value b);
-  Value convert(Value value, Type type);
+  Value convert(Value value, Type type) {
+    return convertFloat(builder, loc, value, type);
+  }
   Value splat(Value scalar);
   Value constant(double value);
   Value loadScalar(Value memref, ValueRange indices);

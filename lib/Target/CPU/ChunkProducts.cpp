@@ -34,18 +34,6 @@ Value ChunkLowering::add(Value a, Value b) {
   return result;
 }
 
-Value ChunkLowering::convert(Value value, Type type) {
-  Type from = getElementTypeOrSelf(value.getType());
-  if (from == type)
-    return value;
-  Type to = type;
-  if (auto vector = dyn_cast<VectorType>(value.getType()))
-    to = VectorType::get(vector.getShape(), type);
-  if (from.getIntOrFloatBitWidth() < type.getIntOrFloatBitWidth())
-    return arith::ExtFOp::create(builder, loc, to, value);
-  return arith::TruncFOp::create(builder, loc, to, value);
-}
-
 Value ChunkLowering::splat(Value scalar) {
   return vector::BroadcastOp::create(builder, loc, vectorType, scalar);
 }
@@ -339,6 +327,22 @@ void ChunkLowering::scaleAcrossBlocks(Value first) {
 // Output and state
 //===----------------------------------------------------------------------===//
 
+void ChunkLowering::accumulateTriangle(MutableArrayRef<Value> sums,
+                                       int64_t rows, int64_t vectors,
+                                       Value first, Element score,
+                                       Element value) {
+  for (int64_t j = 0; j < rows; ++j) {
+    Value token = at(first, j);
+    for (int64_t v = 0; v < vectors; ++v) {
+      Value written = value(v, token);
+      for (int64_t r = j; r < rows; ++r) {
+        Value &sum = sums[r * vectors + v];
+        sum = add(multiply(splat(score(r, token)), written), sum);
+      }
+    }
+  }
+}
+
 void ChunkLowering::emitRead() {
   int64_t widest = target.getRegisters() == 32 ? 4 : 2;
   forBlocks(laneBlock, widest, width, [&](Value column, int64_t vectors) {
@@ -352,16 +356,7 @@ void ChunkLowering::emitRead() {
       };
       SmallVector<Value> sums = accumulate(zeros(rows * vectors), rows, vectors,
                                            index(0), row, loadScore, loadValue);
-      for (int64_t j = 0; j < rows; ++j) {
-        Value token = at(row, j);
-        for (int64_t v = 0; v < vectors; ++v) {
-          Value value = loadValue(v, token);
-          for (int64_t r = j; r < rows; ++r) {
-            Value &sum = sums[r * vectors + v];
-            sum = add(multiply(splat(loadScore(r, token)), value), sum);
-          }
-        }
-      }
+      accumulateTriangle(sums, rows, vectors, row, loadScore, loadValue);
       sums = accumulate(
           sums, rows, vectors, index(0), index(keys),
           [&](int64_t r, Value k) {

@@ -195,36 +195,19 @@ void ChunkLowering::emitTerms(RegionEmitter &coefficients,
   if (copyDims.empty()) {
     emitQueries(coefficients);
     decayColumns();
-    // The columns of the state stay in the first cache; the next chunk's
-    // operands come meanwhile.
-    int64_t blocks = keys / getRows(2);
+    // The columns of the state stay in the first cache.
     forColumns([&](Value column, int64_t vectors) {
       emitErasedSums(column, vectors);
       emitTermReads(column, vectors);
-      emitTermUpdate(column, vectors, [&](Value block) {
-        Value before = mulIndex(
-            builder, loc,
-            builder.createOrFold<arith::DivUIOp>(loc, column, index(2 * width)),
-            index(blocks));
-        prefetchNext(coefficients, addIndex(builder, loc, before, block),
-                     blocks * llvm::divideCeil(laneBlock, 2 * width));
-      });
+      emitTermUpdate(column, vectors);
     });
     return emitOutputs(epilogue);
   }
   forColumns([&](Value column, int64_t vectors) {
     emitErasedSums(column, vectors);
   });
-  SmallVector<Value> copyExtents;
-  for (unsigned dim : copyDims)
-    copyExtents.push_back(index(op.getDimSize(dim)));
-  emitFor(builder, loc, index(0), index(copies), 1, [&](Value copy) {
-    RegionEmitter copied = coefficients, copiedEpilogue = epilogue;
-    SmallVector<Value> digits = delinearize(builder, loc, copy, copyExtents);
-    for (auto [dim, digit] : llvm::zip(copyDims, digits)) {
-      copied.bindDim(dim, digit);
-      copiedEpilogue.bindDim(dim, digit);
-    }
+  forCopies(coefficients, epilogue, [&](RegionEmitter &copied,
+                                        RegionEmitter &copiedEpilogue) {
     emitQueries(copied);
     forColumns([&](Value column, int64_t vectors) {
       emitTermReads(column, vectors);
@@ -233,7 +216,7 @@ void ChunkLowering::emitTerms(RegionEmitter &coefficients,
   });
   decayColumns();
   forColumns([&](Value column, int64_t vectors) {
-    emitTermUpdate(column, vectors, [](Value) {});
+    emitTermUpdate(column, vectors);
   });
 }
 
@@ -508,17 +491,7 @@ void ChunkLowering::emitTermReads(Value column, int64_t vectors) {
       };
       sums = accumulate(sums, rows, vectors, index(0), row, loadScore,
                         loadValue);
-      // Of these tokens, each row sees those up to its own.
-      for (int64_t j = 0; j < rows; ++j) {
-        Value token = at(row, j);
-        for (int64_t v = 0; v < vectors; ++v) {
-          Value value = loadValue(v, token);
-          for (int64_t r = j; r < rows; ++r) {
-            Value &sum = sums[r * vectors + v];
-            sum = add(multiply(splat(loadScore(r, token)), value), sum);
-          }
-        }
-      }
+      accumulateTriangle(sums, rows, vectors, row, loadScore, loadValue);
     }
     for (int64_t r = 0; r < rows; ++r)
       for (int64_t v = 0; v < vectors; ++v)
@@ -527,65 +500,8 @@ void ChunkLowering::emitTermReads(Value column, int64_t vectors) {
   });
 }
 
-/// Tokens are often a page apart, which no hardware foresees. The rows of the
-/// next chunk are fetched in `numParts` parts of about equal size.
-void ChunkLowering::prefetchNext(RegionEmitter &emitter, Value number,
-                                 int64_t numParts) {
-  int64_t partsOfRow = numParts / chunk;
-  if (partsOfRow == 0)
-    return;
-  Value token = builder.createOrFold<arith::RemUIOp>(loc, number, index(chunk));
-  Value part = builder.createOrFold<arith::DivUIOp>(loc, number, index(chunk));
-  Value last = subIndex(builder, loc, tokens, index(1));
-  token = minIndex(
-      builder, loc,
-      addIndex(builder, loc, addIndex(builder, loc, start, token), index(chunk)),
-      last);
-  if (op.getReverse())
-    token = subIndex(builder, loc, last, token);
-  RegionEmitter point = emitter;
-  point.bindDim(1, token);
-  for (auto [i, operand] : llvm::enumerate(op.getIns())) {
-    Access access{operand, op.getInsMap(i)};
-    if (!access.map.isFunctionOfDim(1))
-      continue;
-    bool onLane = getStride(access, lane) == Stride::unit;
-    if (!onLane && getStride(access, key) != Stride::unit)
-      continue;
-    int64_t line =
-        512 / cast<MemRefType>(operand.getType()).getElementTypeBitWidth();
-    Value lower = onLane ? firstLane : index(0);
-    Value upper = onLane ? endLane : index(keys);
-    int64_t extent = onLane ? laneBlock : keys;
-    int64_t perPart =
-        llvm::divideCeil(llvm::divideCeil(extent, line), partsOfRow);
-    bool isWhole = extent == perPart * partsOfRow * line &&
-                   (!onLane || lanes % laneBlock == 0);
-    for (int64_t j = 0; j < perPart; ++j) {
-      Value position = addIndex(
-          builder, loc, lower,
-          mulIndex(builder, loc,
-                   at(mulIndex(builder, loc, part, index(perPart)), j),
-                   index(line)));
-      if (!isWhole)
-        position = minIndex(builder, loc, position,
-                            subIndex(builder, loc, upper, index(1)));
-      point.bindDim(lane, onLane ? position : firstLane);
-      point.bindDim(key, onLane ? index(0) : position);
-      memref::PrefetchOp::create(
-          builder, loc, operand, point.getIndices(access, point.zeroOffsets()),
-          /*isWrite=*/false, /*localityHint=*/3, /*isDataCache=*/true);
-    }
-  }
-}
-
-/// `beside` is emitted for each whole block of keys, with its number.
-void ChunkLowering::emitTermUpdate(Value column, int64_t vectors,
-                                   llvm::function_ref<void(Value)> beside) {
-  int64_t rowBlock = getRows(vectors);
-  forBlocks(keys, rowBlock, 1, [&](Value row, int64_t rows) {
-    if (rows == rowBlock)
-      beside(builder.createOrFold<arith::DivUIOp>(loc, row, index(rowBlock)));
+void ChunkLowering::emitTermUpdate(Value column, int64_t vectors) {
+  forBlocks(keys, getRows(vectors), 1, [&](Value row, int64_t rows) {
     SmallVector<Value> sums;
     for (int64_t r = 0; r < rows; ++r) {
       Value decay = getTotalDecay(at(row, r));

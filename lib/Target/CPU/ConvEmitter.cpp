@@ -65,16 +65,49 @@ int64_t ConvEmitter::getSize(unsigned dim) {
   return ShapedType::kDynamic;
 }
 
-Value ConvEmitter::convert(Value value, Type type) {
-  Type from = getElementTypeOrSelf(value.getType());
-  if (from == type)
-    return value;
-  Type to = type;
-  if (auto vectorType = dyn_cast<VectorType>(value.getType()))
-    to = VectorType::get(vectorType.getShape(), type);
-  if (from.getIntOrFloatBitWidth() < type.getIntOrFloatBitWidth())
-    return arith::ExtFOp::create(builder, loc, to, value);
-  return arith::TruncFOp::create(builder, loc, to, value);
+Value ConvEmitter::getExtent(Value memref, int64_t axis) {
+  auto type = cast<MemRefType>(memref.getType());
+  if (!type.isDynamicDim(axis))
+    return index(type.getDimSize(axis));
+  return memref::DimOp::create(builder, loc, memref, axis);
+}
+
+void ConvEmitter::emitTokenBlocks(
+    Value batches, Value tokens, double cost,
+    llvm::function_ref<void()> beginTask,
+    llvm::function_ref<void(RegionEmitter &)> emitBlock) {
+  Value blocks = ceilDivIndex(builder, loc, tokens, index(tokenBlock));
+  Value units = mulIndex(builder, loc, batches, blocks);
+  Value perUnit = minIndex(builder, loc, tokens, index(tokenBlock));
+  auto emitUnit = [&](Value unit) {
+    SmallVector<Value> digits =
+        delinearize(builder, loc, unit, {batches, blocks});
+    firstToken = mulIndex(builder, loc, digits[1], index(tokenBlock));
+    endToken = minIndex(builder, loc,
+                        addIndex(builder, loc, firstToken, index(tokenBlock)),
+                        tokens);
+    RegionEmitter emitter = epilogueBase;
+    emitter.bindDim(0, digits[0]);
+    emitBlock(emitter);
+  };
+  emitTasks(builder, loc, units, getUnitsPerTask(builder, loc, perUnit, cost),
+            std::nullopt, [&](Value begin, Value end) {
+              beginTask();
+              emitFor(builder, loc, begin, end, 1, emitUnit);
+            });
+}
+
+void ConvEmitter::forChannels(RegionEmitter &emitter,
+                              llvm::function_ref<void(RegionEmitter &)> emit,
+                              unsigned next) {
+  if (next == outer.size())
+    return emit(emitter);
+  emitFor(builder, loc, index(0), index(getSize(outer[next])), 1,
+          [&](Value iv) {
+            RegionEmitter inner = emitter;
+            inner.bindDim(outer[next], iv);
+            forChannels(inner, emit, next + 1);
+          });
 }
 
 Value ConvEmitter::multiplyAdd(Value a, Value b, Value c) {

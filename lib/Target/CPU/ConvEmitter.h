@@ -15,6 +15,10 @@ namespace ssmc::cpu {
 
 class ConvEmitter {
 public:
+  /// Tokens of a unit of work: many against those before it that are read again,
+  /// as many as share what they load of a long kernel.
+  static constexpr int64_t tokenBlock = 64;
+
   ConvEmitter(RewriterBase &builder, mlir::ssm::ConvOp op,
               const VectorTarget &target)
       : builder(builder), op(op), loc(op.getLoc()), target(target),
@@ -30,7 +34,20 @@ protected:
                    ArrayRef<Offsets> points);
   /// Nanoseconds of a token, `cost` being the instructions of one sum.
   double getOutputCost(double cost);
-  Value convert(Value value, Type type);
+  Value convert(Value value, Type type) {
+    return convertFloat(builder, loc, value, type);
+  }
+  /// Tasks over blocks of tokens of each batch, a token costing `cost`
+  /// nanoseconds. `beginTask` is emitted once a task; `emitBlock` with batch and
+  /// block known, which are in `firstToken` and `endToken`.
+  void emitTokenBlocks(Value batches, Value tokens, double cost,
+                       llvm::function_ref<void()> beginTask,
+                       llvm::function_ref<void(RegionEmitter &)> emitBlock);
+  /// Loops over the output's dimensions besides batch, time and lanes.
+  void forChannels(RegionEmitter &emitter,
+                   llvm::function_ref<void(RegionEmitter &)> emit,
+                   unsigned next = 0);
+  Value getExtent(Value memref, int64_t axis);
   Value multiplyAdd(Value a, Value b, Value c);
   int64_t getSize(unsigned dim);
   Value zero(RegionEmitter &emitter);
@@ -49,6 +66,7 @@ protected:
   std::optional<unsigned> lane;
   int64_t width = 1;
   Type element;
+  Value firstToken, endToken; ///< of the unit
 };
 
 /// Convolution with a kernel of many lags, known at run time perhaps, or of two

@@ -26,6 +26,24 @@ std::optional<int64_t> ssmc::cpu::getConstant(Value value) {
   return constant.getSExtValue();
 }
 
+Value ssmc::cpu::convertFloat(OpBuilder &builder, Location loc, Value value,
+                              Type element) {
+  Type from = getElementTypeOrSelf(value.getType());
+  if (from == element)
+    return value;
+  Type to = element;
+  if (auto vector = dyn_cast<VectorType>(value.getType()))
+    to = vector.clone(element);
+  if (from.getIntOrFloatBitWidth() < element.getIntOrFloatBitWidth())
+    return arith::ExtFOp::create(builder, loc, to, value);
+  if (from.getIntOrFloatBitWidth() > element.getIntOrFloatBitWidth())
+    return arith::TruncFOp::create(builder, loc, to, value);
+  // Between bf16 and f16.
+  return convertFloat(
+      builder, loc, convertFloat(builder, loc, value, builder.getF32Type()),
+      element);
+}
+
 Value ssmc::cpu::addIndex(OpBuilder &builder, Location loc, Value a, Value b) {
   return builder.createOrFold<arith::AddIOp>(loc, a, b);
 }

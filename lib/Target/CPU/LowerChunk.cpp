@@ -307,21 +307,30 @@ void ChunkLowering::emitChunk(RegionEmitter &coefficients,
   transposeKeys(keyColumns);
   if (!keyDecay)
     emitDecayProducts();
-  SmallVector<Value> copyExtents;
+  forCopies(coefficients, epilogue,
+            [&](RegionEmitter &copied, RegionEmitter &copiedEpilogue) {
+              emitCopy(copied, copiedEpilogue);
+            });
+  if (!keyDecay)
+    scaleForState();
+  emitStateUpdate();
+}
+
+void ChunkLowering::forCopies(
+    RegionEmitter &coefficients, RegionEmitter &epilogue,
+    llvm::function_ref<void(RegionEmitter &, RegionEmitter &)> emit) {
+  SmallVector<Value> extents;
   for (unsigned dim : copyDims)
-    copyExtents.push_back(index(op.getDimSize(dim)));
+    extents.push_back(index(op.getDimSize(dim)));
   emitFor(builder, loc, index(0), index(copies), 1, [&](Value copy) {
     RegionEmitter copied = coefficients, copiedEpilogue = epilogue;
-    SmallVector<Value> digits = delinearize(builder, loc, copy, copyExtents);
+    SmallVector<Value> digits = delinearize(builder, loc, copy, extents);
     for (auto [dim, digit] : llvm::zip(copyDims, digits)) {
       copied.bindDim(dim, digit);
       copiedEpilogue.bindDim(dim, digit);
     }
-    emitCopy(copied, copiedEpilogue);
+    emit(copied, copiedEpilogue);
   });
-  if (!keyDecay)
-    scaleForState();
-  emitStateUpdate();
 }
 
 void ChunkLowering::emitCopy(RegionEmitter &coefficients,

@@ -23,8 +23,6 @@ using namespace ssmc::cpu;
 
 /// Longest kernel whose taps and tokens are kept in registers.
 static constexpr int64_t registerLags = 8;
-/// Tokens of a unit of work: many against those before it that it reads again.
-static constexpr int64_t tokenBlock = 64;
 
 namespace {
 class ConvLowering : public ConvEmitter {
@@ -33,8 +31,7 @@ public:
   LogicalResult run();
 
 private:
-  void emitUnit(Value unit);
-  void emitChannels(RegionEmitter &emitter, unsigned next);
+  void emitLanes(RegionEmitter &emitter);
   void emitRolling(RegionEmitter &emitter, int64_t vectors);
   void emitDirect(RegionEmitter &emitter);
   Value emitTaps(RegionEmitter &emitter, Value batch, Value token);
@@ -44,7 +41,6 @@ private:
   CarriedTokens carried;
   int64_t lags = 0;
   bool rolling = false;
-  Value firstToken, endToken;
 };
 } // namespace
 
@@ -55,59 +51,28 @@ LogicalResult ConvLowering::run() {
     return failure();
   if (failed(prepare()))
     return failure();
-  auto type = cast<MemRefType>(op.getOutput().getType());
   lags = op.getLags();
   rolling = lags <= registerLags;
   builder.setInsertionPoint(op);
-  auto getExtent = [&](int64_t axis) -> Value {
-    if (!type.isDynamicDim(axis))
-      return index(type.getDimSize(axis));
-    return memref::DimOp::create(builder, loc, op.getOutput(), axis);
-  };
   carried.input = op.getInput();
   carried.history = op.getHistory();
   carried.cut = op.getCut();
   carried.length = lags - 1;
-  carried.batches = getExtent(0);
-  carried.tokens = getExtent(1);
+  carried.batches = getExtent(op.getOutput(), 0);
+  carried.tokens = getExtent(op.getOutput(), 1);
 
-  double cost = getOutputCost(3.0 + lags);
-  Value blocks = ceilDivIndex(builder, loc, carried.tokens, index(tokenBlock));
-  Value units = mulIndex(builder, loc, carried.batches, blocks);
-  Value perUnit = minIndex(builder, loc, carried.tokens, index(tokenBlock));
-  Value unitsPerTask = getUnitsPerTask(builder, loc, perUnit, cost);
-  emitTasks(builder, loc, units, unitsPerTask, std::nullopt,
-            [&](Value begin, Value end) {
-              emitFor(builder, loc, begin, end, 1,
-                      [&](Value unit) { emitUnit(unit); });
-            });
+  emitTokenBlocks(
+      carried.batches, carried.tokens, getOutputCost(3.0 + lags), [] {},
+      [&](RegionEmitter &emitter) {
+        forChannels(emitter, [&](RegionEmitter &inner) { emitLanes(inner); });
+      });
   if (op.getFinalHistory())
     emitFinalHistory(builder, loc, target, carried, op.getFinalHistory());
   builder.eraseOp(op);
   return success();
 }
 
-void ConvLowering::emitUnit(Value unit) {
-  Value blocks = ceilDivIndex(builder, loc, carried.tokens, index(tokenBlock));
-  SmallVector<Value> digits =
-      delinearize(builder, loc, unit, {carried.batches, blocks});
-  firstToken = mulIndex(builder, loc, digits[1], index(tokenBlock));
-  endToken = minIndex(builder, loc,
-                      addIndex(builder, loc, firstToken, index(tokenBlock)),
-                      carried.tokens);
-  RegionEmitter emitter = epilogueBase;
-  emitter.bindDim(0, digits[0]);
-  emitChannels(emitter, 0);
-}
-
-void ConvLowering::emitChannels(RegionEmitter &emitter, unsigned next) {
-  if (next < outer.size())
-    return emitFor(builder, loc, index(0), index(getSize(outer[next])), 1,
-                   [&](Value iv) {
-                     RegionEmitter inner = emitter;
-                     inner.bindDim(outer[next], iv);
-                     emitChannels(inner, next + 1);
-                   });
+void ConvLowering::emitLanes(RegionEmitter &emitter) {
   auto emitVectors = [&](RegionEmitter &inner, int64_t vectors) {
     if (rolling)
       return emitRolling(inner, vectors);

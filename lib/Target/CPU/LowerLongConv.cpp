@@ -27,8 +27,6 @@ using namespace ssmc::cpu;
 
 /// Outputs of a tile and taps of a block.
 static constexpr int64_t blockSize = 8;
-/// Tokens of a unit of work, as many as share what they load of the kernel.
-static constexpr int64_t tokenBlock = 64;
 /// Taps of a stretch.
 static constexpr int64_t stretchSize = 128;
 /// Lags assumed where they are known at run time only, for the size of tasks.
@@ -41,8 +39,7 @@ public:
   LogicalResult run();
 
 private:
-  void emitUnit(Value unit);
-  void emitChannels(RegionEmitter &emitter, unsigned next);
+  void emitLanes(RegionEmitter &emitter);
   void emitTokens(RegionEmitter &emitter);
   void emitTile(RegionEmitter &emitter, Value token, int64_t rows,
                 Value stretchBegin, Value stretchEnd);
@@ -71,7 +68,6 @@ private:
 
   Value batches, tokens, lags, first;
   Value ringTokens, position;
-  Value firstToken, endToken;
   Value sums; ///< of the outputs of a unit, in scratch memory
 };
 } // namespace
@@ -86,12 +82,6 @@ LogicalResult LongConvLowering::run() {
   if (op.getFinalHistory() && op.getFinalHistory() != op.getHistory())
     return failure();
   builder.setInsertionPoint(op);
-  auto getExtent = [&](Value memref, int64_t axis) -> Value {
-    auto type = cast<MemRefType>(memref.getType());
-    if (!type.isDynamicDim(axis))
-      return index(type.getDimSize(axis));
-    return memref::DimOp::create(builder, loc, memref, axis);
-  };
   batches = getExtent(op.getOutput(), 0);
   tokens = getExtent(op.getOutput(), 1);
   lags = op.hasDynamicLags() ? getExtent(op.getKernel(), *op.getLagAxis())
@@ -105,42 +95,23 @@ LogicalResult LongConvLowering::run() {
   double cost = getOutputCost(
       3.0 + (op.hasDynamicLags() ? typicalLags
                                  : static_cast<int64_t>(op.getLags())));
-  Value blocks = ceilDivIndex(builder, loc, tokens, index(tokenBlock));
-  Value units = mulIndex(builder, loc, batches, blocks);
-  Value perUnit = min(tokens, index(tokenBlock));
-  emitTasks(builder, loc, units, getUnitsPerTask(builder, loc, perUnit, cost),
-            std::nullopt, [&](Value begin, Value end) {
-              sums = memref::AllocaOp::create(
-                  builder, loc, MemRefType::get({tokenBlock * width}, element),
-                  builder.getI64IntegerAttr(64));
-              emitFor(builder, loc, begin, end, 1,
-                      [&](Value unit) { emitUnit(unit); });
-            });
+  emitTokenBlocks(
+      batches, tokens, cost,
+      [&] {
+        sums = memref::AllocaOp::create(
+            builder, loc, MemRefType::get({tokenBlock * width}, element),
+            builder.getI64IntegerAttr(64));
+      },
+      [&](RegionEmitter &emitter) {
+        forChannels(emitter, [&](RegionEmitter &inner) { emitLanes(inner); });
+      });
   if (op.getFinalHistory())
     emitRing();
   builder.eraseOp(op);
   return success();
 }
 
-void LongConvLowering::emitUnit(Value unit) {
-  Value blocks = ceilDivIndex(builder, loc, tokens, index(tokenBlock));
-  SmallVector<Value> digits =
-      delinearize(builder, loc, unit, {batches, blocks});
-  firstToken = mulIndex(builder, loc, digits[1], index(tokenBlock));
-  endToken = min(add(firstToken, index(tokenBlock)), tokens);
-  RegionEmitter emitter = epilogueBase;
-  emitter.bindDim(0, digits[0]);
-  emitChannels(emitter, 0);
-}
-
-void LongConvLowering::emitChannels(RegionEmitter &emitter, unsigned next) {
-  if (next < outer.size())
-    return emitFor(builder, loc, index(0), index(getSize(outer[next])), 1,
-                   [&](Value iv) {
-                     RegionEmitter inner = emitter;
-                     inner.bindDim(outer[next], iv);
-                     emitChannels(inner, next + 1);
-                   });
+void LongConvLowering::emitLanes(RegionEmitter &emitter) {
   if (!lane)
     return emitTokens(emitter);
   emitLaneLoops(emitter, loc, *lane, index(0), index(getSize(*lane)), width, 1,

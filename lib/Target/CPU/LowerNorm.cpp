@@ -44,7 +44,9 @@ private:
     allowContraction(result.getDefiningOp());
     return result;
   }
-  Value convert(Value value, Type type);
+  Value convert(Value value, Type type) {
+    return convertFloat(builder, loc, value, type);
+  }
 
   RewriterBase &builder;
   NormOp op;
@@ -63,18 +65,6 @@ Value NormLowering::getExtent(unsigned axis) {
   if (!type.isDynamicDim(axis))
     return index(type.getDimSize(axis));
   return memref::DimOp::create(builder, loc, input.memref, axis);
-}
-
-Value NormLowering::convert(Value value, Type type) {
-  Type from = getElementTypeOrSelf(value.getType());
-  if (from == type)
-    return value;
-  Type to = type;
-  if (auto vectorType = dyn_cast<VectorType>(value.getType()))
-    to = VectorType::get(vectorType.getShape(), type);
-  if (from.getIntOrFloatBitWidth() < type.getIntOrFloatBitWidth())
-    return arith::ExtFOp::create(builder, loc, to, value);
-  return arith::TruncFOp::create(builder, loc, to, value);
 }
 
 LogicalResult NormLowering::run() {

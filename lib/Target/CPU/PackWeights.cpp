@@ -2,22 +2,11 @@
 
 #include "Target/CPU/IndexMath.h"
 #include "Target/CPU/PackedMatmul.h"
+#include "Target/CPU/VectorEmitter.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 
 using namespace mlir;
 using namespace ssmc::cpu;
-
-static Value convertFloat(ImplicitLocOpBuilder &b, Value value, Type type) {
-  unsigned from = value.getType().getIntOrFloatBitWidth();
-  unsigned to = type.getIntOrFloatBitWidth();
-  if (value.getType() == type)
-    return value;
-  if (from < to)
-    return arith::ExtFOp::create(b, type, value);
-  if (from > to)
-    return arith::TruncFOp::create(b, type, value);
-  return convertFloat(b, convertFloat(b, value, b.getF32Type()), type);
-}
 
 /// Rows of panels that are filled at a time: what they take stays in a first level
 /// cache while one column after the other adds its elements.
@@ -57,7 +46,7 @@ void ssmc::cpu::emitPackWeights(OpBuilder &builder, Location loc, Value weight,
     Value n = index.add(index.mul(panel, index.constant(width)), column);
     Value value = memref::LoadOp::create(
         b, weight, transposed ? ValueRange{k, n} : ValueRange{n, k});
-    store(convertFloat(b, value, element), panel, k, column);
+    store(convertFloat(b, loc, value, element), panel, k, column);
   };
 
   auto parallel = scf::ParallelOp::create(

@@ -9,58 +9,21 @@
 
 #include "Target/CPU/AMXTile.h"
 #include "Target/CPU/IndexMath.h"
+#include "Target/CPU/MatmulBlocking.h"
 #include "Target/CPU/MatmulTile.h"
 #include "Target/CPU/VectorEmitter.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
 using namespace ssmc::cpu;
 
-/// Depth of a block: long enough to make the loads and stores of sums
-/// negligible, short enough for the copied inputs to stay in a first level
-/// cache.
-static constexpr int64_t maxDepth = 512;
-/// Of tiles, whose inputs may come from a second level cache.
-static constexpr int64_t maxTilesDepth = 2048;
-/// Tiles of tokens to a block: weights come from memory once for so many.
-static constexpr int64_t maxTiles = 16;
-/// Tokens of a tile that may be one of several panels.
-static constexpr int64_t maxStreamedRows = 4;
-/// Bytes of sums kept between blocks of the depth.
-static constexpr int64_t maxSumsBytes = 64 * 1024;
 /// Tasks wanted of large products.
 static constexpr int64_t wantedTasks = 16;
-/// Multiplications below which a task is not worth starting.
-static constexpr int64_t minTaskProducts = 1 << 19;
-/// Bytes of weights to a task where they are streamed.
-static constexpr int64_t streamedBytes = 96 * 1024;
-/// Panels that are read side by side where weights are streamed, as long as
-/// there are so many tasks: a core waits for less of its memory's latency.
-static constexpr int64_t maxStreams = 4;
-static constexpr int64_t minStreamedTasks = 8;
-
-static int64_t roundUp(int64_t x, int64_t y) { return (x + y - 1) / y * y; }
 
 namespace {
-/// A product's extents and the sizes of the loops, all static but the number
-/// of tokens.
-struct Blocking {
-  int64_t depth, columns, width, panels, lanes;
-  int64_t depthBlock, depthBlocks;
-  int64_t inputPadding; // zeros follow the inputs to a multiple of this
-  int64_t tileRows;
-  /// Panels to a group, with many tokens and with few.
-  int64_t group, streamedGroup;
-  int64_t maxRows, minRows;
-  /// Nanoseconds that a task takes at least.
-  int64_t cost;
-
-  Blocking(const PackedMatmul &matmul, const KernelTarget &target,
-           Type accumulator, BF16Unit unit);
-};
-
 class MatmulEmitter {
 public:
   MatmulEmitter(ImplicitLocOpBuilder &b, const PackedMatmul &matmul,
@@ -89,7 +52,7 @@ private:
   int64_t panelsAtOnce(int64_t rows) const;
   /// Rows of the sums from one panel to the next.
   int64_t sumsPanelStride() const {
-    return isBlocked() ? s.maxRows : maxStreamedRows;
+    return isBlocked() ? s.maxRows : MatmulBlocking::maxStreamedRows;
   }
   void copyInputs(Value row, Value rows, Value depthBegin, Value depth);
   void copyInput(Value i, ValueRange token, Value depthBegin, Value depth);
@@ -107,7 +70,9 @@ private:
   void forRange(Value begin, Value end, int64_t step,
                 llvm::function_ref<void(Value)> body);
   SmallVector<int64_t> tileSizes() const;
-  Value convert(Value value, Type element);
+  Value convert(Value value, Type element) {
+    return convertFloat(b, b.getLoc(), value, element);
+  }
   /// An input, or a vector of inputs, as the tile wants it.
   Value convertInput(Value value);
   bool isBlocked() const { return s.depthBlocks > 1; }
@@ -119,7 +84,7 @@ private:
   BF16Unit unit; // that this code uses
   Type accumulator, inputElement, outputElement;
   int64_t rank;
-  Blocking s;
+  MatmulBlocking s;
 
   Value weight;                  // pairs and columns as one dimension
   SmallVector<Value> tokenSizes; // the leading dimensions
@@ -127,60 +92,6 @@ private:
   Value rowBegin, rowEnd, panelBegin, panelEnd;
 };
 } // namespace
-
-Blocking::Blocking(const PackedMatmul &matmul, const KernelTarget &target,
-                   Type accumulator, BF16Unit unit) {
-  bool isTiled = unit == BF16Unit::Tiles;
-  auto weightType = cast<MemRefType>(matmul.weight.getType());
-  depth = cast<MemRefType>(matmul.input.getType()).getShape().back();
-  columns = cast<MemRefType>(matmul.output.getType()).getShape().back();
-  width = weightType.getDimSize(2);
-  panels = weightType.getDimSize(0);
-  lanes = target.getLanes(accumulator);
-  while (width % lanes)
-    lanes /= 2;
-  tileRows =
-      isTiled ? 2 * amxRows : target.getTileRows(width, accumulator);
-
-  int64_t longest = isTiled ? maxTilesDepth : maxDepth;
-  depthBlocks = std::max<int64_t>(1, (depth + longest - 1) / longest);
-  depthBlock =
-      depthBlocks == 1
-          ? depth
-          : roundUp((depth + depthBlocks - 1) / depthBlocks, amxDepth);
-  inputPadding = isTiled ? amxDepth : 2;
-  int64_t elementBytes = weightType.getElementTypeBitWidth() / 8;
-  int64_t panelBytes =
-      std::max<int64_t>(1, depthBlock * width * elementBytes);
-  auto groupOf = [&](int64_t bytes, int64_t most) {
-    int64_t fit = std::clamp<int64_t>(bytes / panelBytes, 1, most);
-    int64_t groups = (panels + fit - 1) / fit;
-    return std::max<int64_t>(1, (panels + groups - 1) / std::max<int64_t>(
-                                                            1, groups));
-  };
-  int64_t most = std::max<int64_t>(1, panels);
-  group = groupOf(
-      isTiled ? target.getTilesReuseBytes() : target.getReuseBytes(), most);
-  int64_t streams =
-      std::clamp<int64_t>(panels / minStreamedTasks, 1, maxStreams);
-  streamedGroup =
-      std::min(std::max(groupOf(streamedBytes / depthBlocks, group), streams),
-               group);
-
-  maxRows = maxTiles * tileRows;
-  if (depthBlocks > 1) {
-    int64_t rowBytes =
-        group * width * (accumulator.getIntOrFloatBitWidth() / 8);
-    maxRows = std::clamp<int64_t>(maxSumsBytes / rowBytes / tileRows, 1,
-                                  maxTiles) *
-              tileRows;
-  }
-  int64_t rowProducts = std::max<int64_t>(1, group * width * depth);
-  minRows = roundUp(std::max<int64_t>(1, minTaskProducts / rowProducts),
-                    tileRows);
-  // Ten bytes a nanosecond.
-  cost = 1 + streamedGroup * panelBytes * depthBlocks / 10;
-}
 
 //===----------------------------------------------------------------------===//
 // Helpers
@@ -234,21 +145,6 @@ SmallVector<int64_t> MatmulEmitter::tileSizes() const {
     if (size < s.tileRows)
       sizes.push_back(size);
   return sizes;
-}
-
-Value MatmulEmitter::convert(Value value, Type element) {
-  Type from = getElementTypeOrSelf(value.getType());
-  if (from == element)
-    return value;
-  Type to = element;
-  if (auto vector = dyn_cast<VectorType>(value.getType()))
-    to = vector.clone(element);
-  if (from.getIntOrFloatBitWidth() < element.getIntOrFloatBitWidth())
-    return arith::ExtFOp::create(b, to, value);
-  if (from.getIntOrFloatBitWidth() > element.getIntOrFloatBitWidth())
-    return arith::TruncFOp::create(b, to, value);
-  // Between the two halves.
-  return convert(convert(value, b.getF32Type()), element);
 }
 
 Value MatmulEmitter::convertInput(Value value) {
@@ -390,11 +286,11 @@ void MatmulEmitter::emitResults(Value row, Value rows, Value panel,
 //===----------------------------------------------------------------------===//
 
 int64_t MatmulEmitter::panelsAtOnce(int64_t rows) const {
-  if (unit == BF16Unit::Tiles || rows > maxStreamedRows)
+  if (unit == BF16Unit::Tiles || rows > MatmulBlocking::maxStreamedRows)
     return 1;
   // Half of the registers for sums.
   int64_t fit = target.vectorRegisters / 2 / (rows * (s.width / s.lanes));
-  return std::clamp<int64_t>(std::min(fit, s.streamedGroup), 1, maxStreams);
+  return std::clamp<int64_t>(std::min(fit, s.streamedGroup), 1, MatmulBlocking::maxStreams);
 }
 
 void MatmulEmitter::emitSums(Value panel, Value count, Value rows,
@@ -525,15 +421,16 @@ void MatmulEmitter::emitTask() {
   };
   // An odd number of cache lines, so that rows do not compete for a set.
   int64_t line = 64 / (inputElement.getIntOrFloatBitWidth() / 8);
-  int64_t stride = roundUp(roundUp(s.depthBlock + 1, s.inputPadding), line);
+  int64_t stride =
+      llvm::alignTo(llvm::alignTo(s.depthBlock + 1, s.inputPadding), line);
   if (stride / line % 2 == 0)
     stride += line;
   inputs = buffer({s.tileRows, stride}, inputElement);
   int64_t sumsRows = isBlocked()
                          ? s.maxRows * s.group
                          : std::max(s.tileRows,
-                                    std::min(s.streamedGroup, maxStreams) *
-                                        maxStreamedRows);
+                                    std::min(s.streamedGroup, MatmulBlocking::maxStreams) *
+                                        MatmulBlocking::maxStreamedRows);
   sums = buffer({sumsRows, s.width}, accumulator);
   if (unit == BF16Unit::Tiles)
     emitAMXBegin(b, buffer({64}, b.getI8Type()));
@@ -600,10 +497,11 @@ void MatmulEmitter::emit() {
       b, ValueRange{index.constant(0)}, ValueRange{index.mul(blocks, groups)},
       ValueRange{index.constant(1)},
       [&](OpBuilder &, Location, ValueRange task) {
-        Value block = index.div(task[0], groups);
-        rowBegin = index.mul(block, rows);
+        // Block after block of tokens meets the same weights, which stay in the
+        // core's own cache.
+        rowBegin = index.mul(index.rem(task[0], blocks), rows);
         rowEnd = index.min(index.add(rowBegin, rows), tokens);
-        panelBegin = index.mul(index.rem(task[0], groups), group);
+        panelBegin = index.mul(index.div(task[0], blocks), group);
         panelEnd = index.min(index.add(panelBegin, group),
                              index.constant(s.panels));
         emitTask();

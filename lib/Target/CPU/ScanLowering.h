@@ -135,7 +135,9 @@ private:
   Value multiplyReal(Value a, Value b);
   Value addReal(Value a, Value b);
   Value subtractReal(Value a, Value b);
-  Value convert(Value value, Type element);
+  Value convert(Value value, Type type) {
+    return convertFloat(builder, loc, value, type);
+  }
   Number applyReset(RegionEmitter &emitter, Number state,
                     const Offsets &offsets);
   /// Adds left * state of the points to the sums over keys of each erase pair.

@@ -58,18 +58,6 @@ ScanLowering::Number ScanLowering::multiplyAdd(const Number &a, const Number &b,
           addReal(imaginary, multiplyReal(a[1], b[0]))};
 }
 
-Value ScanLowering::convert(Value value, Type type) {
-  Type from = getElementTypeOrSelf(value.getType());
-  if (from == type)
-    return value;
-  Type to = type;
-  if (auto vectorType = dyn_cast<VectorType>(value.getType()))
-    to = VectorType::get(vectorType.getShape(), type);
-  if (from.getIntOrFloatBitWidth() < type.getIntOrFloatBitWidth())
-    return arith::ExtFOp::create(builder, loc, to, value);
-  return arith::TruncFOp::create(builder, loc, to, value);
-}
-
 ScanLowering::Number ScanLowering::zeroState(RegionEmitter &emitter) {
   Type type = emitter.getLanesType(element);
   Value zero =

@@ -192,6 +192,9 @@ void emitTasks(OpBuilder &builder, Location loc, Value numUnits,
 Value getUnitsPerTask(OpBuilder &builder, Location loc, Value factor,
                       double nanoseconds);
 
+/// A number or a vector with elements of the floating-point type `element`.
+Value convertFloat(OpBuilder &builder, Location loc, Value value, Type element);
+
 /// Index arithmetic that folds constants.
 Value addIndex(OpBuilder &builder, Location loc, Value a, Value b);
 Value subIndex(OpBuilder &builder, Location loc, Value a, Value b);
