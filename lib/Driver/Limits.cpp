@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <limits>
 
 using namespace ssmc;
 
@@ -208,14 +209,20 @@ static double flopOf(mlir::Operation *op, Points &points) {
   return 0;
 }
 
+/// Pairs of tokens, both in a sequence of so many, that are at most `lag` apart;
+/// those ahead have a negative lag.
+static double tapsUpTo(double lag, double tokens) {
+  if (lag >= 0)
+    return tokens * tokens - tapsUpTo(-lag - 1, tokens);
+  double most = std::max(tokens + lag, 0.0);
+  return most * (most + 1) / 2;
+}
+
 double FlopCount::of(int64_t batch, int64_t length) const {
   double tokens = double(length), perRow = tokens * perToken;
   for (const LongKernel &kernel : kernels) {
-    double taps = tokens * tokens;
-    if (!kernel.isTwoSided) {
-      double lags = double(std::min(kernel.lags.value_or(length), length));
-      taps = lags * (lags + 1) / 2 + (tokens - lags) * lags;
-    }
+    double taps = tapsUpTo(kernel.lastLag, tokens) -
+                  tapsUpTo(kernel.firstLag - 1, tokens);
     perRow += 2 * taps * kernel.sumsPerToken;
   }
   return fixed + double(batch) * perRow;
@@ -236,11 +243,11 @@ FlopCount ssmc::countFlop(mlir::ModuleOp module) {
       if (auto count = loop.getStaticTripCount())
         trips *= count->getZExtValue();
     if (isLong) {
-      FlopCount::LongKernel kernel{points.count * trips, std::nullopt,
-                                   conv.getFirst() || conv.getStaticFirst() != 0};
-      if (!conv.hasDynamicLags())
-        kernel.lags = int64_t(conv.getLags());
-      total.kernels.push_back(kernel);
+      constexpr double all = std::numeric_limits<double>::infinity();
+      total.kernels.push_back(
+          {points.count * trips,
+           conv.getFirst() ? -all : double(int64_t(conv.getStaticFirst())),
+           conv.getReach() ? double(*conv.getReach()) : all});
       return;
     }
     (points.dynamic ? total.perToken : total.fixed) += flop * points.count * trips;

@@ -7,7 +7,6 @@
 #include "ssmrt/ssmrt.h"
 #include "llvm/Support/Error.h"
 #include <algorithm>
-#include <optional>
 #include <vector>
 
 namespace ssmc {
@@ -29,11 +28,10 @@ llvm::Expected<Limits> measureLimits(ssmrt_context *context, bool doublePrecisio
 
 /// Floating-point operations of forward, by what they grow with.
 struct FlopCount {
-  /// Sums over tokens: of `lags` taps, where there are as many tokens before.
+  /// Sums over the tokens at the lags from first to last, infinite where they
+  /// follow the sequence; there are no taps outside of it.
   struct LongKernel {
-    double sumsPerToken = 0;
-    std::optional<int64_t> lags; ///< without: as many as tokens
-    bool isTwoSided = false;     ///< reaches all tokens of the sequence
+    double sumsPerToken, firstLag, lastLag;
   };
   double fixed = 0, perToken = 0;
   std::vector<LongKernel> kernels;
