@@ -110,6 +110,8 @@ void Build::makeContext() {
   mlir::DialectRegistry registry;
   registerAll(registry);
   context = std::make_unique<mlir::MLIRContext>(registry);
+  if (pipelineOptions.explain) // functions one after the other
+    context->disableMultithreading();
   context->printOpOnDiagnostic(false);
   if (options.remarks && !request.quiet) {
     std::string filter = options.remarksFilter.empty() ? ".*" : options.remarksFilter;

@@ -400,7 +400,8 @@ def SelectModesPass : Pass<"ssm-select-modes", "mlir::func::FuncOp"> {
 
     Each choice is a remark, each rejected form a missed one. With `explain`, the
     class of each block, the choice, the predicted clocks of every form and the reason
-    against every other mode go to stderr.
+    against every other mode go to stderr; those of several functions are in order
+    only where the context has no threads.
 
     ```mlir
     func.func @sum(%x: tensor<?x?x8xf32>, %y: tensor<?x?x8xf32>,

@@ -5,7 +5,7 @@
 // RUN: not ssm-opt %s --pass-pipeline='builtin.module(func.func(ssm-select-modes{lanes=-1}))' 2>&1 | FileCheck %s --check-prefix=NEGATIVE
 // RUN: ssm-opt %s --pass-pipeline='builtin.module(func.func(ssm-select-modes{lanes=32 segments=4 crossover=48}))' | FileCheck %s --check-prefix=OPTIONS
 // RUN: ssm-opt %s --pass-pipeline='builtin.module(func.func(ssm-select-modes))' --remarks-filter='ssm-select-modes' --remark-format=emitRemark 2>&1 | FileCheck %s --check-prefix=REMARK
-// RUN: ssm-opt %s --pass-pipeline='builtin.module(func.func(ssm-select-modes{explain=true}))' -o /dev/null 2>&1 | FileCheck %s --check-prefix=EXPLAIN
+// RUN: ssm-opt %s --mlir-disable-threading --pass-pipeline='builtin.module(func.func(ssm-select-modes{explain=true}))' -o /dev/null 2>&1 | FileCheck %s --check-prefix=EXPLAIN
 // RUN: ssm-opt %s --pass-pipeline='builtin.module(func.func(ssm-select-modes))' | ssm-opt --pass-pipeline='builtin.module(func.func(ssm-select-modes{crossover=7}))' | FileCheck %s --check-prefix=KEPT
 
 // The figures of the machine and the shapes decide. Small heads leave chunks nothing to
