@@ -165,7 +165,8 @@ bool Elaborator::runAssign(const ast::AssignStmt &stmt,
   auto tensor = defineTensor(target, *stmt.value, scope, false);
   if (!tensor)
     return false;
-  scope->values[target.name.name] = Entity::of(std::move(*tensor));
+  scope->values[target.name.name] =
+      Entity::of(std::move(*tensor), target.name.range);
   return true;
 }
 
