@@ -75,7 +75,7 @@ Value ConvEmitter::getExtent(Value memref, int64_t axis) {
 void ConvEmitter::emitTokenBlocks(
     Value batches, Value tokens, double cost,
     llvm::function_ref<void()> beginTask,
-    llvm::function_ref<void(RegionEmitter &)> emitBlock) {
+    llvm::function_ref<void(RegionEmitter &)> emitChannel) {
   Value blocks = ceilDivIndex(builder, loc, tokens, index(tokenBlock));
   Value units = mulIndex(builder, loc, batches, blocks);
   Value perUnit = minIndex(builder, loc, tokens, index(tokenBlock));
@@ -88,7 +88,7 @@ void ConvEmitter::emitTokenBlocks(
                         tokens);
     RegionEmitter emitter = epilogueBase;
     emitter.bindDim(0, digits[0]);
-    emitBlock(emitter);
+    forChannels(emitter, emitChannel);
   };
   emitTasks(builder, loc, units, getUnitsPerTask(builder, loc, perUnit, cost),
             std::nullopt, [&](Value begin, Value end) {

@@ -38,11 +38,12 @@ protected:
     return convertFloat(builder, loc, value, type);
   }
   /// Tasks over blocks of tokens of each batch, a token costing `cost`
-  /// nanoseconds. `beginTask` is emitted once a task; `emitBlock` with batch and
-  /// block known, which are in `firstToken` and `endToken`.
+  /// nanoseconds. `beginTask` is emitted once a task; `emitChannel` with all
+  /// dimensions of the output known but lanes and time, whose block is in
+  /// `firstToken` and `endToken`.
   void emitTokenBlocks(Value batches, Value tokens, double cost,
                        llvm::function_ref<void()> beginTask,
-                       llvm::function_ref<void(RegionEmitter &)> emitBlock);
+                       llvm::function_ref<void(RegionEmitter &)> emitChannel);
   /// Loops over the output's dimensions besides batch, time and lanes.
   void forChannels(RegionEmitter &emitter,
                    llvm::function_ref<void(RegionEmitter &)> emit,

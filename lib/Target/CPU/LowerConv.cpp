@@ -63,9 +63,7 @@ LogicalResult ConvLowering::run() {
 
   emitTokenBlocks(
       carried.batches, carried.tokens, getOutputCost(3.0 + lags), [] {},
-      [&](RegionEmitter &emitter) {
-        forChannels(emitter, [&](RegionEmitter &inner) { emitLanes(inner); });
-      });
+      [&](RegionEmitter &emitter) { emitLanes(emitter); });
   if (op.getFinalHistory())
     emitFinalHistory(builder, loc, target, carried, op.getFinalHistory());
   builder.eraseOp(op);

@@ -102,9 +102,7 @@ LogicalResult LongConvLowering::run() {
             builder, loc, MemRefType::get({tokenBlock * width}, element),
             builder.getI64IntegerAttr(64));
       },
-      [&](RegionEmitter &emitter) {
-        forChannels(emitter, [&](RegionEmitter &inner) { emitLanes(inner); });
-      });
+      [&](RegionEmitter &emitter) { emitLanes(emitter); });
   if (op.getFinalHistory())
     emitRing();
   builder.eraseOp(op);

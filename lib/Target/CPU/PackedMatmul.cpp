@@ -290,7 +290,8 @@ int64_t MatmulEmitter::panelsAtOnce(int64_t rows) const {
     return 1;
   // Half of the registers for sums.
   int64_t fit = target.vectorRegisters / 2 / (rows * (s.width / s.lanes));
-  return std::clamp<int64_t>(std::min(fit, s.streamedGroup), 1, MatmulBlocking::maxStreams);
+  return std::clamp<int64_t>(std::min(fit, s.streamedGroup), 1,
+                             MatmulBlocking::maxStreams);
 }
 
 void MatmulEmitter::emitSums(Value panel, Value count, Value rows,
