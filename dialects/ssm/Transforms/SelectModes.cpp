@@ -5,6 +5,7 @@
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/Remarks.h"
 #include "ssm/Analysis/CostModel.h"
+#include "ssm/Analysis/InvariantForm.h"
 #include "ssm/Analysis/RecurrenceClass.h"
 #include "ssm/IR/SSM.h"
 #include "llvm/ADT/StringSwitch.h"
@@ -54,8 +55,12 @@ std::string mlir::ssm::reasonAgainst(ScanOp scan, const RecurrenceInfo &info,
                                      ExecutionMode mode) {
   if (!info.isLegal(mode))
     return info.getReason(mode).str();
-  bool products = !scan.getComplex() && info.kind != RecurrenceClass::I &&
-                  info.kind != RecurrenceClass::Id;
+  if (mode == ExecutionMode::Chunk && info.kind == RecurrenceClass::I) {
+    std::string reason;
+    (void)getInvariantForm(scan, reason);
+    return reason;
+  }
+  bool products = !scan.getComplex() && info.kind != RecurrenceClass::Id;
   if (mode == ExecutionMode::Conv || mode == ExecutionMode::Quadratic ||
       (mode == ExecutionMode::Chunk && !products))
     return ("it is legal for class " + stringifyRecurrenceClass(info.kind) +
