@@ -99,10 +99,9 @@ bool Elaborator::runOne(const ast::Stmt &stmt, std::shared_ptr<Scope> scope,
                                          "available in this version");
   case ast::Stmt::Part:
   case ast::Stmt::Weight:
-    return diagnostics.error(stmt.range, "parts and weights belong to the layer, "
-                                         "outside its functions");
+    break; // the parser has refused them
   }
-  return false;
+  llvm_unreachable("a statement of a layer in a function");
 }
 
 bool Elaborator::assignPattern(const ast::Pattern &target, Entity value,
