@@ -196,7 +196,8 @@ static ssmrt_status openShards(ssmrt_weights *weights, const Index *index,
     ssmrt_status status =
         getShard(weights, path, mapping->file, &capacity, &place);
     if (status != SSMRT_OK)
-      return status;
+      return ssmrtFail(status, "%s; %s names it for tensor '%s'",
+                       ssmrt_last_error(), path, mapping->name);
     const ssmrtShard *shard = &weights->shards[place];
     const ssmrtEntry *entry =
         ssmrtFindEntry(shard->sorted, shard->count, mapping->name);
