@@ -5,6 +5,7 @@
 #include "Error.h"
 #include "Files.h"
 #include "Link.h"
+#include "Progress.h"
 #include "Verbs.h"
 
 #include "llvm/ADT/StringExtras.h"
@@ -201,6 +202,7 @@ llvm::Error ssmc::runCompile(const Options &options) {
   request.lastToken = options.lastToken;
 
   OutputFiles files;
+  std::optional<Progress> progress(std::in_place, "compiling " + source->name);
   if (!options.header.empty()) {
     // Lowering consumes the module: the description comes from a run of its own.
     Build described(*source, *weights, options, request);
@@ -217,6 +219,7 @@ llvm::Error ssmc::runCompile(const Options &options) {
     auto text = makeText(*source, build, *artefact, *name, *weights, options);
     if (!text)
       return text.takeError();
+    progress.reset(); // the text may go to the same terminal
     if (!toFile)
       llvm::outs() << *text;
     else if (llvm::Error error =
