@@ -181,7 +181,7 @@ static const OptionSpec specs[] = {
      "write prompt and new ids to .npy: [batch, length + n]", TEXT(outputTokens)},
     {"tokens", 'n', "N", Arity::One, on(Verb::Generate), "how many tokens (default 100)",
      APPLY {
-       uint64_t n;
+       uint64_t n = 0;
        Applied wanted = applyCount(n, v);
        o.count = n;
        return wanted;
@@ -258,7 +258,7 @@ static const OptionSpec specs[] = {
     {"init", 0, "SEED", Arity::One, executing | on(Verb::Compile),
      "draw weights as the spec says; compile: for --embed-weights",
      APPLY {
-       uint64_t seed;
+       uint64_t seed = 0;
        Applied wanted = applyCount(seed, v);
        o.init = seed;
        return wanted;

@@ -192,7 +192,7 @@ static ssmrt_status openShards(ssmrt_weights *weights, const Index *index,
   int64_t capacity = 0;
   for (int64_t i = 0; i < index->count; ++i) {
     const Mapping *mapping = &index->mappings[i];
-    int64_t place;
+    int64_t place = 0;
     ssmrt_status status =
         getShard(weights, path, mapping->file, &capacity, &place);
     if (status != SSMRT_OK)
