@@ -104,6 +104,7 @@ bool Elaborator::emitForward(Instance &instance) {
   if (!forward)
     return diagnostics.error(instance.layer->range, "layer '" + instance.layer->name.name +
                                                         "' has no fn forward");
+  function->setLoc(locationOf(forward->name.range));
   // Which inputs and results are states.
   std::map<std::string, bool> initials;
   for (const ast::StmtPtr &stmt : forward->body)

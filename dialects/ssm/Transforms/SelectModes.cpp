@@ -265,10 +265,12 @@ void SelectModesPass::runOnOperation() {
     getOperation().emitError() << "there is no mode '" << mode << "'";
     return signalPassFailure();
   }
-  if (mode == "step" && getOperation()->hasAttr("ssm.exact_length")) {
+  if ((mode == "step" || mode == "scan" || mode == "chunk") &&
+      getOperation()->hasAttr("ssm.exact_length")) {
     getOperation().emitError()
-        << "mode 'step' is not legal: the values of a kernel depend on the length "
-           "of the sequence, so it is prepared for one length and runs as a whole";
+        << "mode '" << mode << "' is not possible: the values of a kernel depend on "
+        << "the length of the sequence, so it is prepared for one length and runs as a "
+           "whole; wanted auto or conv";
     return signalPassFailure();
   }
   if (chunk < 0 || lanes < 0 || segments < 0) {
@@ -277,7 +279,7 @@ void SelectModesPass::runOnOperation() {
   }
   if (mode == "step" && getOperation()->hasAttr("ssm.whole_sequence")) {
     getOperation().emitError()
-        << "mode 'step' is not legal: a part of the layer runs along the sequence "
+        << "mode 'step' is not possible: a part of the layer runs along the sequence "
            "backward, so a token needs those after it";
     return signalPassFailure();
   }
