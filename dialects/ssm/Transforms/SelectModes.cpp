@@ -265,12 +265,13 @@ void SelectModesPass::runOnOperation() {
     getOperation().emitError() << "there is no mode '" << mode << "'";
     return signalPassFailure();
   }
-  if ((mode == "step" || mode == "scan" || mode == "chunk") &&
+  // Blocks of the whole Toeplitz matrix are chunks all the same.
+  if ((mode == "step" || mode == "scan") &&
       getOperation()->hasAttr("ssm.exact_length")) {
     getOperation().emitError()
         << "mode '" << mode << "' is not possible: the values of a kernel depend on "
         << "the length of the sequence, so it is prepared for one length and runs as a "
-           "whole; wanted auto or conv";
+           "whole; wanted auto, conv or chunk";
     return signalPassFailure();
   }
   if (chunk < 0 || lanes < 0 || segments < 0) {
