@@ -56,6 +56,7 @@ static void buildLayerPipeline(OpPassManager &pm, const PipelineOptions &options
   modes.segments = options.schedule.segments;
   modes.crossover = options.schedule.crossover;
   pm.addNestedPass<func::FuncOp>(ssm::createSelectModesPass(modes));
+  pm.addNestedPass<func::FuncOp>(ssm::createExpandQuadraticPass());
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
   if (!options.literal) {

@@ -61,7 +61,16 @@ std::string mlir::ssm::reasonAgainst(ScanOp scan, const RecurrenceInfo &info,
     return reason;
   }
   bool products = !scan.getComplex() && info.kind != RecurrenceClass::Id;
-  if (mode == ExecutionMode::Conv || mode == ExecutionMode::Quadratic ||
+  if (mode == ExecutionMode::Quadratic) {
+    if (scan.getComplex())
+      return "its state is complex, and scores are real numbers";
+    if (scan.getReverse())
+      return "it runs backward, and scores are those of earlier tokens";
+    return scan.getCoefficientsOp().getReset()
+               ? "a reset would cut the scores"
+               : "";
+  }
+  if (mode == ExecutionMode::Conv ||
       (mode == ExecutionMode::Chunk && !products))
     return ("it is legal for class " + stringifyRecurrenceClass(info.kind) +
             ", but this version has no lowering for it")
@@ -90,6 +99,8 @@ ScheduleAttr SelectModesPass::choose(const CostModel &model,
                                      std::optional<int64_t> length) {
   ScanMode chosen = ScanMode::scan;
   int64_t tokens = 0, from = 0;
+  if (wanted == ExecutionMode::Quadratic)
+    return ScheduleAttr::get(&getContext(), ScanMode::quadratic, 0, 0, 0, 0);
   if (wanted == ExecutionMode::Chunk || (!wanted && mayChunk)) {
     Execution inChunks{ScanMode::chunk, chunk > 0 ? chunk : model.getBestChunk()};
     std::optional<int64_t> shortest = model.getCrossover(inChunks, {ScanMode::scan, 0});
@@ -185,6 +196,8 @@ LogicalResult SelectModesPass::select(ScanOp scan, std::optional<ExecutionMode> 
   std::optional<ExecutionMode> asked = wanted;
   if (given && given.getMode() == ScanMode::chunk)
     asked = ExecutionMode::Chunk;
+  if (given && given.getMode() == ScanMode::quadratic)
+    asked = ExecutionMode::Quadratic;
   if (asked)
     if (std::string reason = reasonAgainst(scan, info, *asked); !reason.empty())
       return scan.emitError() << "mode '" << stringifyExecutionMode(*asked)
