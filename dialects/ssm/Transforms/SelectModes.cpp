@@ -55,13 +55,16 @@ std::string mlir::ssm::reasonAgainst(ScanOp scan, const RecurrenceInfo &info,
                                      ExecutionMode mode) {
   if (!info.isLegal(mode))
     return info.getReason(mode).str();
-  if (mode == ExecutionMode::Chunk && info.kind == RecurrenceClass::I) {
+  bool isInvariant =
+      info.kind == RecurrenceClass::I || info.kind == RecurrenceClass::Id;
+  if ((mode == ExecutionMode::Chunk && info.kind == RecurrenceClass::I) ||
+      (mode == ExecutionMode::Conv && isInvariant)) {
     std::string reason;
     (void)getInvariantForm(scan, reason);
     return reason;
   }
   bool products = !scan.getComplex() && info.kind != RecurrenceClass::Id;
-  if (mode == ExecutionMode::Conv || mode == ExecutionMode::Quadratic ||
+  if (mode == ExecutionMode::Quadratic ||
       (mode == ExecutionMode::Chunk && !products))
     return ("it is legal for class " + stringifyRecurrenceClass(info.kind) +
             ", but this version has no lowering for it")
@@ -104,6 +107,8 @@ ScheduleAttr SelectModesPass::choose(const CostModel &model,
       from = length || *shortest <= 1 ? 0 : *shortest;
     }
   }
+  if (wanted == ExecutionMode::Conv)
+    chosen = ScanMode::conv;
   if (chosen == ScanMode::scan && (wanted || !mayChunk))
     tokens = chunk;
   return ScheduleAttr::get(&getContext(), chosen, tokens, lanes, segments,
@@ -125,6 +130,8 @@ void SelectModesPass::report(ScanOp scan, const RecurrenceInfo &info,
                             [](Execution a, Execution b) { return a.chunk == b.chunk; }),
                 forms.end());
   }
+  if (schedule.getMode() == ScanMode::conv)
+    forms.push_back({ScanMode::conv, 0});
   auto nameForm = [](Execution form) {
     std::string text = stringifyScanMode(form.mode).str();
     return form.mode == ScanMode::chunk ? text + " of " + std::to_string(form.chunk)
@@ -132,7 +139,7 @@ void SelectModesPass::report(ScanOp scan, const RecurrenceInfo &info,
   };
   auto isChosen = [&](Execution form) {
     return form.mode == schedule.getMode() &&
-           (form.mode == ScanMode::scan || form.chunk == schedule.getChunk());
+           (form.mode != ScanMode::chunk || form.chunk == schedule.getChunk());
   };
   auto clocks = [&](Execution form, int64_t length) {
     return int64_t(std::llround(model.getClocks(form, length) / double(length)));
