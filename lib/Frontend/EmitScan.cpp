@@ -305,7 +305,7 @@ bool Elaborator::emitScan(StateBlock &block, std::shared_ptr<Scope> scope,
   for (IndexId id : llvm::concat<const IndexId>(block.ids, copies))
     dimNames.push_back(builder.getStringAttr(indexAxis(id).name));
   auto scan = ssm::ScanOp::create(
-      builder, loc, types, inValues, initial, epilogueValues, outs,
+      builder, loc, types, inValues, initial, epilogueValues, /*tables=*/ValueRange(), outs,
       builder.getAffineMapArrayAttr(inMaps), builder.getAffineMapArrayAttr(epilogueMaps),
       AffineMap::get(numDims, 0, stateExprs, &context),
       AffineMap::get(numDims, 0, outputExprs, &context), keys, block.backward,
