@@ -1,6 +1,6 @@
 //===- SSMScanVerifier.cpp - Constraints of the structured recurrence -----===//
 //
-// (C1) to (C9) of the definition of ssm.scan.
+// (C1) to (C10) of the definition of ssm.scan.
 //
 //===----------------------------------------------------------------------===//
 
@@ -202,6 +202,11 @@ static LogicalResult verifyRoles(ScanOp op, CoefficientsOp roles) {
     return roles.emitOpError()
            << "erase: found " << roles.getErase().size()
            << " operands, wanted a multiple of " << 2 * width;
+  if (op.getRealSums() && (!op.getComplex() || roles.getErase().empty()))
+    return op.emitOpError()
+           << "(C10) real_sums: found "
+           << (op.getComplex() ? "no erase pair" : "a real recurrence")
+           << ", wanted a complex one that erases";
   return success();
 }
 
