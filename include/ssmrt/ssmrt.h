@@ -190,6 +190,9 @@ typedef struct ssmrt_module {
   void (*forward)(const ssmrt_frame *frame);
   void (*step)(const ssmrt_frame *frame);
   void (*backward)(const ssmrt_frame *frame); /* reserved: NULL */
+  /* The weights that the artefact carries (ssmc compile --embed-weights), in
+   * the order and the dtypes of the description; NULL: none. */
+  const ssmrt_tensor *embedded_weights;
 } ssmrt_module;
 
 /* Checks magic, version, sizes and descriptions. Every function below checks
@@ -216,7 +219,8 @@ int64_t ssmrt_prepare_workspace_bytes(const ssmrt_module *module,
 
 /* Tables from weights, in the order of module->weights. Tensors must be C order
  * on the CPU; their shape is the described one up to extents of 1; their dtype
- * may be any and is converted, unless the weight is SSMRT_BORROWED. */
+ * may be any and is converted, unless the weight is SSMRT_BORROWED. NULL in
+ * place of the weights takes those that are embedded in the artefact. */
 ssmrt_status ssmrt_prepare(const ssmrt_module *module, ssmrt_context *context,
                            const ssmrt_tensor *weights, int64_t num_weights,
                            void *prepared, int64_t max_length, void *workspace);

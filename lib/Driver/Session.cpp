@@ -13,6 +13,11 @@ llvm::Expected<Context> ssmc::makeContext(uint64_t threads) {
 }
 
 llvm::Error ssmc::noStep(const ssmrt_module &module) {
+  for (int64_t i = 0; i < module.num_inputs; ++i)
+    if (module.inputs[i].flags & SSMRT_EXACT_LENGTH)
+      return failure(llvm::Twine("layer '") + module.layer +
+                     "' has no step: the values of its kernel depend on the length of "
+                     "the sequence, so it needs its whole sequence at once");
   return failure(llvm::Twine("layer '") + module.layer +
                  "' has no step: what it computes for a token depends on later tokens, "
                  "so it needs its whole sequence at once");

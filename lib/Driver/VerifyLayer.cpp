@@ -161,6 +161,7 @@ std::vector<int64_t> LayerVerifier::chooseLengths() const {
 }
 
 llvm::Error LayerVerifier::makeCases() {
+  Progress progress("running the literal form of " + layer().str());
   const ssmrt_module *module = oracle.layer.get();
   for (int64_t length : chooseLengths()) {
     Case sequence{length, {}, {}};

@@ -41,10 +41,6 @@ std::optional<Number> Elaborator::pointOfApply(const ast::ApplyExpr &expr,
     over.push_back(newIndex(bound));
     inner.bound[axis.name.name] = indexOf(over.back());
   }
-  if (!expr.operand) {
-    diagnostics.error(expr.range, "'" + op + "' over axes needs an operand");
-    return std::nullopt;
-  }
   auto body = evaluatePoint(*expr.operand, scope, inner);
   if (!body)
     return std::nullopt;

@@ -252,6 +252,9 @@ private:
                                        const TensorValue &value, Scope &scope,
                                        llvm::SMRange where);
 
+  /// The place in the text, for the diagnostics of passes.
+  mlir::Location locationOf(llvm::SMRange range);
+
   // State blocks (ElaborateState.cpp, EmitScan.cpp)
   bool runState(const ast::StateStmt &stmt, std::shared_ptr<Scope> scope);
   struct StateBlock;

@@ -323,7 +323,7 @@ bool Elaborator::emitScan(StateBlock &block, std::shared_ptr<Scope> scope,
         {int64_t(dimension[block.target]), int64_t(dimension[block.source])});
   }
   auto scan = ssm::ScanOp::create(
-      builder, loc, types, inValues, initial, epilogueValues, outs,
+      builder, loc, types, inValues, initial, epilogueValues, /*tables=*/ValueRange(), outs,
       builder.getAffineMapArrayAttr(inMaps), builder.getAffineMapArrayAttr(epilogueMaps),
       AffineMap::get(numDims, 0, stateExprs, &context),
       AffineMap::get(numDims, 0, outputExprs, &context), keys, block.backward,

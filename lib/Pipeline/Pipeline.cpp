@@ -71,6 +71,9 @@ static void buildLayerPipeline(OpPassManager &pm, const PipelineOptions &options
     pm.addNestedPass<func::FuncOp>(ssm::createFuseEpiloguesPass());
     pm.addPass(createCanonicalizerPass());
     pm.addPass(createCSEPass());
+    ssm::TabulateChunksPassOptions tables;
+    tables.vectorBits = target.vectorBits;
+    pm.addNestedPass<func::FuncOp>(ssm::createTabulateChunksPass(tables));
   }
   pm.addPass(ssm::createSplitPreparePass());
   pm.addPass(createCanonicalizerPass());

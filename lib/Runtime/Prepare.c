@@ -137,10 +137,18 @@ ssmrt_status ssmrt_prepare(const ssmrt_module *module, ssmrt_context *context,
     status = ssmrtCheckContext(module, &context);
   if (status != SSMRT_OK)
     return status;
-  if (num_weights != module->num_weights || (num_weights > 0 && !weights))
-    return ssmrtFail(SSMRT_BAD_ARGUMENT, "%s: %lld weights%s; wanted %lld",
+  if (!weights && module->embedded_weights) {
+    weights = module->embedded_weights;
+    num_weights = module->num_weights;
+  }
+  if (!weights && module->num_weights > 0)
+    return ssmrtFail(SSMRT_BAD_ARGUMENT,
+                     "%s: the weights are a null pointer, and none are "
+                     "embedded; wanted %lld",
+                     module->name, (long long)module->num_weights);
+  if (num_weights != module->num_weights)
+    return ssmrtFail(SSMRT_BAD_ARGUMENT, "%s: %lld weights; wanted %lld",
                      module->name, (long long)num_weights,
-                     weights ? "" : " in a null pointer",
                      (long long)module->num_weights);
   int64_t payload = ssmrt_prepared_bytes(module, max_length);
   if (payload < 0)

@@ -66,6 +66,11 @@ SmallVector<unsigned> ScanOp::getCopyDims() {
   return copies;
 }
 
+void ScanOp::dropTables() {
+  getTablesMutable().clear();
+  getCoefficientsOp().getInputsMutable().clear();
+}
+
 std::string ScanOp::getDimName(unsigned dim) {
   if (std::optional<ArrayAttr> names = getDimNames())
     return cast<StringAttr>((*names)[dim]).getValue().str();
@@ -155,14 +160,15 @@ ParseResult ScanOp::parse(OpAsmParser &parser, OperationState &result) {
   if (succeeded(parser.parseOptionalKeyword("real_sums")))
     result.addAttribute("real_sums", builder.getUnitAttr());
 
-  OperandGroup ins, initial, epilogueIns, outs;
+  OperandGroup ins, initial, epilogueIns, tables, outs;
   if (parseGroup(parser, "ins", /*required=*/false, ins) ||
       parseGroup(parser, "initial", /*required=*/false, initial) ||
       parseGroup(parser, "epilogue_ins", /*required=*/false, epilogueIns) ||
+      parseGroup(parser, "tables", /*required=*/false, tables) ||
       parseGroup(parser, "outs", /*required=*/true, outs))
     return failure();
   SmallVector<int32_t> segments;
-  for (OperandGroup *group : {&ins, &initial, &epilogueIns, &outs}) {
+  for (OperandGroup *group : {&ins, &initial, &epilogueIns, &tables, &outs}) {
     segments.push_back(group->operands.size());
     if (parser.resolveOperands(group->operands, group->types, group->loc,
                                result.operands))
@@ -202,6 +208,7 @@ void ScanOp::print(OpAsmPrinter &printer) {
   printGroup(printer, "ins", getIns());
   printGroup(printer, "initial", getInitial());
   printGroup(printer, "epilogue_ins", getEpilogueIns());
+  printGroup(printer, "tables", getTables());
   printGroup(printer, "outs", getOuts());
   printMaps(printer, *this, scanMaps);
   auto printDims = [&](StringRef name, ArrayRef<int64_t> dims) {

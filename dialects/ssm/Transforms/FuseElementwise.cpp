@@ -201,7 +201,7 @@ static void dropUnitCopies(RewriterBase &rewriter, ssm::ScanOp scan) {
     dense = rewriter.getDenseI64ArrayAttr(renumberDims(*scan.getDense()));
   auto smaller = ssm::ScanOp::create(
       rewriter, loc, ValueRange(outs).getTypes(), scan.getIns(),
-      scan.getInitial(), scan.getEpilogueIns(), outs,
+      scan.getInitial(), scan.getEpilogueIns(), scan.getTables(), outs,
       renumberAll(scan.getInsMaps()), renumberAll(scan.getEpilogueMaps()),
       renumber(scan.getStateMap()),
       AffineMap::get(newDims, 0, outputExprs, rewriter.getContext()),

@@ -436,4 +436,46 @@ def SelectModesPass : Pass<"ssm-select-modes", "mlir::func::FuncOp"> {
   ];
 }
 
+def TabulateChunksPass : Pass<"ssm-tabulate-chunks", "mlir::func::FuncOp"> {
+  let summary = "Computes the matrices of a time-invariant recurrence's chunks";
+  let description = [{
+    A time-invariant `ssm.scan` whose schedule asks for chunks gets its tables (see
+    `ssm.scan`): powers of the transition times what is written and read, and the
+    kernel of a chunk, computed in f64, with `vector-bits` of lanes side by side. The
+    coefficients then name the inputs that the tables are multiplied with. Where the
+    coefficients depend on weights alone `ssm-split-prepare` moves the tables out of
+    `@forward`. Example: the scan of
+
+    ```mlir
+    func.func @average(%a: tensor<8xf32> {ssm.weight = "a"}, %u: tensor<?x?x8xf32>,
+        %s: tensor<?x8xf32>, %y: tensor<?x?x8xf32>)
+        -> (tensor<?x?x8xf32>, tensor<?x8xf32>) {
+      %0:2 = ssm.scan ins(%a, %u : tensor<8xf32>, tensor<?x?x8xf32>)
+          initial(%s : tensor<?x8xf32>)
+          outs(%y, %s : tensor<?x?x8xf32>, tensor<?x8xf32>)
+          maps {ins = [affine_map<(b, t, e) -> (e)>,
+                       affine_map<(b, t, e) -> (b, t, e)>],
+                state = affine_map<(b, t, e) -> (b, e)>,
+                output = affine_map<(b, t, e) -> (b, t, e)>}
+          coefficients {
+      ^bb0(%v: f32, %w: f32):
+        ssm.coefficients decay(%v : f32) write(%w : f32)
+      } epilogue {
+      ^bb0(%v: f32):
+        ssm.yield %v : f32
+      } attributes {schedule = #ssm.schedule<mode = chunk, chunk = 16>}
+          -> tensor<?x?x8xf32>, tensor<?x8xf32>
+      return %0#0, %0#1 : tensor<?x?x8xf32>, tensor<?x8xf32>
+    }
+    ```
+
+    gets `tables(... : tensor<1x1x1x16x1x8xf32>, tensor<1x1x1x16x1x1x8xf32>,
+    tensor<1x1x1x1x1x16x8xf32>, tensor<1x1x2x1x8xf32>)` and `inputs(%w : f32)`.
+  }];
+  let options = [Option<"vectorBits", "vector-bits", "int64_t", "512",
+                        "Bits of a vector register">];
+  let dependentDialects = ["mlir::arith::ArithDialect", "mlir::linalg::LinalgDialect",
+                           "mlir::math::MathDialect", "mlir::tensor::TensorDialect"];
+}
+
 #endif // SSM_TRANSFORMS_PASSES_TD

@@ -5,6 +5,7 @@
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/Remarks.h"
 #include "ssm/Analysis/CostModel.h"
+#include "ssm/Analysis/InvariantForm.h"
 #include "ssm/Analysis/RecurrenceClass.h"
 #include "ssm/IR/SSM.h"
 #include "llvm/ADT/StringSwitch.h"
@@ -54,8 +55,12 @@ std::string mlir::ssm::reasonAgainst(ScanOp scan, const RecurrenceInfo &info,
                                      ExecutionMode mode) {
   if (!info.isLegal(mode))
     return info.getReason(mode).str();
-  bool products = !scan.getComplex() && info.kind != RecurrenceClass::I &&
-                  info.kind != RecurrenceClass::Id;
+  if (mode == ExecutionMode::Chunk && info.kind == RecurrenceClass::I) {
+    std::string reason;
+    (void)getInvariantForm(scan, reason);
+    return reason;
+  }
+  bool products = !scan.getComplex() && info.kind != RecurrenceClass::Id;
   if (mode == ExecutionMode::Conv || mode == ExecutionMode::Quadratic ||
       (mode == ExecutionMode::Chunk && !products))
     return ("it is legal for class " + stringifyRecurrenceClass(info.kind) +
@@ -260,10 +265,13 @@ void SelectModesPass::runOnOperation() {
     getOperation().emitError() << "there is no mode '" << mode << "'";
     return signalPassFailure();
   }
-  if (mode == "step" && getOperation()->hasAttr("ssm.exact_length")) {
+  // Blocks of the whole Toeplitz matrix are chunks all the same.
+  if ((mode == "step" || mode == "scan") &&
+      getOperation()->hasAttr("ssm.exact_length")) {
     getOperation().emitError()
-        << "mode 'step' is not legal: the values of a kernel depend on the length "
-           "of the sequence, so it is prepared for one length and runs as a whole";
+        << "mode '" << mode << "' is not possible: the values of a kernel depend on "
+        << "the length of the sequence, so it is prepared for one length and runs as a "
+           "whole; wanted auto, conv or chunk";
     return signalPassFailure();
   }
   if (chunk < 0 || lanes < 0 || segments < 0) {
@@ -272,7 +280,7 @@ void SelectModesPass::runOnOperation() {
   }
   if (mode == "step" && getOperation()->hasAttr("ssm.whole_sequence")) {
     getOperation().emitError()
-        << "mode 'step' is not legal: a part of the layer runs along the sequence "
+        << "mode 'step' is not possible: a part of the layer runs along the sequence "
            "backward, so a token needs those after it";
     return signalPassFailure();
   }

@@ -403,6 +403,25 @@ TEST_F(Execute, PrepareConvertsOnThreads) {
   }
 }
 
+// Weights that the artefact carries stand in for those that are not given.
+TEST_F(Execute, PrepareEmbedded) {
+  Block tables(ssmrt_prepared_bytes(&module, 0));
+  EXPECT_EQ(ssmrt_prepare(&module, nullptr, nullptr, 0, tables, 0, nullptr),
+            SSMRT_BAD_ARGUMENT);
+  EXPECT_STREQ(ssmrt_last_error(), "fake: the weights are a null pointer, and "
+                                   "none are embedded; wanted 3");
+  Block given(ssmrt_prepared_bytes(&module, 0));
+  ASSERT_EQ(ssmrt_prepare(&module, nullptr, weights, 3, given, 0, nullptr),
+            SSMRT_OK);
+  module.embedded_weights = weights;
+  for (int64_t count : {0, 3}) {
+    ASSERT_EQ(ssmrt_prepare(&module, nullptr, nullptr, count, tables, 0, nullptr),
+              SSMRT_OK)
+        << ssmrt_last_error();
+    EXPECT_EQ(std::memcmp(tables, given, ssmrt_prepared_bytes(&module, 0)), 0);
+  }
+}
+
 TEST_F(Execute, PrepareErrors) {
   auto prepare = [&](ssmrt_tensor decay, ssmrt_tensor scale, void *tables) {
     ssmrt_tensor given[] = {decay, scale, weights[2]};
@@ -427,6 +446,7 @@ TEST_F(Execute, PrepareErrors) {
   EXPECT_EQ(prepare(decay.tensor, scale.tensor, nullptr), SSMRT_BAD_ARGUMENT);
   EXPECT_EQ(ssmrt_prepare(&module, nullptr, weights, 2, prepared, 0, nullptr),
             SSMRT_BAD_ARGUMENT);
+  EXPECT_STREQ(ssmrt_last_error(), "fake: 2 weights; wanted 3");
   EXPECT_EQ(ssmrt_prepare(&module, nullptr, weights, 3, prepared, -1, nullptr),
             SSMRT_BAD_ARGUMENT);
   // What a failed call leaves behind is not taken for tables.

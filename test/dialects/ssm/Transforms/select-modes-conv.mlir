@@ -8,7 +8,7 @@
 // ALLOWED: lags 3 epilogue
 // ALLOWED: lags ? epilogue
 // SCAN: error: mode 'scan' is not possible for the convolution with a kernel as long as the sequence: the kernel is no state space
-// STEP: error: mode 'step' is not legal: the values of a kernel depend on the length of the sequence
+// STEP: error: mode 'step' is not possible: the values of a kernel depend on the length of the sequence
 func.func @forward(%u: tensor<?x?x8xf32>, %short: tensor<3x8xf32>, %long: tensor<?x8xf32>,
     %y: tensor<?x?x8xf32>) -> tensor<?x?x8xf32> attributes {ssm.exact_length} {
   %0 = ssm.conv input(%u : tensor<?x?x8xf32>) kernel(%short : tensor<3x8xf32>)
