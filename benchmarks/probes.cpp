@@ -4,6 +4,9 @@
 
 #include <ctime>
 #include <vector>
+#if defined(__AVX__)
+#include <immintrin.h>
+#endif
 
 using namespace ssmc::benchmarks;
 
@@ -43,6 +46,19 @@ double ssmc::benchmarks::measureMultiplyAdds() {
   return double(chains) * steps * lanes / 16 / (getThreadTime() - start);
 }
 
+/// Past the caches.
+static void store(Vector *to, const Vector &value) {
+#if defined(__clang__)
+  __builtin_nontemporal_store(value, to);
+#elif defined(__AVX512F__)
+  _mm512_stream_ps(reinterpret_cast<float *>(to), (__m512)value);
+#elif defined(__AVX__)
+  _mm256_stream_ps(reinterpret_cast<float *>(to), (__m256)value);
+#else
+  *to = value;
+#endif
+}
+
 double ssmc::benchmarks::measureCopy() {
   constexpr int64_t count = 16 << 20;
   static std::vector<float> source(count + 16, 1.0f), target(count + 16);
@@ -53,6 +69,6 @@ double ssmc::benchmarks::measureCopy() {
   Vector *from = align(source), *to = align(target);
   double start = getThreadTime();
   for (int64_t i = 0; i < count / lanes; ++i)
-    __builtin_nontemporal_store(from[i], &to[i]);
+    store(&to[i], from[i]);
   return 8.0 * count / (getThreadTime() - start);
 }

@@ -247,17 +247,19 @@ static void run(const ssmrt_module *module, int argc, char **argv) {
   const char *path = find_option(argc, argv, "--weights");
   if (!weights)
     fail("out of memory");
-  if (module->num_weights > 0) {
-    if (!path)
-      fail("the layer has weights: --weights FILE.safetensors");
+  if (module->num_weights > 0 && !path && !module->embedded_weights)
+    fail("the layer has weights: --weights FILE.safetensors");
+  if (path) {
     check(ssmrt_weights_open(path, &file));
     check(ssmrt_weights_bind(file, module,
                              find_option(argc, argv, "--prefix"), weights));
   }
   void *prepared = allocate(ssmrt_prepared_bytes(module, length));
   void *scratch = allocate(ssmrt_prepare_workspace_bytes(module, length));
-  check(ssmrt_prepare(module, context, weights, module->num_weights, prepared,
-                      length, scratch));
+  /* Without a file, those in the artefact. */
+  check(ssmrt_prepare(module, context, path ? weights : NULL,
+                      path ? module->num_weights : 0, prepared, length,
+                      scratch));
   free(scratch);
 
   /* A state block keeps the sequence for further segments, or for ssmrt_step

@@ -35,6 +35,7 @@ Build::Build(const Source &source, const WeightFiles &weights, const Options &op
   frontendOptions.doublePrecision = this->request.doublePrecision;
   frontendOptions.testValues = this->request.testValues;
   frontendOptions.weightTypes = weights.types(options.weightsDType);
+  frontendOptions.weightType = options.weightsDType;
   pipelineOptions.name = this->request.name;
   pipelineOptions.mode = this->request.mode;
   pipelineOptions.cpu = options.cpu;

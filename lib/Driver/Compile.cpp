@@ -1,9 +1,11 @@
 //===- Compile.cpp - ssmc compile -----------------------------------------===//
 
 #include "Build.h"
+#include "Embed.h"
 #include "Error.h"
 #include "Files.h"
 #include "Link.h"
+#include "Progress.h"
 #include "Verbs.h"
 
 #include "llvm/ADT/StringExtras.h"
@@ -109,11 +111,18 @@ static void exportUnderCommonName(llvm::Module &module, llvm::StringRef name) {
                               function);
 }
 
+static bool isMachineCode(Kind kind) { return kind >= Kind::LLVM; }
+
 static llvm::Expected<std::string> makeMachineCode(Build &build, Kind kind,
-                                                   llvm::StringRef name) {
+                                                   llvm::StringRef name,
+                                                   const WeightFiles &weights,
+                                                   const Options &options) {
   auto module = build.makeLLVM();
   if (!module)
     return module.takeError();
+  if (options.embedWeights)
+    if (llvm::Error error = embedWeights(build, **module, weights, options.init))
+      return std::move(error);
   if (kind == Kind::Shared)
     exportUnderCommonName(**module, name);
   std::string text;
@@ -137,7 +146,9 @@ static llvm::Expected<std::string> makeMachineCode(Build &build, Kind kind,
 
 static llvm::Expected<std::string> makeText(const Source &source, Build &build,
                                             const Artefact &artefact,
-                                            llvm::StringRef name) {
+                                            llvm::StringRef name,
+                                            const WeightFiles &weights,
+                                            const Options &options) {
   std::string text;
   llvm::raw_string_ostream os(text);
   if (artefact.kind == Kind::AST) {
@@ -149,7 +160,7 @@ static llvm::Expected<std::string> makeText(const Source &source, Build &build,
     return text;
   }
   if (artefact.kind != Kind::MLIR)
-    return makeMachineCode(build, artefact.kind, name);
+    return makeMachineCode(build, artefact.kind, name, weights, options);
   if (llvm::Error error = artefact.phase == Phase::Frontend ? build.runFrontend()
                                                             : build.lower(artefact.phase))
     return std::move(error);
@@ -166,6 +177,13 @@ llvm::Error ssmc::runCompile(const Options &options) {
     return name.takeError();
   if (llvm::Error error = checkTarget(options))
     return error;
+  if (options.embedWeights && !isMachineCode(artefact->kind))
+    return usageFailure("--embed-weights wants an artefact with machine code: -o with "
+                        ".o, .a, .so, .s or .ll",
+                        "compile");
+  if (options.init && !options.embedWeights)
+    return usageFailure("--init draws weights for --embed-weights, which is not given",
+                        "compile");
   if (!options.header.empty() && options.header == options.output)
     return failure(options.header + ": is given for two files, -o and --header");
   bool toFile = !options.output.empty() && options.output != "-";
@@ -184,12 +202,13 @@ llvm::Error ssmc::runCompile(const Options &options) {
   request.lastToken = options.lastToken;
 
   OutputFiles files;
+  std::optional<Progress> progress(std::in_place, "compiling " + source->name);
   if (!options.header.empty()) {
     // Lowering consumes the module: the description comes from a run of its own.
     Build described(*source, *weights, options, request);
     described.pipeline().explain = false;
     described.pipeline().dumpDirectory.clear();
-    auto text = makeHeader(described, *name);
+    auto text = makeHeader(described, *name, options.embedWeights);
     if (!text)
       return text.takeError();
     if (llvm::Error error = files.add(options.header, *text))
@@ -197,9 +216,10 @@ llvm::Error ssmc::runCompile(const Options &options) {
   }
   if (artefact->kind != Kind::None) {
     Build build(*source, *weights, options, request);
-    auto text = makeText(*source, build, *artefact, *name);
+    auto text = makeText(*source, build, *artefact, *name, *weights, options);
     if (!text)
       return text.takeError();
+    progress.reset(); // the text may go to the same terminal
     if (!toFile)
       llvm::outs() << *text;
     else if (llvm::Error error =

@@ -58,6 +58,9 @@ int ssmc::driverMain(int argc, char **argv) {
   // A closed pipe is an error of a write, not the end of the process.
   std::signal(SIGPIPE, SIG_IGN);
   std::set_new_handler(reportNoMemory);
+  // On a terminal errors are in colour, unless the user's environment says no.
+  if (const char *text = std::getenv("NO_COLOR"); text && *text)
+    llvm::errs().enable_colors(false);
   llvm::install_bad_alloc_error_handler(
       [](void *, const char *, bool) { reportNoMemory(); });
   auto options = parseOptions(llvm::ArrayRef<const char *>(argv + 1, size_t(argc - 1)));

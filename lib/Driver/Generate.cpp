@@ -9,6 +9,7 @@
 #include "Error.h"
 #include "Files.h"
 #include "Prepare.h"
+#include "Progress.h"
 #include "Sampler.h"
 #include "Verbs.h"
 
@@ -175,6 +176,7 @@ llvm::Error Generator::readStop() {
 
 /// Calls forward over the prompt and chooses the first token.
 llvm::Error Generator::consumePrompt(Session &session, void *state) {
+  Progress progress("reading the prompt");
   std::vector<ssmrt_tensor> inputs(layer.module()->num_inputs);
   for (int64_t at = 0; at < promptLength; at += promptSegment) {
     int64_t length = std::min(promptSegment, promptLength - at);

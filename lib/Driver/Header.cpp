@@ -68,7 +68,8 @@ static void printValues(llvm::raw_ostream &os, llvm::StringRef name,
     os << "  " << constantOf(name, "NUM", field) << " = " << values.size() << "\n};\n\n";
 }
 
-llvm::Expected<std::string> ssmc::makeHeader(Build &build, llvm::StringRef name) {
+llvm::Expected<std::string> ssmc::makeHeader(Build &build, llvm::StringRef name,
+                                             bool hasWeights) {
   if (llvm::Error error = build.lower(Phase::Buffers))
     return std::move(error);
   auto description =
@@ -87,6 +88,8 @@ llvm::Expected<std::string> ssmc::makeHeader(Build &build, llvm::StringRef name)
   printValues(os, name, description, "outputs", "OUTPUT");
   printValues(os, name, description, "states", "STATE");
   printValues(os, name, description, "weights", "WEIGHT");
+  if (hasWeights)
+    os << "/* They are embedded: ssmrt_prepare takes NULL and 0 in their place. */\n\n";
   os << "#ifdef __cplusplus\n}\n#endif\n\n#endif /* " << guard << " */\n";
   return text;
 }

@@ -7,6 +7,7 @@
 
 #include "Error.h"
 #include "Load.h"
+#include "Progress.h"
 #include "Session.h"
 #include "Table.h"
 #include "Verbs.h"
@@ -102,7 +103,10 @@ static llvm::Expected<json::Object> collect(const Options &options) {
   result["parameters"] = std::move(parameters);
   if (source->kind == Source::Text)
     result["layers"] = json::Array(layersOf(source->text));
-  auto object = build.makeObject();
+  auto object = [&] {
+    Progress progress("compiling " + source->name);
+    return build.makeObject();
+  }();
   if (!object)
     return object.takeError();
   auto loaded = LoadedLayer::load(std::move(*object), request.name);

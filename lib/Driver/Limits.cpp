@@ -24,6 +24,12 @@ using namespace ssmc;
 #define CLONES
 #endif
 
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 8")
+#endif
+
 // Eight chains of 64 bytes hide the latency of two units. The result is written so
 // that nothing can be left out.
 #define MULTIPLY_ADD(NAME, TYPE)                                                         \
@@ -35,8 +41,7 @@ using namespace ssmc;
     for (int j = 0; j < 8; ++j)                                                          \
       x[j] = shift * (TYPE)j;                                                            \
     for (int64_t i = 0; i < count; ++i)                                                  \
-      _Pragma("clang loop unroll(full)") for (int j = 0; j < 8; ++j) x[j] =              \
-          x[j] * scale + shift;                                                          \
+      UNROLL for (int j = 0; j < 8; ++j) x[j] = x[j] * scale + shift;                    \
     for (int j = 1; j < 8; ++j)                                                          \
       x[0] += x[j];                                                                      \
     std::memcpy(out, &x[0], sizeof(Vector));                                             \

@@ -14,8 +14,9 @@ llvm::Expected<std::string> makeArchive(llvm::StringRef object, llvm::StringRef 
 /// need nothing else.
 llvm::Expected<std::string> linkShared(llvm::StringRef object, llvm::StringRef triple);
 
-/// The C header of a layer.
-llvm::Expected<std::string> makeHeader(Build &build, llvm::StringRef name);
+/// The C header of a layer, which says whether the artefact has its weights.
+llvm::Expected<std::string> makeHeader(Build &build, llvm::StringRef name,
+                                       bool hasWeights);
 
 /// The linker that linkShared runs, or "".
 std::string findLinker();

@@ -173,6 +173,8 @@ static const OptionSpec specs[] = {
      "ast, ssm, mlir, llvm, asm, obj, or the name of a phase", TEXT(emit)},
     {"header", 0, "FILE", Arity::One, on(Verb::Compile),
      "write a C header that declares the artefact's function", TEXT(header)},
+    {"embed-weights", 0, "", Arity::None, on(Verb::Compile),
+     "put the weights into the artefact, which then needs no file", FLAG(embedWeights)},
     {"name", 0, "NAME", Arity::One, on(Verb::Compile),
      "export NAME_module (default: after the file)", TEXT(name)},
     {"prompt", 0, "TEXT", Arity::One, on(Verb::Generate),
@@ -184,7 +186,7 @@ static const OptionSpec specs[] = {
      "write prompt and new ids to .npy: [batch, length + n]", TEXT(outputTokens)},
     {"tokens", 'n', "N", Arity::One, on(Verb::Generate), "how many tokens (default 100)",
      APPLY {
-       uint64_t n;
+       uint64_t n = 0;
        Applied wanted = applyCount(n, v);
        o.count = n;
        return wanted;
@@ -258,9 +260,10 @@ static const OptionSpec specs[] = {
      APPLY { return o.weights.push_back(v.str()), ""; }},
     {"prefix", 0, "PREFIX", Arity::One, compiling,
      "stands before the layer's names in the files of weights", TEXT(prefix)},
-    {"init", 0, "SEED", Arity::One, executing, "draw weights as the spec says",
+    {"init", 0, "SEED", Arity::One, executing | on(Verb::Compile),
+     "draw weights as the spec says; compile: for --embed-weights",
      APPLY {
-       uint64_t seed;
+       uint64_t seed = 0;
        Applied wanted = applyCount(seed, v);
        o.init = seed;
        return wanted;

@@ -52,6 +52,7 @@ struct Options {
 
   // compile
   std::string output, emit, header, name;
+  bool embedWeights = false;
 
   // generate
   std::optional<std::string> prompt;

@@ -7,6 +7,7 @@
 #include "Error.h"
 #include "Files.h"
 #include "Prepare.h"
+#include "Progress.h"
 #include "Verbs.h"
 
 #include "llvm/Support/FormatVariadic.h"
@@ -63,10 +64,12 @@ llvm::Error ssmc::runRun(const Options &options) {
     state = session->makeState(inputs->batch);
   if (!state)
     return state.takeError();
+  std::optional<Progress> progress(std::in_place, "running");
   if (llvm::Error error =
           session->segment(inputs->tensors, *outputs, inputs->batch, 0, inputs->length,
                            stepwise, stepwise ? state->get() : nullptr))
     return error;
+  progress.reset();
 
   OutputFiles files;
   for (const FileBinding &binding : options.outputs)

@@ -161,6 +161,7 @@ std::vector<int64_t> LayerVerifier::chooseLengths() const {
 }
 
 llvm::Error LayerVerifier::makeCases() {
+  Progress progress("running the literal form of " + layer().str());
   const ssmrt_module *module = oracle.layer.get();
   for (int64_t length : chooseLengths()) {
     Case sequence{length, {}, {}};
@@ -334,6 +335,9 @@ llvm::Error LayerVerifier::compareCase(Subject &subject, bool stepwise, Case &se
   auto session = Session::create(module, serial.get(), subject.weights, length);
   if (!session)
     return session.takeError();
+  for (const std::string &message : session->findGrowth())
+    if (warned.insert(message).second)
+      warn(message);
   auto found = session->makeOutputs(batch, length);
   if (!found)
     return found.takeError();

@@ -53,21 +53,24 @@ llvm::Error WeightFiles::bind(const ssmrt_module *module,
     return llvm::Error::success();
   }
   for (int64_t i = 0; i < module->num_weights; ++i) {
-    std::string name = prefix + module->weights[i].name, messages;
-    bool found = false;
+    std::string messages;
+    // One weight at a time: each file may have it.
+    ssmrt_module one = *module;
+    one.num_weights = 1;
+    one.weights = &module->weights[i];
+    tensors[i] = ssmrt_tensor{};
     for (const auto &file : files) {
-      ssmrt_status status = ssmrt_weights_find(file.get(), name.c_str(), &tensors[i]);
-      found = status == SSMRT_OK;
-      if (found)
+      ssmrt_status status =
+          ssmrt_weights_bind(file.get(), &one, prefix.c_str(), &tensors[i]);
+      if (status == SSMRT_OK && tensors[i].data)
         break;
-      if (status != SSMRT_NOT_FOUND)
+      if (status != SSMRT_OK && status != SSMRT_NOT_FOUND)
         return runtimeFailure();
-      messages += (messages.empty() ? "" : "; ") + std::string(ssmrt_last_error());
+      if (status == SSMRT_NOT_FOUND)
+        messages += (messages.empty() ? "" : "; ") + std::string(ssmrt_last_error());
     }
-    if (!found && !(module->weights[i].flags & SSMRT_OPTIONAL))
+    if (!tensors[i].data && !(one.weights->flags & SSMRT_OPTIONAL))
       return failure(messages);
-    if (!found)
-      tensors[i] = ssmrt_tensor{};
   }
   return llvm::Error::success();
 }

@@ -157,10 +157,7 @@ std::optional<Number> Elaborator::evaluatePoint(const ast::Expr &expr,
       taken.push_back({c->re, *v});
     }
     if (!result) {
-      if (!choice.otherwise) {
-        diagnostics.error(expr.range, "this 'if' needs an 'else'");
-        return std::nullopt;
-      }
+      // The grammar wants one.
       result = evaluatePoint(*choice.otherwise, scope, point);
       if (!result)
         return std::nullopt;
@@ -203,6 +200,9 @@ std::optional<Number> Elaborator::evaluatePoint(const ast::Expr &expr,
   case ast::Expr::Range:
   case ast::Expr::Lag:
     diagnostics.error(expr.range, "this is not a number");
+    return std::nullopt;
+  case ast::Expr::Rename:
+    diagnostics.error(expr.range, "renamed axes are not available in this version");
     return std::nullopt;
   }
   return std::nullopt;
@@ -355,8 +355,8 @@ std::optional<Number> Elaborator::broadcast(const TensorValue &tensor,
       IndexId id = root.variables[position];
       Axis &left = indexAxis(id);
       bool free = axis.name.empty() ||
-                  llvm::none_of(root.variables, [&](IndexId other) {
-                    return indexAxis(other).name == axis.name;
+                  llvm::none_of(root.variables, [&, &name = axis.name](IndexId other) {
+                    return indexAxis(other).name == name;
                   });
       if (free && left.sequence == axis.sequence &&
           (left.size == axis.size || left.size == kUnknownExtent)) {

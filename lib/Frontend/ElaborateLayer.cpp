@@ -276,6 +276,6 @@ bool Elaborator::elaborateMember(const ast::Stmt &member, Instance &instance) {
   case ast::Stmt::If:
     return runStatement(member, scope, nullptr);
   default:
-    return diagnostics.error(member.range, "this belongs into a function");
+    llvm_unreachable("a statement of a function in a layer");
   }
 }

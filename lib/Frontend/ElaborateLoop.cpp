@@ -236,8 +236,7 @@ bool Elaborator::runRolled(const ast::ForStmt &stmt, std::shared_ptr<Scope> scop
     };
     auto replaced = forOp.replaceWithAdditionalYields(
         rewriter, stateInits, /*replaceInitOperandUsesInLoop=*/true, yieldStates);
-    if (failed(replaced))
-      return diagnostics.error(stmt.range, "the loop's states could not be carried");
+    assert(succeeded(replaced) && "a loop can always yield more");
     forOp = cast<scf::ForOp>(replaced->getOperation());
   }
   builder.setInsertionPointAfter(forOp);

@@ -86,10 +86,7 @@ std::optional<Entity> Elaborator::evaluatePart(const ast::Expr &expr,
       if (*holds)
         return evaluatePart(*value, scope, prefix, partPath);
     }
-    if (choice->otherwise)
-      return evaluatePart(*choice->otherwise, scope, prefix, partPath);
-    diagnostics.error(expr.range, "this 'if' needs an 'else'");
-    return std::nullopt;
+    return evaluatePart(*choice->otherwise, scope, prefix, partPath);
   }
   if (auto *match = llvm::dyn_cast<ast::MatchExpr>(&expr)) {
     auto subject = requireConstant(*match->subject, *scope, "the subject of a match");

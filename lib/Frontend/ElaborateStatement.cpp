@@ -37,9 +37,8 @@ bool Elaborator::runBody(const std::vector<ast::StmtPtr> &body,
   return good;
 }
 
-/// The place in the text, for the diagnostics of passes.
-static Location locationOf(llvm::SMRange range, const llvm::SourceMgr &sources,
-                           MLIRContext &context) {
+Location Elaborator::locationOf(llvm::SMRange range) {
+  const llvm::SourceMgr &sources = diagnostics.getSources();
   unsigned buffer = sources.FindBufferContainingLoc(range.Start);
   if (!buffer)
     return UnknownLoc::get(&context);
@@ -51,7 +50,7 @@ static Location locationOf(llvm::SMRange range, const llvm::SourceMgr &sources,
 bool Elaborator::runStatement(const ast::Stmt &stmt, std::shared_ptr<Scope> scope,
                               Entity *returned) {
   Location outer = loc;
-  loc = locationOf(stmt.range, diagnostics.getSources(), context);
+  loc = locationOf(stmt.range);
   llvm::scope_exit restore([&] { loc = outer; });
   return goOn(stmt, *scope, [&] { return runOne(stmt, scope, returned); });
 }
@@ -99,10 +98,9 @@ bool Elaborator::runOne(const ast::Stmt &stmt, std::shared_ptr<Scope> scope,
                                          "available in this version");
   case ast::Stmt::Part:
   case ast::Stmt::Weight:
-    return diagnostics.error(stmt.range, "parts and weights belong to the layer, "
-                                         "outside its functions");
+    break; // the parser has refused them
   }
-  return false;
+  llvm_unreachable("a statement of a layer in a function");
 }
 
 bool Elaborator::assignPattern(const ast::Pattern &target, Entity value,

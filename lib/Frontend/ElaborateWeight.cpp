@@ -116,13 +116,13 @@ Elaborator::weightTensor(const ast::WeightStmt &weight, std::shared_ptr<Scope> s
     tensor.axes.push_back(*axis);
   }
   Type element = storedType(
-      [&]() -> llvm::StringRef {
+      [&]() -> llvm::StringRef { // one that outlives the call
         std::string key = name;
         size_t at = key.find("{}");
         if (at != std::string::npos)
           key.replace(at, 2, "0");
         auto found = options.weightTypes.find(key);
-        return found == options.weightTypes.end() ? "" : llvm::StringRef(found->second);
+        return found == options.weightTypes.end() ? options.weightType : found->second;
       }(),
       scalarType, builder);
   bool isComplex = weight.target.isComplex;

@@ -104,6 +104,7 @@ bool Elaborator::emitForward(Instance &instance) {
   if (!forward)
     return diagnostics.error(instance.layer->range, "layer '" + instance.layer->name.name +
                                                         "' has no fn forward");
+  function->setLoc(locationOf(forward->name.range));
   // Which inputs and results are states.
   std::map<std::string, bool> initials;
   for (const ast::StmtPtr &stmt : forward->body)
@@ -122,6 +123,8 @@ bool Elaborator::emitForward(Instance &instance) {
   auto scope = std::make_shared<Scope>(instance.scope);
   std::vector<Entity> args;
   bool sized = false;
+  ast::AxisPattern token;
+  token.name.name = "t";
   for (const ast::FnDecl::Param &param : forward->params) {
     const ast::Pattern &pattern = param.pattern;
     const std::string &name = pattern.name.name;
@@ -150,7 +153,13 @@ bool Elaborator::emitForward(Instance &instance) {
     llvm::SmallVector<int64_t> shape;
     bool hasSequence = false;
     for (const ast::AxisPattern &axisPattern : pattern.axes) {
-      auto axis = resolveAxis(axisPattern, *scope, true);
+      // No layer around this one gives `..` its axes: it stands for the sequence.
+      bool isRest = axisPattern.kind == ast::AxisPattern::Rest;
+      if (axisPattern.name.name == "t" && axisPattern.size)
+        return diagnostics.error(axisPattern.range,
+                                 "t is the sequence, as long as the input that is given: "
+                                 "it takes no extent; a kernel may have one, j: lag(SIZE)");
+      auto axis = resolveAxis(isRest ? token : axisPattern, *scope, true);
       if (!axis)
         return false;
       hasSequence |= axis->sequence;
@@ -192,7 +201,10 @@ bool Elaborator::emitForward(Instance &instance) {
     entity.tensor = tensor;
     args.push_back(entity);
   }
-  if (!sized)
+  // Without inputs the results depend on parameters and weights alone.
+  if (forward->params.empty())
+    reversed = true;
+  else if (!sized)
     return diagnostics.error(forward->name.range, "a layer needs an input with the "
                                                   "sequence axis t");
   auto run = std::make_shared<Scope>(instance.scope);

@@ -177,8 +177,7 @@ CompiledSource ssmc::compileSource(mlir::MLIRContext &context, llvm::SourceMgr &
   return result;
 }
 
-/// Whether a layer can be elaborated without --set, without a config.json and without
-/// one around it that gives its arguments their leading axes.
+/// Whether a layer can be elaborated without --set and without a config.json.
 static bool standsAlone(const ast::LayerDecl &layer) {
   for (const ast::Param &param : layer.params) {
     if (param.testValue)
@@ -189,13 +188,6 @@ static bool standsAlone(const ast::LayerDecl &layer) {
     if (config && !config->fallback)
       return false;
   }
-  for (const ast::StmtPtr &member : layer.members)
-    if (auto *fn = llvm::dyn_cast<ast::FnDecl>(member.get()))
-      if (fn->name.name == "forward")
-        for (const ast::FnDecl::Param &param : fn->params)
-          for (const ast::AxisPattern &axis : param.pattern.axes)
-            if (axis.kind == ast::AxisPattern::Rest)
-              return false;
   return true;
 }
 

@@ -60,6 +60,8 @@ static void buildLayerPipeline(OpPassManager &pm, const PipelineOptions &options
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
   if (!options.literal) {
+    // Before values are computed once: kernels are computed in f64 from weights.
+    pm.addNestedPass<func::FuncOp>(ssm::createConvolveScansPass());
     pm.addNestedPass<func::FuncOp>(ssm::createFuseElementwisePass());
     pm.addNestedPass<func::FuncOp>(ssm::createHoistInvariantsPass());
     ssm::PackWeightsPassOptions pack;
@@ -72,6 +74,9 @@ static void buildLayerPipeline(OpPassManager &pm, const PipelineOptions &options
     pm.addNestedPass<func::FuncOp>(ssm::createFuseEpiloguesPass());
     pm.addPass(createCanonicalizerPass());
     pm.addPass(createCSEPass());
+    ssm::TabulateChunksPassOptions tables;
+    tables.vectorBits = target.vectorBits;
+    pm.addNestedPass<func::FuncOp>(ssm::createTabulateChunksPass(tables));
     ssm::PrepareSpectraPassOptions spectra;
     spectra.vectorBits = target.vectorBits;
     pm.addNestedPass<func::FuncOp>(ssm::createPrepareSpectraPass(spectra));

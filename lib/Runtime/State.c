@@ -239,7 +239,7 @@ ssmrt_tensor ssmrtStateTensor(const ssmrt_module *module, int64_t index,
                               int64_t *shape) {
   char *data = payload;
   for (int64_t i = 0; i < index; ++i) {
-    int64_t bytes;
+    int64_t bytes = 0;
     getStateBytes(&module->states[i], batch, maxLength, &bytes);
     data += bytes;
   }

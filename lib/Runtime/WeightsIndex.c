@@ -192,11 +192,12 @@ static ssmrt_status openShards(ssmrt_weights *weights, const Index *index,
   int64_t capacity = 0;
   for (int64_t i = 0; i < index->count; ++i) {
     const Mapping *mapping = &index->mappings[i];
-    int64_t place;
+    int64_t place = 0;
     ssmrt_status status =
         getShard(weights, path, mapping->file, &capacity, &place);
     if (status != SSMRT_OK)
-      return status;
+      return ssmrtFail(status, "%s; %s names it for tensor '%s'",
+                       ssmrt_last_error(), path, mapping->name);
     const ssmrtShard *shard = &weights->shards[place];
     const ssmrtEntry *entry =
         ssmrtFindEntry(shard->sorted, shard->count, mapping->name);

@@ -4,6 +4,7 @@
 #define SSM_IR_SSMOPS_TD
 
 include "ssm/IR/SSMConvOps.td"
+include "ssm/IR/SSMMatrixOps.td"
 
 //===----------------------------------------------------------------------===//
 // Recurrences
@@ -41,10 +42,33 @@ def SSM_ScanOp : SSM_DestinationOp<"scan", [AttrSizedOperandSegments]> {
 
     **Complex.** With `complex` every coefficient is two values (real,
     imaginary), so is the state, and products are complex. One output holds the
-    real part of the read; two outputs hold real and imaginary parts.
+    real part of the read; two outputs hold real and imaginary parts. With
+    `real_sums` as well, the real part of what an erase pair sums takes the
+    place of the sum: so a state that stands for itself and its conjugate is
+    erased.
 
     **Epilogue.** Its arguments are the outputs' values, then the operands
     `epilogue_ins` at the point; it yields what is stored.
+
+    **Chunk tables.** A chunk of C tokens of a time-invariant recurrence, whose
+    write is a sum of constants times the scalars `inputs` of the coefficients,
+    is a matrix product with tables of weights alone, which the pass
+    `ssm-tabulate-chunks` makes. With `A` the transition, `F_r` what the state
+    takes of input `r` and G the read, they are, in this order,
+
+    | table  | element                      | shape                              |
+    |--------|------------------------------|------------------------------------|
+    | write  | `A^(C-1-j) F_r`              | outer, tiles, rows, C, R, width    |
+    | read   | `G A^(i+1)`                  | outer, tiles, Q, C, P, rows, width |
+    | kernel | `G A^d F_r`                  | outer, tiles, Q, P, R, C, width    |
+    | decay  | `A` and `A^C`                | outer, tiles, 2, rows, width       |
+
+    where `rows` counts the parts (real, imaginary) of the keys, P those of the
+    output, Q the copies, and `tiles` of `width` lanes cover a dimension of state
+    and output (1 and 1 if nothing depends on it); `outer` is the product of the
+    others, or 1. The decay of a dense transition is a matrix, `rows, rows`. Products
+    of complex numbers are written out: the tables are real matrices. They say
+    nothing that the coefficients do not, so a lowering may ignore them.
 
     **Carry.** `initial` (optional) is the state before the first token, of the
     shape given by `state_map`; the last `outs` receive the state after the last
@@ -67,7 +91,10 @@ def SSM_ScanOp : SSM_DestinationOp<"scan", [AttrSizedOperandSegments]> {
     * (C8) `keys` lists dimensions of the state beyond the batch: with a read,
       those that the output lacks; without one the output lacks none;
     * (C9) `dense [n, m]` goes with the role of that name and without `decay`;
-      only that role depends on `m`, which no result has.
+      only that role depends on `m`, which no result has;
+    * (C10) `real_sums` goes with `complex` and an erase pair;
+    * (C11) there are four `tables` or none, of the state's element type and the
+      shapes above; they go with `inputs`, and without erase pairs and resets.
 
     `dim_names`, if present, names the dimensions for messages.
 
@@ -136,6 +163,7 @@ def SSM_ScanOp : SSM_DestinationOp<"scan", [AttrSizedOperandSegments]> {
   let arguments = (ins Variadic<SSM_Shaped>:$ins,
                        Variadic<SSM_Shaped>:$initial,
                        Variadic<SSM_Shaped>:$epilogue_ins,
+                       Variadic<SSM_Shaped>:$tables,
                        Variadic<SSM_Init>:$outs,
                        AffineMapArrayAttr:$ins_maps,
                        AffineMapArrayAttr:$epilogue_maps,
@@ -146,7 +174,8 @@ def SSM_ScanOp : SSM_DestinationOp<"scan", [AttrSizedOperandSegments]> {
                        UnitAttr:$complex,
                        OptionalAttr<SSM_ScheduleAttr>:$schedule,
                        OptionalAttr<StrArrayAttr>:$dim_names,
-                       OptionalAttr<DenseI64ArrayAttr>:$dense);
+                       OptionalAttr<DenseI64ArrayAttr>:$dense,
+                       UnitAttr:$real_sums);
   let results = (outs Variadic<AnyRankedTensor>:$results);
   let regions = (region SizedRegion<1>:$coefficients, SizedRegion<1>:$epilogue);
   let hasCustomAssemblyFormat = 1;
@@ -196,6 +225,8 @@ def SSM_ScanOp : SSM_DestinationOp<"scan", [AttrSizedOperandSegments]> {
         return std::nullopt;
       return static_cast<unsigned>((*getDense())[0]);
     }
+    /// Leaves the coefficients as the only description of the recurrence.
+    void dropTables();
     /// Name of dimension `dim` for messages: that of `dim_names`, or `d2`.
     std::string getDimName(unsigned dim);
     /// Static extent of dimension `dim` (>= 2), or kDynamic.
@@ -218,16 +249,25 @@ def SSM_CoefficientsOp : SSM_Op<"coefficients",
     an absent `write` is 0, an absent `read` makes the state the output. `erase`
     holds pairs `left, right` (quadruples when complex). `dense` is an element of
     the transition matrix, which takes the place of the decay. Complex roles are
-    two operands, real part first; `reset` is a boolean.
+    two operands, real part first; `reset` is a boolean. `inputs` are the numbers
+    of which the write is a sum with constant weights, if `ssm.scan` has tables for
+    them.
   }];
   let arguments = (ins Variadic<AnyFloat>:$decay, Variadic<AnyFloat>:$write,
                        Variadic<AnyFloat>:$read, Variadic<AnyFloat>:$erase,
-                       Optional<I1>:$reset, Variadic<AnyFloat>:$dense);
+                       Optional<I1>:$reset, Variadic<AnyFloat>:$dense,
+                       Variadic<AnyFloat>:$inputs);
   let builders = [
     OpBuilder<(ins "::mlir::ValueRange":$decay, "::mlir::ValueRange":$write,
                    "::mlir::ValueRange":$read, "::mlir::ValueRange":$erase,
                    "::mlir::Value":$reset), [{
       build($_builder, $_state, decay, write, read, erase, reset,
+            ::mlir::ValueRange());
+    }]>,
+    OpBuilder<(ins "::mlir::ValueRange":$decay, "::mlir::ValueRange":$write,
+                   "::mlir::ValueRange":$read, "::mlir::ValueRange":$erase,
+                   "::mlir::Value":$reset, "::mlir::ValueRange":$dense), [{
+      build($_builder, $_state, decay, write, read, erase, reset, dense,
             ::mlir::ValueRange());
     }]>];
   let assemblyFormat = [{
@@ -236,6 +276,7 @@ def SSM_CoefficientsOp : SSM_Op<"coefficients",
          | `read` `(` $read `:` type($read) `)`
          | `erase` `(` $erase `:` type($erase) `)`
          | `dense` `(` $dense `:` type($dense) `)`
+         | `inputs` `(` $inputs `:` type($inputs) `)`
          | `reset` `(` $reset `)`) attr-dict
   }];
 }

@@ -66,6 +66,11 @@ SmallVector<unsigned> ScanOp::getCopyDims() {
   return copies;
 }
 
+void ScanOp::dropTables() {
+  getTablesMutable().clear();
+  getCoefficientsOp().getInputsMutable().clear();
+}
+
 std::string ScanOp::getDimName(unsigned dim) {
   if (std::optional<ArrayAttr> names = getDimNames())
     return cast<StringAttr>((*names)[dim]).getValue().str();
@@ -152,15 +157,18 @@ ParseResult ScanOp::parse(OpAsmParser &parser, OperationState &result) {
     result.addAttribute("reverse", builder.getUnitAttr());
   if (succeeded(parser.parseOptionalKeyword("complex")))
     result.addAttribute("complex", builder.getUnitAttr());
+  if (succeeded(parser.parseOptionalKeyword("real_sums")))
+    result.addAttribute("real_sums", builder.getUnitAttr());
 
-  OperandGroup ins, initial, epilogueIns, outs;
+  OperandGroup ins, initial, epilogueIns, tables, outs;
   if (parseGroup(parser, "ins", /*required=*/false, ins) ||
       parseGroup(parser, "initial", /*required=*/false, initial) ||
       parseGroup(parser, "epilogue_ins", /*required=*/false, epilogueIns) ||
+      parseGroup(parser, "tables", /*required=*/false, tables) ||
       parseGroup(parser, "outs", /*required=*/true, outs))
     return failure();
   SmallVector<int32_t> segments;
-  for (OperandGroup *group : {&ins, &initial, &epilogueIns, &outs}) {
+  for (OperandGroup *group : {&ins, &initial, &epilogueIns, &tables, &outs}) {
     segments.push_back(group->operands.size());
     if (parser.resolveOperands(group->operands, group->types, group->loc,
                                result.operands))
@@ -195,9 +203,12 @@ void ScanOp::print(OpAsmPrinter &printer) {
     printer << " reverse";
   if (getComplex())
     printer << " complex";
+  if (getRealSums())
+    printer << " real_sums";
   printGroup(printer, "ins", getIns());
   printGroup(printer, "initial", getInitial());
   printGroup(printer, "epilogue_ins", getEpilogueIns());
+  printGroup(printer, "tables", getTables());
   printGroup(printer, "outs", getOuts());
   printMaps(printer, *this, scanMaps);
   auto printDims = [&](StringRef name, ArrayRef<int64_t> dims) {
@@ -216,7 +227,8 @@ void ScanOp::print(OpAsmPrinter &printer) {
   SmallVector<StringRef> elided = {
       "ins_maps",   "epilogue_maps", "state_map",
       "output_map", "reverse",       "complex",
-      "keys",       "dense",         getOperandSegmentSizeAttr()};
+      "keys",       "dense",         "real_sums",
+      getOperandSegmentSizeAttr()};
   printer.printOptionalAttrDictWithKeyword((*this)->getAttrs(), elided);
   printResultTypes(printer, getResultTypes());
 }

@@ -1,6 +1,6 @@
 //===- SSMScanVerifier.cpp - Constraints of the structured recurrence -----===//
 //
-// (C1) to (C9) of the definition of ssm.scan.
+// (C1) to (C11) of the definition of ssm.scan.
 //
 //===----------------------------------------------------------------------===//
 
@@ -161,10 +161,54 @@ static LogicalResult verifyDense(ScanOp op) {
   return success();
 }
 
+/// (C11): tables of a chunk.
+static LogicalResult verifyTables(ScanOp op) {
+  OperandRange tables = op.getTables();
+  if (tables.empty())
+    return success();
+  if (tables.size() != 4)
+    return op.emitOpError() << "(C11) tables: found " << tables.size()
+                            << ", wanted none or 4: write, read, kernel, decay";
+  SmallVector<ArrayRef<int64_t>> shapes;
+  Type element = getElementTypeOrSelf(op.getFinalStates().front());
+  const char *names[] = {"write", "read", "kernel", "decay"};
+  const size_t ranks[] = {6, 7, 7, op.getDense() ? size_t(6) : size_t(5)};
+  for (auto [number, table] : llvm::enumerate(tables)) {
+    auto type = cast<ShapedType>(table.getType());
+    if (!type.hasRank() || !type.hasStaticShape() ||
+        type.getShape().size() != ranks[number] ||
+        type.getElementType() != element)
+      return op.emitOpError()
+             << "(C11) table of the " << names[number] << ": found " << type
+             << ", wanted " << ranks[number] << " static dimensions of "
+             << element;
+    shapes.push_back(type.getShape());
+  }
+  ArrayRef<int64_t> write = shapes[0];
+  int64_t outer = write[0], tiles = write[1], rows = write[2], chunk = write[3];
+  int64_t inputs = write[4], width = write[5];
+  int64_t copies = shapes[1][2], parts = op.getNumOutputs();
+  SmallVector<int64_t> wanted[] = {
+      {outer, tiles, rows, chunk, inputs, width},
+      {outer, tiles, copies, chunk, parts, rows, width},
+      {outer, tiles, copies, parts, inputs, chunk, width},
+      {outer, tiles, 2, rows}};
+  if (op.getDense())
+    wanted[3].push_back(rows);
+  wanted[3].push_back(width);
+  for (auto [number, shape] : llvm::enumerate(shapes))
+    if (shape != ArrayRef<int64_t>(wanted[number]))
+      return op.emitOpError()
+             << "(C11) table of the " << names[number] << ": found shape ["
+             << shape << "], wanted [" << ArrayRef<int64_t>(wanted[number])
+             << "], which agrees with the others";
+  return success();
+}
+
 LogicalResult ScanOp::verify() {
   if (failed(verifyOneForm(*this)) || failed(verifyDense(*this)) ||
       failed(verifyScanMaps(*this)) || failed(verifyStates(*this)) ||
-      failed(verifyExtents(*this)))
+      failed(verifyExtents(*this)) || failed(verifyTables(*this)))
     return failure();
   if (std::optional<ArrayAttr> names = getDimNames())
     if (names->size() != getNumDims())
@@ -198,10 +242,29 @@ static LogicalResult verifyRoles(ScanOp op, CoefficientsOp roles) {
   if (!roles.getDense().empty() && !roles.getDecay().empty())
     return roles.emitOpError(
         "(C9) dense: found beside a decay, wanted one of them");
+  if (op.getTables().empty() != roles.getInputs().empty())
+    return op.emitOpError() << "(C11) tables: found "
+                            << (op.getTables().empty() ? "inputs" : "tables")
+                            << " alone, wanted both or neither";
+  if (!op.getTables().empty()) {
+    int64_t wanted = cast<ShapedType>(op.getTables()[0].getType()).getDimSize(4);
+    if (int64_t(roles.getInputs().size()) != wanted)
+      return roles.emitOpError()
+             << "(C11) inputs: found " << roles.getInputs().size()
+             << ", wanted " << wanted << ", as the tables have";
+    if (!roles.getErase().empty() || roles.getReset())
+      return roles.emitOpError(
+          "(C11) tables: found with an erase pair or a reset, wanted neither");
+  }
   if (roles.getErase().size() % (2 * width) != 0)
     return roles.emitOpError()
            << "erase: found " << roles.getErase().size()
            << " operands, wanted a multiple of " << 2 * width;
+  if (op.getRealSums() && (!op.getComplex() || roles.getErase().empty()))
+    return op.emitOpError()
+           << "(C10) real_sums: found "
+           << (op.getComplex() ? "no erase pair" : "a real recurrence")
+           << ", wanted a complex one that erases";
   return success();
 }
 

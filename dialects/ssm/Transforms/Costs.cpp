@@ -24,7 +24,8 @@ bool ssm::containsCostlyScalar(Operation *op) {
   return op
       ->walk([](Operation *nested) {
         bool isCostly = isCostlyScalar(nested) ||
-                        isa<ssm::RootsOp, ssm::SpectrumOp>(nested);
+                        isa<ssm::DiscretizeMatrixOp, ssm::MatrixPowerOp,
+                            ssm::RootsOp, ssm::SpectrumOp>(nested);
         return isCostly ? WalkResult::interrupt() : WalkResult::advance();
       })
       .wasInterrupted();

@@ -201,12 +201,12 @@ static void dropUnitCopies(RewriterBase &rewriter, ssm::ScanOp scan) {
     dense = rewriter.getDenseI64ArrayAttr(renumberDims(*scan.getDense()));
   auto smaller = ssm::ScanOp::create(
       rewriter, loc, ValueRange(outs).getTypes(), scan.getIns(),
-      scan.getInitial(), scan.getEpilogueIns(), outs,
+      scan.getInitial(), scan.getEpilogueIns(), scan.getTables(), outs,
       renumberAll(scan.getInsMaps()), renumberAll(scan.getEpilogueMaps()),
       renumber(scan.getStateMap()),
       AffineMap::get(newDims, 0, outputExprs, rewriter.getContext()),
       renumberDims(scan.getKeys()), scan.getReverse(), scan.getComplex(),
-      scan.getScheduleAttr(), names, dense);
+      scan.getScheduleAttr(), names, dense, scan.getRealSums());
   smaller->setDiscardableAttrs(scan->getDiscardableAttrDictionary());
   smaller.getCoefficients().takeBody(scan.getCoefficients());
   smaller.getEpilogue().takeBody(scan.getEpilogue());

@@ -498,7 +498,7 @@ static void rewriteContraction(RewriterBase &rewriter, linalg::GenericOp op,
   SmallVector<OpFoldResult> sizes =
       tensor::getMixedSizes(rewriter, loc, shape);
   bool isMerged = originalType.getRank() == int64_t(tokens) + 1;
-  SmallVector<OpFoldResult> mergedSizes(ArrayRef(sizes).take_front(tokens));
+  SmallVector<OpFoldResult> mergedSizes(sizes.begin(), sizes.begin() + tokens);
   mergedSizes.push_back(
       rewriter.getIndexAttr(contraction.blocks * contraction.columns));
 

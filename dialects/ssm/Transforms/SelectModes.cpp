@@ -1,10 +1,12 @@
 //===- SelectModes.cpp - How each recurrence is executed ------------------===//
 
+#include "PreparedValues.h"
 #include "ssm/Transforms/Passes.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/Remarks.h"
 #include "ssm/Analysis/CostModel.h"
+#include "ssm/Analysis/InvariantForm.h"
 #include "ssm/Analysis/RecurrenceClass.h"
 #include "ssm/IR/SSM.h"
 #include "llvm/ADT/StringSwitch.h"
@@ -29,7 +31,7 @@ private:
   LogicalResult select(ScanOp scan, std::optional<ExecutionMode> wanted);
   /// What the model recommends, with the overrides of the options.
   ScheduleAttr choose(const CostModel &model, std::optional<ExecutionMode> wanted,
-                      bool mayChunk, std::optional<int64_t> length);
+                      bool mayChunk, bool isPrepared, std::optional<int64_t> length);
   void report(ScanOp scan, const RecurrenceInfo &info, const CostModel &model,
               ScheduleAttr schedule, bool mayChunk);
   LogicalResult select(ConvOp conv, std::optional<ExecutionMode> wanted,
@@ -57,14 +59,36 @@ std::string mlir::ssm::reasonAgainst(ScanOp scan, const RecurrenceInfo &info,
                                      ExecutionMode mode) {
   if (!info.isLegal(mode))
     return info.getReason(mode).str();
-  bool products = !scan.getComplex() && info.kind != RecurrenceClass::I &&
-                  info.kind != RecurrenceClass::Id;
-  if (mode == ExecutionMode::Conv || mode == ExecutionMode::Quadratic ||
+  bool isInvariant =
+      info.kind == RecurrenceClass::I || info.kind == RecurrenceClass::Id;
+  if ((mode == ExecutionMode::Chunk && info.kind == RecurrenceClass::I) ||
+      (mode == ExecutionMode::Conv && isInvariant)) {
+    std::string reason;
+    (void)getInvariantForm(scan, reason);
+    return reason;
+  }
+  bool products = !scan.getComplex() && info.kind != RecurrenceClass::Id;
+  if (mode == ExecutionMode::Quadratic ||
       (mode == ExecutionMode::Chunk && !products))
     return ("it is legal for class " + stringifyRecurrenceClass(info.kind) +
             ", but this version has no lowering for it")
         .str();
   return "";
+}
+
+/// Whether the tables of a time-invariant recurrence's chunks can be made before any
+/// input is there. Otherwise each call would make them anew, which pays only where it is
+/// asked for.
+static bool hasPreparedTables(ScanOp scan, const RecurrenceInfo &info) {
+  if (info.kind != RecurrenceClass::I && info.kind != RecurrenceClass::Id)
+    return true;
+  for (auto [i, operand] : llvm::enumerate(scan.getIns())) {
+    AffineMap map = scan.getInsMap(i);
+    if (!map.isFunctionOfDim(0) && !map.isFunctionOfDim(1) &&
+        !isKnownBeforehand(operand))
+      return false;
+  }
+  return true;
 }
 
 /// "chunk of 64 tokens from length 20 on, scan below".
@@ -85,10 +109,10 @@ static std::string describe(ScheduleAttr schedule) {
 
 ScheduleAttr SelectModesPass::choose(const CostModel &model,
                                      std::optional<ExecutionMode> wanted, bool mayChunk,
-                                     std::optional<int64_t> length) {
+                                     bool isPrepared, std::optional<int64_t> length) {
   ScanMode chosen = ScanMode::scan;
   int64_t tokens = 0, from = 0;
-  if (wanted == ExecutionMode::Chunk || (!wanted && mayChunk)) {
+  if (wanted == ExecutionMode::Chunk || (!wanted && mayChunk && isPrepared)) {
     Execution inChunks{ScanMode::chunk, chunk > 0 ? chunk : model.getBestChunk()};
     std::optional<int64_t> shortest = model.getCrossover(inChunks, {ScanMode::scan, 0});
     if (crossover >= 0)
@@ -102,6 +126,8 @@ ScheduleAttr SelectModesPass::choose(const CostModel &model,
       from = length || *shortest <= 1 ? 0 : *shortest;
     }
   }
+  if (wanted == ExecutionMode::Conv)
+    chosen = ScanMode::conv;
   if (chosen == ScanMode::scan && (wanted || !mayChunk))
     tokens = chunk;
   return ScheduleAttr::get(&getContext(), chosen, tokens, lanes, segments,
@@ -123,6 +149,8 @@ void SelectModesPass::report(ScanOp scan, const RecurrenceInfo &info,
                             [](Execution a, Execution b) { return a.chunk == b.chunk; }),
                 forms.end());
   }
+  if (schedule.getMode() == ScanMode::conv)
+    forms.push_back({ScanMode::conv, 0});
   auto nameForm = [](Execution form) {
     std::string text = stringifyScanMode(form.mode).str();
     return form.mode == ScanMode::chunk ? text + " of " + std::to_string(form.chunk)
@@ -130,7 +158,7 @@ void SelectModesPass::report(ScanOp scan, const RecurrenceInfo &info,
   };
   auto isChosen = [&](Execution form) {
     return form.mode == schedule.getMode() &&
-           (form.mode == ScanMode::scan || form.chunk == schedule.getChunk());
+           (form.mode != ScanMode::chunk || form.chunk == schedule.getChunk());
   };
   auto clocks = [&](Execution form, int64_t length) {
     return int64_t(std::llround(model.getClocks(form, length) / double(length)));
@@ -195,7 +223,8 @@ LogicalResult SelectModesPass::select(ScanOp scan, std::optional<ExecutionMode> 
   Machine machine = Machine::get(scan);
   ScanWork work(scan, info);
   CostModel model(work, machine);
-  ScheduleAttr schedule = given ? given : choose(model, wanted, mayChunk, length);
+  ScheduleAttr schedule = given ? given : choose(model, wanted, mayChunk,
+                                                  hasPreparedTables(scan, info), length);
   scan.setScheduleAttr(schedule);
   report(scan, info, model, schedule, mayChunk);
   return success();
@@ -266,10 +295,13 @@ void SelectModesPass::runOnOperation() {
     getOperation().emitError() << "there is no mode '" << mode << "'";
     return signalPassFailure();
   }
-  if (mode == "step" && getOperation()->hasAttr("ssm.exact_length")) {
+  // Blocks of the whole Toeplitz matrix are chunks all the same.
+  if ((mode == "step" || mode == "scan") &&
+      getOperation()->hasAttr("ssm.exact_length")) {
     getOperation().emitError()
-        << "mode 'step' is not legal: the values of a kernel depend on the length "
-           "of the sequence, so it is prepared for one length and runs as a whole";
+        << "mode '" << mode << "' is not possible: the values of a kernel depend on "
+        << "the length of the sequence, so it is prepared for one length and runs as a "
+           "whole; wanted auto, conv or chunk";
     return signalPassFailure();
   }
   if (convolution != "auto" && convolution != "fft" && convolution != "direct") {
@@ -283,7 +315,7 @@ void SelectModesPass::runOnOperation() {
   }
   if (mode == "step" && getOperation()->hasAttr("ssm.whole_sequence")) {
     getOperation().emitError()
-        << "mode 'step' is not legal: a part of the layer runs along the sequence "
+        << "mode 'step' is not possible: a part of the layer runs along the sequence "
            "backward, so a token needs those after it";
     return signalPassFailure();
   }

@@ -28,8 +28,9 @@ struct FrontendOptions {
   bool doublePrecision = false;             // activations in f64 instead of f32
   bool testValues = false; // parameters take the values that tests use
   /// Element type of a weight in its file ("bf16", "f32", ...) by its full name;
-  /// an absent name means the activations' type.
+  /// an absent name means `weightType`, or if that is empty the activations' type.
   std::map<std::string, std::string> weightTypes;
+  std::string weightType;
 };
 
 /// Text of a module shipped inside the compiler (`std`, `mamba`, ...), or none.

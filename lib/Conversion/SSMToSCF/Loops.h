@@ -99,6 +99,7 @@ void populateConvPatterns(mlir::RewritePatternSet &patterns);
 void populateSpectrumPatterns(mlir::RewritePatternSet &patterns);
 void populateNormPatterns(mlir::RewritePatternSet &patterns);
 void populateMatmulPatterns(mlir::RewritePatternSet &patterns);
+void populateMatrixPatterns(mlir::RewritePatternSet &patterns);
 
 } // namespace ssmc::detail
 

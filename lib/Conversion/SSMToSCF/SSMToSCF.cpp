@@ -54,4 +54,5 @@ void ssmc::populateSSMToSCFConversionPatterns(RewritePatternSet &patterns) {
   detail::populateSpectrumPatterns(patterns);
   detail::populateNormPatterns(patterns);
   detail::populateMatmulPatterns(patterns);
+  detail::populateMatrixPatterns(patterns);
 }

@@ -35,6 +35,10 @@ llvm::LogicalResult lowerGeneric(mlir::RewriterBase &rewriter,
 llvm::LogicalResult lowerChunk(mlir::RewriterBase &rewriter,
                                mlir::ssm::ScanOp op,
                                const VectorTarget &target);
+/// By products with the op's tables, if it has any and its schedule asks for chunks.
+llvm::LogicalResult lowerTabulated(mlir::RewriterBase &rewriter,
+                                   mlir::ssm::ScanOp op,
+                                   const VectorTarget &target);
 /// Gives recurrences whose form depends on the length one of each, under `root`.
 void lowerCrossovers(mlir::RewriterBase &rewriter, mlir::Operation *root);
 llvm::LogicalResult lowerScan(mlir::RewriterBase &rewriter,

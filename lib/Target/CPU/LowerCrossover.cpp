@@ -47,7 +47,9 @@ void ssmc::cpu::lowerCrossovers(RewriterBase &rewriter, Operation *root) {
     rewriter.setInsertionPointToStart(branch.thenBlock());
     cast<ScanOp>(rewriter.clone(*scan)).setScheduleAttr(above);
     rewriter.setInsertionPointToStart(branch.elseBlock());
-    cast<ScanOp>(rewriter.clone(*scan)).setScheduleAttr(below);
+    auto sequential = cast<ScanOp>(rewriter.clone(*scan));
+    sequential.setScheduleAttr(below);
+    sequential.dropTables();
     rewriter.eraseOp(scan);
   }
 }

@@ -67,8 +67,10 @@ void LowerToCPUPass::runOnOperation() {
           return lowerGeneric(rewriter, generic, target);
         })
         .Case<ScanOp>([&](auto scan) {
-          if (succeeded(lowerChunk(rewriter, scan, target)))
+          if (succeeded(lowerTabulated(rewriter, scan, target)) ||
+              succeeded(lowerChunk(rewriter, scan, target)))
             return success();
+          scan.dropTables();
           return lowerScan(rewriter, scan, target);
         })
         .Case<ConvOp>(

@@ -8,7 +8,6 @@
 #include "Target/CPU/ModuleDescription.h"
 
 #include "mlir/IR/BuiltinAttributes.h"
-#include "ssmrt/ssmrt.h"
 #include "llvm/IR/Constants.h"
 #include "llvm/IR/IRBuilder.h"
 
@@ -18,6 +17,17 @@ using mlir::DenseI64ArrayAttr;
 using mlir::DictionaryAttr;
 using mlir::IntegerAttr;
 using mlir::StringAttr;
+
+ssmrt_dtype ssmc::dtypeNamed(llvm::StringRef name) {
+  uint8_t code = name.starts_with("bf") ? SSMRT_BFLOAT
+                 : name.starts_with("f") ? SSMRT_FLOAT
+                 : name == "bool"        ? SSMRT_BOOL
+                                         : SSMRT_INT;
+  uint8_t bits = 8;
+  if (name != "bool")
+    name.drop_while([](char c) { return !llvm::isDigit(c); }).getAsInteger(10, bits);
+  return {code, bits, 1};
+}
 
 namespace {
 class Emitter {
@@ -29,6 +39,7 @@ public:
         i8(llvm::Type::getInt8Ty(context)), i16(llvm::Type::getInt16Ty(context)) {}
 
   void run(DictionaryAttr description);
+  void embed(llvm::ArrayRef<ssmrt_tensor> weights, llvm::StringRef name);
 
 private:
   llvm::Constant *global(llvm::Constant *init, const llvm::Twine &name) {
@@ -38,10 +49,23 @@ private:
   llvm::Constant *text(llvm::StringRef value) {
     return global(llvm::ConstantDataArray::getString(context, value), "text");
   }
+  llvm::Constant *words(llvm::ArrayRef<int64_t> values, const llvm::Twine &name) {
+    return global(llvm::ConstantDataArray::get(
+                      context, llvm::ArrayRef<uint64_t>(
+                                   reinterpret_cast<const uint64_t *>(values.data()),
+                                   values.size())),
+                  name);
+  }
   llvm::Constant *int64(int64_t v) { return llvm::ConstantInt::getSigned(i64, v); }
   llvm::Constant *int32(int64_t v) { return llvm::ConstantInt::getSigned(i32, v); }
-  llvm::Constant *dtype(llvm::StringRef name);
+  llvm::Constant *dtype(ssmrt_dtype type) {
+    return llvm::ConstantStruct::getAnon({llvm::ConstantInt::get(i8, type.code),
+                                          llvm::ConstantInt::get(i8, type.bits),
+                                          llvm::ConstantInt::get(i16, type.lanes)});
+  }
+  llvm::Constant *bytes(const ssmrt_tensor &tensor);
   llvm::Constant *values(ArrayAttr list, llvm::StringRef name);
+  llvm::Constant *decays(ArrayAttr list);
   /// `k[0] + k[1]*a + k[2]*b + k[3]*a*b` as a function of `arity` i64 arguments.
   llvm::Constant *size(llvm::ArrayRef<int64_t> k, unsigned arity, llvm::StringRef name);
   llvm::Constant *functionOrNull(llvm::StringRef name);
@@ -52,19 +76,6 @@ private:
   llvm::IntegerType *i32, *i64, *i8, *i16;
 };
 } // namespace
-
-llvm::Constant *Emitter::dtype(llvm::StringRef name) {
-  unsigned code = name.starts_with("bf") ? SSMRT_BFLOAT
-                  : name.starts_with("f") ? SSMRT_FLOAT
-                  : name == "bool"        ? SSMRT_BOOL
-                                          : SSMRT_INT;
-  unsigned bits = 8;
-  if (name != "bool")
-    name.drop_while([](char c) { return !llvm::isDigit(c); }).getAsInteger(10, bits);
-  return llvm::ConstantStruct::getAnon(
-      {llvm::ConstantInt::get(i8, code), llvm::ConstantInt::get(i8, bits),
-       llvm::ConstantInt::get(i16, 1)});
-}
 
 llvm::Constant *Emitter::values(ArrayAttr list, llvm::StringRef name) {
   if (list.empty())
@@ -79,20 +90,32 @@ llvm::Constant *Emitter::values(ArrayAttr list, llvm::StringRef name) {
     };
     llvm::Constant *shape =
         dims.empty() ? llvm::ConstantPointerNull::get(pointer)
-                     : global(llvm::ConstantDataArray::get(
-                                  context, llvm::ArrayRef<uint64_t>(
-                                               reinterpret_cast<const uint64_t *>(
-                                                   dims.data()),
-                                               dims.size())),
-                              "shape");
+                     : words(dims, "shape");
     // ssmrt_value_info
     entries.push_back(llvm::ConstantStruct::getAnon(
         {text(entry.getAs<StringAttr>("name").getValue()),
-         dtype(entry.getAs<StringAttr>("dtype").getValue()), int32(dims.size()), shape,
+         dtype(dtypeNamed(entry.getAs<StringAttr>("dtype").getValue())), int32(dims.size()), shape,
          int32(integer("flags")), int32(integer("state")), int64(integer("limit"))}));
   }
   auto *array = llvm::ArrayType::get(entries[0]->getType(), entries.size());
   return global(llvm::ConstantArray::get(array, entries), name);
+}
+
+llvm::Constant *Emitter::decays(ArrayAttr list) {
+  if (list.empty())
+    return llvm::ConstantPointerNull::get(pointer);
+  llvm::SmallVector<llvm::Constant *> entries;
+  for (mlir::Attribute attr : list) {
+    auto entry = llvm::cast<DictionaryAttr>(attr);
+    auto offsets = entry.getAs<DenseI64ArrayAttr>("offsets").asArrayRef();
+    entries.push_back(llvm::ConstantStruct::getAnon( // ssmrt_decay_info
+        {text(entry.getAs<StringAttr>("state").getValue()),
+         dtype(dtypeNamed(entry.getAs<StringAttr>("dtype").getValue())),
+         int64(entry.getAs<IntegerAttr>("count").getInt()), int64(offsets[0]),
+         int64(offsets[1])}));
+  }
+  auto *array = llvm::ArrayType::get(entries[0]->getType(), entries.size());
+  return global(llvm::ConstantArray::get(array, entries), "decays");
 }
 
 llvm::Constant *Emitter::size(llvm::ArrayRef<int64_t> k, unsigned arity,
@@ -167,7 +190,10 @@ void Emitter::run(DictionaryAttr description) {
       functionOrNull("prepare"),
       functionOrNull("forward"),
       functionOrNull("step"),
-      llvm::ConstantPointerNull::get(pointer)};
+      llvm::ConstantPointerNull::get(pointer), // backward
+      int64(list("decays").size()),
+      decays(list("decays")),
+      llvm::ConstantPointerNull::get(pointer)}; // embedded_weights
   static_assert(sizeof(ssmrt_module) == 8 * (std::size(fields) - 1),
                 "one word a field but for the two versions");
   auto *table = llvm::cast<llvm::GlobalVariable>(
@@ -178,6 +204,51 @@ void Emitter::run(DictionaryAttr description) {
                                         name + "_module", module);
   llvm::IRBuilder<> builder(llvm::BasicBlock::Create(context, "", getter));
   builder.CreateRet(table);
+}
+
+/// The bytes of a tensor, on a cache line of their own.
+llvm::Constant *Emitter::bytes(const ssmrt_tensor &tensor) {
+  if (!tensor.data)
+    return llvm::ConstantPointerNull::get(pointer);
+  uint64_t size = ssmrt_dtype_size(tensor.dtype);
+  for (int32_t i = 0; i < tensor.ndim; ++i)
+    size *= uint64_t(tensor.shape[i]);
+  llvm::StringRef raw(static_cast<const char *>(tensor.data) + tensor.byte_offset, size);
+  auto *variable = llvm::cast<llvm::GlobalVariable>(
+      global(llvm::ConstantDataArray::getString(context, raw, /*AddNull=*/false),
+             "weight"));
+  variable->setAlignment(llvm::Align(SSMRT_ALIGNMENT));
+  // Gigabytes between code and data would be beyond the reach of its addresses.
+  if (module.getTargetTriple().isX86_64())
+    variable->setCodeModel(llvm::CodeModel::Large);
+  return variable;
+}
+
+void Emitter::embed(llvm::ArrayRef<ssmrt_tensor> weights, llvm::StringRef name) {
+  if (weights.empty())
+    return;
+  llvm::Constant *null = llvm::ConstantPointerNull::get(pointer);
+  llvm::SmallVector<llvm::Constant *> entries;
+  for (const ssmrt_tensor &tensor : weights) {
+    llvm::ArrayRef<int64_t> shape(tensor.shape, size_t(tensor.ndim));
+    entries.push_back(llvm::ConstantStruct::getAnon( // ssmrt_tensor
+        {bytes(tensor), int32(tensor.device.device_type), int32(tensor.device.device_id),
+         int32(tensor.ndim), dtype(tensor.dtype),
+         shape.empty() ? null : words(shape, "shape"), /*strides=*/null, int64(0)}));
+  }
+  auto *array = llvm::ArrayType::get(entries[0]->getType(), entries.size());
+  auto *table = module.getNamedGlobal((name + "_module_data").str());
+  llvm::SmallVector<llvm::Constant *> fields;
+  for (llvm::Use &field : table->getInitializer()->operands())
+    fields.push_back(llvm::cast<llvm::Constant>(field));
+  fields.back() = global(llvm::ConstantArray::get(array, entries), "embedded_weights");
+  table->setInitializer(llvm::ConstantStruct::get(
+      llvm::cast<llvm::StructType>(table->getValueType()), fields));
+}
+
+void ssmc::embedWeights(llvm::Module &module, llvm::StringRef name,
+                        llvm::ArrayRef<ssmrt_tensor> weights) {
+  Emitter(module).embed(weights, name);
 }
 
 void ssmc::emitModuleDescription(llvm::Module &module, DictionaryAttr description) {

@@ -5,6 +5,7 @@
 
 #include "mlir/IR/BuiltinOps.h"
 #include "llvm/IR/Module.h"
+#include "ssmrt/ssmrt.h"
 
 namespace ssmc {
 
@@ -12,6 +13,13 @@ namespace ssmc {
 /// of a layer. `description` is the module attribute `ssm.module` that
 /// describeModule made.
 void emitModuleDescription(llvm::Module &module, mlir::DictionaryAttr description);
+/// Puts the bytes of the weights into the module of the layer exported as NAME_module:
+/// its `embedded_weights`. In the order of the description; a tensor without data is
+/// absent.
+void embedWeights(llvm::Module &module, llvm::StringRef name,
+                  llvm::ArrayRef<ssmrt_tensor> weights);
+/// The dtype of a name in the description: "f32", "bf16", "i64", "bool".
+ssmrt_dtype dtypeNamed(llvm::StringRef name);
 
 } // namespace ssmc
 

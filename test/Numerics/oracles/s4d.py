@@ -1,7 +1,7 @@
 """S4D as its convolution kernel, K[j] = 2 Re(sum_n C Bbar Abar^j), summed directly."""
 import numpy as np
 
-from .common import Layer, as_complex, gelu, glu, linear
+from .common import Layer, as_complex, gelu, glu, linear, long_conv
 
 
 def kernel(A, B, C, dt, disc, length):
@@ -20,13 +20,8 @@ def kernel(A, B, C, dt, disc, length):
 
 def convolve(K, u, ahead=False):
     """K: [c, H, taps]; u: [b, t, H]. Looks back from the current token, or ahead from the next one."""
-    y = np.zeros(u.shape[:2] + K.shape[:2])
-    for t in range(u.shape[1]):
-        for j in range(K.shape[2]):
-            s = t + 1 + j if ahead else t - j
-            if 0 <= s < u.shape[1]:
-                y[:, t] += K[..., j] * u[:, s, None, :]
-    return y
+    taps = np.moveaxis(K, -1, 0)
+    return long_conv(taps[::-1], u[:, :, None], -len(taps)) if ahead else long_conv(taps, u[:, :, None])
 
 
 def minimal(p, w, u):

@@ -34,6 +34,10 @@ TEST(Robustness, DeepNesting) {
   EXPECT_EQ(onlyError("layer A(n) = " + repeat("(", 10000) + "1" +
                       repeat(")", 10000)),
             brackets);
+  // The note shows where they begin.
+  Parsed deep("layer A(n) = " + repeat("(", 300));
+  EXPECT_NE(deep.output.find("1:14: note: the outermost one is here"),
+            std::string::npos);
   EXPECT_EQ(onlyError("layer A(n) = " + repeat("a[", 10000)), brackets);
   EXPECT_EQ(onlyError("fn f(x) {" + repeat("if a {", 10000)), brackets);
   EXPECT_EQ(onlyError("fn f(x) { y" + repeat("[(", 10000)), brackets);

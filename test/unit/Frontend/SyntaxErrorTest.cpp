@@ -150,6 +150,7 @@ const Case statements[] = {
      {"2:1: error: expected a name to define, found 'flax.a'; a name that is "
       "declared "
       "has no '.'"}},
+    {"w[][d] = 1", {"2:4: error: expected an axis in the '[]' before, found none"}},
     {"let = 3", {"2:5: error: expected a name to define, found '='"}},
     {"y: real[t] = 3",
      {"2:4: error: expected 'complex' or 'int' after ':', found 'real'"}},

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <numeric>
 
 using namespace ssmrt_test;
@@ -403,6 +404,47 @@ TEST_F(Execute, PrepareConvertsOnThreads) {
   }
 }
 
+// Weights that the artefact carries stand in for those that are not given.
+TEST_F(Execute, PrepareEmbedded) {
+  Block tables(ssmrt_prepared_bytes(&module, 0));
+  EXPECT_EQ(ssmrt_prepare(&module, nullptr, nullptr, 0, tables, 0, nullptr),
+            SSMRT_BAD_ARGUMENT);
+  EXPECT_STREQ(ssmrt_last_error(), "fake: the weights are a null pointer, and "
+                                   "none are embedded; wanted 3");
+  Block given(ssmrt_prepared_bytes(&module, 0));
+  ASSERT_EQ(ssmrt_prepare(&module, nullptr, weights, 3, given, 0, nullptr),
+            SSMRT_OK);
+  module.embedded_weights = weights;
+  for (int64_t count : {0, 3}) {
+    ASSERT_EQ(ssmrt_prepare(&module, nullptr, nullptr, count, tables, 0, nullptr),
+              SSMRT_OK)
+        << ssmrt_last_error();
+    EXPECT_EQ(std::memcmp(tables, given, ssmrt_prepared_bytes(&module, 0)), 0);
+  }
+}
+
+// The tables hold the decay as it is, then the scale.
+TEST_F(Execute, LargestDecay) {
+  double eigenvalue[2];
+  EXPECT_EQ(ssmrt_largest_decay(&module, prepared, 0, eigenvalue), -1);
+  EXPECT_STREQ(ssmrt_last_error(), "fake: decay 0 of 0");
+  float *tables = reinterpret_cast<float *>(prepared.bytes() + 64);
+  const float values[] = {0.5f, -3.0f, 0.25f, 0.0f, 4.0f, 9.0f};
+  std::memcpy(tables, values, sizeof(values));
+  ssmrt_decay_info decays[] = {{"s", f32, 3, {0, -1}}, {"s", f32, 2, {0, 12}}};
+  module.decays = decays;
+  module.num_decays = 2;
+  EXPECT_EQ(ssmrt_largest_decay(&module, prepared, 0, eigenvalue), 3);
+  EXPECT_EQ(eigenvalue[0], -3);
+  EXPECT_EQ(eigenvalue[1], 0);
+  EXPECT_EQ(ssmrt_largest_decay(&module, prepared, 1, eigenvalue), 5);
+  EXPECT_EQ(eigenvalue[1], 4);
+  tables[0] = NAN;
+  EXPECT_TRUE(std::isnan(ssmrt_largest_decay(&module, prepared, 0, eigenvalue)));
+  EXPECT_EQ(ssmrt_largest_decay(&module, prepared, 2, eigenvalue), -1);
+  EXPECT_EQ(ssmrt_largest_decay(&module, prepared, 0, nullptr), -1);
+}
+
 TEST_F(Execute, PrepareErrors) {
   auto prepare = [&](ssmrt_tensor decay, ssmrt_tensor scale, void *tables) {
     ssmrt_tensor given[] = {decay, scale, weights[2]};
@@ -427,6 +469,7 @@ TEST_F(Execute, PrepareErrors) {
   EXPECT_EQ(prepare(decay.tensor, scale.tensor, nullptr), SSMRT_BAD_ARGUMENT);
   EXPECT_EQ(ssmrt_prepare(&module, nullptr, weights, 2, prepared, 0, nullptr),
             SSMRT_BAD_ARGUMENT);
+  EXPECT_STREQ(ssmrt_last_error(), "fake: 2 weights; wanted 3");
   EXPECT_EQ(ssmrt_prepare(&module, nullptr, weights, 3, prepared, -1, nullptr),
             SSMRT_BAD_ARGUMENT);
   // What a failed call leaves behind is not taken for tables.

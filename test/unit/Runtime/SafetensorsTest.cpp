@@ -347,7 +347,8 @@ TEST_F(Sharded, Reads) {
 
 TEST_F(Sharded, Errors) {
   EXPECT_EQ(indexError(R"({"weight_map":{"a":"three.safetensors"}})"),
-            "three.safetensors: cannot open: No such file or directory");
+            "three.safetensors: cannot open: No such file or directory; "
+            "model.safetensors.index.json names it for tensor 'a'");
   EXPECT_EQ(indexError(R"({"weight_map":{"a":"two.safetensors"}})"),
             "model.safetensors.index.json: tensor 'a' should be in "
             "'two.safetensors', which does not have it");

@@ -183,7 +183,12 @@ TEST(ThreadPoolTest, WorkersRoundAsTheCaller) {
   EXPECT_EQ(wrong.load(), 0);
 }
 
-#if !defined(__SANITIZE_THREAD__) && !__has_feature(thread_sanitizer)
+#if defined(__has_feature)
+#define HAS_FEATURE(NAME) __has_feature(NAME)
+#else // GCC tells by a macro
+#define HAS_FEATURE(NAME) 0
+#endif
+#if !defined(__SANITIZE_THREAD__) && !HAS_FEATURE(thread_sanitizer)
 TEST(ThreadPoolTest, WorksInAForkedChild) {
   Context pool(3);
   pool.parallelFor(3, 0, [](int64_t, int64_t) {});
