@@ -201,7 +201,10 @@ bool Elaborator::emitForward(Instance &instance) {
     entity.tensor = tensor;
     args.push_back(entity);
   }
-  if (!sized)
+  // Without inputs the results depend on parameters and weights alone.
+  if (forward->params.empty())
+    reversed = true;
+  else if (!sized)
     return diagnostics.error(forward->name.range, "a layer needs an input with the "
                                                   "sequence axis t");
   auto run = std::make_shared<Scope>(instance.scope);

@@ -171,3 +171,13 @@ LogicalResult PackOp::fold(FoldAdaptor, SmallVectorImpl<OpFoldResult> &) {
 LogicalResult MatmulOp::fold(FoldAdaptor, SmallVectorImpl<OpFoldResult> &) {
   return memref::foldMemRefCast(*this);
 }
+
+LogicalResult DiscretizeMatrixOp::fold(FoldAdaptor,
+                                       SmallVectorImpl<OpFoldResult> &) {
+  return memref::foldMemRefCast(*this);
+}
+
+LogicalResult MatrixPowerOp::fold(FoldAdaptor,
+                                  SmallVectorImpl<OpFoldResult> &) {
+  return memref::foldMemRefCast(*this);
+}

@@ -96,5 +96,8 @@ void mlir::ssm::registerBufferizableOpInterfaceExternalModels(
     NormOp::attachInterface<DestinationOpModel<NormOp>>(*context);
     PackOp::attachInterface<DestinationOpModel<PackOp>>(*context);
     MatmulOp::attachInterface<DestinationOpModel<MatmulOp>>(*context);
+    DiscretizeMatrixOp::attachInterface<DestinationOpModel<DiscretizeMatrixOp>>(
+        *context);
+    MatrixPowerOp::attachInterface<DestinationOpModel<MatrixPowerOp>>(*context);
   });
 }

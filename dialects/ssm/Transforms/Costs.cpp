@@ -23,7 +23,9 @@ bool ssm::isCostlyScalar(Operation *op) {
 bool ssm::containsCostlyScalar(Operation *op) {
   return op
       ->walk([](Operation *nested) {
-        return isCostlyScalar(nested) ? WalkResult::interrupt()
+        return isCostlyScalar(nested) ||
+                       isa<ssm::DiscretizeMatrixOp, ssm::MatrixPowerOp>(nested)
+                   ? WalkResult::interrupt()
                                       : WalkResult::advance();
       })
       .wasInterrupted();

@@ -53,4 +53,5 @@ void ssmc::populateSSMToSCFConversionPatterns(RewritePatternSet &patterns) {
   detail::populateConvPatterns(patterns);
   detail::populateNormPatterns(patterns);
   detail::populateMatmulPatterns(patterns);
+  detail::populateMatrixPatterns(patterns);
 }
