@@ -367,6 +367,12 @@ Elaborator::callFunction(const ast::FnDecl &fn, std::shared_ptr<Scope> scope,
       if (!*present)
         continue;
     }
+    // An axis may appear first in a result.
+    for (const ast::AxisPattern &axis : result.pattern.axes)
+      if (axis.kind == ast::AxisPattern::Name && axis.size &&
+          !scope->findAxis(axis.name.name) && evaluateConstant(*axis.size, *scope) &&
+          !resolveAxis(axis, *scope, true))
+        return std::nullopt;
     results.push_back(&result);
     resultNames.push_back(result.pattern.name.name);
   }

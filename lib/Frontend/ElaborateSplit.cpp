@@ -11,10 +11,14 @@
 using namespace ssmc;
 using namespace mlir;
 
-/// split and concat.
+/// split, concat, and functions of matrices.
 std::optional<Entity>
 Elaborator::callBuiltinTensor(const ast::CallExpr &call, llvm::StringRef name,
                               std::shared_ptr<Scope> scope, bool &known) {
+  known = name == "inv" || name == "matpow" || name == "expm" || name == "zoh" ||
+          name == "bilinear" || name == "euler" || name == "backward";
+  if (known)
+    return matrixFunction(call, name, scope);
   known = name == "split" || name == "concat";
   if (!known)
     return std::nullopt;

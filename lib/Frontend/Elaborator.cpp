@@ -155,6 +155,10 @@ bool Elaborator::emitForward(Instance &instance) {
     for (const ast::AxisPattern &axisPattern : pattern.axes) {
       // No layer around this one gives `..` its axes: it stands for the sequence.
       bool isRest = axisPattern.kind == ast::AxisPattern::Rest;
+      if (axisPattern.name.name == "t" && axisPattern.size)
+        return diagnostics.error(axisPattern.range,
+                                 "t is the sequence, as long as the input that is given: "
+                                 "it takes no extent; a kernel may have one, j: lag(SIZE)");
       auto axis = resolveAxis(isRest ? token : axisPattern, *scope, true);
       if (!axis)
         return false;
@@ -197,7 +201,10 @@ bool Elaborator::emitForward(Instance &instance) {
     entity.tensor = tensor;
     args.push_back(entity);
   }
-  if (!sized)
+  // Without inputs the results depend on parameters and weights alone.
+  if (forward->params.empty())
+    reversed = true;
+  else if (!sized)
     return diagnostics.error(forward->name.range, "a layer needs an input with the "
                                                   "sequence axis t");
   auto run = std::make_shared<Scope>(instance.scope);

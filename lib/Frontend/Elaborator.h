@@ -259,6 +259,34 @@ private:
   bool runState(const ast::StateStmt &stmt, std::shared_ptr<Scope> scope);
   struct StateBlock;
   bool readStateLines(StateBlock &block, std::shared_ptr<Scope> scope);
+  // Transitions that mix the elements of a state (ElaborateTransition.cpp,
+  // EmitMatrix.cpp)
+  struct Mixing;
+  struct Discretization {
+    int rule, inputRule;
+    TermRef step;
+  };
+  std::optional<Mixing> findMixing(const Number &value, StateBlock &block,
+                                   llvm::SMRange range);
+  bool mix(StateBlock &block, const Mixing &mixing,
+           const std::optional<Discretization> &discretization, Scope &scope);
+  bool mixByTerms(StateBlock &block, const Mixing &mixing,
+                  const std::optional<Discretization> &discretization, Scope &scope);
+  bool mixByMatrix(StateBlock &block, const Mixing &mixing,
+                   const std::optional<Discretization> &discretization, Scope &scope);
+  bool solveMixing(const Mixing &mixing, const StateBlock &block,
+                   const TermRef &step, double part,
+                   std::vector<std::array<TermRef, 2>> &right, Number &inverse,
+                   Scope &scope);
+  std::optional<TermRef> sumOverState(const StateBlock &block, IndexId row,
+                                      IndexId source, const TermRef left[2],
+                                      const Number &value, Scope &scope);
+  TermRef interleave(const TermRef &even, const TermRef &odd, IndexId index,
+                     IndexId interleaved);
+  std::array<mlir::Value, 2> discretizeMatrix(int rule, int inputRule,
+                                              mlir::Value rate, mlir::Value step);
+  std::optional<Entity> matrixFunction(const ast::CallExpr &call, llvm::StringRef name,
+                                       std::shared_ptr<Scope> scope);
   bool emitScan(StateBlock &block, std::shared_ptr<Scope> scope,
                 const ast::StateStmt::Line *output);
 
@@ -320,6 +348,8 @@ private:
                                PointContext &point);
   std::optional<Number> sumOver(llvm::ArrayRef<IndexId> over, Number body,
                                 llvm::SMRange range, Scope &scope);
+  std::optional<TermRef> sumWithState(llvm::ArrayRef<IndexId> over, const TermRef &term,
+                                      llvm::SMRange range);
   std::optional<Number> convolve(llvm::ArrayRef<IndexId> over, TermRef body,
                                  IndexId lag, llvm::SMRange range, Scope &scope);
   TermRef kernelTensor(TermRef kernel, IndexId lag, bool reversed);
@@ -355,6 +385,12 @@ private:
   bool isLagged(mlir::AffineExpr at, IndexId lag);
   TermRef extentTerm(IndexId id);
   bool unify(IndexId id, int64_t size, llvm::SMRange range);
+  /// The same; an index of no known extent becomes one of the axis.
+  bool unify(IndexId id, const Axis &axis, llvm::SMRange range) {
+    if (indexAxis(id).size == kUnknownExtent)
+      indexAxis(id).pairs = axis.pairs;
+    return unify(id, axis.size, range);
+  }
 
   // Emission (EmitTensor.cpp, EmitSlice.cpp)
   TensorValue materialize(const Number &number, llvm::ArrayRef<IndexId> variables,

@@ -264,6 +264,11 @@ double CostModel::getClocks(Execution execution, int64_t length) const {
   case ScanMode::literal:
   case ScanMode::scan:
     return getScanClocks(double(length));
+  case ScanMode::conv:
+    // Every token meets every one before it, in each lane.
+    return getScanClocks(double(length)) + work.outer * work.lanes * work.copies *
+                                               double(length) * double(length) / 2 /
+                                               (lanesOfVector() * machine.fmaPerClock);
   case ScanMode::chunk:
     return getChunkClocks(double(std::max<int64_t>(execution.chunk, 1)), double(length));
   }

@@ -260,6 +260,11 @@ static LogicalResult verifyRoles(ScanOp op, CoefficientsOp roles) {
     return roles.emitOpError()
            << "erase: found " << roles.getErase().size()
            << " operands, wanted a multiple of " << 2 * width;
+  if (op.getRealSums() && (!op.getComplex() || roles.getErase().empty()))
+    return op.emitOpError()
+           << "(C10) real_sums: found "
+           << (op.getComplex() ? "no erase pair" : "a real recurrence")
+           << ", wanted a complex one that erases";
   return success();
 }
 

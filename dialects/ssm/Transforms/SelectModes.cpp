@@ -39,6 +39,9 @@ private:
 };
 } // namespace
 
+/// Tokens from which on transforms take less time than the sum.
+static constexpr int64_t kShortestTransform = 192;
+
 /// Lengths at which predictions are shown.
 static constexpr int64_t shownLengths[] = {1, 16, 64, 512, 2048};
 
@@ -56,13 +59,16 @@ std::string mlir::ssm::reasonAgainst(ScanOp scan, const RecurrenceInfo &info,
                                      ExecutionMode mode) {
   if (!info.isLegal(mode))
     return info.getReason(mode).str();
-  if (mode == ExecutionMode::Chunk && info.kind == RecurrenceClass::I) {
+  bool isInvariant =
+      info.kind == RecurrenceClass::I || info.kind == RecurrenceClass::Id;
+  if ((mode == ExecutionMode::Chunk && info.kind == RecurrenceClass::I) ||
+      (mode == ExecutionMode::Conv && isInvariant)) {
     std::string reason;
     (void)getInvariantForm(scan, reason);
     return reason;
   }
   bool products = !scan.getComplex() && info.kind != RecurrenceClass::Id;
-  if (mode == ExecutionMode::Conv || mode == ExecutionMode::Quadratic ||
+  if (mode == ExecutionMode::Quadratic ||
       (mode == ExecutionMode::Chunk && !products))
     return ("it is legal for class " + stringifyRecurrenceClass(info.kind) +
             ", but this version has no lowering for it")
@@ -120,6 +126,8 @@ ScheduleAttr SelectModesPass::choose(const CostModel &model,
       from = length || *shortest <= 1 ? 0 : *shortest;
     }
   }
+  if (wanted == ExecutionMode::Conv)
+    chosen = ScanMode::conv;
   if (chosen == ScanMode::scan && (wanted || !mayChunk))
     tokens = chunk;
   return ScheduleAttr::get(&getContext(), chosen, tokens, lanes, segments,
@@ -141,6 +149,8 @@ void SelectModesPass::report(ScanOp scan, const RecurrenceInfo &info,
                             [](Execution a, Execution b) { return a.chunk == b.chunk; }),
                 forms.end());
   }
+  if (schedule.getMode() == ScanMode::conv)
+    forms.push_back({ScanMode::conv, 0});
   auto nameForm = [](Execution form) {
     std::string text = stringifyScanMode(form.mode).str();
     return form.mode == ScanMode::chunk ? text + " of " + std::to_string(form.chunk)
@@ -148,7 +158,7 @@ void SelectModesPass::report(ScanOp scan, const RecurrenceInfo &info,
   };
   auto isChosen = [&](Execution form) {
     return form.mode == schedule.getMode() &&
-           (form.mode == ScanMode::scan || form.chunk == schedule.getChunk());
+           (form.mode != ScanMode::chunk || form.chunk == schedule.getChunk());
   };
   auto clocks = [&](Execution form, int64_t length) {
     return int64_t(std::llround(model.getClocks(form, length) / double(length)));
@@ -254,6 +264,9 @@ LogicalResult SelectModesPass::select(ConvOp conv,
         !reason.empty())
       return conv.emitError() << "mode '" << mode << "' is not possible for "
                               << nameOf(conv) << ": " << reason;
+  int64_t shortest = kShortestTransform;
+  if (convolution != "direct" && !conv.getCut())
+    conv.setShortestFft(convolution == "fft" ? 0 : shortest);
   if (!explain)
     return success();
   bool isWhole = getOperation()->hasAttr("ssm.whole_sequence");
@@ -282,12 +295,18 @@ void SelectModesPass::runOnOperation() {
     getOperation().emitError() << "there is no mode '" << mode << "'";
     return signalPassFailure();
   }
-  if ((mode == "step" || mode == "scan" || mode == "chunk") &&
+  // Blocks of the whole Toeplitz matrix are chunks all the same.
+  if ((mode == "step" || mode == "scan") &&
       getOperation()->hasAttr("ssm.exact_length")) {
     getOperation().emitError()
         << "mode '" << mode << "' is not possible: the values of a kernel depend on "
         << "the length of the sequence, so it is prepared for one length and runs as a "
-           "whole; wanted auto or conv";
+           "whole; wanted auto, conv or chunk";
+    return signalPassFailure();
+  }
+  if (convolution != "auto" && convolution != "fft" && convolution != "direct") {
+    getOperation().emitError() << "conv is auto, fft or direct, not '"
+                               << convolution << "'";
     return signalPassFailure();
   }
   if (chunk < 0 || lanes < 0 || segments < 0) {
