@@ -17,6 +17,7 @@
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/IRMapping.h"
 #include "mlir/IR/Matchers.h"
+#include "ssm/Analysis/ConvCostModel.h"
 #include "ssm/Analysis/InvariantForm.h"
 #include "ssm/Transforms/Passes.h"
 #include "llvm/ADT/SetVector.h"
@@ -426,14 +427,16 @@ Value Convolver::convolve(Value input, AffineMap inputMap, Value kernel) {
                           tensor::DimOp::create(builder, loc, like, 1), element);
   auto conv = ConvOp::create(
       builder, loc, empty.getType(), input, kernel, Value(), Value(), Value(),
-      ValueRange(), first, empty,
+      ValueRange(), first, /*spectrum=*/Value(), /*roots=*/Value(), empty,
       AffineMapAttr::get(inputMap.replaceDimsAndSymbols(positions, {}, numDims, 0)),
       AffineMapAttr::get(
           AffineMap::get(numDims, 0, kernelExprs, builder.getContext())),
       builder.getArrayAttr({}),
       AffineMapAttr::get(
           builder.getMultiDimIdentityMap(numDims).getSliceMap(0, numDims - 1)),
-      builder.getI64IntegerAttr(ShapedType::kDynamic), builder.getI64IntegerAttr(0));
+      builder.getI64IntegerAttr(ShapedType::kDynamic), builder.getI64IntegerAttr(0),
+      /*spectrum_lane=*/IntegerAttr(), /*shortest_fft=*/IntegerAttr());
+  conv.setShortestFft(ConvCostModel(conv, Machine::get(scan)).getCrossover());
   OpBuilder::InsertionGuard guard(builder);
   Block *block = builder.createBlock(&conv.getEpilogue());
   YieldOp::create(builder, loc, ValueRange(block->addArgument(element, loc)));
