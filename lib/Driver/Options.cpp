@@ -223,6 +223,8 @@ static const OptionSpec specs[] = {
     {"json", 0, "", Arity::None, tables, "print JSON", FLAG(json)},
     {"csv", 0, "", Arity::None, on(Verb::Bench), "print comma-separated values",
      FLAG(csv)},
+    {"svg", 0, "FILE", Arity::One, on(Verb::Bench),
+     "draw time over length, a curve a mode, to an SVG file", TEXT(svg)},
 
     {"layer", 0, "NAME", Arity::One, compiling, "default: the only or last one",
      TEXT(layer)},
