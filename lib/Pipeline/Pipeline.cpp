@@ -77,9 +77,11 @@ static void buildLayerPipeline(OpPassManager &pm, const PipelineOptions &options
     ssm::TabulateChunksPassOptions tables;
     tables.vectorBits = target.vectorBits;
     pm.addNestedPass<func::FuncOp>(ssm::createTabulateChunksPass(tables));
-    ssm::PrepareSpectraPassOptions spectra;
-    spectra.vectorBits = target.vectorBits;
-    pm.addNestedPass<func::FuncOp>(ssm::createPrepareSpectraPass(spectra));
+    if (options.schedule.conv != "direct") {
+      ssm::PrepareSpectraPassOptions spectra;
+      spectra.vectorBits = target.vectorBits;
+      pm.addNestedPass<func::FuncOp>(ssm::createPrepareSpectraPass(spectra));
+    }
   }
   pm.addPass(ssm::createSplitPreparePass());
   pm.addPass(createCanonicalizerPass());
