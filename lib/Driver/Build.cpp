@@ -75,8 +75,8 @@ std::string Build::computeKey() {
   key.add(pipelineOptions.fastExp ? "fast-exp" : "").add(pipelineOptions.triple);
   key.add(pipelineOptions.cpu);
   const ScheduleOptions &schedule = pipelineOptions.schedule;
-  key.add(llvm::formatv("{0},{1},{2},{3}", schedule.chunk, schedule.lanes,
-                        schedule.segments, schedule.crossover)
+  key.add(llvm::formatv("{0},{1},{2},{3},{4}", schedule.chunk, schedule.lanes,
+                        schedule.segments, schedule.crossover, schedule.conv)
               .str());
   for (const auto &[name, value] : pipelineOptions.machine)
     key.add(name).add(std::to_string(value));

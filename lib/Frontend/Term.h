@@ -138,6 +138,8 @@ Number multiply(const Number &a, const Number &b);
 Number divide(const Number &a, const Number &b);
 Number negate(const Number &a);
 Number expOf(const Number &a);
+/// exp(a) - 1 without the cancellation near 0.
+Number expm1Of(const Number &a);
 Number conj(const Number &a);
 /// `if condition then a else b`.
 Number select(TermRef condition, const Number &a, const Number &b);

@@ -92,6 +92,8 @@ void mlir::ssm::registerBufferizableOpInterfaceExternalModels(
   registry.addExtension(+[](MLIRContext *context, SSMDialect *dialect) {
     ScanOp::attachInterface<DestinationOpModel<ScanOp>>(*context);
     ConvOp::attachInterface<DestinationOpModel<ConvOp>>(*context);
+    RootsOp::attachInterface<DestinationOpModel<RootsOp>>(*context);
+    SpectrumOp::attachInterface<DestinationOpModel<SpectrumOp>>(*context);
     ShiftOp::attachInterface<DestinationOpModel<ShiftOp>>(*context);
     NormOp::attachInterface<DestinationOpModel<NormOp>>(*context);
     PackOp::attachInterface<DestinationOpModel<PackOp>>(*context);

@@ -39,6 +39,9 @@ private:
 };
 } // namespace
 
+/// Tokens from which on transforms take less time than the sum.
+static constexpr int64_t kShortestTransform = 192;
+
 /// Lengths at which predictions are shown.
 static constexpr int64_t shownLengths[] = {1, 16, 64, 512, 2048};
 
@@ -261,6 +264,9 @@ LogicalResult SelectModesPass::select(ConvOp conv,
         !reason.empty())
       return conv.emitError() << "mode '" << mode << "' is not possible for "
                               << nameOf(conv) << ": " << reason;
+  int64_t shortest = kShortestTransform;
+  if (convolution != "direct" && !conv.getCut())
+    conv.setShortestFft(convolution == "fft" ? 0 : shortest);
   if (!explain)
     return success();
   bool isWhole = getOperation()->hasAttr("ssm.whole_sequence");
@@ -296,6 +302,11 @@ void SelectModesPass::runOnOperation() {
         << "mode '" << mode << "' is not possible: the values of a kernel depend on "
         << "the length of the sequence, so it is prepared for one length and runs as a "
            "whole; wanted auto, conv or chunk";
+    return signalPassFailure();
+  }
+  if (convolution != "auto" && convolution != "fft" && convolution != "direct") {
+    getOperation().emitError() << "conv is auto, fft or direct, not '"
+                               << convolution << "'";
     return signalPassFailure();
   }
   if (chunk < 0 || lanes < 0 || segments < 0) {

@@ -51,6 +51,7 @@ struct ConvertSSMToSCFPass
 void ssmc::populateSSMToSCFConversionPatterns(RewritePatternSet &patterns) {
   detail::populateScanPatterns(patterns);
   detail::populateConvPatterns(patterns);
+  detail::populateSpectrumPatterns(patterns);
   detail::populateNormPatterns(patterns);
   detail::populateMatmulPatterns(patterns);
   detail::populateMatrixPatterns(patterns);
