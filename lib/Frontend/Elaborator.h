@@ -182,6 +182,7 @@ class Elaborator {
 public:
   Elaborator(mlir::MLIRContext &context, Diagnostics &diagnostics,
              const FrontendOptions &options);
+  ~Elaborator();
 
   void addModule(const ast::Module &module);
   mlir::OwningOpRef<mlir::ModuleOp> run(const ast::Module &main);
@@ -191,6 +192,9 @@ public:
 
 private:
   friend class TermEmitter;
+  std::shared_ptr<Scope> makeScope(std::shared_ptr<Scope> parent);
+  std::vector<std::weak_ptr<Scope>> scopes; // all that were made
+
   // Declarations (ElaborateScope.cpp, ElaborateLayer.cpp, ElaboratePart.cpp,
   // ElaborateWeight.cpp)
   const ast::LayerDecl *findLayer(llvm::StringRef name);
