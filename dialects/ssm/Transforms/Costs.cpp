@@ -24,7 +24,8 @@ bool ssm::containsCostlyScalar(Operation *op) {
   return op
       ->walk([](Operation *nested) {
         return isCostlyScalar(nested) ||
-                       isa<ssm::DiscretizeMatrixOp, ssm::MatrixPowerOp>(nested)
+                       isa<ssm::DiscretizeMatrixOp, ssm::MatrixPowerOp,
+                           ssm::KrylovOp>(nested)
                    ? WalkResult::interrupt()
                                       : WalkResult::advance();
       })
