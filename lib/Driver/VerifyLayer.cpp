@@ -337,6 +337,9 @@ llvm::Error LayerVerifier::compareCase(Subject &subject, bool stepwise, Case &se
   auto session = Session::create(module, serial.get(), subject.weights, length);
   if (!session)
     return session.takeError();
+  for (const std::string &message : session->findGrowth())
+    if (warned.insert(message).second)
+      warn(message);
   auto found = session->makeOutputs(batch, length);
   if (!found)
     return found.takeError();

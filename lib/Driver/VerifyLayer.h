@@ -12,6 +12,7 @@
 
 #include "Modes.h"
 #include "Session.h"
+#include <set>
 
 namespace ssmc {
 
@@ -87,6 +88,7 @@ private:
   std::vector<Case> cases;
   Context serial;
   std::vector<Context> threaded;
+  std::set<std::string> warned; // each message once
   int64_t batch = 2;
 };
 

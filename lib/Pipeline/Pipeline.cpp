@@ -59,6 +59,8 @@ static void buildLayerPipeline(OpPassManager &pm, const PipelineOptions &options
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
   if (!options.literal) {
+    // Before values are computed once: kernels are computed in f64 from weights.
+    pm.addNestedPass<func::FuncOp>(ssm::createConvolveScansPass());
     pm.addNestedPass<func::FuncOp>(ssm::createFuseElementwisePass());
     pm.addNestedPass<func::FuncOp>(ssm::createHoistInvariantsPass());
     ssm::PackWeightsPassOptions pack;

@@ -208,8 +208,8 @@ static ssmrt_status checkAliases(const Call *call) {
   return SSMRT_OK;
 }
 
-static ssmrt_status checkPrepared(const Call *call, const void *prepared) {
-  const ssmrt_module *module = call->module;
+ssmrt_status ssmrtCheckPrepared(const ssmrt_module *module,
+                                const void *prepared) {
   ssmrt_status status = ssmrtCheckBlock(prepared, "block of prepared tables");
   if (status != SSMRT_OK)
     return status;
@@ -226,6 +226,14 @@ static ssmrt_status checkPrepared(const Call *call, const void *prepared) {
                      "%016llx; wanted %016llx)",
                      module->name, (unsigned long long)header->hash,
                      (unsigned long long)module->hash);
+  return SSMRT_OK;
+}
+
+static ssmrt_status checkPrepared(const Call *call, const void *prepared) {
+  ssmrt_status status = ssmrtCheckPrepared(call->module, prepared);
+  if (status != SSMRT_OK)
+    return status;
+  const ssmrtHeader *header = prepared;
   return checkApart(call, "prepared tables", prepared,
                     SSMRT_HEADER_BYTES + header->payloadBytes,
                     /*isWritten=*/false);

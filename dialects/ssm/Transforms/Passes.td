@@ -436,6 +436,44 @@ def SelectModesPass : Pass<"ssm-select-modes", "mlir::func::FuncOp"> {
   ];
 }
 
+def ConvolveScansPass : Pass<"ssm-convolve-scans", "mlir::func::FuncOp"> {
+  let summary = "Time-invariant recurrences as convolutions";
+  let description = [{
+    A time-invariant `ssm.scan` whose schedule asks for `conv` becomes an `ssm.conv`
+    with its impulse response, one for each input of the state and each part of the
+    output, and the scan's epilogue over their sum. The response is a scan in f64 of
+    an impulse, as long as the longest sequence that is prepared for; it depends on
+    weights alone, so that `ssm-split-prepare` moves it out of `@forward`. Dimensions
+    on which no coefficient depends are none of the kernel. What an initial state adds,
+    and the final state where it is used, stay recurrences. Example: of
+
+    ```mlir
+    func.func @average(%a: tensor<8xf32> {ssm.weight = "a"}, %u: tensor<?x?x8xf32>,
+        %s: tensor<?x8xf32>, %y: tensor<?x?x8xf32>) -> tensor<?x?x8xf32> {
+      %0:2 = ssm.scan ins(%a, %u : tensor<8xf32>, tensor<?x?x8xf32>)
+          outs(%y, %s : tensor<?x?x8xf32>, tensor<?x8xf32>)
+          maps {ins = [affine_map<(b, t, e) -> (e)>,
+                       affine_map<(b, t, e) -> (b, t, e)>],
+                state = affine_map<(b, t, e) -> (b, e)>,
+                output = affine_map<(b, t, e) -> (b, t, e)>}
+          coefficients {
+      ^bb0(%decay: f32, %x: f32):
+        ssm.coefficients decay(%decay : f32) write(%x : f32)
+      } epilogue {
+      ^bb0(%o: f32):
+        ssm.yield %o : f32
+      } attributes {schedule = #ssm.schedule<mode = conv>}
+          -> tensor<?x?x8xf32>, tensor<?x8xf32>
+      return %0#0 : tensor<?x?x8xf32>
+    }
+    ```
+
+    the kernel is `a^j`.
+  }];
+  let dependentDialects = ["mlir::arith::ArithDialect", "mlir::linalg::LinalgDialect",
+                           "mlir::tensor::TensorDialect"];
+}
+
 def TabulateChunksPass : Pass<"ssm-tabulate-chunks", "mlir::func::FuncOp"> {
   let summary = "Computes the matrices of a time-invariant recurrence's chunks";
   let description = [{

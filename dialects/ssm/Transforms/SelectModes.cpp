@@ -1,5 +1,6 @@
 //===- SelectModes.cpp - How each recurrence is executed ------------------===//
 
+#include "PreparedValues.h"
 #include "ssm/Transforms/Passes.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -30,7 +31,7 @@ private:
   LogicalResult select(ScanOp scan, std::optional<ExecutionMode> wanted);
   /// What the model recommends, with the overrides of the options.
   ScheduleAttr choose(const CostModel &model, std::optional<ExecutionMode> wanted,
-                      bool mayChunk, std::optional<int64_t> length);
+                      bool mayChunk, bool isPrepared, std::optional<int64_t> length);
   void report(ScanOp scan, const RecurrenceInfo &info, const CostModel &model,
               ScheduleAttr schedule, bool mayChunk);
   LogicalResult select(ConvOp conv, std::optional<ExecutionMode> wanted,
@@ -55,18 +56,36 @@ std::string mlir::ssm::reasonAgainst(ScanOp scan, const RecurrenceInfo &info,
                                      ExecutionMode mode) {
   if (!info.isLegal(mode))
     return info.getReason(mode).str();
-  if (mode == ExecutionMode::Chunk && info.kind == RecurrenceClass::I) {
+  bool isInvariant =
+      info.kind == RecurrenceClass::I || info.kind == RecurrenceClass::Id;
+  if ((mode == ExecutionMode::Chunk && info.kind == RecurrenceClass::I) ||
+      (mode == ExecutionMode::Conv && isInvariant)) {
     std::string reason;
     (void)getInvariantForm(scan, reason);
     return reason;
   }
   bool products = !scan.getComplex() && info.kind != RecurrenceClass::Id;
-  if (mode == ExecutionMode::Conv || mode == ExecutionMode::Quadratic ||
+  if (mode == ExecutionMode::Quadratic ||
       (mode == ExecutionMode::Chunk && !products))
     return ("it is legal for class " + stringifyRecurrenceClass(info.kind) +
             ", but this version has no lowering for it")
         .str();
   return "";
+}
+
+/// Whether the tables of a time-invariant recurrence's chunks can be made before any
+/// input is there. Otherwise each call would make them anew, which pays only where it is
+/// asked for.
+static bool hasPreparedTables(ScanOp scan, const RecurrenceInfo &info) {
+  if (info.kind != RecurrenceClass::I && info.kind != RecurrenceClass::Id)
+    return true;
+  for (auto [i, operand] : llvm::enumerate(scan.getIns())) {
+    AffineMap map = scan.getInsMap(i);
+    if (!map.isFunctionOfDim(0) && !map.isFunctionOfDim(1) &&
+        !isKnownBeforehand(operand))
+      return false;
+  }
+  return true;
 }
 
 /// "chunk of 64 tokens from length 20 on, scan below".
@@ -87,10 +106,10 @@ static std::string describe(ScheduleAttr schedule) {
 
 ScheduleAttr SelectModesPass::choose(const CostModel &model,
                                      std::optional<ExecutionMode> wanted, bool mayChunk,
-                                     std::optional<int64_t> length) {
+                                     bool isPrepared, std::optional<int64_t> length) {
   ScanMode chosen = ScanMode::scan;
   int64_t tokens = 0, from = 0;
-  if (wanted == ExecutionMode::Chunk || (!wanted && mayChunk)) {
+  if (wanted == ExecutionMode::Chunk || (!wanted && mayChunk && isPrepared)) {
     Execution inChunks{ScanMode::chunk, chunk > 0 ? chunk : model.getBestChunk()};
     std::optional<int64_t> shortest = model.getCrossover(inChunks, {ScanMode::scan, 0});
     if (crossover >= 0)
@@ -104,6 +123,8 @@ ScheduleAttr SelectModesPass::choose(const CostModel &model,
       from = length || *shortest <= 1 ? 0 : *shortest;
     }
   }
+  if (wanted == ExecutionMode::Conv)
+    chosen = ScanMode::conv;
   if (chosen == ScanMode::scan && (wanted || !mayChunk))
     tokens = chunk;
   return ScheduleAttr::get(&getContext(), chosen, tokens, lanes, segments,
@@ -125,6 +146,8 @@ void SelectModesPass::report(ScanOp scan, const RecurrenceInfo &info,
                             [](Execution a, Execution b) { return a.chunk == b.chunk; }),
                 forms.end());
   }
+  if (schedule.getMode() == ScanMode::conv)
+    forms.push_back({ScanMode::conv, 0});
   auto nameForm = [](Execution form) {
     std::string text = stringifyScanMode(form.mode).str();
     return form.mode == ScanMode::chunk ? text + " of " + std::to_string(form.chunk)
@@ -132,7 +155,7 @@ void SelectModesPass::report(ScanOp scan, const RecurrenceInfo &info,
   };
   auto isChosen = [&](Execution form) {
     return form.mode == schedule.getMode() &&
-           (form.mode == ScanMode::scan || form.chunk == schedule.getChunk());
+           (form.mode != ScanMode::chunk || form.chunk == schedule.getChunk());
   };
   auto clocks = [&](Execution form, int64_t length) {
     return int64_t(std::llround(model.getClocks(form, length) / double(length)));
@@ -197,7 +220,8 @@ LogicalResult SelectModesPass::select(ScanOp scan, std::optional<ExecutionMode> 
   Machine machine = Machine::get(scan);
   ScanWork work(scan, info);
   CostModel model(work, machine);
-  ScheduleAttr schedule = given ? given : choose(model, wanted, mayChunk, length);
+  ScheduleAttr schedule = given ? given : choose(model, wanted, mayChunk,
+                                                  hasPreparedTables(scan, info), length);
   scan.setScheduleAttr(schedule);
   report(scan, info, model, schedule, mayChunk);
   return success();
