@@ -157,6 +157,8 @@ std::vector<int64_t> LayerVerifier::chooseLengths() const {
     return {0}; // there is only one case
   if (!options.lengths.empty())
     return options.lengths;
+  if (int64_t fixed = fixedLength(*module))
+    return {0, fixed};
   std::set<int64_t> lengths = {0, 1, 2, 7};
   int64_t longest = 0;
   for (const ModeChoice &choice : choices)

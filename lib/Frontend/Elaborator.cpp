@@ -362,6 +362,8 @@ OwningOpRef<ModuleOp> Elaborator::run(const ast::Module &main) {
     function->setAttr("ssm.whole_sequence", builder.getUnitAttr());
   if (exactLength)
     function->setAttr("ssm.exact_length", builder.getUnitAttr());
+  if (fixedLength)
+    function->setAttr("ssm.length", builder.getI64IntegerAttr(fixedLength));
   if (prepared.use_empty()) {
     unsigned number = cast<BlockArgument>(prepared).getArgNumber();
     (void)function.eraseArgument(number);

@@ -167,6 +167,9 @@ struct PointContext {
 /// Axes as a message shows them: `[t, d: 4, 3]`.
 std::string shapeText(llvm::ArrayRef<Axis> axes);
 
+/// In how many ways k of n can be chosen; none where there are fewer than k.
+double binomial(int64_t n, int64_t k);
+
 /// The context around all others.
 PointContext &rootOf(PointContext &point);
 
@@ -289,6 +292,8 @@ private:
                      IndexId interleaved);
   std::array<mlir::Value, 2> discretizeMatrix(int rule, int inputRule,
                                               mlir::Value rate, mlir::Value step);
+  std::optional<Entity> combinations(const ast::CallExpr &call,
+                                     std::shared_ptr<Scope> scope);
   std::optional<Entity> matrixFunction(const ast::CallExpr &call, llvm::StringRef name,
                                        std::shared_ptr<Scope> scope);
   bool emitScan(StateBlock &block, std::shared_ptr<Scope> scope,
@@ -473,6 +478,7 @@ private:
   bool reversed = false; // a token needs those after it: no step
   bool exactLength = false; // a kernel depends on the length it is prepared for
   bool inKernel = false;    // a kernel is being defined
+  int64_t fixedLength = 0;  // the length that the sequence must have, or 0
   friend struct DepthGuard;
 };
 

@@ -100,6 +100,7 @@ void mlir::ssm::registerBufferizableOpInterfaceExternalModels(
     MatmulOp::attachInterface<DestinationOpModel<MatmulOp>>(*context);
     DiscretizeMatrixOp::attachInterface<DestinationOpModel<DiscretizeMatrixOp>>(
         *context);
+    KrylovOp::attachInterface<DestinationOpModel<KrylovOp>>(*context);
     MatrixPowerOp::attachInterface<DestinationOpModel<MatrixPowerOp>>(*context);
   });
 }
