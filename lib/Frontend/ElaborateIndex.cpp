@@ -377,8 +377,8 @@ std::optional<Number> Elaborator::access(const TensorValue &source,
   }
   TensorValue tensor = source;
   llvm::SmallVector<AffineExpr> places(at.begin(), at.end());
-  for (auto [i, axis] : llvm::enumerate(tensor.axes)) {
-    if (!axis.sequence || !places[i] || tensor.dimension[i] < 0)
+  for (unsigned i = 0; i < tensor.axes.size(); ++i) { // which a shift replaces
+    if (!tensor.axes[i].sequence || !places[i] || tensor.dimension[i] < 0)
       continue;
     if (llvm::isa<AffineDimExpr>(places[i]))
       continue;

@@ -23,6 +23,7 @@
 #define SSMC_FRONTEND_ELABORATOR_H
 
 #include "AST.h"
+#include "Attention.h"
 #include "Diagnostics.h"
 #include "Term.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -123,6 +124,12 @@ struct Scope {
   std::map<std::string, Entity> values;
   std::map<std::string, Constant> constants;
   std::map<std::string, std::pair<Axis, llvm::SMRange>> axes;
+  /// Second indices over the sequence, with the scope of their conditions.
+  struct Over {
+    const ast::OverStmt *stmt = nullptr;
+    std::shared_ptr<Scope> scope;
+  };
+  std::map<std::string, Over> overs;
   std::string loopIndex; // a rolled loop's index, not a constant
   /// The predicate that cuts the sequence, if any: true where a document starts.
   std::shared_ptr<TensorValue> cut;
@@ -185,6 +192,7 @@ class Elaborator {
 public:
   Elaborator(mlir::MLIRContext &context, Diagnostics &diagnostics,
              const FrontendOptions &options);
+  ~Elaborator();
 
   void addModule(const ast::Module &module);
   mlir::OwningOpRef<mlir::ModuleOp> run(const ast::Module &main);
@@ -194,6 +202,9 @@ public:
 
 private:
   friend class TermEmitter;
+  std::shared_ptr<Scope> makeScope(std::shared_ptr<Scope> parent);
+  std::vector<std::weak_ptr<Scope>> scopes; // all that were made
+
   // Declarations (ElaborateScope.cpp, ElaborateLayer.cpp, ElaboratePart.cpp,
   // ElaborateWeight.cpp)
   const ast::LayerDecl *findLayer(llvm::StringRef name);
@@ -357,6 +368,24 @@ private:
                                       llvm::SMRange range);
   std::optional<Number> convolve(llvm::ArrayRef<IndexId> over, TermRef body,
                                  IndexId lag, llvm::SMRange range, Scope &scope);
+  // A second index over the sequence (ElaborateAttention.cpp)
+  bool runOver(const ast::OverStmt &stmt, std::shared_ptr<Scope> scope);
+  std::optional<SeenTokens> seenTokens(IndexId s, PointContext &point, Scope &scope,
+                                       llvm::SMRange range);
+  std::optional<Number> applyOverTokens(const ast::ApplyExpr &expr, IndexId s,
+                                        const Number &body, Scope &scope,
+                                        PointContext &inner);
+  TermRef countSeen(const SeenTokens &seen);
+  /// Whether a term depends on two tokens: it is never stored.
+  bool isOverBoth(const TermRef &term);
+  struct Attention;
+  TermRef addPair(Attention &attention, TermRef query, TermRef key,
+                  llvm::ArrayRef<IndexId> over);
+  std::optional<TermRef> splitProducts(Attention &attention, const TermRef &body,
+                                       llvm::ArrayRef<IndexId> over);
+  std::optional<TermRef> takeOperands(Attention &attention, const TermRef &term);
+  std::optional<TermRef> attend(IndexId s, const TermRef &body, const SeenTokens &seen,
+                                llvm::SMRange range);
   TermRef kernelTensor(TermRef kernel, IndexId lag, bool reversed);
   std::optional<TensorValue> resolveWeight(const Entity &entity);
   /// What a call by this name calls: a value in scope, or a function of a module,

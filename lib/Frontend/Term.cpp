@@ -157,7 +157,8 @@ static double fold(Operator op, llvm::ArrayRef<double> v) {
   case Operator::Or: return v[0] != 0 || v[1] != 0;
   case Operator::Not: return v[0] == 0;
   case Operator::Select: return v[0] != 0 ? v[1] : v[2];
-  case Operator::Discretize: case Operator::Normal: case Operator::Uniform: break;
+  case Operator::Softmax: case Operator::Discretize: case Operator::Normal:
+  case Operator::Uniform: break;
   }
   return NAN;
 }
@@ -173,7 +174,7 @@ static bool isPredicate(Operator op) {
 }
 
 static bool foldable(Operator op) {
-  return op != Operator::Discretize && op != Operator::Normal && op != Operator::Uniform;
+  return op != Operator::Softmax && op != Operator::Discretize && op != Operator::Normal && op != Operator::Uniform;
 }
 
 TermRef ssmc::operation(Operator op, llvm::ArrayRef<TermRef> operands) {
@@ -305,6 +306,17 @@ Number ssmc::expOf(const Number &a) {
     return real(size);
   return {multiply(size, operation(Operator::Cos, a.im)),
           multiply(size, operation(Operator::Sin, a.im))};
+}
+
+// exp(x) cos(y) - 1 = expm1(x) cos(y) - 2 sin(y/2)^2.
+Number ssmc::expm1Of(const Number &a) {
+  TermRef size = operation(Operator::Expm1, a.re);
+  if (!a.im)
+    return real(size);
+  TermRef half = operation(Operator::Sin, multiply(constant(0.5), a.im));
+  return {subtract(multiply(size, operation(Operator::Cos, a.im)),
+                   multiply(constant(2), multiply(half, half))),
+          multiply(operation(Operator::Exp, a.re), operation(Operator::Sin, a.im))};
 }
 
 Number ssmc::select(TermRef condition, const Number &a, const Number &b) {

@@ -246,7 +246,8 @@ SmallVector<Value> Convolver::makeKernels(const WriteInput &input) {
       ValueRange(), outs, builder.getArrayAttr(maps), builder.getArrayAttr({}),
       mapOf(stateDims), mapOf(outputDims), keys, scan.getReverse(), scan.getComplex(),
       ScheduleAttr::get(builder.getContext(), ScanMode::scan, 0, 0, 0, 0),
-      builder.getArrayAttr(names), dense, scan.getRealSums());
+      builder.getArrayAttr(names), dense);
+  response.setRealSums(scan.getRealSums());
 
   OpBuilder::InsertionGuard guard(builder);
   Block *block = builder.createBlock(&response.getCoefficients());
@@ -282,7 +283,8 @@ SmallVector<Value> Convolver::makeKernels(const WriteInput &input) {
     }
     write.push_back(arith::MulFOp::create(builder, loc, sum, impulse));
   }
-  CoefficientsOp::create(builder, loc, decay, write, read, erase, Value(), transition);
+  CoefficientsOp::create(builder, loc, decay, write, read, erase, Value(),
+                         transition);
   Block *epilogue = builder.createBlock(&response.getEpilogue());
   for (unsigned i = 0; i < scan.getNumOutputs(); ++i)
     epilogue->addArgument(wide, loc);
@@ -426,14 +428,15 @@ Value Convolver::convolve(Value input, AffineMap inputMap, Value kernel) {
                           tensor::DimOp::create(builder, loc, like, 1), element);
   auto conv = ConvOp::create(
       builder, loc, empty.getType(), input, kernel, Value(), Value(), Value(),
-      ValueRange(), first, empty,
+      ValueRange(), first, /*spectrum=*/Value(), /*roots=*/Value(), empty,
       AffineMapAttr::get(inputMap.replaceDimsAndSymbols(positions, {}, numDims, 0)),
       AffineMapAttr::get(
           AffineMap::get(numDims, 0, kernelExprs, builder.getContext())),
       builder.getArrayAttr({}),
       AffineMapAttr::get(
           builder.getMultiDimIdentityMap(numDims).getSliceMap(0, numDims - 1)),
-      builder.getI64IntegerAttr(ShapedType::kDynamic), builder.getI64IntegerAttr(0));
+      builder.getI64IntegerAttr(ShapedType::kDynamic), builder.getI64IntegerAttr(0),
+      /*spectrum_lane=*/IntegerAttr(), /*shortest_fft=*/IntegerAttr());
   OpBuilder::InsertionGuard guard(builder);
   Block *block = builder.createBlock(&conv.getEpilogue());
   YieldOp::create(builder, loc, ValueRange(block->addArgument(element, loc)));
