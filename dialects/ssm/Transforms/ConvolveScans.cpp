@@ -426,14 +426,15 @@ Value Convolver::convolve(Value input, AffineMap inputMap, Value kernel) {
                           tensor::DimOp::create(builder, loc, like, 1), element);
   auto conv = ConvOp::create(
       builder, loc, empty.getType(), input, kernel, Value(), Value(), Value(),
-      ValueRange(), first, empty,
+      ValueRange(), first, /*spectrum=*/Value(), /*roots=*/Value(), empty,
       AffineMapAttr::get(inputMap.replaceDimsAndSymbols(positions, {}, numDims, 0)),
       AffineMapAttr::get(
           AffineMap::get(numDims, 0, kernelExprs, builder.getContext())),
       builder.getArrayAttr({}),
       AffineMapAttr::get(
           builder.getMultiDimIdentityMap(numDims).getSliceMap(0, numDims - 1)),
-      builder.getI64IntegerAttr(ShapedType::kDynamic), builder.getI64IntegerAttr(0));
+      builder.getI64IntegerAttr(ShapedType::kDynamic), builder.getI64IntegerAttr(0),
+      /*spectrum_lane=*/IntegerAttr(), /*shortest_fft=*/IntegerAttr());
   OpBuilder::InsertionGuard guard(builder);
   Block *block = builder.createBlock(&conv.getEpilogue());
   YieldOp::create(builder, loc, ValueRange(block->addArgument(element, loc)));
