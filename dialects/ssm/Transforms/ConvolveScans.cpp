@@ -17,7 +17,6 @@
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/IRMapping.h"
 #include "mlir/IR/Matchers.h"
-#include "ssm/Analysis/ConvCostModel.h"
 #include "ssm/Analysis/InvariantForm.h"
 #include "ssm/Transforms/Passes.h"
 #include "llvm/ADT/SetVector.h"
@@ -93,7 +92,7 @@ void Convolver::chooseKernelDims() {
   llvm::SmallBitVector needed(scan.getNumDims());
   auto note = [&](Value value) { needed |= scan.getDependentDims(value); };
   for (ValueRange values : {ValueRange(roles.getDecay()), ValueRange(roles.getDense()),
-                            ValueRange(roles.getRead())})
+                            ValueRange(roles.getErase()), ValueRange(roles.getRead())})
     llvm::for_each(values, note);
   for (const WriteInput &input : form.inputs)
     for (const auto &gains : input.gains)
@@ -248,6 +247,7 @@ SmallVector<Value> Convolver::makeKernels(const WriteInput &input) {
       mapOf(stateDims), mapOf(outputDims), keys, scan.getReverse(), scan.getComplex(),
       ScheduleAttr::get(builder.getContext(), ScanMode::scan, 0, 0, 0, 0),
       builder.getArrayAttr(names), dense);
+  response.setRealSums(scan.getRealSums());
 
   OpBuilder::InsertionGuard guard(builder);
   Block *block = builder.createBlock(&response.getCoefficients());
@@ -267,6 +267,7 @@ SmallVector<Value> Convolver::makeKernels(const WriteInput &input) {
   SmallVector<Value> decay = cloneAll(roles.getDecay());
   SmallVector<Value> read = cloneAll(roles.getRead());
   SmallVector<Value> transition = cloneAll(roles.getDense());
+  SmallVector<Value> erase = cloneAll(roles.getErase());
   SmallVector<Value> write;
   for (const auto &gains : input.gains) {
     Value sum = zero(builder, wide);
@@ -282,7 +283,7 @@ SmallVector<Value> Convolver::makeKernels(const WriteInput &input) {
     }
     write.push_back(arith::MulFOp::create(builder, loc, sum, impulse));
   }
-  CoefficientsOp::create(builder, loc, decay, write, read, ValueRange(), Value(),
+  CoefficientsOp::create(builder, loc, decay, write, read, erase, Value(),
                          transition);
   Block *epilogue = builder.createBlock(&response.getEpilogue());
   for (unsigned i = 0; i < scan.getNumOutputs(); ++i)
@@ -436,7 +437,6 @@ Value Convolver::convolve(Value input, AffineMap inputMap, Value kernel) {
           builder.getMultiDimIdentityMap(numDims).getSliceMap(0, numDims - 1)),
       builder.getI64IntegerAttr(ShapedType::kDynamic), builder.getI64IntegerAttr(0),
       /*spectrum_lane=*/IntegerAttr(), /*shortest_fft=*/IntegerAttr());
-  conv.setShortestFft(ConvCostModel(conv, Machine::get(scan)).getCrossover());
   OpBuilder::InsertionGuard guard(builder);
   Block *block = builder.createBlock(&conv.getEpilogue());
   YieldOp::create(builder, loc, ValueRange(block->addArgument(element, loc)));

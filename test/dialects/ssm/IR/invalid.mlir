@@ -1695,3 +1695,41 @@ func.func @spectrum_c2(%k: tensor<100x18xf32>, %r: tensor<64x2xf32>, %s0: tensor
       outs(%s0 : tensor<1x256x2x16xf32>) -> tensor<1x256x2x16xf32>
   return
 }
+
+// -----
+
+#bte = affine_map<(b, t, e) -> (b, t, e)>
+func.func @scan_c11_shape(%a: tensor<8xf32>, %u: tensor<?x?x8xf32>, %y: tensor<?x?x8xf32>, %s: tensor<?x8xf32>,
+    %w: tensor<1x1x1x4x1x8xf32>, %r: tensor<1x1x1x4x1x1x8xf32>, %k: tensor<1x1x1x1x1x3x8xf32>, %d: tensor<1x1x2x1x8xf32>) {
+  // expected-error @+1 {{(C11) table of the kernel: found shape [1, 1, 1, 1, 1, 3, 8], wanted [1, 1, 1, 1, 1, 4, 8], which agrees with the others}}
+  %0:2 = ssm.scan ins(%a, %u : tensor<8xf32>, tensor<?x?x8xf32>)
+      tables(%w, %r, %k, %d : tensor<1x1x1x4x1x8xf32>, tensor<1x1x1x4x1x1x8xf32>, tensor<1x1x1x1x1x3x8xf32>, tensor<1x1x2x1x8xf32>)
+      outs(%y, %s : tensor<?x?x8xf32>, tensor<?x8xf32>)
+      maps {ins = [affine_map<(b, t, e) -> (e)>, #bte], state = affine_map<(b, t, e) -> (b, e)>, output = #bte}
+      coefficients {
+  ^bb0(%av: f32, %uv: f32):
+    ssm.coefficients decay(%av : f32) write(%uv : f32) inputs(%uv : f32)
+  } epilogue {
+  ^bb0(%o: f32):
+    ssm.yield %o : f32
+  } -> tensor<?x?x8xf32>, tensor<?x8xf32>
+  return
+}
+
+// -----
+
+#bte = affine_map<(b, t, e) -> (b, t, e)>
+func.func @scan_c11_inputs(%a: tensor<8xf32>, %u: tensor<?x?x8xf32>, %y: tensor<?x?x8xf32>, %s: tensor<?x8xf32>) {
+  // expected-error @+1 {{(C11) tables: found inputs alone, wanted both or neither}}
+  %0:2 = ssm.scan ins(%a, %u : tensor<8xf32>, tensor<?x?x8xf32>)
+      outs(%y, %s : tensor<?x?x8xf32>, tensor<?x8xf32>)
+      maps {ins = [affine_map<(b, t, e) -> (e)>, #bte], state = affine_map<(b, t, e) -> (b, e)>, output = #bte}
+      coefficients {
+  ^bb0(%av: f32, %uv: f32):
+    ssm.coefficients decay(%av : f32) write(%uv : f32) inputs(%uv : f32)
+  } epilogue {
+  ^bb0(%o: f32):
+    ssm.yield %o : f32
+  } -> tensor<?x?x8xf32>, tensor<?x8xf32>
+  return
+}
