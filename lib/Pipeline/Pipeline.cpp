@@ -55,6 +55,7 @@ static void buildLayerPipeline(OpPassManager &pm, const PipelineOptions &options
   modes.lanes = options.schedule.lanes;
   modes.segments = options.schedule.segments;
   modes.crossover = options.schedule.crossover;
+  modes.convolution = options.schedule.conv;
   pm.addNestedPass<func::FuncOp>(ssm::createSelectModesPass(modes));
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
@@ -76,6 +77,11 @@ static void buildLayerPipeline(OpPassManager &pm, const PipelineOptions &options
     ssm::TabulateChunksPassOptions tables;
     tables.vectorBits = target.vectorBits;
     pm.addNestedPass<func::FuncOp>(ssm::createTabulateChunksPass(tables));
+    if (options.schedule.conv != "direct") {
+      ssm::PrepareSpectraPassOptions spectra;
+      spectra.vectorBits = target.vectorBits;
+      pm.addNestedPass<func::FuncOp>(ssm::createPrepareSpectraPass(spectra));
+    }
   }
   pm.addPass(ssm::createSplitPreparePass());
   pm.addPass(createCanonicalizerPass());

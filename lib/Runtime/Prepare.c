@@ -195,6 +195,27 @@ ssmrt_status ssmrt_prepare(const ssmrt_module *module, ssmrt_context *context,
   return status;
 }
 
+ssmrt_status ssmrtCheckPrepared(const ssmrt_module *module,
+                                const void *prepared) {
+  ssmrt_status status = ssmrtCheckBlock(prepared, "block of prepared tables");
+  if (status != SSMRT_OK)
+    return status;
+  const ssmrtHeader *header = prepared;
+  if (header->magic != SSMRT_PREPARED_MAGIC ||
+      header->version != SSMRT_ABI_VERSION)
+    return ssmrtFail(SSMRT_BAD_ARGUMENT,
+                     "%s: the prepared tables were not written by "
+                     "ssmrt_prepare",
+                     module->name);
+  if (header->hash != module->hash)
+    return ssmrtFail(SSMRT_BAD_ARGUMENT,
+                     "%s: the prepared tables are of another layer (hash "
+                     "%016llx; wanted %016llx)",
+                     module->name, (unsigned long long)header->hash,
+                     (unsigned long long)module->hash);
+  return SSMRT_OK;
+}
+
 /*===----------------------------------------------------------------------===*\
 |* Stability                                                                  *|
 \*===----------------------------------------------------------------------===*/

@@ -58,3 +58,24 @@ LogicalResult MatrixPowerOp::verify() {
                          << ", wanted the shape of " << getMatrix().getType();
   return success();
 }
+
+LogicalResult KrylovOp::verify() {
+  if (failed(verifyOneForm(*this)) ||
+      failed(verifyNumOuts(*this, getOuts().size(), 1, 1)) ||
+      failed(verifySquare(*this, "matrix", getMatrix())) ||
+      failed(verifyFloats(*this, "vector", getVector())) ||
+      failed(verifyFloats(*this, "out", getOuts().front())))
+    return failure();
+  ArrayRef<int64_t> matrix = getShape(getMatrix());
+  if (!agree(matrix.drop_back(), getShape(getVector())))
+    return emitOpError() << "(C2) vector: found " << getVector().getType()
+                         << ", wanted the shape of " << getMatrix().getType()
+                         << " without its last dimension";
+  SmallVector<int64_t> wanted(matrix.drop_back(2));
+  wanted.append({ShapedType::kDynamic, matrix.back()});
+  if (!agree(wanted, getShape(getOuts().front())))
+    return emitOpError() << "(C3) out: found " << getOuts().front().getType()
+                         << ", wanted the shape of " << getVector().getType()
+                         << " with one more dimension before the last";
+  return success();
+}

@@ -3,6 +3,7 @@
 #ifndef SSM_IR_SSMOPS_TD
 #define SSM_IR_SSMOPS_TD
 
+include "ssm/IR/SSMAttendOp.td"
 include "ssm/IR/SSMConvOps.td"
 include "ssm/IR/SSMMatrixOps.td"
 

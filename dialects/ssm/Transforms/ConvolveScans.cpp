@@ -92,7 +92,7 @@ void Convolver::chooseKernelDims() {
   llvm::SmallBitVector needed(scan.getNumDims());
   auto note = [&](Value value) { needed |= scan.getDependentDims(value); };
   for (ValueRange values : {ValueRange(roles.getDecay()), ValueRange(roles.getDense()),
-                            ValueRange(roles.getRead())})
+                            ValueRange(roles.getErase()), ValueRange(roles.getRead())})
     llvm::for_each(values, note);
   for (const WriteInput &input : form.inputs)
     for (const auto &gains : input.gains)
@@ -247,6 +247,7 @@ SmallVector<Value> Convolver::makeKernels(const WriteInput &input) {
       mapOf(stateDims), mapOf(outputDims), keys, scan.getReverse(), scan.getComplex(),
       ScheduleAttr::get(builder.getContext(), ScanMode::scan, 0, 0, 0, 0),
       builder.getArrayAttr(names), dense);
+  response.setRealSums(scan.getRealSums());
 
   OpBuilder::InsertionGuard guard(builder);
   Block *block = builder.createBlock(&response.getCoefficients());
@@ -266,6 +267,7 @@ SmallVector<Value> Convolver::makeKernels(const WriteInput &input) {
   SmallVector<Value> decay = cloneAll(roles.getDecay());
   SmallVector<Value> read = cloneAll(roles.getRead());
   SmallVector<Value> transition = cloneAll(roles.getDense());
+  SmallVector<Value> erase = cloneAll(roles.getErase());
   SmallVector<Value> write;
   for (const auto &gains : input.gains) {
     Value sum = zero(builder, wide);
@@ -281,7 +283,7 @@ SmallVector<Value> Convolver::makeKernels(const WriteInput &input) {
     }
     write.push_back(arith::MulFOp::create(builder, loc, sum, impulse));
   }
-  CoefficientsOp::create(builder, loc, decay, write, read, ValueRange(), Value(),
+  CoefficientsOp::create(builder, loc, decay, write, read, erase, Value(),
                          transition);
   Block *epilogue = builder.createBlock(&response.getEpilogue());
   for (unsigned i = 0; i < scan.getNumOutputs(); ++i)
@@ -426,14 +428,15 @@ Value Convolver::convolve(Value input, AffineMap inputMap, Value kernel) {
                           tensor::DimOp::create(builder, loc, like, 1), element);
   auto conv = ConvOp::create(
       builder, loc, empty.getType(), input, kernel, Value(), Value(), Value(),
-      ValueRange(), first, empty,
+      ValueRange(), first, /*spectrum=*/Value(), /*roots=*/Value(), empty,
       AffineMapAttr::get(inputMap.replaceDimsAndSymbols(positions, {}, numDims, 0)),
       AffineMapAttr::get(
           AffineMap::get(numDims, 0, kernelExprs, builder.getContext())),
       builder.getArrayAttr({}),
       AffineMapAttr::get(
           builder.getMultiDimIdentityMap(numDims).getSliceMap(0, numDims - 1)),
-      builder.getI64IntegerAttr(ShapedType::kDynamic), builder.getI64IntegerAttr(0));
+      builder.getI64IntegerAttr(ShapedType::kDynamic), builder.getI64IntegerAttr(0),
+      /*spectrum_lane=*/IntegerAttr(), /*shortest_fft=*/IntegerAttr());
   OpBuilder::InsertionGuard guard(builder);
   Block *block = builder.createBlock(&conv.getEpilogue());
   YieldOp::create(builder, loc, ValueRange(block->addArgument(element, loc)));

@@ -384,6 +384,43 @@ def SplitPreparePass : Pass<"ssm-split-prepare", "mlir::ModuleOp"> {
                            "mlir::tensor::TensorDialect"];
 }
 
+def PrepareSpectraPass : Pass<"ssm-prepare-spectra", "::mlir::func::FuncOp"> {
+  let summary = "Transforms of long kernels, made once";
+  let description = [{
+    A convolution with `shortest_fft` (which `ssm-select-modes` sets) whose kernel
+    follows from weights and the prepared length gets an `ssm.spectrum` of it,
+    the `ssm.roots` that transforms need, and memory for those of its input. Both
+    tables move to `@prepare` later. Convolutions that documents cut stay as they
+    are, and those without a channel that is last in input and output. Example:
+
+    ```mlir
+    func.func @forward(%x: tensor<?x?x16xf32>,
+                       %k: tensor<100x16xf32> {ssm.weight = "k"},
+                       %y: tensor<?x?x16xf32>) -> tensor<?x?x16xf32> {
+      %0 = ssm.conv
+          input(%x : tensor<?x?x16xf32>) kernel(%k : tensor<100x16xf32>)
+          outs(%y : tensor<?x?x16xf32>)
+          maps {input = affine_map<(b, t, c, j) -> (b, t, c)>,
+                kernel = affine_map<(b, t, c, j) -> (j, c)>,
+                output = affine_map<(b, t, c, j) -> (b, t, c)>} lags 100
+          epilogue {
+      ^bb0(%acc: f32):
+        ssm.yield %acc : f32
+      } attributes {shortest_fft = 128 : i64} -> tensor<?x?x16xf32>
+      return %0 : tensor<?x?x16xf32>
+    }
+    ```
+
+    has `spectrum`, `roots` and a second of `outs` afterwards.
+  }];
+  let options = [
+    Option<"vectorBits", "vector-bits", "int64_t", "512",
+           "Bits of a vector register: channels of a tile are as many as fit">,
+  ];
+  let dependentDialects = ["mlir::arith::ArithDialect",
+                           "mlir::tensor::TensorDialect"];
+}
+
 def SelectModesPass : Pass<"ssm-select-modes", "mlir::func::FuncOp"> {
   let summary = "Decides how each recurrence is executed";
   let description = [{
@@ -433,6 +470,8 @@ def SelectModesPass : Pass<"ssm-select-modes", "mlir::func::FuncOp"> {
     Option<"segments", "segments", "int64_t", "0", "Pieces the sequence is split into">,
     Option<"crossover", "crossover", "int64_t", "-1",
            "Shortest length that is executed in chunks">,
+    Option<"convolution", "convolution", "std::string", "\"auto\"",
+           "How long kernels are convolved: auto, fft or direct">,
   ];
 }
 

@@ -5,10 +5,12 @@
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/Remarks.h"
+#include "ssm/Analysis/ConvCostModel.h"
 #include "ssm/Analysis/CostModel.h"
 #include "ssm/Analysis/InvariantForm.h"
 #include "ssm/Analysis/RecurrenceClass.h"
 #include "ssm/IR/SSM.h"
+#include "ssm/IR/SpectrumBlocks.h"
 #include "llvm/ADT/StringSwitch.h"
 #include "llvm/Support/Format.h"
 #include "llvm/Support/FormatVariadic.h"
@@ -251,6 +253,39 @@ static std::string reasonAgainst(ConvOp conv, ExecutionMode mode, bool hasStates
   }
 }
 
+/// What a long kernel runs as, and what the model predicts for both forms.
+static void reportForms(ConvOp conv, const ConvCostModel &model,
+                        std::optional<int64_t> shortest) {
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  os << nameOf(conv) << ": no state space, runs ";
+  if (!shortest)
+    os << "as blocks of its Toeplitz matrix";
+  else
+    os << "by Fourier transforms from length "
+       << std::max<int64_t>(*shortest, kShortestTransform) << " on";
+  if (shortest)
+    os << ", as blocks of its Toeplitz matrix below";
+  if (conv.getCut())
+    os << ", which documents may cut";
+  os << "\n  predicted clocks a token of a vector of channels\n  "
+     << llvm::left_justify("length", 14);
+  constexpr int64_t lengths[] = {64, 128, 256, 1024, 4096, 32768};
+  for (int64_t length : lengths)
+    os << llvm::right_justify(std::to_string(length), 9);
+  for (bool isDirect : {true, false}) {
+    os << "\n  " << llvm::left_justify(isDirect ? "direct" : "fft", 14);
+    for (int64_t length : lengths) {
+      double clocks = isDirect ? model.getDirectClocks(length)
+                               : model.getTransformClocks(length);
+      os << llvm::right_justify(
+          std::to_string(std::llround(clocks / double(length))), 9);
+    }
+  }
+  os << "\n";
+  llvm::errs() << text;
+}
+
 LogicalResult SelectModesPass::select(ConvOp conv,
                                       std::optional<ExecutionMode> wanted,
                                       bool hasStates) {
@@ -261,11 +296,19 @@ LogicalResult SelectModesPass::select(ConvOp conv,
         !reason.empty())
       return conv.emitError() << "mode '" << mode << "' is not possible for "
                               << nameOf(conv) << ": " << reason;
+  Machine machine = Machine::get(conv);
+  ConvCostModel model(conv, machine);
+  std::optional<int64_t> shortest = model.getCrossover();
+  if (convolution == "fft")
+    shortest = 0;
+  if (convolution == "direct" || conv.getCut())
+    shortest = std::nullopt;
+  if (shortest)
+    conv.setShortestFft(shortest);
   if (!explain)
     return success();
   bool isWhole = getOperation()->hasAttr("ssm.whole_sequence");
-  llvm::errs() << nameOf(conv)
-               << ": no state space, runs as blocks of its Toeplitz matrix\n";
+  reportForms(conv, model, shortest);
   for (ExecutionMode other : allExecutionModes) {
     std::string reason = reasonAgainst(conv, other, hasStates);
     if (other == ExecutionMode::Step && isWhole)
@@ -296,6 +339,11 @@ void SelectModesPass::runOnOperation() {
         << "mode '" << mode << "' is not possible: the values of a kernel depend on "
         << "the length of the sequence, so it is prepared for one length and runs as a "
            "whole; wanted auto, conv or chunk";
+    return signalPassFailure();
+  }
+  if (convolution != "auto" && convolution != "fft" && convolution != "direct") {
+    getOperation().emitError() << "conv is auto, fft or direct, not '"
+                               << convolution << "'";
     return signalPassFailure();
   }
   if (chunk < 0 || lanes < 0 || segments < 0) {

@@ -576,7 +576,8 @@ struct TabulateChunksPass
       ScheduleAttr schedule = scan.getScheduleAttr();
       if (schedule && schedule.getMode() == ScanMode::chunk &&
           schedule.getChunk() > 0 && scan.hasPureTensorSemantics() &&
-          scan.getTables().empty() && !scan.getDense())
+          scan.getTables().empty() && !scan.getDense() &&
+          scan.getCoefficientsOp().getErase().empty())
         scans.push_back(scan);
     });
     for (ScanOp scan : scans) {

@@ -51,6 +51,8 @@ struct ConvertSSMToSCFPass
 void ssmc::populateSSMToSCFConversionPatterns(RewritePatternSet &patterns) {
   detail::populateScanPatterns(patterns);
   detail::populateConvPatterns(patterns);
+  detail::populateSpectrumPatterns(patterns);
+  detail::populateAttendPatterns(patterns);
   detail::populateNormPatterns(patterns);
   detail::populateMatmulPatterns(patterns);
   detail::populateMatrixPatterns(patterns);
