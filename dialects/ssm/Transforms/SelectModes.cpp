@@ -60,13 +60,15 @@ std::string mlir::ssm::reasonAgainst(ScanOp scan, const RecurrenceInfo &info,
     return info.getReason(mode).str();
   bool isInvariant =
       info.kind == RecurrenceClass::I || info.kind == RecurrenceClass::Id;
-  if ((mode == ExecutionMode::Chunk && info.kind == RecurrenceClass::I) ||
-      (mode == ExecutionMode::Conv && isInvariant)) {
+  if ((mode == ExecutionMode::Chunk || mode == ExecutionMode::Conv) && isInvariant) {
     std::string reason;
-    (void)getInvariantForm(scan, reason);
+    std::optional<InvariantForm> form = getInvariantForm(scan, reason);
+    if (form && mode == ExecutionMode::Chunk && scan.getDense() && form->rows.size() > 1)
+      return "the transition mixes one of several dimensions that the read sums over, "
+             "for which this version has no tables";
     return reason;
   }
-  bool products = !scan.getComplex() && info.kind != RecurrenceClass::Id;
+  bool products = !scan.getComplex();
   if (mode == ExecutionMode::Quadratic ||
       (mode == ExecutionMode::Chunk && !products))
     return ("it is legal for class " + stringifyRecurrenceClass(info.kind) +
