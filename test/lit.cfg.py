@@ -37,7 +37,9 @@ config.substitutions.append(("%inputs", config.test_source_root + "/Inputs"))
 config.substitutions.append(("%include", config.ssmc_source_dir + "/include"))
 config.substitutions.append(("%build", config.ssmc_binary_dir))
 config.substitutions.append(("%source", config.ssmc_source_dir))
-config.substitutions.append(("%cc", config.host_cc))
+# Programs link our runtime, which is instrumented when all of us is.
+flags = f" -fsanitize={config.sanitizers} -fno-sanitize-recover=all" if config.sanitizers else ""
+config.substitutions.append(("%cc", config.host_cc + flags))
 config.substitutions.append(("%python", config.python_executable))
 # From loops over memory to LLVM, and the tool that runs the result: the entry
 # point's name follows, as in `%run main`. The C library comes before LLVM's

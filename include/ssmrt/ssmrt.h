@@ -128,7 +128,7 @@ typedef struct ssmrt_value_info {
   const int64_t *shape; /* SSMRT_BATCH, SSMRT_LENGTH or an extent */
   uint32_t flags;
   int32_t state;        /* index of a state, for the two flags below */
-  int64_t limit;        /* integers are in [0, limit); 0: any */
+  int64_t limit;        /* integers are in [0, limit); 0: any; or see below */
 } ssmrt_value_info;
 
 #define SSMRT_OPTIONAL 1u /* an input or weight that may be absent: data NULL */
@@ -146,6 +146,19 @@ typedef struct ssmrt_value_info {
 /* An input whose sequence, from its first token on, must not be longer than the
  * tables were prepared for: they have entries for so many. */
 #define SSMRT_BOUNDED_LENGTH 32u
+/* An input whose sequence has `limit` tokens, no more and no less (or none):
+ * the layer is written for that length. */
+#define SSMRT_FIXED_LENGTH 64u
+
+/* The decay of a state block, where it is the same for every token: the
+ * eigenvalues of the recurrence, which the prepared tables hold. */
+typedef struct ssmrt_decay_info {
+  const char *state;  /* the state's name in the spec */
+  ssmrt_dtype dtype;  /* f32 or f64 */
+  int64_t count;      /* eigenvalues */
+  int64_t offsets[2]; /* of their real and imaginary parts in the tables, in
+                       * bytes; the latter is -1 where they are real */
+} ssmrt_decay_info;
 
 /* What generated code receives. ssmrt_prepare, ssmrt_forward and ssmrt_step
  * fill it after checking everything; the code itself checks nothing. */
@@ -190,6 +203,8 @@ typedef struct ssmrt_module {
   void (*forward)(const ssmrt_frame *frame);
   void (*step)(const ssmrt_frame *frame);
   void (*backward)(const ssmrt_frame *frame); /* reserved: NULL */
+  int64_t num_decays;
+  const ssmrt_decay_info *decays;
   /* The weights that the artefact carries (ssmc compile --embed-weights), in
    * the order and the dtypes of the description; NULL: none. */
   const ssmrt_tensor *embedded_weights;
@@ -224,6 +239,13 @@ int64_t ssmrt_prepare_workspace_bytes(const ssmrt_module *module,
 ssmrt_status ssmrt_prepare(const ssmrt_module *module, ssmrt_context *context,
                            const ssmrt_tensor *weights, int64_t num_weights,
                            void *prepared, int64_t max_length, void *workspace);
+
+/* The eigenvalue of the largest magnitude, which is returned too, among those of
+ * module->decays[index]: real and imaginary part. Above 1 the state grows from
+ * token to token: the weights are unstable, or the step of a discretisation is
+ * too large. NaN where one is no number; -1 on failure. */
+double ssmrt_largest_decay(const ssmrt_module *module, const void *prepared,
+                           int64_t index, double eigenvalue[2]);
 
 /* Runs a segment: inputs and outputs in the order of the description; C order,
  * the described dtype, one batch and one length in all; outputs apart from

@@ -6,8 +6,10 @@
 //===----------------------------------------------------------------------===//
 
 #include "Error.h"
+#include "Files.h"
 #include "Limits.h"
 #include "Modes.h"
+#include "Plot.h"
 #include "Prepare.h"
 #include "Progress.h"
 #include "RandomData.h"
@@ -173,6 +175,31 @@ static void print(const Options &options, const ssmrt_module *module,
   table.print(llvm::outs());
 }
 
+/// Time over length, a curve a mode.
+static llvm::Error draw(const Options &options, const ssmrt_module *module,
+                        llvm::ArrayRef<Figure> figures, uint32_t threads) {
+  std::vector<Curve> curves;
+  for (const Figure &figure : figures) {
+    auto curve = llvm::find_if(
+        curves, [&](const Curve &other) { return other.name == figure.mode; });
+    if (curve == curves.end())
+      curve = curves.insert(curve, Curve{figure.mode, {}});
+    curve->points.emplace_back(double(figure.length), figure.seconds);
+  }
+  for (Curve &curve : curves)
+    llvm::sort(curve.points);
+  if (!hasPoints(curves))
+    return failure("--svg " + options.svg + ": nothing to draw: wanted a length above 0");
+  std::string title = (llvm::Twine(module->layer) + ", " + options.dtype + ", batch " +
+                       llvm::Twine(figures.front().batch) + ", " + llvm::Twine(threads) +
+                       (threads == 1 ? " thread" : " threads"))
+                          .str();
+  OutputFiles files;
+  if (llvm::Error error = files.add(options.svg, plotTimes(title, curves)))
+    return error;
+  return files.commit();
+}
+
 static llvm::Expected<Candidate> makeCandidate(const Source &source,
                                                const WeightFiles &files,
                                                const Options &options,
@@ -213,6 +240,9 @@ llvm::Error ssmc::runBench(const Options &options) {
   auto files = WeightFiles::open(source->weightFiles, options.prefix);
   if (!files)
     return files.takeError();
+  if (!options.svg.empty())
+    if (llvm::Error error = checkWritable(options.svg))
+      return error;
   auto context = makeContext(options.threads);
   if (!context)
     return context.takeError();
@@ -279,6 +309,8 @@ llvm::Error ssmc::runBench(const Options &options) {
       figures.push_back(sampler.figure);
     }
   }
-  print(options, candidates.front().layer.get(), figures, best);
-  return llvm::Error::success();
+  const ssmrt_module *module = candidates.front().layer.get();
+  print(options, module, figures, best);
+  return options.svg.empty() ? llvm::Error::success()
+                             : draw(options, module, figures, best.threads);
 }

@@ -75,8 +75,8 @@ std::string Build::computeKey() {
   key.add(pipelineOptions.fastExp ? "fast-exp" : "").add(pipelineOptions.triple);
   key.add(pipelineOptions.cpu);
   const ScheduleOptions &schedule = pipelineOptions.schedule;
-  key.add(llvm::formatv("{0},{1},{2},{3}", schedule.chunk, schedule.lanes,
-                        schedule.segments, schedule.crossover)
+  key.add(llvm::formatv("{0},{1},{2},{3},{4}", schedule.chunk, schedule.lanes,
+                        schedule.segments, schedule.crossover, schedule.conv)
               .str());
   for (const auto &[name, value] : pipelineOptions.machine)
     key.add(name).add(std::to_string(value));
@@ -122,11 +122,11 @@ void Build::makeContext() {
         {filter, filter, filter, filter, filter});
   }
   if (!request.quiet) {
-    handler = std::make_unique<mlir::SourceMgrDiagnosticHandler>(sources, context.get(),
+    handler = std::make_shared<mlir::SourceMgrDiagnosticHandler>(sources, context.get(),
                                                                  llvm::errs());
     return;
   }
-  handler = std::make_unique<mlir::ScopedDiagnosticHandler>(
+  handler = std::make_shared<mlir::ScopedDiagnosticHandler>(
       context.get(), [this](mlir::Diagnostic &diagnostic) {
         if (diagnostic.getSeverity() == mlir::DiagnosticSeverity::Error)
           diagnostics += (diagnostics.empty() ? "" : "; ") + diagnostic.str();

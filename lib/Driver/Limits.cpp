@@ -41,8 +41,7 @@ using namespace ssmc;
     for (int j = 0; j < 8; ++j)                                                          \
       x[j] = shift * (TYPE)j;                                                            \
     for (int64_t i = 0; i < count; ++i)                                                  \
-      UNROLL for (int j = 0; j < 8; ++j) x[j] =              \
-          x[j] * scale + shift;                                                          \
+      UNROLL for (int j = 0; j < 8; ++j) x[j] = x[j] * scale + shift;                    \
     for (int j = 1; j < 8; ++j)                                                          \
       x[0] += x[j];                                                                      \
     std::memcpy(out, &x[0], sizeof(Vector));                                             \

@@ -126,8 +126,10 @@ llvm::Expected<std::string> ssmc::linkShared(llvm::StringRef object,
   std::vector<std::string> arguments = {
       linker, "-shared", "-o", output.path.str().str(), input.path.str().str(),
       (flag + "--whole-archive").str(), runtime, (flag + "--no-whole-archive").str(),
-      (flag + "-Bsymbolic").str(), (flag + "--no-undefined").str(),
-      (flag + "--build-id").str()};
+      (flag + "-Bsymbolic").str(), (flag + "--build-id").str()};
+#ifndef SSMC_SANITIZED // else the sanitizers' functions are the loading program's
+  arguments.push_back((flag + "--no-undefined").str());
+#endif
   if (isLLD)
     addSystemLibraries(arguments);
   else

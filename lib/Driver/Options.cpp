@@ -92,6 +92,10 @@ static bool applyPairs(llvm::StringRef text,
 
 static Applied applySchedule(Options &options, llvm::StringRef text) {
   bool right = applyPairs(text, [&](llvm::StringRef key, llvm::StringRef value) {
+    if (key == "conv") {
+      options.schedule.conv = value.str();
+      return value == "auto" || value == "fft" || value == "direct";
+    }
     auto count = parseCount(value);
     int64_t *field = llvm::StringSwitch<int64_t *>(key)
                          .Case("chunk", &options.schedule.chunk)
@@ -104,7 +108,8 @@ static Applied applySchedule(Options &options, llvm::StringRef text) {
     *field = int64_t(*count);
     return true;
   });
-  return right ? "" : "chunk=N, lanes=N, segments=N or crossover=N, with commas between";
+  return right ? "" : "chunk=N, lanes=N, segments=N, crossover=N or conv=auto, fft or "
+                     "direct, with commas between";
 }
 
 static Applied applyMachine(Options &options, llvm::StringRef text) {
@@ -218,6 +223,8 @@ static const OptionSpec specs[] = {
     {"json", 0, "", Arity::None, tables, "print JSON", FLAG(json)},
     {"csv", 0, "", Arity::None, on(Verb::Bench), "print comma-separated values",
      FLAG(csv)},
+    {"svg", 0, "FILE", Arity::One, on(Verb::Bench),
+     "draw time over length, a curve a mode, to an SVG file", TEXT(svg)},
 
     {"layer", 0, "NAME", Arity::One, compiling, "default: the only or last one",
      TEXT(layer)},
@@ -279,7 +286,7 @@ static const OptionSpec specs[] = {
      APPLY { return o.remarks = true, o.remarksFilter = v.str(), ""; }},
     {"schedule", 0, "KEY=N,...", Arity::One, compiling,
      "instead of the cost model's: chunk, lanes, segments, crossover (the shortest "
-     "length in chunks)",
+     "length in chunks), conv=fft or direct (how long kernels are convolved)",
      APPLY { return applySchedule(o, v); }},
     {"machine", 0, "KEY=X,...", Arity::One, compiling,
      "figures for the cost model instead of the CPU's, such as cores=16",

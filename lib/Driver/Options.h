@@ -69,6 +69,7 @@ struct Options {
   std::vector<int64_t> lengths;
   uint64_t batch = 0;
   double seconds = 0;
+  std::string svg;
   bool lastToken = false;
 };
 

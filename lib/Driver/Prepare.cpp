@@ -55,6 +55,9 @@ llvm::Expected<Session> PreparedLayer::prepare(int64_t maxLength) {
   if (!weights)
     return weights.takeError();
   auto session = Session::create(module(), context.get(), weights->tensors, maxLength);
+  if (session)
+    for (const std::string &message : session->findGrowth())
+      warn(message);
   // From here on the tables are the only copy, unless the code reads some in place.
   bool isBorrowed = false;
   for (int64_t i = 0; i < module()->num_weights; ++i)

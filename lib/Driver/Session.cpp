@@ -3,6 +3,8 @@
 #include "Session.h"
 #include "Error.h"
 
+#include "llvm/Support/FormatVariadic.h"
+
 using namespace ssmc;
 
 llvm::Expected<Context> ssmc::makeContext(uint64_t threads) {
@@ -95,6 +97,30 @@ llvm::Expected<Session> Session::create(const ssmrt_module *module,
     return runtimeFailure();
   session.prepared = std::move(*prepared);
   return std::move(session);
+}
+
+std::vector<std::string> Session::findGrowth() const {
+  // Magnitudes of 1 are meant to be; rounding may put them above it.
+  constexpr double limit = 1 + 1e-5;
+  std::vector<std::string> messages;
+  for (int64_t i = 0; i < layer->num_decays; ++i) {
+    double eigenvalue[2];
+    double magnitude = ssmrt_largest_decay(layer, prepared.get(), i, eigenvalue);
+    if (!(magnitude > limit)) // what is no number shows in the results
+      continue;
+    std::string value = llvm::formatv("{0}", llvm::format("%.4g", eigenvalue[0]));
+    if (eigenvalue[1] != 0)
+      value += llvm::formatv("{0}i", llvm::format("%+.4g", eigenvalue[1]));
+    messages.push_back(
+        (llvm::Twine("layer '") + layer->layer + "': state '" + layer->decays[i].state +
+         "' grows from token to token: its decay has the eigenvalue " + value +
+         ", of magnitude " +
+         llvm::formatv("{0}", llvm::format("%.4g", magnitude)).str() +
+         "; wanted at most 1. If a discretisation makes it, take a smaller step, or zoh, "
+         "bilinear or backward")
+            .str());
+  }
+  return messages;
 }
 
 llvm::Expected<Block> Session::makeState(int64_t batch) const {

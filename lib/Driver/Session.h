@@ -31,6 +31,8 @@ public:
                                         int64_t maxLength);
 
   const ssmrt_module &module() const { return *layer; }
+  /// A message for each state that grows without bound, with its eigenvalue.
+  std::vector<std::string> findGrowth() const;
   /// A state before the first token.
   llvm::Expected<Block> makeState(int64_t batch) const;
   /// Outputs of the described shapes.

@@ -115,6 +115,8 @@ std::optional<Number> Elaborator::builtin(llvm::StringRef name,
   if (anyComplex) {
     if (name == "exp")
       return expOf(args[0]);
+    if (name == "expm1")
+      return expm1Of(args[0]);
     if (name == "pow" && !args[1].im)
       if (auto e = constantValue(args[1].re))
         if (*e == std::floor(*e) && *e >= 0 && *e <= INT32_MAX) {
@@ -130,8 +132,8 @@ std::optional<Number> Elaborator::builtin(llvm::StringRef name,
           }
           return product;
         }
-    diagnostics.error(range, "'" + name + "' of a complex number is not defined; "
-                             "exp, +, -, *, /, conj, re, im and abs2 are");
+    diagnostics.error(range, "'" + name + "' of a complex number is not defined; exp, "
+                             "expm1, +, -, *, /, conj, re, im and abs2 are");
     return std::nullopt;
   }
   if (function->op == Operator::Pow)

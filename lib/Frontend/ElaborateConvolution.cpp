@@ -260,13 +260,14 @@ std::optional<Number> Elaborator::convolve(llvm::ArrayRef<IndexId> over,
     cut = found->re;
   auto conv = ssm::ConvOp::create(
       builder, loc, types, input->tensor, kernel->tensor, history, place, cut,
-      ValueRange(), first, outs,
+      ValueRange(), first, /*spectrum=*/Value(), /*roots=*/Value(), outs,
       AffineMapAttr::get(AffineMap::get(numDims, 0, inputExprs, &context)),
       AffineMapAttr::get(AffineMap::get(numDims, 0, kernelExprs, &context)),
       builder.getAffineMapArrayAttr({}),
       AffineMapAttr::get(AffineMap::get(numDims, 0, outputExprs, &context)),
       builder.getI64IntegerAttr(isGrowing ? ShapedType::kDynamic : axis.size),
-      builder.getI64IntegerAttr(first ? 0 : parts.first));
+      builder.getI64IntegerAttr(first ? 0 : parts.first),
+      /*spectrum_lane=*/IntegerAttr(), /*shortest_fft=*/IntegerAttr());
   {
     OpBuilder::InsertionGuard guard(builder);
     Block *block = builder.createBlock(&conv.getEpilogue(), {}, scalarType, loc);

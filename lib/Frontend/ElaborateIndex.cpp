@@ -106,6 +106,10 @@ std::optional<Number> Elaborator::pointOfIndex(const ast::IndexExpr &expr,
                                              "or a summed index");
         return std::nullopt;
       }
+      if (auto d = llvm::dyn_cast<AffineDimExpr>(*index))
+        if (auto own = llvm::dyn_cast<AffineDimExpr>((*p->stateAt)[at.size()]))
+          if (!unify(d.getPosition(), indexAxis(own.getPosition()), item.index->range))
+            return std::nullopt;
       at.push_back(*index);
     }
     // The previous lines' result at these indices.
@@ -275,6 +279,16 @@ std::optional<Number> Elaborator::pointOfIndex(const ast::IndexExpr &expr,
         }
       }
     }
+    if (index && axis.sequence)
+      if (auto linear = linearIndex(*index);
+          linear && linear->dims.size() == 1 && linear->dims[0].second == -1 &&
+          indexAxis(linear->dims[0].first).sequence) {
+        // Not t + c, a shift, but c - t: the token is looked up.
+        affine = false;
+        at.push_back({});
+        terms.push_back(indexTerm(*index));
+        continue;
+      }
     if (!index) {
       auto position = evaluatePoint(*item.index, scope, point);
       if (!position)
@@ -285,7 +299,7 @@ std::optional<Number> Elaborator::pointOfIndex(const ast::IndexExpr &expr,
       continue;
     }
     if (auto d = llvm::dyn_cast<AffineDimExpr>(*index))
-      if (!unify(d.getPosition(), axis.size, item.index->range))
+      if (!unify(d.getPosition(), axis, item.index->range))
         return std::nullopt;
     if (auto c = llvm::dyn_cast<AffineConstantExpr>(*index))
       if (axis.size >= 0 && (c.getValue() < 0 || c.getValue() >= axis.size)) {
@@ -363,8 +377,8 @@ std::optional<Number> Elaborator::access(const TensorValue &source,
   }
   TensorValue tensor = source;
   llvm::SmallVector<AffineExpr> places(at.begin(), at.end());
-  for (auto [i, axis] : llvm::enumerate(tensor.axes)) {
-    if (!axis.sequence || !places[i] || tensor.dimension[i] < 0)
+  for (unsigned i = 0; i < tensor.axes.size(); ++i) { // which a shift replaces
+    if (!tensor.axes[i].sequence || !places[i] || tensor.dimension[i] < 0)
       continue;
     if (llvm::isa<AffineDimExpr>(places[i]))
       continue;
@@ -397,9 +411,23 @@ std::optional<Number> Elaborator::access(const TensorValue &source,
   auto leaf = [&](Value value) -> TermRef {
     if (!terms.empty()) {
       llvm::SmallVector<TermRef> positions;
-      for (auto [d, i] : order)
-        positions.push_back(terms[i]);
-      return gather(value, positions, tensor.batched, tensor.integer);
+      TermRef outside;
+      for (auto [d, i] : order) {
+        TermRef position = terms[i];
+        if (tensor.axes[i].sequence && !at[i]) {
+          // A token at a computed place may be any: the whole sequence is needed.
+          reversed = true;
+          TermRef last = subtract(lengthTerm(), constant(1));
+          outside = operation(Operator::Or, operation(Operator::Lt, position, constant(0)),
+                              operation(Operator::Lt, last, position));
+          position = operation(Operator::Max, constant(0),
+                               operation(Operator::Min, position, last));
+        }
+        positions.push_back(position);
+      }
+      TermRef found = gather(value, positions, tensor.batched, tensor.integer);
+      return outside ? operation(Operator::Select, {outside, constant(0), found})
+                     : found;
     }
     llvm::SmallVector<AffineExpr> exprs;
     for (auto [d, i] : order)

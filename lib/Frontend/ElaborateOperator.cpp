@@ -44,6 +44,8 @@ std::optional<Number> Elaborator::pointOfApply(const ast::ApplyExpr &expr,
   auto body = evaluatePoint(*expr.operand, scope, inner);
   if (!body)
     return std::nullopt;
+  for (IndexId id : over)
+    pairs |= indexAxis(id).pairs; // an index without an axis takes that of its operand
   for (auto [id, axis] : llvm::zip(over, expr.axes))
     if (indexAxis(id).size == kUnknownExtent) {
       diagnostics.error(axis.name.range, "axis '" + axis.name.name +
@@ -265,6 +267,46 @@ static std::pair<TermRef, TermRef> factor(const TermRef &term,
   return {constant(1), term};
 }
 
+/// A sum of terms that contain the state: over an axis of it, or over a few terms
+/// that each contain it.
+std::optional<TermRef> Elaborator::sumWithState(llvm::ArrayRef<IndexId> over,
+                                                const TermRef &term,
+                                                llvm::SMRange range) {
+  constexpr int64_t maxTerms = 64;
+  bool isSummed = false;
+  walk(term, [&](const TermRef &node) {
+    if (node->kind == Term::State)
+      for (AffineExpr at : node->at)
+        for (IndexId id : over)
+          isSummed |= at.isFunctionOfDim(id);
+  });
+  if (isSummed)
+    return reduce(over, term);
+  std::vector<TermRef> terms = {term};
+  for (IndexId id : over) {
+    const Axis &axis = indexAxis(id);
+    if (isRunTimeExtent(axis.size) || int64_t(terms.size()) * axis.size > maxTerms) {
+      diagnostics.error(range, "a sum around terms that contain the state has at most " +
+                                   llvm::Twine(maxTerms) + " of them");
+      return std::nullopt;
+    }
+    std::vector<TermRef> next;
+    for (const TermRef &one : terms)
+      for (int64_t i = 0; i < axis.size; ++i)
+        next.push_back(substitute(
+            one,
+            [&](IndexId other) {
+              return other == id ? getAffineConstantExpr(i, &context) : AffineExpr();
+            },
+            &context));
+    terms = std::move(next);
+  }
+  TermRef sum = constant(0);
+  for (const TermRef &one : terms)
+    sum = add(sum, one);
+  return sum;
+}
+
 std::optional<Number> Elaborator::sumOver(llvm::ArrayRef<IndexId> over,
                                           Number body, llvm::SMRange range,
                                           Scope &scope) {
@@ -272,7 +314,7 @@ std::optional<Number> Elaborator::sumOver(llvm::ArrayRef<IndexId> over,
     if (isConstant(term, 0))
       return term;
     if (term->hasState)
-      return reduce(over, term);
+      return sumWithState(over, term, range);
     auto [outside, inside] = factor(term, over);
     if (isOverBoth(inside))
       return multiply(outside, reduce(over, inside));

@@ -41,6 +41,9 @@ bool Elaborator::readStateLines(StateBlock &block, std::shared_ptr<Scope> scope)
     before.im = stateTerm(block.at, 1);
   point.stateValue = before;
   bool updated = false;
+  size_t numUpdates = llvm::count_if(stmt.lines, [](const auto &line) {
+    return line.kind != ast::StateStmt::Line::Output;
+  });
   for (const ast::StateStmt::Line &line : stmt.lines) {
     if (line.kind == ast::StateStmt::Line::Output)
       continue;
@@ -58,13 +61,14 @@ bool Elaborator::readStateLines(StateBlock &block, std::shared_ptr<Scope> scope)
     if (!stmt.rule || !stmt.step)
       return diagnostics.error(line.range, "a differential equation needs a line "
                                            "'discretize RULE, step EXPRESSION'");
-    LinearForm form = linearForm(*value, block.at, block.isComplex());
+    auto mixing = findMixing(*value, block, line.value->range);
+    if (!mixing)
+      return false;
+    LinearForm form;
+    if (!mixing->isMixed())
+      form = linearForm(*value, block.at, block.isComplex());
     if (!form.failure.empty())
       return diagnostics.error(line.value->range, form.failure);
-    if (!form.erase.empty())
-      return diagnostics.error(line.value->range,
-                               "a dense or low-rank transition in a differential "
-                               "equation is not available in this version");
     auto ruleOf = [&](const ast::Expr *expr) -> std::optional<int> {
       std::string name;
       if (auto known = evaluateConstant(*expr, *scope))
@@ -94,6 +98,12 @@ bool Elaborator::readStateLines(StateBlock &block, std::shared_ptr<Scope> scope)
     if (step->im || step->re->hasState)
       return diagnostics.error(stmt.step->range, "the step must be a real number that "
                                                  "does not contain the state");
+    if (mixing->isMixed()) {
+      if (numUpdates > 1)
+        return diagnostics.error(line.range, "an equation that mixes the state is the "
+                                             "only update of its block");
+      return mix(block, *mixing, Discretization{*rule, *inputRule, step->re}, *scope);
+    }
     Number rate = form.decay ? form.decay : ssmc::real(constant(0));
     auto [decay, gain] = ssmc::discretize(*rule, *inputRule, rate, step->re);
     point.stateValue = multiply(decay, before);
@@ -103,6 +113,20 @@ bool Elaborator::readStateLines(StateBlock &block, std::shared_ptr<Scope> scope)
   if (!updated)
     return diagnostics.error(stmt.range, "the state '" + point.stateName +
                                              "' is never updated");
+  // Erase terms of a real state are roles of the scan as they stand.
+  bool sums = false;
+  for (const TermRef &term : {point.stateValue.re, point.stateValue.im})
+    if (term)
+      walk(term, [&](const TermRef &node) {
+        sums |= node->kind == Term::Reduce && node->hasState;
+      });
+  if (sums) {
+    auto mixing = findMixing(point.stateValue, block, stmt.lines[0].range);
+    if (!mixing)
+      return false;
+    if (block.isComplex() || !mixing->isSeparable)
+      return mix(block, *mixing, std::nullopt, *scope);
+  }
   LinearForm form = linearForm(point.stateValue, block.at, block.isComplex());
   if (!form.failure.empty())
     return diagnostics.error(stmt.lines[0].range, form.failure);
@@ -113,7 +137,7 @@ bool Elaborator::readStateLines(StateBlock &block, std::shared_ptr<Scope> scope)
 }
 
 bool Elaborator::runState(const ast::StateStmt &stmt, std::shared_ptr<Scope> outer) {
-  StateBlock block{stmt, {}, {}, {}, 0, {}, false, {}, {}, {}, ~0u, {}, {}};
+  StateBlock block(stmt);
   const std::string &name = stmt.state.name.name;
   for (const ast::AxisPattern &pattern : stmt.state.axes) {
     auto axis = resolveAxis(pattern, *outer, true);
@@ -141,7 +165,7 @@ bool Elaborator::runState(const ast::StateStmt &stmt, std::shared_ptr<Scope> out
     block.backward = direction->backward;
   }
   // The state's name inside the block is not the value it has outside.
-  auto scope = std::make_shared<Scope>(outer);
+  auto scope = makeScope(outer);
   if (!readStateLines(block, scope))
     return false;
 
@@ -158,18 +182,10 @@ bool Elaborator::runState(const ast::StateStmt &stmt, std::shared_ptr<Scope> out
     if (!block.isComplex()) {
       block.initial[0] = current;
     } else {
-      auto type = cast<RankedTensorType>(current.getType());
-      for (unsigned part = 0; part < 2; ++part) {
-        llvm::SmallVector<OpFoldResult> offsets(type.getRank(),
-                                                builder.getIndexAttr(0)),
-            strides(type.getRank(), builder.getIndexAttr(1));
-        sizes.back() = 1;
-        llvm::SmallVector<OpFoldResult> extents = mixedSizes(sizes, true);
-        offsets.back() = builder.getIndexAttr(part);
-        block.initial[part] = makeSlice(
-            current, offsets, extents, strides,
-            RankedTensorType::get(type.getShape().drop_back(), scalarType));
-      }
+      auto [re, im] = splitComplex(current);
+      block.initial[0] = re;
+      block.initial[1] = im;
+      block.whole = current;
     }
     if (stmt.from) {
       auto *from = llvm::dyn_cast<ast::NameExpr>(stmt.from.get());

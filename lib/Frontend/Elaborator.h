@@ -174,6 +174,9 @@ struct PointContext {
 /// Axes as a message shows them: `[t, d: 4, 3]`.
 std::string shapeText(llvm::ArrayRef<Axis> axes);
 
+/// In how many ways k of n can be chosen; none where there are fewer than k.
+double binomial(int64_t n, int64_t k);
+
 /// The context around all others.
 PointContext &rootOf(PointContext &point);
 
@@ -189,6 +192,7 @@ class Elaborator {
 public:
   Elaborator(mlir::MLIRContext &context, Diagnostics &diagnostics,
              const FrontendOptions &options);
+  ~Elaborator();
 
   void addModule(const ast::Module &module);
   mlir::OwningOpRef<mlir::ModuleOp> run(const ast::Module &main);
@@ -198,6 +202,9 @@ public:
 
 private:
   friend class TermEmitter;
+  std::shared_ptr<Scope> makeScope(std::shared_ptr<Scope> parent);
+  std::vector<std::weak_ptr<Scope>> scopes; // all that were made
+
   // Declarations (ElaborateScope.cpp, ElaborateLayer.cpp, ElaboratePart.cpp,
   // ElaborateWeight.cpp)
   const ast::LayerDecl *findLayer(llvm::StringRef name);
@@ -266,6 +273,36 @@ private:
   bool runState(const ast::StateStmt &stmt, std::shared_ptr<Scope> scope);
   struct StateBlock;
   bool readStateLines(StateBlock &block, std::shared_ptr<Scope> scope);
+  // Transitions that mix the elements of a state (ElaborateTransition.cpp,
+  // EmitMatrix.cpp)
+  struct Mixing;
+  struct Discretization {
+    int rule, inputRule;
+    TermRef step;
+  };
+  std::optional<Mixing> findMixing(const Number &value, StateBlock &block,
+                                   llvm::SMRange range);
+  bool mix(StateBlock &block, const Mixing &mixing,
+           const std::optional<Discretization> &discretization, Scope &scope);
+  bool mixByTerms(StateBlock &block, const Mixing &mixing,
+                  const std::optional<Discretization> &discretization, Scope &scope);
+  bool mixByMatrix(StateBlock &block, const Mixing &mixing,
+                   const std::optional<Discretization> &discretization, Scope &scope);
+  bool solveMixing(const Mixing &mixing, const StateBlock &block,
+                   const TermRef &step, double part,
+                   std::vector<std::array<TermRef, 2>> &right, Number &inverse,
+                   Scope &scope);
+  std::optional<TermRef> sumOverState(const StateBlock &block, IndexId row,
+                                      IndexId source, const TermRef left[2],
+                                      const Number &value, Scope &scope);
+  TermRef interleave(const TermRef &even, const TermRef &odd, IndexId index,
+                     IndexId interleaved);
+  std::array<mlir::Value, 2> discretizeMatrix(int rule, int inputRule,
+                                              mlir::Value rate, mlir::Value step);
+  std::optional<Entity> combinations(const ast::CallExpr &call,
+                                     std::shared_ptr<Scope> scope);
+  std::optional<Entity> matrixFunction(const ast::CallExpr &call, llvm::StringRef name,
+                                       std::shared_ptr<Scope> scope);
   bool emitScan(StateBlock &block, std::shared_ptr<Scope> scope,
                 const ast::StateStmt::Line *output);
 
@@ -327,6 +364,8 @@ private:
                                PointContext &point);
   std::optional<Number> sumOver(llvm::ArrayRef<IndexId> over, Number body,
                                 llvm::SMRange range, Scope &scope);
+  std::optional<TermRef> sumWithState(llvm::ArrayRef<IndexId> over, const TermRef &term,
+                                      llvm::SMRange range);
   std::optional<Number> convolve(llvm::ArrayRef<IndexId> over, TermRef body,
                                  IndexId lag, llvm::SMRange range, Scope &scope);
   // A second index over the sequence (ElaborateAttention.cpp)
@@ -380,6 +419,12 @@ private:
   bool isLagged(mlir::AffineExpr at, IndexId lag);
   TermRef extentTerm(IndexId id);
   bool unify(IndexId id, int64_t size, llvm::SMRange range);
+  /// The same; an index of no known extent becomes one of the axis.
+  bool unify(IndexId id, const Axis &axis, llvm::SMRange range) {
+    if (indexAxis(id).size == kUnknownExtent)
+      indexAxis(id).pairs = axis.pairs;
+    return unify(id, axis.size, range);
+  }
 
   // Emission (EmitTensor.cpp, EmitSlice.cpp)
   TensorValue materialize(const Number &number, llvm::ArrayRef<IndexId> variables,
@@ -458,6 +503,7 @@ private:
   bool reversed = false; // a token needs those after it: no step
   bool exactLength = false; // a kernel depends on the length it is prepared for
   bool inKernel = false;    // a kernel is being defined
+  int64_t fixedLength = 0;  // the length that the sequence must have, or 0
   friend struct DepthGuard;
 };
 

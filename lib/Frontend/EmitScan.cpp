@@ -3,6 +3,7 @@
 #include "StateBlock.h"
 #include "TermEmitter.h"
 
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "ssm/IR/SSM.h"
 #include "llvm/ADT/DenseMap.h"
 #include "llvm/ADT/MapVector.h"
@@ -26,7 +27,9 @@ bool Elaborator::emitScan(StateBlock &block, std::shared_ptr<Scope> scope,
   Number value;                       // what is stored, over the accumulators
   TermRef accumulators[2];            // terms that stand for the read
   TermRef read[2];
-  unsigned numOutputs = block.isComplex() ? 2 : 1;
+  bool isComplex = block.isComplex() && !block.isReal; // the scan
+  unsigned numOutputs = isComplex ? 2 : 1;
+  llvm::SmallVector<IndexId> stateIds = block.stateIds();
 
   if (output) {
     PointContext point;
@@ -126,6 +129,8 @@ bool Elaborator::emitScan(StateBlock &block, std::shared_ptr<Scope> scope,
     }
     if (!accumulators[0])
       return false;
+    if (block.isReal && wanted == 2)
+      return false; // its read is real
     numOutputs = wanted;
     // The coefficients of the read, at the state's own key indices.
     const TermRef &body = accumulators[0]->operands[0];
@@ -144,32 +149,35 @@ bool Elaborator::emitScan(StateBlock &block, std::shared_ptr<Scope> scope,
         return false;
       rename[d.getPosition()] = own;
     }
-    RealLinear linear = realLinear(body, inner);
-    if (!linear.failure.empty() || linear.rest || linear.hasErase)
+    RealForm linear = realForm(body, inner);
+    if (!linear.failure.empty() || linear.rest || !linear.erase.empty())
       return false;
     auto renamed = [&](TermRef term) {
       return substitute(term ? term : constant(0),
                         [&](IndexId id) { return rename.lookup(id); }, &context);
     };
     read[0] = renamed(linear.coefficient[0]);
-    if (block.isComplex())
+    if (isComplex)
       read[1] = negate(renamed(linear.coefficient[1]));
+    if (block.isReal)
+      read[0] = interleave(read[0], renamed(linear.coefficient[1]), block.ids.back(),
+                           block.interleaved);
   } else {
-    for (auto [id, axis] : llvm::zip(block.ids, block.axes)) {
-      outputIds.push_back(id);
-      outputAxes.push_back(axis);
-    }
+    llvm::append_range(outputIds, stateIds);
+    llvm::append_range(outputAxes, block.axes);
     accumulators[0] = stateTerm(block.at, 0);
     value = ssmc::real(accumulators[0]);
-    if (block.isComplex())
+    if (isComplex)
       value.im = accumulators[1] = stateTerm(block.at, 1);
   }
 
-  // Dimensions: batch, time, the state's, copies.
+  // Dimensions: batch, time, the state's, copies, the source of a matrix.
   llvm::DenseMap<IndexId, unsigned> dimension;
   dimension[block.time] = 1;
-  for (IndexId id : llvm::concat<const IndexId>(block.ids, copies))
+  for (IndexId id : llvm::concat<const IndexId>(stateIds, copies))
     dimension.insert({id, dimension.size() + 1});
+  if (block.dense)
+    dimension.insert({block.source, dimension.size() + 1});
   unsigned numDims = dimension.size() + 1;
   auto remap = [&](AffineExpr expr) {
     llvm::DenseMap<AffineExpr, AffineExpr> map;
@@ -205,17 +213,18 @@ bool Elaborator::emitScan(StateBlock &block, std::shared_ptr<Scope> scope,
     if (!number)
       return terms;
     terms.push_back(prepare(number.re, ins));
-    if (block.isComplex())
+    if (isComplex)
       terms.push_back(prepare(imag(number), ins));
     return terms;
   };
-  llvm::SmallVector<TermRef, 2> decay, write, reads, erases;
-  if (!isConstant(block.decay.re, 1) || block.decay.im)
+  llvm::SmallVector<TermRef, 2> decay, dense, write, reads, erases;
+  dense = parts(block.dense);
+  if (!block.dense && (!isConstant(block.decay.re, 1) || block.decay.im))
     decay = parts(block.decay);
   write = parts(block.write);
   if (read[0]) {
     reads.push_back(prepare(read[0], ins));
-    if (block.isComplex())
+    if (isComplex)
       reads.push_back(prepare(read[1], ins));
   }
   llvm::SmallVector<int64_t> keys;
@@ -233,16 +242,13 @@ bool Elaborator::emitScan(StateBlock &block, std::shared_ptr<Scope> scope,
           keys.push_back(i + 2);
       }
     }
-    for (IndexId id : block.ids)
-      if (erase.left.re->dependsOn(id) &&
-          llvm::any_of(keys, [&](int64_t k) { return block.ids[k - 2] == id; }))
-        return diagnostics.error(block.stmt.range,
-                                 "a dense transition is not available in this version; "
-                                 "terms separable in the two axes are");
-    TermRef left = substitute(erase.left.re,
-                              [&](IndexId id) { return rename.lookup(id); }, &context);
-    erases.push_back(prepare(left, ins));
-    erases.push_back(prepare(erase.right.re, ins));
+    Number left = erase.left;
+    for (TermRef *part : {&left.re, &left.im})
+      if (*part)
+        *part = substitute(*part, [&](IndexId id) { return rename.lookup(id); },
+                           &context);
+    for (const Number &number : {left, erase.right})
+      llvm::append_range(erases, parts(number));
   }
   TermRef reset;
   if (const TensorValue *cut = scope->findCut())
@@ -270,7 +276,7 @@ bool Elaborator::emitScan(StateBlock &block, std::shared_ptr<Scope> scope,
                                 outputExprs = {getAffineDimExpr(0, &context),
                                                getAffineDimExpr(1, &context)};
   llvm::SmallVector<int64_t> outputSizes = {kDynamicExtent}, stateSizes;
-  for (IndexId id : block.ids) {
+  for (IndexId id : stateIds) {
     stateExprs.push_back(getAffineDimExpr(dimension[id], &context));
     stateSizes.push_back(indexAxis(id).size);
   }
@@ -292,8 +298,14 @@ bool Elaborator::emitScan(StateBlock &block, std::shared_ptr<Scope> scope,
   llvm::SmallVector<Type> types;
   for (unsigned i = 0; i < numOutputs; ++i)
     outs.push_back(emptyTensor(outputSizes, true, scalarType));
-  for (unsigned part = 0; part < (block.isComplex() ? 2u : 1u); ++part) {
+  llvm::SmallVector<ReassociationIndices> joined; // both parts in one axis
+  for (int64_t d = 0; d < int64_t(stateSizes.size()); ++d)
+    joined.push_back({d});
+  joined.push_back({int64_t(stateSizes.size()), int64_t(stateSizes.size()) + 1});
+  for (unsigned part = 0; part < (isComplex ? 2u : 1u); ++part) {
     Value start = block.initial[part];
+    if (start && block.isReal)
+      start = tensor::CollapseShapeOp::create(builder, loc, block.whole, joined);
     if (start)
       initial.push_back(start);
     outs.push_back(start ? start : emptyTensor(stateSizes, true, scalarType));
@@ -302,15 +314,21 @@ bool Elaborator::emitScan(StateBlock &block, std::shared_ptr<Scope> scope,
     types.push_back(out.getType());
   llvm::SmallVector<Attribute> dimNames = {builder.getStringAttr("batch"),
                                            builder.getStringAttr(block.timeAxis.name)};
-  for (IndexId id : llvm::concat<const IndexId>(block.ids, copies))
+  for (IndexId id : llvm::concat<const IndexId>(stateIds, copies))
     dimNames.push_back(builder.getStringAttr(indexAxis(id).name));
+  DenseI64ArrayAttr matrixDims;
+  if (block.dense) {
+    dimNames.push_back(builder.getStringAttr(indexAxis(block.target).name + "'"));
+    matrixDims = builder.getDenseI64ArrayAttr(
+        {int64_t(dimension[block.target]), int64_t(dimension[block.source])});
+  }
   auto scan = ssm::ScanOp::create(
       builder, loc, types, inValues, initial, epilogueValues, /*tables=*/ValueRange(), outs,
       builder.getAffineMapArrayAttr(inMaps), builder.getAffineMapArrayAttr(epilogueMaps),
       AffineMap::get(numDims, 0, stateExprs, &context),
       AffineMap::get(numDims, 0, outputExprs, &context), keys, block.backward,
-      block.isComplex(), ssm::ScheduleAttr(), builder.getArrayAttr(dimNames),
-      DenseI64ArrayAttr());
+      isComplex, ssm::ScheduleAttr(), builder.getArrayAttr(dimNames),
+      matrixDims, block.realSums && isComplex && !erases.empty());
   scan->setAttr("state_name", builder.getStringAttr(name));
 
   OpBuilder::InsertionGuard guard(builder);
@@ -334,13 +352,14 @@ bool Elaborator::emitScan(StateBlock &block, std::shared_ptr<Scope> scope,
         values.push_back(emitter.emit(term, scalarType));
       return values;
     };
-    auto decayValues = emitAll(decay), writeValues = emitAll(write),
+    auto decayValues = emitAll(decay), denseValues = emitAll(dense),
+         writeValues = emitAll(write),
          readValues = emitAll(reads), eraseValues = emitAll(erases);
     Value resetValue;
     if (reset)
       resetValue = emitter.emit(reset);
     ssm::CoefficientsOp::create(builder, loc, decayValues, writeValues, readValues,
-                                eraseValues, resetValue, ValueRange());
+                                eraseValues, resetValue, denseValues);
   }
   {
     llvm::SmallVector<Type> argTypes(numOutputs, scalarType);
@@ -362,20 +381,32 @@ bool Elaborator::emitScan(StateBlock &block, std::shared_ptr<Scope> scope,
   }
   builder.setInsertionPointAfter(scan);
 
+  Value last = scan.getResult(numOutputs);
+  std::array<Value, 2> lastParts = {last, Value()};
+  if (isComplex)
+    lastParts[1] = scan.getResult(numOutputs + 1);
+  if (block.isReal) {
+    llvm::SmallVector<int64_t> shape(cast<RankedTensorType>(last.getType()).getShape());
+    shape.back() /= 2;
+    shape.push_back(2);
+    last = tensor::ExpandShapeOp::create(
+        builder, loc, RankedTensorType::get(shape, scalarType), last, joined);
+    lastParts = splitComplex(last);
+  }
+
   // The state after the segment, for the next call.
   if (!block.stmt.to.name.empty()) {
-    Entity &last = scope->values[block.stmt.to.name];
-    last.tensor.axes.assign(block.axes.begin(), block.axes.end());
+    TensorValue &final = scope->values[block.stmt.to.name].tensor;
+    final.axes.assign(block.axes.begin(), block.axes.end());
     for (size_t i = 0; i < block.axes.size(); ++i)
-      last.tensor.dimension.push_back(i);
-    last.tensor.batched = true;
-    last.tensor.re = scan.getResult(numOutputs);
-    if (block.isComplex())
-      last.tensor.im = scan.getResult(numOutputs + 1);
+      final.dimension.push_back(i);
+    final.batched = true;
+    final.re = lastParts[0];
+    final.im = lastParts[1];
   }
   if (block.slot != ~0u) {
-    if (!block.isComplex()) {
-      setState(block.slot, scan.getResult(numOutputs));
+    if (!isComplex) {
+      setState(block.slot, last);
     } else {
       StateSlot &slot = states[block.slot];
       Value whole = loop ? slot.inner : slot.value;
@@ -388,7 +419,7 @@ bool Elaborator::emitScan(StateBlock &block, std::shared_ptr<Scope> scope,
             strides(type.getRank(), builder.getIndexAttr(1)),
             extents = mixedSizes(sizes, true);
         offsets.back() = builder.getIndexAttr(part);
-        whole = insertSlice(builder, loc, scan.getResult(numOutputs + part), whole,
+        whole = insertSlice(builder, loc, lastParts[part], whole,
                             offsets, extents, strides);
       }
       setState(block.slot, whole);
@@ -404,7 +435,15 @@ bool Elaborator::emitScan(StateBlock &block, std::shared_ptr<Scope> scope,
     at.push_back(dim(id));
   }
   llvm::append_range(axes, outputAxes);
+  if (block.isReal && !output) {
+    variables.back() = block.ids.back();
+    at.back() = dim(block.ids.back()) * 2;
+  }
   Number result = ssmc::real(element(scan.getResult(0), at, true, false, false));
+  if (block.isReal && !output) {
+    at.back() = dim(block.ids.back()) * 2 + 1;
+    result.im = element(scan.getResult(0), at, true, false, false);
+  }
   if (numOutputs == 2)
     result.im = element(scan.getResult(1), at, true, false, false);
   Entity entity;

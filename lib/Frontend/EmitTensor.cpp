@@ -327,6 +327,17 @@ Value Elaborator::view(Value tensor, const TermRef &term,
       groups);
 }
 
+/// A value of indices alone stays a term where it is short: each use copies it, so one
+/// that is made of several uses of the one before would grow without end.
+static bool isShort(const Number &number) {
+  constexpr size_t maxNodes = 200;
+  size_t nodes = 0;
+  for (const TermRef &term : {number.re, number.im})
+    if (term)
+      walk(term, [&](const TermRef &) { ++nodes; });
+  return nodes <= maxNodes;
+}
+
 TensorValue Elaborator::materialize(const Number &number,
                                     ArrayRef<IndexId> variables,
                                     ArrayRef<Axis> axes, bool force) {
@@ -341,7 +352,7 @@ TensorValue Elaborator::materialize(const Number &number,
     diagnostics.error(second->range, "a value over '" + second->name +
                                          "' is not stored; it can be summed over '" +
                                          second->name + "', not passed on");
-  if ((symbolic && !force) || second != axes.end()) {
+  if ((symbolic && !force && isShort(number)) || second != axes.end()) {
     result.inlined = number;
     result.variables.assign(variables.begin(), variables.end());
     result.dimension.assign(axes.size(), -1);

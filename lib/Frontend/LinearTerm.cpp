@@ -6,19 +6,6 @@ using namespace ssmc;
 using mlir::AffineExpr;
 
 namespace {
-/// A real term as a linear function of the state's real and imaginary parts.
-struct RealForm {
-  TermRef coefficient[2]; // of the diagonal state's parts; null: zero
-  TermRef write;          // null: zero
-  struct Erase {
-    llvm::SmallVector<IndexId> keys;
-    llvm::SmallVector<AffineExpr> at;
-    TermRef left, right;
-    unsigned part;
-  };
-  std::vector<Erase> erase;
-};
-
 class Linearizer {
 public:
   Linearizer(llvm::ArrayRef<AffineExpr> at) : at(at) {}
@@ -27,7 +14,7 @@ public:
   RealForm run(const TermRef &term) {
     RealForm form;
     if (!term->hasState) {
-      form.write = term;
+      form.rest = term;
       return form;
     }
     if (term->kind == Term::State) {
@@ -89,7 +76,7 @@ private:
   RealForm combine(RealForm a, RealForm b, bool minus) {
     for (unsigned i = 0; i < 2; ++i)
       a.coefficient[i] = plus(a.coefficient[i], b.coefficient[i], minus);
-    a.write = plus(a.write, b.write, minus);
+    a.rest = plus(a.rest, b.rest, minus);
     for (RealForm::Erase &erase : b.erase) {
       if (minus)
         erase.right = negate(erase.right);
@@ -107,7 +94,7 @@ private:
   RealForm scale(RealForm form, const TermRef &factor, bool divides) {
     for (TermRef &c : form.coefficient)
       c = times(c, factor, divides);
-    form.write = times(form.write, factor, divides);
+    form.rest = times(form.rest, factor, divides);
     for (RealForm::Erase &erase : form.erase)
       erase.right = times(erase.right, factor, divides);
     return form;
@@ -123,7 +110,7 @@ private:
     RealForm form;
     for (unsigned i = 0; i < 2; ++i)
       form.coefficient[i] = pick(a.coefficient[i], b.coefficient[i]);
-    form.write = pick(a.write, b.write);
+    form.rest = pick(a.rest, b.rest);
     for (RealForm::Erase &erase : a.erase) {
       erase.right = pick(erase.right, nullptr);
       form.erase.push_back(std::move(erase));
@@ -149,28 +136,42 @@ private:
       failure = body.failure;
       return form;
     }
-    if (bodyForm.write) {
+    if (bodyForm.rest) {
       failure = "a sum over the state together with a term without it: write two "
                 "sums";
       return form;
     }
-    for (unsigned part = 0; part < 2; ++part) {
-      if (!bodyForm.coefficient[part])
-        continue;
-      form.erase.push_back({term->over, inner, bodyForm.coefficient[part],
-                            constant(1), part});
+    if (!bodyForm.erase.empty()) {
+      failure = "a sum of the state inside a sum over it";
+      return form;
     }
+    form.erase.push_back({term->over, inner,
+                          {bodyForm.coefficient[0], bodyForm.coefficient[1]},
+                          constant(1), term});
     return form;
   }
 };
 } // namespace
 
-RealLinear ssmc::realLinear(const TermRef &term,
-                            llvm::ArrayRef<AffineExpr> at) {
+RealForm ssmc::realForm(const TermRef &term, llvm::ArrayRef<AffineExpr> at) {
   Linearizer linearizer(at);
   RealForm form = linearizer.run(term);
-  return {{form.coefficient[0], form.coefficient[1]}, form.write,
-          !form.erase.empty(), linearizer.failure};
+  form.failure = linearizer.failure;
+  return form;
+}
+
+bool ssmc::isSame(const TermRef &a, const TermRef &b) {
+  if (a == b)
+    return true;
+  if (!a || !b || a->kind != b->kind || a->value != b->value ||
+      a->index != b->index || a->tensor != b->tensor || a->at != b->at ||
+      a->op != b->op || a->over != b->over || a->part != b->part ||
+      a->rule != b->rule || a->inputRule != b->inputRule ||
+      a->operands.size() != b->operands.size())
+    return false;
+  return llvm::all_of(llvm::zip(a->operands, b->operands), [](auto pair) {
+    return isSame(std::get<0>(pair), std::get<1>(pair));
+  });
 }
 
 LinearForm ssmc::linearForm(const Number &number,
@@ -189,11 +190,11 @@ LinearForm ssmc::linearForm(const Number &number,
     }
     if (re.coefficient[0])
       result.decay = real(re.coefficient[0]);
-    if (re.write)
-      result.write = real(re.write);
+    if (re.rest)
+      result.write = real(re.rest);
     for (RealForm::Erase &erase : re.erase)
       result.erase.push_back(
-          {erase.keys, erase.at, real(erase.left), real(erase.right)});
+          {erase.keys, erase.at, real(erase.left[0]), real(erase.right)});
     return result;
   }
   RealForm im = linearizer.run(imag(number));
@@ -217,7 +218,7 @@ LinearForm ssmc::linearForm(const Number &number,
     result.failure = "re, im or conj of the state in its own update";
     return result;
   }
-  if (re.write || im.write)
-    result.write = {orZero(re.write), orZero(im.write)};
+  if (re.rest || im.rest)
+    result.write = {orZero(re.rest), orZero(im.rest)};
   return result;
 }

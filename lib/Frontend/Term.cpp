@@ -308,6 +308,17 @@ Number ssmc::expOf(const Number &a) {
           multiply(size, operation(Operator::Sin, a.im))};
 }
 
+// exp(x) cos(y) - 1 = expm1(x) cos(y) - 2 sin(y/2)^2.
+Number ssmc::expm1Of(const Number &a) {
+  TermRef size = operation(Operator::Expm1, a.re);
+  if (!a.im)
+    return real(size);
+  TermRef half = operation(Operator::Sin, multiply(constant(0.5), a.im));
+  return {subtract(multiply(size, operation(Operator::Cos, a.im)),
+                   multiply(constant(2), multiply(half, half))),
+          multiply(operation(Operator::Exp, a.re), operation(Operator::Sin, a.im))};
+}
+
 Number ssmc::select(TermRef condition, const Number &a, const Number &b) {
   if (auto known = constantValue(condition))
     return *known != 0 ? a : b;

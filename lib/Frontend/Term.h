@@ -141,6 +141,8 @@ Number multiply(const Number &a, const Number &b);
 Number divide(const Number &a, const Number &b);
 Number negate(const Number &a);
 Number expOf(const Number &a);
+/// exp(a) - 1 without the cancellation near 0.
+Number expm1Of(const Number &a);
 Number conj(const Number &a);
 /// `if condition then a else b`.
 Number select(TermRef condition, const Number &a, const Number &b);
@@ -184,14 +186,26 @@ struct LinearForm {
   std::string failure; // why the term is not linear in the state
 };
 
-/// A real term as a linear function of the state at positions `at`.
-struct RealLinear {
-  TermRef coefficient[2]; // of the state's real and imaginary part; null: none
-  TermRef rest;           // without the state; null: none
-  bool hasErase = false;
+/// A real term as a linear function of the real and imaginary parts x, y of the
+/// state at positions `at`:
+/// `coefficient[0] * x + coefficient[1] * y + rest`
+/// `+ sum_r right_r * sum_keys(left_r[0] * x + left_r[1] * y)`; null: zero.
+struct RealForm {
+  struct Erase {
+    llvm::SmallVector<IndexId> keys;        // summed index variables
+    llvm::SmallVector<mlir::AffineExpr> at; // the state's positions inside
+    TermRef left[2], right;
+    TermRef sum; // the sum as it stands in the term
+  };
+  TermRef coefficient[2];
+  TermRef rest;
+  std::vector<Erase> erase;
   std::string failure;
 };
-RealLinear realLinear(const TermRef &term, llvm::ArrayRef<mlir::AffineExpr> at);
+RealForm realForm(const TermRef &term, llvm::ArrayRef<mlir::AffineExpr> at);
+
+/// Whether two terms are built alike of the same leaves.
+bool isSame(const TermRef &a, const TermRef &b);
 
 /// Splits a number that contains the state, at positions `at`, into its linear
 /// form. `complexState` says whether State terms come in pairs.

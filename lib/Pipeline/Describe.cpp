@@ -5,6 +5,7 @@
 #include "Target/CPU/BindFrame.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/Builders.h"
+#include "ssm/IR/SSM.h"
 #include "ssmrt/ssmrt.h"
 #include "llvm/Support/MathExtras.h"
 
@@ -121,8 +122,14 @@ LogicalResult ssmc::describeModule(ModuleOp module, const PipelineOptions &optio
     auto dims = forward.getArgAttrOfType<DenseI64ArrayAttr>(i, "ssm.dims");
     if (auto name = forward.getArgAttrOfType<StringAttr>(i, "ssm.input")) {
       auto limit = forward.getArgAttrOfType<IntegerAttr>(i, "ssm.limit");
-      uint32_t flags =
-          llvm::is_contained(dims.asArrayRef(), SSMRT_LENGTH) ? lengthFlags : 0;
+      bool isSequence = llvm::is_contained(dims.asArrayRef(), SSMRT_LENGTH);
+      uint32_t flags = isSequence ? lengthFlags : 0;
+      // Integers keep the limit of their values.
+      auto fixed = forward->getAttrOfType<IntegerAttr>("ssm.length");
+      if (isSequence && fixed && isa<FloatType>(type.getElementType())) {
+        flags |= SSMRT_FIXED_LENGTH;
+        limit = fixed;
+      }
       inputs.push_back(entry(name.getValue(), type.getElementType(), dims, flags, 0,
                              limit ? limit.getInt() : 0));
     }
@@ -166,6 +173,38 @@ LogicalResult ssmc::describeModule(ModuleOp module, const PipelineOptions &optio
     ++index;
   }
 
+  // Decays that `prepare` computes: one table, or two of one shape when complex.
+  SmallVector<Attribute> decays;
+  forward.walk([&](ssm::ScanOp scan) {
+    SmallVector<int64_t> places;
+    RankedTensorType type;
+    for (Value decay : scan.getCoefficientsOp().getDecay()) {
+      auto inner = dyn_cast<BlockArgument>(decay);
+      auto table = inner && inner.getOwner()->getParentOp() == scan
+                       ? dyn_cast<BlockArgument>(scan.getIns()[inner.getArgNumber()])
+                       : BlockArgument();
+      if (!table || table.getOwner() != &forward.front())
+        return;
+      auto number = forward.getArgAttrOfType<IntegerAttr>(table.getArgNumber(), "ssm.table");
+      auto tableType = cast<RankedTensorType>(table.getType());
+      if (!number || !tableType.hasStaticShape() ||
+          tableType.getElementTypeBitWidth() < 32 || (type && type != tableType))
+        return;
+      type = tableType;
+      places.push_back(offsets[number.getInt()]);
+    }
+    if (places.empty())
+      return;
+    places.resize(2, -1);
+    auto state = scan->getAttrOfType<StringAttr>("state_name");
+    decays.push_back(builder.getDictionaryAttr(
+        {builder.getNamedAttr("state", state ? state : builder.getStringAttr("")),
+         builder.getNamedAttr("dtype",
+                              builder.getStringAttr(dtypeName(type.getElementType()))),
+         builder.getNamedAttr("count", builder.getI64IntegerAttr(type.getNumElements())),
+         builder.getNamedAttr("offsets", builder.getDenseI64ArrayAttr(places))}));
+  });
+
   auto layer = forward->getAttrOfType<StringAttr>("ssm.layer");
   auto text = [&](StringRef key, StringRef value) {
     return builder.getNamedAttr(key, builder.getStringAttr(value));
@@ -180,6 +219,7 @@ LogicalResult ssmc::describeModule(ModuleOp module, const PipelineOptions &optio
       builder.getNamedAttr("inputs", builder.getArrayAttr(inputs)),
       builder.getNamedAttr("outputs", builder.getArrayAttr(outputs)),
       builder.getNamedAttr("states", builder.getArrayAttr(states)),
+      builder.getNamedAttr("decays", builder.getArrayAttr(decays)),
       builder.getNamedAttr("prepared",
                            builder.getDenseI64ArrayAttr({prepared, growth, 0, 0})),
       builder.getNamedAttr("state", builder.getDenseI64ArrayAttr({fixed, perRow, 0, perToken}))};

@@ -55,11 +55,14 @@ static void buildLayerPipeline(OpPassManager &pm, const PipelineOptions &options
   modes.lanes = options.schedule.lanes;
   modes.segments = options.schedule.segments;
   modes.crossover = options.schedule.crossover;
+  modes.convolution = options.schedule.conv;
   pm.addNestedPass<func::FuncOp>(ssm::createSelectModesPass(modes));
   pm.addNestedPass<func::FuncOp>(ssm::createExpandQuadraticPass());
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
   if (!options.literal) {
+    // Before values are computed once: kernels are computed in f64 from weights.
+    pm.addNestedPass<func::FuncOp>(ssm::createConvolveScansPass());
     pm.addNestedPass<func::FuncOp>(ssm::createFuseElementwisePass());
     pm.addNestedPass<func::FuncOp>(ssm::createHoistInvariantsPass());
     ssm::PackWeightsPassOptions pack;
@@ -75,6 +78,11 @@ static void buildLayerPipeline(OpPassManager &pm, const PipelineOptions &options
     ssm::TabulateChunksPassOptions tables;
     tables.vectorBits = target.vectorBits;
     pm.addNestedPass<func::FuncOp>(ssm::createTabulateChunksPass(tables));
+    if (options.schedule.conv != "direct") {
+      ssm::PrepareSpectraPassOptions spectra;
+      spectra.vectorBits = target.vectorBits;
+      pm.addNestedPass<func::FuncOp>(ssm::createPrepareSpectraPass(spectra));
+    }
   }
   pm.addPass(ssm::createSplitPreparePass());
   pm.addPass(createCanonicalizerPass());

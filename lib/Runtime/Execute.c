@@ -209,23 +209,10 @@ static ssmrt_status checkAliases(const Call *call) {
 }
 
 static ssmrt_status checkPrepared(const Call *call, const void *prepared) {
-  const ssmrt_module *module = call->module;
-  ssmrt_status status = ssmrtCheckBlock(prepared, "block of prepared tables");
+  ssmrt_status status = ssmrtCheckPrepared(call->module, prepared);
   if (status != SSMRT_OK)
     return status;
   const ssmrtHeader *header = prepared;
-  if (header->magic != SSMRT_PREPARED_MAGIC ||
-      header->version != SSMRT_ABI_VERSION)
-    return ssmrtFail(SSMRT_BAD_ARGUMENT,
-                     "%s: the prepared tables were not written by "
-                     "ssmrt_prepare",
-                     module->name);
-  if (header->hash != module->hash)
-    return ssmrtFail(SSMRT_BAD_ARGUMENT,
-                     "%s: the prepared tables are of another layer (hash "
-                     "%016llx; wanted %016llx)",
-                     module->name, (unsigned long long)header->hash,
-                     (unsigned long long)module->hash);
   return checkApart(call, "prepared tables", prepared,
                     SSMRT_HEADER_BYTES + header->payloadBytes,
                     /*isWritten=*/false);
@@ -263,6 +250,13 @@ static ssmrt_status checkPreparedLength(const Call *call, int64_t position,
   int64_t length = call->length.value;
   for (int64_t i = 0; i < module->num_inputs; ++i) {
     const ssmrt_value_info *info = &module->inputs[i];
+    if ((info->flags & SSMRT_FIXED_LENGTH) && length != info->limit &&
+        length != 0)
+      return ssmrtFail(SSMRT_BAD_ARGUMENT,
+                       "%s: input '%s' has length %lld; the layer takes "
+                       "sequences of %lld tokens",
+                       module->name, info->name, (long long)length,
+                       (long long)info->limit);
     if ((info->flags & SSMRT_EXACT_LENGTH) &&
         (position != 0 || (length != preparedLength && length != 0)))
       return ssmrtFail(SSMRT_BAD_ARGUMENT,

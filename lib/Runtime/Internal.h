@@ -182,6 +182,10 @@ typedef struct ssmrtFile {
 ssmrt_status ssmrtMapFile(const char *path, ssmrtFile *file);
 void ssmrtUnmapFile(ssmrtFile *file);
 
+/* A block that ssmrt_prepare filled for this module. */
+ssmrt_status ssmrtCheckPrepared(const ssmrt_module *module,
+                                const void *prepared);
+
 #ifdef __cplusplus
 }
 #endif

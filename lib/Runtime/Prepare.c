@@ -12,6 +12,7 @@
 
 #include "Internal.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -192,4 +193,66 @@ ssmrt_status ssmrt_prepare(const ssmrt_module *module, ssmrt_context *context,
   free(converted.copies);
   free(converted.pointers);
   return status;
+}
+
+ssmrt_status ssmrtCheckPrepared(const ssmrt_module *module,
+                                const void *prepared) {
+  ssmrt_status status = ssmrtCheckBlock(prepared, "block of prepared tables");
+  if (status != SSMRT_OK)
+    return status;
+  const ssmrtHeader *header = prepared;
+  if (header->magic != SSMRT_PREPARED_MAGIC ||
+      header->version != SSMRT_ABI_VERSION)
+    return ssmrtFail(SSMRT_BAD_ARGUMENT,
+                     "%s: the prepared tables were not written by "
+                     "ssmrt_prepare",
+                     module->name);
+  if (header->hash != module->hash)
+    return ssmrtFail(SSMRT_BAD_ARGUMENT,
+                     "%s: the prepared tables are of another layer (hash "
+                     "%016llx; wanted %016llx)",
+                     module->name, (unsigned long long)header->hash,
+                     (unsigned long long)module->hash);
+  return SSMRT_OK;
+}
+
+/*===----------------------------------------------------------------------===*\
+|* Stability                                                                  *|
+\*===----------------------------------------------------------------------===*/
+
+static double loadReal(const char *from, ssmrt_dtype dtype, int64_t index) {
+  if (dtype.bits == 64)
+    return ((const double *)(const void *)from)[index];
+  return (double)((const float *)(const void *)from)[index];
+}
+
+double ssmrt_largest_decay(const ssmrt_module *module, const void *prepared,
+                           int64_t index, double eigenvalue[2]) {
+  if (ssmrtCheckModule(module) != SSMRT_OK ||
+      ssmrtCheckPrepared(module, prepared) != SSMRT_OK)
+    return -1;
+  if (!eigenvalue || index < 0 || index >= module->num_decays) {
+    ssmrtFail(SSMRT_BAD_ARGUMENT, "%s: decay %lld of %lld%s", module->name,
+              (long long)index, (long long)module->num_decays,
+              eigenvalue ? "" : ", null result");
+    return -1;
+  }
+  const ssmrt_decay_info *info = &module->decays[index];
+  const char *payload = (const char *)prepared + SSMRT_HEADER_BYTES;
+  double largest = 0;
+  eigenvalue[0] = eigenvalue[1] = 0;
+  for (int64_t i = 0; i < info->count; ++i) {
+    double re = loadReal(payload + info->offsets[0], info->dtype, i), im = 0;
+    if (info->offsets[1] >= 0)
+      im = loadReal(payload + info->offsets[1], info->dtype, i);
+    double magnitude = hypot(re, im);
+    if (magnitude <= largest) /* not for NaN */
+      continue;
+    largest = magnitude;
+    eigenvalue[0] = re;
+    eigenvalue[1] = im;
+    if (isnan(magnitude))
+      break;
+  }
+  return largest;
 }

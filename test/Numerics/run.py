@@ -112,7 +112,7 @@ def main():
                     continue
                 for number, params in enumerate(layer.variants):
                     for batch, length in SHAPES:
-                        if lengths and length not in lengths:
+                        if length < layer.shortest or lengths and length not in lengths:
                             continue
                         label = f"{system}-{name}-{number}-{batch}x{length}"
                         case = Case(root, label, layer, params, batch, length)

@@ -268,6 +268,9 @@ void Interpreter::runScan(ScanOp op) {
             sums[pair] +=
                 role(roles.getErase(), 2 * parts * pair) * readState();
         });
+        if (op.getRealSums())
+          for (Complex &sum : sums)
+            sum = sum.real();
         forEach(keys, extents, point, [&] {
           evaluateCoefficients();
           Complex next = readState();

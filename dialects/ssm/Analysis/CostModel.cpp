@@ -6,6 +6,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "ssm/Analysis/CostModel.h"
+#include "ssm/Analysis/InvariantForm.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -18,6 +19,8 @@ using namespace mlir::ssm;
 static constexpr double timeTile = 32;
 /// Tokens that a chunk is padded to, and the longest chunk.
 static constexpr int64_t tokenMultiple = 16, longestChunk = 128;
+/// Chunks for which a vector of a table is loaded at least.
+static constexpr double tabulatedChunks = 6;
 /// Lengths beyond which nothing changes any more.
 static constexpr int64_t longLength = 4096;
 
@@ -67,6 +70,12 @@ ScanWork::ScanWork(ScanOp op, const RecurrenceInfo &info) {
   erasePairs = info.numErasePairs;
   CoefficientsOp roles = op.getCoefficientsOp();
   reads = !roles.getRead().empty();
+  outputs = op.getNumOutputs();
+  if (info.kind == RecurrenceClass::I || info.kind == RecurrenceClass::Id) {
+    std::string reason;
+    if (std::optional<InvariantForm> form = getInvariantForm(op, reason))
+      inputs = form->inputs.size();
+  }
   // An extent that is not known counts as a vector's worth.
   auto extent = [&](unsigned dim) {
     int64_t size = op.getDimSize(dim);
@@ -160,12 +169,15 @@ double CostModel::getScanClocks(double length) const {
   // numbers make four products, of which a real output needs half.
   double slots = work.parts == 1 ? 1 : 2;
   if (work.reads)
-    slots += work.copies * work.parts;
+    slots += work.copies * work.outputs;
   slots += 2 * work.erasePairs;
   if (work.dense)
     slots += work.lanes;
+  // What is written of an input is one more: its gain is computed beforehand.
+  slots += work.inputs;
+  OperationCount atStates = work.inputs > 0 ? OperationCount() : work.atStates;
   double perVector = (work.parts * slots / machine.fmaPerClock +
-                      getCoefficientClocks(work.atStates)) /
+                      getCoefficientClocks(atStates)) /
                          scanEfficiency +
                      work.parts * boundarySlots / timeTile / machine.fmaPerClock;
   double perToken = work.keys * laneVectors * perVector +
@@ -202,7 +214,42 @@ double CostModel::getOneChunkClocks(double tokens) const {
   return slots / machine.fmaPerClock + staged + chunkOverhead;
 }
 
+double CostModel::getTableBytes(double chunk) const {
+  double rows = work.keys * work.parts;
+  return rows * chunk * (work.inputs + work.copies * work.outputs) * lanesOfVector() *
+         work.bits / 8;
+}
+
+/// Products with tables: of the inputs and the state before a chunk with its outputs,
+/// and of the inputs with the state after it. What is left of the sequence are chunks of
+/// one token.
+double CostModel::getTabulatedClocks(double chunk, double length) const {
+  double laneVectors = std::ceil(work.lanes / lanesOfVector());
+  double rows = work.keys * work.parts;
+  double reads = work.copies * work.outputs;
+  auto getChunk = [&](double tokens) {
+    double products = tokens * rows * (work.inputs + reads) +
+                      work.inputs * reads * tokens * (tokens + 1) / 2;
+    double carry = rows * (work.dense ? rows : work.parts) + boundarySlots * rows;
+    double staged = tokens * ((work.inputs + reads) * stagedVector +
+                              getCoefficientClocks(work.atLanes));
+    return (products / productEfficiency + carry) / machine.fmaPerClock + staged +
+           tokens * tokenOverhead / 2;
+  };
+  double whole = std::floor(length / chunk), rest = length - whole * chunk;
+  double perVector = unitOverhead + whole * getChunk(chunk) + rest * getChunk(1);
+  // The tables come to the second cache once, or again and again.
+  double tables = getTableBytes(chunk);
+  double loads = tables <= machine.l2Bytes / 2 ? 1 : std::ceil(whole / tabulatedChunks);
+  double arithmetic =
+      laneVectors * (perVector + loads * tables / machine.memoryBytesPerClock);
+  return std::max(work.outer * arithmetic, getMemoryClocks(length)) +
+         getStateClocks(work, machine);
+}
+
 double CostModel::getChunkClocks(double chunk, double length) const {
+  if (isTabulated())
+    return getTabulatedClocks(chunk, length);
   double whole = std::floor(length / chunk), rest = length - whole * chunk;
   double arithmetic = unitOverhead + whole * getOneChunkClocks(chunk) +
                       (rest > 0 ? getOneChunkClocks(rest) : 0);
@@ -218,6 +265,11 @@ double CostModel::getClocks(Execution execution, int64_t length) const {
   case ScanMode::quadratic: // asked for only
   case ScanMode::scan:
     return getScanClocks(double(length));
+  case ScanMode::conv:
+    // Every token meets every one before it, in each lane.
+    return getScanClocks(double(length)) + work.outer * work.lanes * work.copies *
+                                               double(length) * double(length) / 2 /
+                                               (lanesOfVector() * machine.fmaPerClock);
   case ScanMode::chunk:
     return getChunkClocks(double(std::max<int64_t>(execution.chunk, 1)), double(length));
   }
@@ -230,6 +282,15 @@ double CostModel::getClocks(Execution execution, int64_t length) const {
 
 int64_t CostModel::getBestChunk() const {
   int64_t best = tokenMultiple;
+  if (isTabulated()) {
+    auto clocks = [&](int64_t chunk) {
+      return getTabulatedClocks(double(chunk), longLength);
+    };
+    for (int64_t chunk = 2 * tokenMultiple; chunk <= longestChunk; chunk += tokenMultiple)
+      if (longLength % chunk == 0 && clocks(chunk) < clocks(best))
+        best = chunk;
+    return best;
+  }
   for (int64_t chunk = tokenMultiple; chunk <= longestChunk; chunk += tokenMultiple) {
     // Scratch memory that leaves the second cache costs more than it saves.
     double scratch = (double(chunk) * (2 * chunk + 2 * work.lanes + 3 * work.keys) +

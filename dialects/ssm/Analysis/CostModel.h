@@ -32,6 +32,9 @@ struct ScanWork {
   unsigned parts = 1, bits = 32;
   bool keyDecay = false; ///< the decay depends on keys
   bool dense = false;
+  /// Inputs of the chunks of a time-invariant recurrence; 0 for others.
+  double inputs = 0;
+  double outputs = 1; ///< parts of the output
   double erasePairs = 0;
   bool reads = false;
   /// Of coefficients that change over time, by what else they depend on: keys and
@@ -65,6 +68,10 @@ private:
   double getChunkClocks(double chunk, double length) const;
   /// Of one chunk that holds `tokens`, one outer point.
   double getOneChunkClocks(double tokens) const;
+  double getTabulatedClocks(double chunk, double length) const;
+  /// Bytes of the tables of chunks for one vector of lanes.
+  double getTableBytes(double chunk) const;
+  bool isTabulated() const { return work.inputs > 0; }
   double getCoefficientClocks(const OperationCount &count) const;
   double getMemoryClocks(double length) const;
   double lanesOfVector() const { return std::max(1.0, machine.getLanes(work.bits)); }

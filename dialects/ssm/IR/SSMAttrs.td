@@ -25,7 +25,8 @@ def SSM_NormKindAttr : EnumAttr<SSM_Dialect, SSM_NormKind, "norm_kind">;
 
 def SSM_ScanMode : I32EnumAttr<"ScanMode", "how a recurrence is executed", [
       I32EnumAttrCase<"literal", 0>, I32EnumAttrCase<"scan", 1>,
-      I32EnumAttrCase<"chunk", 2>, I32EnumAttrCase<"quadratic", 3>]> {
+      I32EnumAttrCase<"chunk", 2>, I32EnumAttrCase<"conv", 3>,
+      I32EnumAttrCase<"quadratic", 4>]> {
   let cppNamespace = "::mlir::ssm";
   let genSpecializedAttr = 0;
 }

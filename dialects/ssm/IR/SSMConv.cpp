@@ -176,9 +176,43 @@ static LogicalResult verifyConvLags(ConvOp op) {
   return success();
 }
 
+/// (C9): what Fourier transforms need.
+static LogicalResult verifyConvSpectrum(ConvOp op) {
+  std::optional<int64_t> lane = op.getSpectrumLane();
+  if (!op.getSpectrum() && !op.getRoots() && !lane)
+    return success();
+  if (!op.getSpectrum() || !op.getRoots() || !lane)
+    return op.emitOpError("(C9) spectrum: found only a part of spectrum, roots "
+                          "and spectrum_lane, wanted all or none");
+  for (AffineExpr expr : op.getKernelMap().getResults())
+    if (!isa<AffineDimExpr>(expr))
+      return op.emitOpError() << "(C9) kernel map: found " << toString(expr)
+                              << " with a spectrum, wanted a dimension alone";
+  if (!op.getLagAxis() || *lane < 2 || *lane + 1 >= int64_t(op.getNumDims()) ||
+      !op.getKernelMap().isFunctionOfDim(*lane))
+    return op.emitOpError() << "(C9) spectrum_lane: found " << *lane
+                            << ", wanted a channel of the kernel";
+  int64_t rank = getShape(op.getKernel()).size() + 2;
+  ArrayRef<int64_t> shape = getShape(op.getSpectrum());
+  if (int64_t(shape.size()) != rank || shape[rank - 2] != 2 ||
+      ShapedType::isDynamic(shape[rank - 1]))
+    return op.emitOpError() << "(C9) spectrum: found "
+                            << op.getSpectrum().getType()
+                            << ", wanted what ssm.spectrum makes of the kernel";
+  Value workspace = op.getWorkspace();
+  if (getShape(workspace).size() != 3 ||
+      getElementTypeOrSelf(workspace) != getElementTypeOrSelf(op.getSpectrum()))
+    return op.emitOpError() << "(C9) memory for transforms: found "
+                            << workspace.getType()
+                            << ", wanted three dimensions and the elements of "
+                               "the spectrum";
+  return success();
+}
+
 LogicalResult ConvOp::verify() {
   if (failed(verifyOneForm(*this)) ||
-      failed(verifyNumOuts(*this, getOuts().size(), 1, 2)) ||
+      failed(verifyNumOuts(*this, getOuts().size(), getSpectrum() ? 2 : 1,
+                           getSpectrum() ? 3 : 2)) ||
       failed(verifyFloats(*this, "input", getInput())) ||
       failed(verifyFloats(*this, "kernel", getKernel())) ||
       failed(verifyFloats(*this, "output", getOutput())))
@@ -197,7 +231,7 @@ LogicalResult ConvOp::verify() {
       failed(verifyMaps(*this, "(C1)", "epilogue", getEpilogueMaps(), numDims,
                         getEpilogueIns())) ||
       failed(verifyConvDims(*this)) || failed(verifyConvExtents(*this)) ||
-      failed(verifyConvLags(*this)))
+      failed(verifyConvLags(*this)) || failed(verifyConvSpectrum(*this)))
     return failure();
   Value history = getHistory();
   Value finalHistory = getFinalHistory();
@@ -251,18 +285,21 @@ static ParseResult parseLags(OpAsmParser &parser, OperationState &result,
 ParseResult ConvOp::parse(OpAsmParser &parser, OperationState &result) {
   Builder &builder = parser.getBuilder();
   OperandGroup input, kernel, history, position, cut, epilogueIns, first, outs;
+  OperandGroup spectrum, roots;
   if (parseGroup(parser, "input", /*required=*/true, input) ||
       parseGroup(parser, "kernel", /*required=*/true, kernel) ||
       parseGroup(parser, "history", /*required=*/false, history) ||
       parseGroup(parser, "position", /*required=*/false, position) ||
       parseGroup(parser, "cut", /*required=*/false, cut) ||
+      parseGroup(parser, "spectrum", /*required=*/false, spectrum) ||
+      parseGroup(parser, "roots", /*required=*/false, roots) ||
       parseGroup(parser, "epilogue_ins", /*required=*/false, epilogueIns) ||
       parseGroup(parser, "outs", /*required=*/true, outs) ||
       parseMaps(parser, result, convMaps) || parseLags(parser, result, first))
     return failure();
   SmallVector<int32_t> segments;
   for (OperandGroup *group : {&input, &kernel, &history, &position, &cut,
-                              &epilogueIns, &first, &outs}) {
+                              &epilogueIns, &first, &spectrum, &roots, &outs}) {
     bool isSingle = group != &epilogueIns && group != &outs;
     if (isSingle && group->operands.size() > 1)
       return parser.emitError(group->loc)
@@ -290,6 +327,10 @@ void ConvOp::print(OpAsmPrinter &printer) {
     printGroup(printer, "position", position);
   if (Value cut = getCut())
     printGroup(printer, "cut", cut);
+  if (Value spectrum = getSpectrum())
+    printGroup(printer, "spectrum", spectrum);
+  if (Value roots = getRoots())
+    printGroup(printer, "roots", roots);
   printGroup(printer, "epilogue_ins", getEpilogueIns());
   printGroup(printer, "outs", getOuts());
   printMaps(printer, *this, convMaps);
@@ -309,6 +350,60 @@ void ConvOp::print(OpAsmPrinter &printer) {
       {"input_map", "kernel_map", "epilogue_maps", "output_map", "lags",
        "static_first", getOperandSegmentSizeAttr()});
   printResultTypes(printer, getResultTypes());
+}
+
+//===----------------------------------------------------------------------===//
+// RootsOp, SpectrumOp
+//===----------------------------------------------------------------------===//
+
+static LogicalResult verifyRoots(Operation *op, StringRef label, Value roots) {
+  if (agree(getShape(roots), {ShapedType::kDynamic, 2}) &&
+      isa<FloatType>(getElementTypeOrSelf(roots)))
+    return success();
+  return op->emitOpError() << label << " roots: found " << roots.getType()
+                           << ", wanted pairs of floating-point numbers, ? x 2";
+}
+
+LogicalResult RootsOp::verify() {
+  if (failed(verifyOneForm(*this)) ||
+      failed(verifyNumOuts(*this, getOuts().size(), 1, 1)))
+    return failure();
+  return verifyRoots(*this, "(C1)", getOuts().front());
+}
+
+LogicalResult SpectrumOp::verify() {
+  if (failed(verifyOneForm(*this)) ||
+      failed(verifyNumOuts(*this, getOuts().size(), 1, 1)) ||
+      failed(verifyFloats(*this, "kernel", getKernel())) ||
+      failed(verifyFloats(*this, "spectrum", getOuts().front())))
+    return failure();
+  ArrayRef<int64_t> kernel = getShape(getKernel());
+  auto rank = static_cast<int64_t>(kernel.size());
+  auto lag = static_cast<int64_t>(getLag());
+  auto lane = static_cast<int64_t>(getLane());
+  if (lag < 0 || lag >= rank || lane < 0 || lane >= rank || lag == lane)
+    return emitOpError() << "(C1) lag and lane: found " << lag << " and " << lane
+                         << ", wanted two dimensions of " << getKernel().getType();
+  ArrayRef<int64_t> shape = getShape(getOuts().front());
+  SmallVector<int64_t> wanted;
+  for (int64_t axis = 0; axis < rank; ++axis)
+    if (axis != lag && axis != lane)
+      wanted.push_back(kernel[axis]);
+  int64_t width = shape.empty() ? ShapedType::kDynamic : shape.back();
+  bool isKnown = !ShapedType::isDynamic(width) && width > 0;
+  wanted.push_back(!isKnown || ShapedType::isDynamic(kernel[lane])
+                       ? ShapedType::kDynamic
+                       : int64_t(llvm::divideCeil(kernel[lane], width)));
+  wanted.append({ShapedType::kDynamic, 2, width});
+  if (!isKnown || !agree(shape, wanted))
+    return emitOpError() << "(C2) spectrum: found " << getOuts().front().getType()
+                         << ", wanted the other dimensions of "
+                         << getKernel().getType()
+                         << ", then ceil(lanes / W) x places x 2 x W";
+  if (getFirst() && getStaticFirst() != 0)
+    return emitOpError("(C2) first lag: found a value and a number, wanted one "
+                       "of them");
+  return verifyRoots(*this, "(C3)", getRoots());
 }
 
 //===----------------------------------------------------------------------===//

@@ -31,8 +31,15 @@ def SSM_ConvOp : SSM_DestinationOp<"conv", [AttrSizedOperandSegments]> {
     (`tensor<B x T x i1>`) is true at some token between the one that is read and
     `t` (the earlier of the two aside), the tap is zero: a document starts there.
 
-    The last `outs` receives the history for a later call, if wanted: that of
-    history and input together, zero before a cut.
+    The second of `outs` receives the history for a later call, if wanted: that
+    of history and input together, zero before a cut.
+
+    With `spectrum`, what `ssm.spectrum` makes of the kernel, and the `roots` that
+    belong to it, a lowering may convolve by Fourier transforms where that is
+    cheaper: from `shortest_fft` tokens on. The values are the same up to
+    rounding. The last of `outs` is then memory for transforms, whose contents
+    mean nothing afterwards; dimension `spectrum_lane` of the iteration space is
+    the one that the spectrum has in tiles.
 
     Constraints:
     * (C1) the maps have the same number of dimensions, at least three;
@@ -49,7 +56,10 @@ def SSM_ConvOp : SSM_DestinationOp<"conv", [AttrSizedOperandSegments]> {
       the same dimension alone, and other indices stay inside their operand;
     * (C7) with `lags ?`, one index of the kernel is the lag alone; `from` is a
       number or a value, not both;
-    * (C8) `position` goes with a history, and a history with a lag above 0.
+    * (C8) `position` goes with a history, and a history with a lag above 0;
+    * (C9) a spectrum goes with roots, `spectrum_lane` and the memory for
+      transforms, `B x T x n` with at least four elements of each output channel,
+      tiles filled up; every index of its kernel is a dimension alone.
 
     ```mlir
     func.func @short_conv(%u: tensor<?x?x8xf32>, %k: tensor<8x4xf32>,
@@ -120,11 +130,15 @@ def SSM_ConvOp : SSM_DestinationOp<"conv", [AttrSizedOperandSegments]> {
                        Optional<SSM_Shaped>:$cut,
                        Variadic<SSM_Shaped>:$epilogue_ins,
                        Optional<Index>:$first,
+                       Optional<SSM_Shaped>:$spectrum,
+                       Optional<SSM_Shaped>:$roots,
                        Variadic<SSM_Init>:$outs,
                        AffineMapAttr:$input_map, AffineMapAttr:$kernel_map,
                        AffineMapArrayAttr:$epilogue_maps,
                        AffineMapAttr:$output_map, I64Attr:$lags,
-                       DefaultValuedAttr<I64Attr, "0">:$static_first);
+                       DefaultValuedAttr<I64Attr, "0">:$static_first,
+                       OptionalAttr<I64Attr>:$spectrum_lane,
+                       OptionalAttr<I64Attr>:$shortest_fft);
   let results = (outs Variadic<AnyRankedTensor>:$results);
   let regions = (region SizedRegion<1>:$epilogue);
   let hasCustomAssemblyFormat = 1;
@@ -140,7 +154,12 @@ def SSM_ConvOp : SSM_DestinationOp<"conv", [AttrSizedOperandSegments]> {
     ::mlir::Value getOutput() { return getOuts().front(); }
     /// Destination of the final history, or null.
     ::mlir::Value getFinalHistory() {
-      return getOuts().size() > 1 ? getOuts()[1] : ::mlir::Value();
+      return getOuts().size() > (getSpectrum() ? 2u : 1u) ? getOuts()[1]
+                                                           : ::mlir::Value();
+    }
+    /// Memory for transforms, or null.
+    ::mlir::Value getWorkspace() {
+      return getSpectrum() ? getOuts().back() : ::mlir::Value();
     }
     ::mlir::ssm::YieldOp getEpilogueYield();
     /// As many lags as the kernel has at run time.
@@ -163,6 +182,97 @@ def SSM_ConvOp : SSM_DestinationOp<"conv", [AttrSizedOperandSegments]> {
     /// Kernels of at most so many lags are short convolutions.
     static constexpr int64_t kShortLags = 8;
   }];
+}
+
+def SSM_RootsOp : SSM_DestinationOp<"roots"> {
+  let summary = "Roots of unity in the order of a Fourier transform";
+  let description = [{
+    ```
+    roots[r] = exp(pi i f(r)),   f(1) = 1/4,   f(2 r + c) = (f(r) + c) / 2
+    ```
+
+    as pairs of real and imaginary part; `roots[0]` is 1. The tree of `r` is that
+    of polynomials modulo `X^N - i`: node `r`, which is modulo `X^n - exp(2 pi i
+    f(r))`, splits into nodes `2 r` and `2 r + 1`, modulo `X^(n/2) -+ roots[r]`.
+    So one table serves transforms of every length. Runs in `prepare`, in double
+    precision.
+
+    Constraints:
+    * (C1) the output is `? x 2`.
+
+    ```mlir
+    func.func @roots(%r0: tensor<64x2xf32>) -> tensor<64x2xf32> {
+      %r = ssm.roots outs(%r0 : tensor<64x2xf32>) -> tensor<64x2xf32>
+      return %r : tensor<64x2xf32>
+    }
+    ```
+  }];
+  let arguments = (ins Variadic<SSM_Init>:$outs);
+  let results = (outs Variadic<AnyRankedTensor>:$results);
+  let assemblyFormat = [{
+    `outs` `(` $outs `:` type($outs) `)` attr-dict (`->` type($results)^)?
+  }];
+  let hasVerifier = 1;
+  let extraClassDeclaration = dpsDeclaration;
+}
+
+def SSM_SpectrumOp : SSM_DestinationOp<"spectrum", [AttrSizedOperandSegments]> {
+  let summary = "Fourier transforms of the pieces of a long kernel";
+  let description = [{
+    Sequence and kernel are cut into blocks of `N` tokens and lags. `K_j` are the
+    taps of the lags `j N` to `j N + N - 1`, `X_m` the tokens `m N` to `m N + N -
+    1`, zero where there are none. Their product modulo `X^N - i` has the low half
+    of the coefficients in its real part and the high half in its imaginary
+    part, so that the block `o` of the output is
+
+    ```
+    real part of the sum over m of  X_m * G_{o-m},   G_j = K_j - i K_{j-1}
+    ```
+
+    The spectrum holds the values of `G_j / N` at the `N` roots of `X^N - i`, the
+    root number `k` being `exp(2 pi i f(N + k))` with the `f` of `ssm.roots`.
+
+    There are several sizes of blocks, `N = 64, 256, 1024, ...`, for calls of
+    several lengths: up to the first of which eight blocks hold all lags. That
+    one has all pieces, from `floor(first / N)` to `floor(last / N) + 1`;
+    smaller ones only those from -7 to 7. The pieces of a size follow each
+    other, the sizes too; four places after every piece stay free, so that the
+    same place of all pieces fits a cache. The output may be longer than what
+    they take.
+
+    The output has the kernel's dimensions in order but for the lag and `lane`,
+    then `ceil(lanes / W) x places x 2 x W`: channels along `lane` in tiles of
+    `W`, filled up with zeros, real and imaginary parts apart. The first lag is
+    `first` or the number `static_first`. Runs in `prepare`.
+
+    Constraints:
+    * (C1) `lag` and `lane` are two dimensions of the kernel;
+    * (C2) the output has the shape above, with a known `W`;
+    * (C3) the roots are `? x 2`, as many as the largest `N`.
+
+    ```mlir
+    func.func @spectrum(%k: tensor<100x8xf32>, %r: tensor<64x2xf32>,
+                        %s0: tensor<1x256x2x16xf32>) -> tensor<1x256x2x16xf32> {
+      %s = ssm.spectrum kernel(%k : tensor<100x8xf32>)
+          roots(%r : tensor<64x2xf32>) lag 0 lane 1
+          outs(%s0 : tensor<1x256x2x16xf32>) -> tensor<1x256x2x16xf32>
+      return %s : tensor<1x256x2x16xf32>
+    }
+    ```
+  }];
+  let arguments = (ins SSM_Shaped:$kernel, SSM_Shaped:$roots,
+                       Optional<Index>:$first, Variadic<SSM_Init>:$outs,
+                       I64Attr:$lag, I64Attr:$lane,
+                       DefaultValuedAttr<I64Attr, "0">:$static_first);
+  let results = (outs Variadic<AnyRankedTensor>:$results);
+  let assemblyFormat = [{
+    `kernel` `(` $kernel `:` type($kernel) `)`
+    `roots` `(` $roots `:` type($roots) `)` (`from` $first^)?
+    `lag` $lag `lane` $lane
+    `outs` `(` $outs `:` type($outs) `)` attr-dict (`->` type($results)^)?
+  }];
+  let hasVerifier = 1;
+  let extraClassDeclaration = dpsDeclaration;
 }
 
 def SSM_ShiftOp : SSM_DestinationOp<"shift", [AttrSizedOperandSegments]> {

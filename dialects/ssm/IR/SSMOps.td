@@ -5,6 +5,7 @@
 
 include "ssm/IR/SSMAttendOp.td"
 include "ssm/IR/SSMConvOps.td"
+include "ssm/IR/SSMMatrixOps.td"
 
 //===----------------------------------------------------------------------===//
 // Recurrences
@@ -42,7 +43,10 @@ def SSM_ScanOp : SSM_DestinationOp<"scan", [AttrSizedOperandSegments]> {
 
     **Complex.** With `complex` every coefficient is two values (real,
     imaginary), so is the state, and products are complex. One output holds the
-    real part of the read; two outputs hold real and imaginary parts.
+    real part of the read; two outputs hold real and imaginary parts. With
+    `real_sums` as well, the real part of what an erase pair sums takes the
+    place of the sum: so a state that stands for itself and its conjugate is
+    erased.
 
     **Epilogue.** Its arguments are the outputs' values, then the operands
     `epilogue_ins` at the point; it yields what is stored.
@@ -63,7 +67,8 @@ def SSM_ScanOp : SSM_DestinationOp<"scan", [AttrSizedOperandSegments]> {
     where `rows` counts the parts (real, imaginary) of the keys, P those of the
     output, Q the copies, and `tiles` of `width` lanes cover a dimension of state
     and output (1 and 1 if nothing depends on it); `outer` is the product of the
-    others, or 1. The decay of a dense transition is a matrix, `rows, rows`. Products
+    others, or 1. The decay of a dense transition, and of one that erases, is a matrix,
+    `rows, rows`. Products
     of complex numbers are written out: the tables are real matrices. They say
     nothing that the coefficients do not, so a lowering may ignore them.
 
@@ -89,8 +94,9 @@ def SSM_ScanOp : SSM_DestinationOp<"scan", [AttrSizedOperandSegments]> {
       those that the output lacks; without one the output lacks none;
     * (C9) `dense [n, m]` goes with the role of that name and without `decay`;
       only that role depends on `m`, which no result has;
+    * (C10) `real_sums` goes with `complex` and an erase pair;
     * (C11) there are four `tables` or none, of the state's element type and the
-      shapes above; they go with `inputs`, and without erase pairs and resets.
+      shapes above; they go with `inputs`, and without resets.
 
     `dim_names`, if present, names the dimensions for messages.
 
@@ -170,7 +176,8 @@ def SSM_ScanOp : SSM_DestinationOp<"scan", [AttrSizedOperandSegments]> {
                        UnitAttr:$complex,
                        OptionalAttr<SSM_ScheduleAttr>:$schedule,
                        OptionalAttr<StrArrayAttr>:$dim_names,
-                       OptionalAttr<DenseI64ArrayAttr>:$dense);
+                       OptionalAttr<DenseI64ArrayAttr>:$dense,
+                       UnitAttr:$real_sums);
   let results = (outs Variadic<AnyRankedTensor>:$results);
   let regions = (region SizedRegion<1>:$coefficients, SizedRegion<1>:$epilogue);
   let hasCustomAssemblyFormat = 1;

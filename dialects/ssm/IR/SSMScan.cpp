@@ -157,6 +157,8 @@ ParseResult ScanOp::parse(OpAsmParser &parser, OperationState &result) {
     result.addAttribute("reverse", builder.getUnitAttr());
   if (succeeded(parser.parseOptionalKeyword("complex")))
     result.addAttribute("complex", builder.getUnitAttr());
+  if (succeeded(parser.parseOptionalKeyword("real_sums")))
+    result.addAttribute("real_sums", builder.getUnitAttr());
 
   OperandGroup ins, initial, epilogueIns, tables, outs;
   if (parseGroup(parser, "ins", /*required=*/false, ins) ||
@@ -201,6 +203,8 @@ void ScanOp::print(OpAsmPrinter &printer) {
     printer << " reverse";
   if (getComplex())
     printer << " complex";
+  if (getRealSums())
+    printer << " real_sums";
   printGroup(printer, "ins", getIns());
   printGroup(printer, "initial", getInitial());
   printGroup(printer, "epilogue_ins", getEpilogueIns());
@@ -223,7 +227,8 @@ void ScanOp::print(OpAsmPrinter &printer) {
   SmallVector<StringRef> elided = {
       "ins_maps",   "epilogue_maps", "state_map",
       "output_map", "reverse",       "complex",
-      "keys",       "dense",         getOperandSegmentSizeAttr()};
+      "keys",       "dense",         "real_sums",
+      getOperandSegmentSizeAttr()};
   printer.printOptionalAttrDictWithKeyword((*this)->getAttrs(), elided);
   printResultTypes(printer, getResultTypes());
 }

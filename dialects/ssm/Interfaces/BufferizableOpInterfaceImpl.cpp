@@ -101,10 +101,16 @@ void mlir::ssm::registerBufferizableOpInterfaceExternalModels(
   registry.addExtension(+[](MLIRContext *context, SSMDialect *dialect) {
     ScanOp::attachInterface<DestinationOpModel<ScanOp>>(*context);
     ConvOp::attachInterface<DestinationOpModel<ConvOp>>(*context);
+    RootsOp::attachInterface<DestinationOpModel<RootsOp>>(*context);
+    SpectrumOp::attachInterface<DestinationOpModel<SpectrumOp>>(*context);
     AttendOp::attachInterface<DestinationOpModel<AttendOp>>(*context);
     ShiftOp::attachInterface<DestinationOpModel<ShiftOp>>(*context);
     NormOp::attachInterface<DestinationOpModel<NormOp>>(*context);
     PackOp::attachInterface<DestinationOpModel<PackOp>>(*context);
     MatmulOp::attachInterface<DestinationOpModel<MatmulOp>>(*context);
+    DiscretizeMatrixOp::attachInterface<DestinationOpModel<DiscretizeMatrixOp>>(
+        *context);
+    KrylovOp::attachInterface<DestinationOpModel<KrylovOp>>(*context);
+    MatrixPowerOp::attachInterface<DestinationOpModel<MatrixPowerOp>>(*context);
   });
 }

@@ -23,8 +23,10 @@ bool ssm::isCostlyScalar(Operation *op) {
 bool ssm::containsCostlyScalar(Operation *op) {
   return op
       ->walk([](Operation *nested) {
-        return isCostlyScalar(nested) ? WalkResult::interrupt()
-                                      : WalkResult::advance();
+        bool isCostly = isCostlyScalar(nested) ||
+                        isa<ssm::DiscretizeMatrixOp, ssm::MatrixPowerOp,
+                            ssm::KrylovOp, ssm::RootsOp, ssm::SpectrumOp>(nested);
+        return isCostly ? WalkResult::interrupt() : WalkResult::advance();
       })
       .wasInterrupted();
 }

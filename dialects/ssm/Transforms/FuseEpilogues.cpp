@@ -129,9 +129,14 @@ static ssm::Refusal refuseGeneric(const EpilogueOp &producer, OpResult result,
   if (ssm::Refusal why = ssm::refuseElementwise(consumer))
     return why;
   AffineMap loops = ssm::getLoopsOfResult(consumer, 0);
-  for (OpOperand &use : result.getUses())
+  for (OpOperand &use : consumer->getOpOperands()) {
+    if (use.get().getDefiningOp() != producer.op)
+      continue;
+    if (cast<OpResult>(use.get()).getResultNumber() >= producer.numOutputs)
+      return "it reads what is carried as well";
     if (!consumer.getMatchingIndexingMap(&use).compose(loops).isIdentity())
       return "it reads other elements than it writes";
+  }
   return nullptr;
 }
 
@@ -171,8 +176,10 @@ static void fuseGeneric(RewriterBase &rewriter, EpilogueOp &producer,
   };
   Value current = yield->getOperand(result.getResultNumber());
   for (OpOperand *operand : consumer.getDpsInputOperands()) {
-    if (operand->get() == result)
-      arguments.push_back(current);
+    // Another output, the imaginary part say, is an argument of the epilogue too.
+    auto output = dyn_cast<OpResult>(operand->get());
+    if (output && output.getOwner() == producer.op)
+      arguments.push_back(yield->getOperand(output.getResultNumber()));
     else
       addOperand(*operand);
   }

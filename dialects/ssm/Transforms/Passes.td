@@ -28,7 +28,6 @@ def ExpandQuadraticPass : Pass<"ssm-expand-quadratic", "mlir::func::FuncOp"> {
                        affine_map<(b, t, i, j) -> (b, t, j)>], epilogue = [],
                 state = affine_map<(b, t, i, j) -> (b, i, j)>,
                 output = affine_map<(b, t, i, j) -> (b, t, j)>}
-          schedule <mode = quadratic>
           coefficients {
       ^bb0(%qv: f32, %kv: f32, %vv: f32):
         %gamma = arith.constant 0.9 : f32
@@ -37,7 +36,8 @@ def ExpandQuadraticPass : Pass<"ssm-expand-quadratic", "mlir::func::FuncOp"> {
       } epilogue {
       ^bb0(%o: f32):
         ssm.yield %o : f32
-      } -> tensor<?x?x8xf32>, tensor<?x4x8xf32>
+      } attributes {schedule = #ssm.schedule<mode = quadratic>}
+          -> tensor<?x?x8xf32>, tensor<?x4x8xf32>
       return %y, %s : tensor<?x?x8xf32>, tensor<?x4x8xf32>
     }
     ```
@@ -427,6 +427,43 @@ def SplitPreparePass : Pass<"ssm-split-prepare", "mlir::ModuleOp"> {
                            "mlir::tensor::TensorDialect"];
 }
 
+def PrepareSpectraPass : Pass<"ssm-prepare-spectra", "::mlir::func::FuncOp"> {
+  let summary = "Transforms of long kernels, made once";
+  let description = [{
+    A convolution with `shortest_fft` (which `ssm-select-modes` sets) whose kernel
+    follows from weights and the prepared length gets an `ssm.spectrum` of it,
+    the `ssm.roots` that transforms need, and memory for those of its input. Both
+    tables move to `@prepare` later. Convolutions that documents cut stay as they
+    are, and those without a channel that is last in input and output. Example:
+
+    ```mlir
+    func.func @forward(%x: tensor<?x?x16xf32>,
+                       %k: tensor<100x16xf32> {ssm.weight = "k"},
+                       %y: tensor<?x?x16xf32>) -> tensor<?x?x16xf32> {
+      %0 = ssm.conv
+          input(%x : tensor<?x?x16xf32>) kernel(%k : tensor<100x16xf32>)
+          outs(%y : tensor<?x?x16xf32>)
+          maps {input = affine_map<(b, t, c, j) -> (b, t, c)>,
+                kernel = affine_map<(b, t, c, j) -> (j, c)>,
+                output = affine_map<(b, t, c, j) -> (b, t, c)>} lags 100
+          epilogue {
+      ^bb0(%acc: f32):
+        ssm.yield %acc : f32
+      } attributes {shortest_fft = 128 : i64} -> tensor<?x?x16xf32>
+      return %0 : tensor<?x?x16xf32>
+    }
+    ```
+
+    has `spectrum`, `roots` and a second of `outs` afterwards.
+  }];
+  let options = [
+    Option<"vectorBits", "vector-bits", "int64_t", "512",
+           "Bits of a vector register: channels of a tile are as many as fit">,
+  ];
+  let dependentDialects = ["mlir::arith::ArithDialect",
+                           "mlir::tensor::TensorDialect"];
+}
+
 def SelectModesPass : Pass<"ssm-select-modes", "mlir::func::FuncOp"> {
   let summary = "Decides how each recurrence is executed";
   let description = [{
@@ -476,7 +513,47 @@ def SelectModesPass : Pass<"ssm-select-modes", "mlir::func::FuncOp"> {
     Option<"segments", "segments", "int64_t", "0", "Pieces the sequence is split into">,
     Option<"crossover", "crossover", "int64_t", "-1",
            "Shortest length that is executed in chunks">,
+    Option<"convolution", "convolution", "std::string", "\"auto\"",
+           "How long kernels are convolved: auto, fft or direct">,
   ];
+}
+
+def ConvolveScansPass : Pass<"ssm-convolve-scans", "mlir::func::FuncOp"> {
+  let summary = "Time-invariant recurrences as convolutions";
+  let description = [{
+    A time-invariant `ssm.scan` whose schedule asks for `conv` becomes an `ssm.conv`
+    with its impulse response, one for each input of the state and each part of the
+    output, and the scan's epilogue over their sum. The response is a scan in f64 of
+    an impulse, as long as the longest sequence that is prepared for; it depends on
+    weights alone, so that `ssm-split-prepare` moves it out of `@forward`. Dimensions
+    on which no coefficient depends are none of the kernel. What an initial state adds,
+    and the final state where it is used, stay recurrences. Example: of
+
+    ```mlir
+    func.func @average(%a: tensor<8xf32> {ssm.weight = "a"}, %u: tensor<?x?x8xf32>,
+        %s: tensor<?x8xf32>, %y: tensor<?x?x8xf32>) -> tensor<?x?x8xf32> {
+      %0:2 = ssm.scan ins(%a, %u : tensor<8xf32>, tensor<?x?x8xf32>)
+          outs(%y, %s : tensor<?x?x8xf32>, tensor<?x8xf32>)
+          maps {ins = [affine_map<(b, t, e) -> (e)>,
+                       affine_map<(b, t, e) -> (b, t, e)>],
+                state = affine_map<(b, t, e) -> (b, e)>,
+                output = affine_map<(b, t, e) -> (b, t, e)>}
+          coefficients {
+      ^bb0(%decay: f32, %x: f32):
+        ssm.coefficients decay(%decay : f32) write(%x : f32)
+      } epilogue {
+      ^bb0(%o: f32):
+        ssm.yield %o : f32
+      } attributes {schedule = #ssm.schedule<mode = conv>}
+          -> tensor<?x?x8xf32>, tensor<?x8xf32>
+      return %0#0 : tensor<?x?x8xf32>
+    }
+    ```
+
+    the kernel is `a^j`.
+  }];
+  let dependentDialects = ["mlir::arith::ArithDialect", "mlir::linalg::LinalgDialect",
+                           "mlir::tensor::TensorDialect"];
 }
 
 def TabulateChunksPass : Pass<"ssm-tabulate-chunks", "mlir::func::FuncOp"> {

@@ -18,7 +18,8 @@ SetVector<Value> ssm::getReadValues(Operation *op) {
   return values;
 }
 
-bool ssm::isDeterminedByWeights(Value value) {
+/// Whether weights alone determine `value`: whether it depends on any, or nothing.
+static std::optional<bool> dependsOnWeightsAlone(Value value) {
   SetVector<Value> values;
   values.insert(value);
   bool sawWeight = false;
@@ -26,7 +27,7 @@ bool ssm::isDeterminedByWeights(Value value) {
     Value current = values[next];
     if (Operation *op = current.getDefiningOp()) {
       if (!isMemoryEffectFree(op) || isa<LoopLikeOpInterface>(op))
-        return false;
+        return std::nullopt;
       SetVector<Value> read = getReadValues(op);
       values.insert(read.begin(), read.end());
       continue;
@@ -35,21 +36,29 @@ bool ssm::isDeterminedByWeights(Value value) {
     Operation *parent = argument.getOwner()->getParentOp();
     if (auto loop = dyn_cast<scf::ForOp>(parent)) {
       if (argument != loop.getInductionVar())
-        return false;
+        return std::nullopt;
       continue;
     }
     auto function = dyn_cast<func::FuncOp>(parent);
     if (!function)
-      return false;
+      return std::nullopt;
     unsigned number = argument.getArgNumber();
     if (function.getArgAttr(number, kPreparedLengthAttr))
       continue;
     if (!function.getArgAttr(number, kWeightAttr) &&
         !function.getArgAttr(number, kTableAttr))
-      return false;
+      return std::nullopt;
     sawWeight = true;
   }
   return sawWeight;
+}
+
+bool ssm::isDeterminedByWeights(Value value) {
+  return dependsOnWeightsAlone(value).value_or(false);
+}
+
+bool ssm::isKnownBeforehand(Value value) {
+  return dependsOnWeightsAlone(value).has_value();
 }
 
 //===----------------------------------------------------------------------===//

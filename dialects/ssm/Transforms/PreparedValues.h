@@ -75,6 +75,8 @@ private:
 /// Whether `value` depends on weights, and on nothing else but constants and
 /// indices of loops. Unlike the analysis it may be asked while the IR changes.
 bool isDeterminedByWeights(Value value);
+/// The same, or whether `value` depends on nothing at all.
+bool isKnownBeforehand(Value value);
 
 /// Values that `op` reads, those of its regions included.
 SetVector<Value> getReadValues(Operation *op);

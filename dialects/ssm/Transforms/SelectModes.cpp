@@ -1,13 +1,16 @@
 //===- SelectModes.cpp - How each recurrence is executed ------------------===//
 
+#include "PreparedValues.h"
 #include "ssm/Transforms/Passes.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/Remarks.h"
+#include "ssm/Analysis/ConvCostModel.h"
 #include "ssm/Analysis/CostModel.h"
 #include "ssm/Analysis/InvariantForm.h"
 #include "ssm/Analysis/RecurrenceClass.h"
 #include "ssm/IR/SSM.h"
+#include "ssm/IR/SpectrumBlocks.h"
 #include "llvm/ADT/StringSwitch.h"
 #include "llvm/Support/Format.h"
 #include "llvm/Support/FormatVariadic.h"
@@ -30,7 +33,7 @@ private:
   LogicalResult select(ScanOp scan, std::optional<ExecutionMode> wanted);
   /// What the model recommends, with the overrides of the options.
   ScheduleAttr choose(const CostModel &model, std::optional<ExecutionMode> wanted,
-                      bool mayChunk, std::optional<int64_t> length);
+                      bool mayChunk, bool isPrepared, std::optional<int64_t> length);
   void report(ScanOp scan, const RecurrenceInfo &info, const CostModel &model,
               ScheduleAttr schedule, bool mayChunk);
   LogicalResult select(ConvOp conv, std::optional<ExecutionMode> wanted,
@@ -55,27 +58,43 @@ std::string mlir::ssm::reasonAgainst(ScanOp scan, const RecurrenceInfo &info,
                                      ExecutionMode mode) {
   if (!info.isLegal(mode))
     return info.getReason(mode).str();
-  if (mode == ExecutionMode::Chunk && info.kind == RecurrenceClass::I) {
+  bool isInvariant =
+      info.kind == RecurrenceClass::I || info.kind == RecurrenceClass::Id;
+  if ((mode == ExecutionMode::Chunk || mode == ExecutionMode::Conv) && isInvariant) {
     std::string reason;
-    (void)getInvariantForm(scan, reason);
+    std::optional<InvariantForm> form = getInvariantForm(scan, reason);
+    if (form && mode == ExecutionMode::Chunk && scan.getDense() && form->rows.size() > 1)
+      return "the transition mixes one of several dimensions that the read sums over, "
+             "for which this version has no tables";
     return reason;
   }
-  bool products = !scan.getComplex() && info.kind != RecurrenceClass::Id;
   if (mode == ExecutionMode::Quadratic) {
     if (scan.getComplex())
       return "its state is complex, and scores are real numbers";
     if (scan.getReverse())
       return "it runs backward, and scores are those of earlier tokens";
-    return scan.getCoefficientsOp().getReset()
-               ? "a reset would cut the scores"
-               : "";
+    return scan.getCoefficientsOp().getReset() ? "a reset would cut the scores" : "";
   }
-  if (mode == ExecutionMode::Conv ||
-      (mode == ExecutionMode::Chunk && !products))
+  if (mode == ExecutionMode::Chunk && scan.getComplex())
     return ("it is legal for class " + stringifyRecurrenceClass(info.kind) +
             ", but this version has no lowering for it")
         .str();
   return "";
+}
+
+/// Whether the tables of a time-invariant recurrence's chunks can be made before any
+/// input is there. Otherwise each call would make them anew, which pays only where it is
+/// asked for.
+static bool hasPreparedTables(ScanOp scan, const RecurrenceInfo &info) {
+  if (info.kind != RecurrenceClass::I && info.kind != RecurrenceClass::Id)
+    return true;
+  for (auto [i, operand] : llvm::enumerate(scan.getIns())) {
+    AffineMap map = scan.getInsMap(i);
+    if (!map.isFunctionOfDim(0) && !map.isFunctionOfDim(1) &&
+        !isKnownBeforehand(operand))
+      return false;
+  }
+  return true;
 }
 
 /// "chunk of 64 tokens from length 20 on, scan below".
@@ -96,12 +115,12 @@ static std::string describe(ScheduleAttr schedule) {
 
 ScheduleAttr SelectModesPass::choose(const CostModel &model,
                                      std::optional<ExecutionMode> wanted, bool mayChunk,
-                                     std::optional<int64_t> length) {
+                                     bool isPrepared, std::optional<int64_t> length) {
   ScanMode chosen = ScanMode::scan;
   int64_t tokens = 0, from = 0;
   if (wanted == ExecutionMode::Quadratic)
     return ScheduleAttr::get(&getContext(), ScanMode::quadratic, 0, 0, 0, 0);
-  if (wanted == ExecutionMode::Chunk || (!wanted && mayChunk)) {
+  if (wanted == ExecutionMode::Chunk || (!wanted && mayChunk && isPrepared)) {
     Execution inChunks{ScanMode::chunk, chunk > 0 ? chunk : model.getBestChunk()};
     std::optional<int64_t> shortest = model.getCrossover(inChunks, {ScanMode::scan, 0});
     if (crossover >= 0)
@@ -115,6 +134,8 @@ ScheduleAttr SelectModesPass::choose(const CostModel &model,
       from = length || *shortest <= 1 ? 0 : *shortest;
     }
   }
+  if (wanted == ExecutionMode::Conv)
+    chosen = ScanMode::conv;
   if (chosen == ScanMode::scan && (wanted || !mayChunk))
     tokens = chunk;
   return ScheduleAttr::get(&getContext(), chosen, tokens, lanes, segments,
@@ -136,6 +157,8 @@ void SelectModesPass::report(ScanOp scan, const RecurrenceInfo &info,
                             [](Execution a, Execution b) { return a.chunk == b.chunk; }),
                 forms.end());
   }
+  if (schedule.getMode() == ScanMode::conv)
+    forms.push_back({ScanMode::conv, 0});
   auto nameForm = [](Execution form) {
     std::string text = stringifyScanMode(form.mode).str();
     return form.mode == ScanMode::chunk ? text + " of " + std::to_string(form.chunk)
@@ -143,7 +166,7 @@ void SelectModesPass::report(ScanOp scan, const RecurrenceInfo &info,
   };
   auto isChosen = [&](Execution form) {
     return form.mode == schedule.getMode() &&
-           (form.mode == ScanMode::scan || form.chunk == schedule.getChunk());
+           (form.mode != ScanMode::chunk || form.chunk == schedule.getChunk());
   };
   auto clocks = [&](Execution form, int64_t length) {
     return int64_t(std::llround(model.getClocks(form, length) / double(length)));
@@ -210,7 +233,8 @@ LogicalResult SelectModesPass::select(ScanOp scan, std::optional<ExecutionMode> 
   Machine machine = Machine::get(scan);
   ScanWork work(scan, info);
   CostModel model(work, machine);
-  ScheduleAttr schedule = given ? given : choose(model, wanted, mayChunk, length);
+  ScheduleAttr schedule = given ? given : choose(model, wanted, mayChunk,
+                                                  hasPreparedTables(scan, info), length);
   scan.setScheduleAttr(schedule);
   report(scan, info, model, schedule, mayChunk);
   return success();
@@ -240,6 +264,39 @@ static std::string reasonAgainst(ConvOp conv, ExecutionMode mode, bool hasStates
   }
 }
 
+/// What a long kernel runs as, and what the model predicts for both forms.
+static void reportForms(ConvOp conv, const ConvCostModel &model,
+                        std::optional<int64_t> shortest) {
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  os << nameOf(conv) << ": no state space, runs ";
+  if (!shortest)
+    os << "as blocks of its Toeplitz matrix";
+  else
+    os << "by Fourier transforms from length "
+       << std::max<int64_t>(*shortest, kShortestTransform) << " on";
+  if (shortest)
+    os << ", as blocks of its Toeplitz matrix below";
+  if (conv.getCut())
+    os << ", which documents may cut";
+  os << "\n  predicted clocks a token of a vector of channels\n  "
+     << llvm::left_justify("length", 14);
+  constexpr int64_t lengths[] = {64, 128, 256, 1024, 4096, 32768};
+  for (int64_t length : lengths)
+    os << llvm::right_justify(std::to_string(length), 9);
+  for (bool isDirect : {true, false}) {
+    os << "\n  " << llvm::left_justify(isDirect ? "direct" : "fft", 14);
+    for (int64_t length : lengths) {
+      double clocks = isDirect ? model.getDirectClocks(length)
+                               : model.getTransformClocks(length);
+      os << llvm::right_justify(
+          std::to_string(std::llround(clocks / double(length))), 9);
+    }
+  }
+  os << "\n";
+  llvm::errs() << text;
+}
+
 LogicalResult SelectModesPass::select(ConvOp conv,
                                       std::optional<ExecutionMode> wanted,
                                       bool hasStates) {
@@ -250,11 +307,19 @@ LogicalResult SelectModesPass::select(ConvOp conv,
         !reason.empty())
       return conv.emitError() << "mode '" << mode << "' is not possible for "
                               << nameOf(conv) << ": " << reason;
+  Machine machine = Machine::get(conv);
+  ConvCostModel model(conv, machine);
+  std::optional<int64_t> shortest = model.getCrossover();
+  if (convolution == "fft")
+    shortest = 0;
+  if (convolution == "direct" || conv.getCut())
+    shortest = std::nullopt;
+  if (shortest)
+    conv.setShortestFft(shortest);
   if (!explain)
     return success();
   bool isWhole = getOperation()->hasAttr("ssm.whole_sequence");
-  llvm::errs() << nameOf(conv)
-               << ": no state space, runs as blocks of its Toeplitz matrix\n";
+  reportForms(conv, model, shortest);
   for (ExecutionMode other : allExecutionModes) {
     std::string reason = reasonAgainst(conv, other, hasStates);
     if (other == ExecutionMode::Step && isWhole)
@@ -285,6 +350,11 @@ void SelectModesPass::runOnOperation() {
         << "mode '" << mode << "' is not possible: the values of a kernel depend on "
         << "the length of the sequence, so it is prepared for one length and runs as a "
            "whole; wanted auto, conv or chunk";
+    return signalPassFailure();
+  }
+  if (convolution != "auto" && convolution != "fft" && convolution != "direct") {
+    getOperation().emitError() << "conv is auto, fft or direct, not '"
+                               << convolution << "'";
     return signalPassFailure();
   }
   if (chunk < 0 || lanes < 0 || segments < 0) {

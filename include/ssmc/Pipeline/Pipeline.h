@@ -29,6 +29,7 @@ llvm::StringRef phaseSummary(Phase phase);
 struct ScheduleOptions {
   int64_t chunk = 0, lanes = 0, segments = 0; // 0: the model's
   int64_t crossover = -1;                     // -1: the model's
+  std::string conv = "auto";                  // auto | fft | direct
 };
 
 struct PipelineOptions {

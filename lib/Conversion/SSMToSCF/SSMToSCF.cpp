@@ -51,7 +51,9 @@ struct ConvertSSMToSCFPass
 void ssmc::populateSSMToSCFConversionPatterns(RewritePatternSet &patterns) {
   detail::populateScanPatterns(patterns);
   detail::populateConvPatterns(patterns);
+  detail::populateSpectrumPatterns(patterns);
   detail::populateAttendPatterns(patterns);
   detail::populateNormPatterns(patterns);
   detail::populateMatmulPatterns(patterns);
+  detail::populateMatrixPatterns(patterns);
 }

@@ -198,6 +198,9 @@ void ScanLowering::updateStates() {
         }
         return next;
       });
+    if (op.getRealSums())
+      for (unsigned pair = 0; pair < numPairs; ++pair)
+        sums[width * pair + 1] = loops.constant(type, 0.0);
     loops.repeat(keyDims, sizes, point, [&] {
       Parts state = op.getDense() ? applyDense() : loadPrevious();
       if (!roles.getDecay().empty())

@@ -48,6 +48,8 @@ llvm::LogicalResult lowerConv(mlir::RewriterBase &rewriter,
 llvm::LogicalResult lowerShift(mlir::RewriterBase &rewriter,
                                mlir::ssm::ShiftOp op,
                                const VectorTarget &target);
+llvm::LogicalResult lowerSpectrum(mlir::RewriterBase &rewriter,
+                                  mlir::ssm::SpectrumOp op);
 llvm::LogicalResult lowerNorm(mlir::RewriterBase &rewriter,
                               mlir::ssm::NormOp op, const VectorTarget &target);
 

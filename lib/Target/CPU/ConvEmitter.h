@@ -75,6 +75,13 @@ protected:
 LogicalResult lowerLongConv(RewriterBase &rewriter, mlir::ssm::ConvOp op,
                             const VectorTarget &target);
 
+/// Whether a convolution can be computed by Fourier transforms, and the code
+/// that does it, at the insertion point. It reads no history.
+bool canUseFFT(RewriterBase &rewriter, mlir::ssm::ConvOp op,
+               const VectorTarget &target);
+void emitFFTConv(RewriterBase &rewriter, mlir::ssm::ConvOp op,
+                 const VectorTarget &target);
+
 } // namespace ssmc::cpu
 
 #endif // SSMC_TARGET_CPU_CONVEMITTER_H

@@ -19,6 +19,7 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "ssm/IR/SpectrumBlocks.h"
 
 using namespace mlir;
 using namespace mlir::ssm;
@@ -39,6 +40,8 @@ public:
   LogicalResult run();
 
 private:
+  void emitChoice();
+  void emitDirect();
   void emitLanes(RegionEmitter &emitter);
   void emitTokens(RegionEmitter &emitter);
   void emitTile(RegionEmitter &emitter, Value token, int64_t rows,
@@ -92,6 +95,45 @@ LogicalResult LongConvLowering::run() {
     position = op.getPosition();
     ringTokens = getExtent(op.getHistory(), 1);
   }
+  bool mayTransform = false;
+  if (std::optional<int64_t> shortest = op.getShortestFft())
+    mayTransform = getConstant(tokens).value_or(*shortest) >= *shortest &&
+                   canUseFFT(builder, op, target);
+  if (mayTransform)
+    emitChoice();
+  else
+    emitDirect();
+  if (op.getFinalHistory())
+    emitRing();
+  builder.eraseOp(op);
+  return success();
+}
+
+/// By transforms from a length on, where nothing came before.
+void LongConvLowering::emitChoice() {
+  // Transforms need their memory, which grows with the tokens, and pieces of all
+  // lags.
+  int64_t shortest =
+      std::max<int64_t>(*op.getShortestFft(), kShortestTransform);
+  Value isLong = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::sge,
+                                       tokens, index(shortest));
+  auto also = [&](arith::CmpIPredicate predicate, Value a, Value b) {
+    isLong = arith::AndIOp::create(
+        builder, loc, isLong,
+        arith::CmpIOp::create(builder, loc, predicate, a, b));
+  };
+  also(arith::CmpIPredicate::sle, lags, index(kMaxSpectrumLags));
+  if (position)
+    also(arith::CmpIPredicate::eq, position, index(0));
+  auto branch = scf::IfOp::create(builder, loc, isLong, /*withElseRegion=*/true);
+  OpBuilder::InsertionGuard guard(builder);
+  builder.setInsertionPoint(branch.thenBlock()->getTerminator());
+  emitFFTConv(builder, op, target);
+  builder.setInsertionPoint(branch.elseBlock()->getTerminator());
+  emitDirect();
+}
+
+void LongConvLowering::emitDirect() {
   double cost = getOutputCost(
       3.0 + (op.hasDynamicLags() ? typicalLags
                                  : static_cast<int64_t>(op.getLags())));
@@ -103,10 +145,6 @@ LogicalResult LongConvLowering::run() {
             builder.getI64IntegerAttr(64));
       },
       [&](RegionEmitter &emitter) { emitLanes(emitter); });
-  if (op.getFinalHistory())
-    emitRing();
-  builder.eraseOp(op);
-  return success();
 }
 
 void LongConvLowering::emitLanes(RegionEmitter &emitter) {

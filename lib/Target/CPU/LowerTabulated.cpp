@@ -15,6 +15,8 @@ using namespace ssmc::cpu;
 /// Bytes of scratch memory of one task: more than the first cache holds, so that the
 /// tables, which come from the second, serve many chunks.
 static constexpr int64_t scratchBytes = 96 * 1024;
+/// Tokens that one block of a product fetches ahead; more would not be hidden by it.
+static constexpr int64_t maximumShare = 32;
 
 TabulatedLowering::TabulatedLowering(RewriterBase &builder, ScanOp op,
                                      const VectorTarget &target)
@@ -37,7 +39,7 @@ bool TabulatedLowering::chooseSizes() {
   copies = shapeOf(1)[2];
   parts = op.getNumStates();
   outputs = op.getNumOutputs();
-  dense = op.getDense().has_value();
+  dense = shapeOf(3).size() == 6;
   form.onOuter = write[0] > 1;
   form.onLane = write[5] > 1;
   if (form.lane) {
@@ -91,6 +93,7 @@ LogicalResult TabulatedLowering::run() {
     epilogueBase.bindAccess(epilogueBody.getArgument(outputs + i),
                             {operand, op.getEpilogueMap(i)});
   bindOutputs(epilogueBase, {});
+  chooseStreams();
 
   builder.setInsertionPoint(op);
   auto getExtent = [&](int64_t axis) {
@@ -124,8 +127,8 @@ void TabulatedLowering::emitTask(Value begin, Value end) {
   state = allocate(rows);
   if (dense)
     nextState = allocate(rows);
-  values = allocate(tileChunks * chunk * inputs);
-  carried = allocate(tileChunks * rows);
+  values = allocate(tileChunks * (chunk * inputs + 1));
+  carried = allocate(tileChunks * (rows + rowPadding));
   results = allocate(tileChunks * chunk * outputs);
   emitFor(builder, loc, begin, end, 1, [&](Value unit) { emitUnit(unit); });
 }
@@ -190,8 +193,9 @@ void TabulatedLowering::emitLanes(RegionEmitter &coefficients,
 /// `chunks` chunks of `length` tokens, from the token `first` on.
 void TabulatedLowering::emitTile(RegionEmitter &coefficients, RegionEmitter &epilogue,
                                  Value first, Value chunks, int64_t length) {
-  Value count = times(chunks, length);
-  stageInputs(coefficients, first, count);
+  firstToken = first;
+  point = &coefficients;
+  stageInputs(coefficients, first, chunks, length);
   emitWrites(chunks, length);
   emitCarry(chunks, length);
   SmallVector<Value> extents;
@@ -203,7 +207,7 @@ void TabulatedLowering::emitTile(RegionEmitter &coefficients, RegionEmitter &epi
     for (auto [dim, digit] : llvm::zip(form.copies, digits))
       copied.bindDim(dim, digit);
     emitReads(copy, chunks, length);
-    emitOutputs(copied, first, count);
+    emitOutputs(copied, first, chunks, length);
   });
 }
 
@@ -240,30 +244,86 @@ void TabulatedLowering::emitBoundary(RegionEmitter &emitter, bool load) {
   });
 }
 
-/// Runs `emit` for `count` tokens, in the order of the recurrence.
+/// Runs `emit` for the tokens of the chunks, in the order of the recurrence.
 void TabulatedLowering::forTokens(
-    RegionEmitter &emitter, Block &body, Value first, Value count,
-    llvm::function_ref<void(RegionEmitter &, Value)> emit) {
-  emitFor(builder, loc, index(0), count, 1, [&](Value step) {
-    Value token = plus(first, step);
-    if (op.getReverse())
-      token = minus(at(tokens, -1), token);
-    RegionEmitter inner = emitter;
-    inner.bindDim(1, token);
-    inner.hoist(body, {inner.zeroOffsets()});
-    emit(inner, step);
+    RegionEmitter &emitter, Block &body, Value first, Value chunks, int64_t length,
+    llvm::function_ref<void(RegionEmitter &, Value, Value)> emit) {
+  emitFor(builder, loc, index(0), chunks, 1, [&](Value number) {
+    Value before = plus(first, times(number, length));
+    emitFor(builder, loc, index(0), index(length), 1, [&](Value step) {
+      Value token = plus(before, step);
+      if (op.getReverse())
+        token = minus(at(tokens, -1), token);
+      RegionEmitter inner = emitter;
+      inner.bindDim(1, token);
+      inner.hoist(body, {inner.zeroOffsets()});
+      emit(inner, number, step);
+    });
   });
 }
 
-void TabulatedLowering::stageInputs(RegionEmitter &emitter, Value first, Value count) {
-  forTokens(emitter, coefficientsBody, first, count,
-            [&](RegionEmitter &inner, Value step) {
-              for (auto [number, input] : llvm::enumerate(roles.getInputs())) {
+void TabulatedLowering::stageInputs(RegionEmitter &emitter, Value first, Value chunks,
+                                    int64_t length) {
+  forTokens(emitter, coefficientsBody, first, chunks, length,
+            [&](RegionEmitter &inner, Value number, Value step) {
+              for (auto [which, input] : llvm::enumerate(roles.getInputs())) {
                 Value value = inner.getVector(input, inner.zeroOffsets());
                 storeRow(convert(value, element), values,
-                         at(times(step, inputs), number));
+                         getValuePlace(number, step, which, length));
               }
             });
+}
+
+void TabulatedLowering::chooseStreams() {
+  auto note = [&](Value memref, AffineMap map, bool written) {
+    Access access{memref, map};
+    bool seen = llvm::any_of(streams, [&](const auto &stream) {
+      return stream.first.memref == memref && stream.first.map == map;
+    });
+    if (seen || !form.lane || !map.isFunctionOfDim(1) ||
+        getStride(access, *form.lane) != Stride::unit)
+      return;
+    for (unsigned dim : form.copies)
+      if (map.isFunctionOfDim(dim) && op.getDimSize(dim) > 1)
+        return;
+    streams.push_back({access, written});
+  };
+  for (auto [i, operand] : llvm::enumerate(op.getIns()))
+    note(operand, op.getInsMap(i), false);
+  for (auto [i, operand] : llvm::enumerate(op.getEpilogueIns()))
+    note(operand, op.getEpilogueMap(i), false);
+  for (Value operand : op.getOutputInits())
+    note(operand, op.getOutputMap(), true);
+}
+
+/// Rows of memory are pages apart, where no processor looks ahead by itself. Each block
+/// of a tile's first product fetches its share of the next tile.
+void TabulatedLowering::emitPrefetch(Value firstRow, Value firstChunk) {
+  int64_t tileTokens = tileChunks * chunk;
+  int64_t rowBlocks = llvm::divideCeil(rows, blockRows);
+  int64_t share = llvm::divideCeil(tileTokens, rowBlocks * (tileChunks / blockColumns));
+  if (streams.empty() || share > maximumShare)
+    return;
+  Value block = plus(
+      times(builder.createOrFold<arith::DivUIOp>(loc, firstChunk, index(blockColumns)),
+            rowBlocks),
+      builder.createOrFold<arith::DivUIOp>(loc, firstRow, index(blockRows)));
+  Value first = plus(at(firstToken, tileTokens), times(block, share));
+  Value last = at(tokens, -1);
+  for (int64_t i = 0; i < share; ++i) {
+    // Inside the arrays, though a wrong address would do no harm.
+    Value token = minIndex(builder, loc, at(first, i), last);
+    if (op.getReverse())
+      token = minus(last, token);
+    RegionEmitter ahead = *point;
+    ahead.bindDim(1, token);
+    for (unsigned dim : form.copies)
+      ahead.bindDim(dim, index(0));
+    for (auto &[access, written] : streams)
+      memref::PrefetchOp::create(builder, loc, access.memref,
+                                 ahead.getIndices(access, ahead.zeroOffsets()), written,
+                                 /*localityHint=*/2, /*isDataCache=*/true);
+  }
 }
 
 /// The epilogue sees the reads as its first arguments.
@@ -282,9 +342,11 @@ void TabulatedLowering::bindOutputs(RegionEmitter &epilogue, ArrayRef<Value> rea
   }
 }
 
-void TabulatedLowering::emitOutputs(RegionEmitter &epilogue, Value first, Value count) {
-  forTokens(epilogue, epilogueBody, first, count,
-            [&](RegionEmitter &inner, Value step) {
+void TabulatedLowering::emitOutputs(RegionEmitter &epilogue, Value first, Value chunks,
+                                    int64_t length) {
+  forTokens(epilogue, epilogueBody, first, chunks, length,
+            [&](RegionEmitter &inner, Value number, Value step) {
+              step = plus(times(number, length), step);
               SmallVector<Value> reads, yielded;
               for (int64_t output = 0; output < outputs; ++output)
                 reads.push_back(

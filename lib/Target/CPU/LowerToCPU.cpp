@@ -43,8 +43,8 @@ void LowerToCPUPass::runOnOperation() {
   lowerCrossovers(rewriter, getOperation());
   SmallVector<Operation *> ops;
   getOperation().walk([&](Operation *op) {
-    if (isa<linalg::LinalgOp, memref::CopyOp, ScanOp, ConvOp, ShiftOp, NormOp>(
-            op))
+    if (isa<linalg::LinalgOp, memref::CopyOp, ScanOp, ConvOp, ShiftOp, NormOp,
+            SpectrumOp>(op))
       ops.push_back(op);
   });
   for (Operation *op : ops) {
@@ -77,6 +77,8 @@ void LowerToCPUPass::runOnOperation() {
             [&](auto conv) { return lowerConv(rewriter, conv, target); })
         .Case<ShiftOp>(
             [&](auto shift) { return lowerShift(rewriter, shift, target); })
+        .Case<SpectrumOp>(
+            [&](auto spectrum) { return lowerSpectrum(rewriter, spectrum); })
         .Case<NormOp>(
             [&](auto norm) { return lowerNorm(rewriter, norm, target); })
         .Default([](Operation *) { return failure(); });

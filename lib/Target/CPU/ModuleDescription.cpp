@@ -9,6 +9,7 @@
 
 #include "mlir/IR/BuiltinAttributes.h"
 #include "llvm/IR/Constants.h"
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/IR/IRBuilder.h"
 
 using namespace ssmc;
@@ -65,6 +66,7 @@ private:
   }
   llvm::Constant *bytes(const ssmrt_tensor &tensor);
   llvm::Constant *values(ArrayAttr list, llvm::StringRef name);
+  llvm::Constant *decays(ArrayAttr list);
   /// `k[0] + k[1]*a + k[2]*b + k[3]*a*b` as a function of `arity` i64 arguments.
   llvm::Constant *size(llvm::ArrayRef<int64_t> k, unsigned arity, llvm::StringRef name);
   llvm::Constant *functionOrNull(llvm::StringRef name);
@@ -98,6 +100,23 @@ llvm::Constant *Emitter::values(ArrayAttr list, llvm::StringRef name) {
   }
   auto *array = llvm::ArrayType::get(entries[0]->getType(), entries.size());
   return global(llvm::ConstantArray::get(array, entries), name);
+}
+
+llvm::Constant *Emitter::decays(ArrayAttr list) {
+  if (list.empty())
+    return llvm::ConstantPointerNull::get(pointer);
+  llvm::SmallVector<llvm::Constant *> entries;
+  for (mlir::Attribute attr : list) {
+    auto entry = llvm::cast<DictionaryAttr>(attr);
+    auto offsets = entry.getAs<DenseI64ArrayAttr>("offsets").asArrayRef();
+    entries.push_back(llvm::ConstantStruct::getAnon( // ssmrt_decay_info
+        {text(entry.getAs<StringAttr>("state").getValue()),
+         dtype(dtypeNamed(entry.getAs<StringAttr>("dtype").getValue())),
+         int64(entry.getAs<IntegerAttr>("count").getInt()), int64(offsets[0]),
+         int64(offsets[1])}));
+  }
+  auto *array = llvm::ArrayType::get(entries[0]->getType(), entries.size());
+  return global(llvm::ConstantArray::get(array, entries), "decays");
 }
 
 llvm::Constant *Emitter::size(llvm::ArrayRef<int64_t> k, unsigned arity,
@@ -172,7 +191,9 @@ void Emitter::run(DictionaryAttr description) {
       functionOrNull("prepare"),
       functionOrNull("forward"),
       functionOrNull("step"),
-      llvm::ConstantPointerNull::get(pointer),  // backward
+      llvm::ConstantPointerNull::get(pointer), // backward
+      int64(list("decays").size()),
+      decays(list("decays")),
       llvm::ConstantPointerNull::get(pointer)}; // embedded_weights
   static_assert(sizeof(ssmrt_module) == 8 * (std::size(fields) - 1),
                 "one word a field but for the two versions");

@@ -129,6 +129,8 @@ void ScanLowering::addErased(RegionEmitter &emitter, ArrayRef<Number> states,
     else
       sum = add(sum, add(add(*chains[0], *chains[1]),
                          add(*chains[2], *chains[3])));
+    if (op.getRealSums())
+      sum[1] = zeroState(emitter)[1];
   }
 }
 

@@ -56,10 +56,13 @@ private:
   // Between memory and scratch.
   Value allocate(int64_t rows);
   void emitBoundary(RegionEmitter &emitter, bool load);
-  void forTokens(RegionEmitter &emitter, Block &body, Value first, Value count,
-                 llvm::function_ref<void(RegionEmitter &, Value)> emit);
-  void stageInputs(RegionEmitter &emitter, Value first, Value count);
-  void emitOutputs(RegionEmitter &epilogue, Value first, Value count);
+  void forTokens(RegionEmitter &emitter, Block &body, Value first, Value chunks,
+                 int64_t length,
+                 llvm::function_ref<void(RegionEmitter &, Value, Value)> emit);
+  void stageInputs(RegionEmitter &emitter, Value first, Value chunks, int64_t length);
+  void emitOutputs(RegionEmitter &epilogue, Value first, Value chunks, int64_t length);
+  void chooseStreams();
+  void emitPrefetch(Value firstRow, Value firstChunk);
   void bindOutputs(RegionEmitter &epilogue, ArrayRef<Value> values);
 
   // Arithmetic on scratch memory.
@@ -71,6 +74,9 @@ private:
                                 llvm::function_ref<Value(int64_t, int64_t, Value)> a,
                                 llvm::function_ref<Value(int64_t, int64_t, Value)> b,
                                 int64_t rows);
+  /// Places in scratch memory of a chunk's rows and inputs.
+  Value getCarriedPlace(Value number, Value row);
+  Value getValuePlace(Value number, Value token, int64_t input, int64_t length);
   void forBlocks(int64_t size, int64_t block, BlockBody body);
   void forBlocks(Value size, int64_t block, BlockBody body);
   Value multiplyAdd(Value a, Value b, Value c);
@@ -106,6 +112,13 @@ private:
   bool dense = false;
   /// Rows and columns of a block of a product, and chunks of a tile.
   int64_t blockRows = 4, blockColumns = 6, tileChunks = 6;
+  /// Between the rows of one chunk and the next. What a block reads together, a row of
+  /// each chunk, must not fall into the same set of a cache, as it would at a distance
+  /// of a power of two; nor may a row have the low address bits of one that was just
+  /// stored for the chunk before.
+  static constexpr int64_t rowPadding = 9;
+  /// Memory that is read or written once for a token and lane, and whether it is written.
+  SmallVector<std::pair<Access, bool>> streams;
 
   Value batches, tokens;
   RegionEmitter coefficientsBase, epilogueBase;
@@ -116,6 +129,8 @@ private:
 
   // Where the code being emitted is.
   Value outerNumber, tileNumber; ///< of the tables
+  Value firstToken;              ///< of the tile
+  const RegionEmitter *point = nullptr; ///< the unit's
   Value firstLane, endLane;
 };
 

@@ -76,6 +76,16 @@ void TabulatedLowering::storeRow(Value value, Value scratch, Value row) {
     vector::StoreOp::create(builder, loc, value, scratch, ValueRange{row, index(0)});
 }
 
+Value TabulatedLowering::getCarriedPlace(Value number, Value row) {
+  return plus(times(number, rows + rowPadding), row);
+}
+
+Value TabulatedLowering::getValuePlace(Value number, Value token, int64_t input,
+                                       int64_t length) {
+  int64_t stride = length == 1 ? inputs : length * inputs + 1;
+  return at(plus(times(number, stride), times(token, inputs)), input);
+}
+
 void TabulatedLowering::forBlocks(int64_t size, int64_t block, BlockBody body) {
   int64_t whole = size / block * block;
   emitFor(builder, loc, index(0), index(whole), block,
@@ -127,6 +137,8 @@ SmallVector<Value> TabulatedLowering::accumulate(
 void TabulatedLowering::emitWrites(Value chunks, int64_t length) {
   forBlocks(rows, blockRows, [&](Value firstRow, int64_t numRows) {
     forBlocks(chunks, blockColumns, [&](Value firstChunk, int64_t numChunks) {
+      if (length == chunk && numChunks > 1)
+        emitPrefetch(firstRow, firstChunk);
       SmallVector<Value> sums(numRows * numChunks, zero());
       sums = accumulate(
           sums, numChunks, index(0), index(length), inputs,
@@ -135,14 +147,14 @@ void TabulatedLowering::emitWrites(Value chunks, int64_t length) {
                                           index(input)});
           },
           [&](int64_t column, int64_t input, Value token) {
-            Value first = times(at(firstChunk, column), length);
-            return loadRow(values, at(times(plus(first, token), inputs), input));
+            return loadRow(values, getValuePlace(at(firstChunk, column), token, input,
+                                                 length));
           },
           numRows);
       for (int64_t row = 0; row < numRows; ++row)
         for (int64_t column = 0; column < numChunks; ++column)
           storeRow(sums[row * numChunks + column], carried,
-                   plus(times(at(firstChunk, column), rows), at(firstRow, row)));
+                   getCarriedPlace(at(firstChunk, column), at(firstRow, row)));
     });
   });
 }
@@ -150,15 +162,12 @@ void TabulatedLowering::emitWrites(Value chunks, int64_t length) {
 /// Replaces what each chunk writes by the state before it.
 void TabulatedLowering::emitCarry(Value chunks, int64_t length) {
   Value exponent = index(length == 1 ? 0 : 1);
-  auto place = [&](Value number, Value row) {
-    return plus(times(number, rows), row);
-  };
   if (dense) {
     emitFor(builder, loc, index(0), chunks, 1, [&](Value number) {
       forBlocks(rows, 8, [&](Value firstRow, int64_t numRows) {
         SmallVector<Value> sums;
         for (int64_t row = 0; row < numRows; ++row)
-          sums.push_back(loadRow(carried, place(number, at(firstRow, row))));
+          sums.push_back(loadRow(carried, getCarriedPlace(number, at(firstRow, row))));
         sums = accumulate(
             sums, 1, index(0), index(rows), 1,
             [&](int64_t row, int64_t, Value source) {
@@ -170,7 +179,7 @@ void TabulatedLowering::emitCarry(Value chunks, int64_t length) {
           storeRow(sums[row], nextState, at(firstRow, row));
       });
       emitFor(builder, loc, index(0), index(rows), 1, [&](Value row) {
-        storeRow(loadRow(state, row), carried, place(number, row));
+        storeRow(loadRow(state, row), carried, getCarriedPlace(number, row));
         storeRow(loadRow(nextState, row), state, row);
       });
     });
@@ -188,9 +197,9 @@ void TabulatedLowering::emitCarry(Value chunks, int64_t length) {
         builder, loc, index(0), chunks, 1, states, [&](Value number, ValueRange before) {
           SmallVector<Value> next;
           for (int64_t row = 0; row < count; ++row)
-            next.push_back(loadRow(carried, place(number, at(first, row))));
+            next.push_back(loadRow(carried, getCarriedPlace(number, at(first, row))));
           for (int64_t row = 0; row < count; ++row)
-            storeRow(before[row], carried, place(number, at(first, row)));
+            storeRow(before[row], carried, getCarriedPlace(number, at(first, row)));
           for (int64_t row = 0; row < count; row += parts) {
             next[row] = multiplyAdd(decays[row], before[row], next[row]);
             if (parts == 1)
@@ -210,8 +219,8 @@ void TabulatedLowering::emitCarry(Value chunks, int64_t length) {
 void TabulatedLowering::emitReads(Value copy, Value chunks, int64_t length) {
   int64_t blockTokens = std::max<int64_t>(blockRows / outputs, 1);
   auto valueAt = [&](Value firstChunk, int64_t column, Value token, int64_t input) {
-    Value first = times(at(firstChunk, column), length);
-    return loadRow(values, at(times(plus(first, token), inputs), input));
+    return loadRow(values,
+                   getValuePlace(at(firstChunk, column), token, input, length));
   };
   auto emitBlock = [&](Value firstChunk, int64_t numChunks, Value firstToken,
                        int64_t numTokens) {
@@ -228,7 +237,7 @@ void TabulatedLowering::emitReads(Value copy, Value chunks, int64_t length) {
                                        index(row % outputs), source});
         },
         [&](int64_t column, int64_t, Value source) {
-          return loadRow(carried, plus(times(at(firstChunk, column), rows), source));
+          return loadRow(carried, getCarriedPlace(at(firstChunk, column), source));
         },
         numRows);
     // From the tokens before the block.

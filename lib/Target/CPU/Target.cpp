@@ -95,6 +95,9 @@ mlir::ssm::Machine CPUTarget::getMachine() const {
     machine.l1Bytes = 48 << 10;
     machine.l2Bytes = 1 << 20;
     machine.l2BytesPerClock = 32;
+    // Zen 4 takes vectors of 512 bits in two halves.
+    if (cpu == "znver4")
+      machine.fmaPerClock = 1;
   } else if (vectorBits == 256) {
     machine.functionClocks = 7;
     machine.divideClocks = 5;

@@ -130,7 +130,9 @@ class Draw:
 
 class Layer:
     """A layer's reference: `run(p, w, **inputs)` gives its outputs; `variants` are parameter sets to try;
-    `weights(p, draw)` and `inputs(p, draw, batch, length)` make seeded values; `modes(p)` are the modes to try."""
+    `weights(p, draw)` and `inputs(p, draw, batch, length)` make seeded values; `modes(p)` are the modes to try, sequences
+    shorter than `shortest` are not."""
 
-    def __init__(self, run, variants, weights, inputs, modes=lambda p: ("step", "scan")):
+    def __init__(self, run, variants, weights, inputs, modes=lambda p: ("step", "scan"), shortest=0):
         self.run, self.variants, self.weights, self.inputs, self.modes = run, variants, weights, inputs, modes
+        self.shortest = shortest

@@ -75,10 +75,11 @@ def block_variant(**changes):
 
 VARIANTS = [variant(), variant(bidirectional=True, clip_eigs=True), variant(disc="bilinear", conj_sym=False, step_rescale=0.5, H=3, P=5),
             variant(disc="bilinear", bidirectional=True, H=7, P=3)]
-MODES = lambda p: ("scan",) if p["bidirectional"] else ("step", "scan")
+MODES = lambda p: ("scan", "chunk") if p["bidirectional"] else ("step", "scan", "chunk")
+VARIABLE_MODES = lambda p: ("scan",) if p["bidirectional"] else ("step", "scan")
 LAYERS = {
     "S5": Layer(s5, VARIANTS + [variant(H=17, P=32)], weights, inputs, MODES),
-    "S5Var": Layer(s5, VARIANTS, weights, timed_inputs, MODES),
+    "S5Var": Layer(s5, VARIANTS, weights, timed_inputs, VARIABLE_MODES),
     "S5Block": Layer(
         block,
         [block_variant(), block_variant(activation="half_glu1", norm="batch", prenorm=False),

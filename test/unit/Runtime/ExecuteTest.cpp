@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <numeric>
 
 using namespace ssmrt_test;
@@ -420,6 +421,28 @@ TEST_F(Execute, PrepareEmbedded) {
         << ssmrt_last_error();
     EXPECT_EQ(std::memcmp(tables, given, ssmrt_prepared_bytes(&module, 0)), 0);
   }
+}
+
+// The tables hold the decay as it is, then the scale.
+TEST_F(Execute, LargestDecay) {
+  double eigenvalue[2];
+  EXPECT_EQ(ssmrt_largest_decay(&module, prepared, 0, eigenvalue), -1);
+  EXPECT_STREQ(ssmrt_last_error(), "fake: decay 0 of 0");
+  float *tables = reinterpret_cast<float *>(prepared.bytes() + 64);
+  const float values[] = {0.5f, -3.0f, 0.25f, 0.0f, 4.0f, 9.0f};
+  std::memcpy(tables, values, sizeof(values));
+  ssmrt_decay_info decays[] = {{"s", f32, 3, {0, -1}}, {"s", f32, 2, {0, 12}}};
+  module.decays = decays;
+  module.num_decays = 2;
+  EXPECT_EQ(ssmrt_largest_decay(&module, prepared, 0, eigenvalue), 3);
+  EXPECT_EQ(eigenvalue[0], -3);
+  EXPECT_EQ(eigenvalue[1], 0);
+  EXPECT_EQ(ssmrt_largest_decay(&module, prepared, 1, eigenvalue), 5);
+  EXPECT_EQ(eigenvalue[1], 4);
+  tables[0] = NAN;
+  EXPECT_TRUE(std::isnan(ssmrt_largest_decay(&module, prepared, 0, eigenvalue)));
+  EXPECT_EQ(ssmrt_largest_decay(&module, prepared, 2, eigenvalue), -1);
+  EXPECT_EQ(ssmrt_largest_decay(&module, prepared, 0, nullptr), -1);
 }
 
 TEST_F(Execute, PrepareErrors) {

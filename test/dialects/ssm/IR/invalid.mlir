@@ -1585,7 +1585,7 @@ func.func @conv_c7_first(%u: tensor<?x?x8xf32>, %k: tensor<?x8xf32>, %f: index, 
   %y = "ssm.conv"(%u, %k, %f, %y0) <{
       input_map = affine_map<(b, t, c, j) -> (b, t, c)>, kernel_map = affine_map<(b, t, c, j) -> (j, c)>,
       output_map = affine_map<(b, t, c, j) -> (b, t, c)>, epilogue_maps = [], lags = -9223372036854775808 : i64,
-      static_first = 2 : i64, operandSegmentSizes = array<i32: 1, 1, 0, 0, 0, 0, 1, 1>}> ({
+      static_first = 2 : i64, operandSegmentSizes = array<i32: 1, 1, 0, 0, 0, 0, 1, 0, 0, 1>}> ({
   ^bb0(%acc: f32):
     "ssm.yield"(%acc) : (f32) -> ()
   }) : (tensor<?x?x8xf32>, tensor<?x8xf32>, index, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
@@ -1620,4 +1620,116 @@ func.func @conv_c8_history(%u: tensor<?x?x8xf32>, %k: tensor<4x8xf32>, %h: tenso
     ssm.yield %acc : f32
   } -> tensor<?x?x8xf32>
   return %y : tensor<?x?x8xf32>
+}
+
+// -----
+
+func.func @conv_c9_parts(%u: tensor<?x?x8xf32>, %k: tensor<?x8xf32>, %r: tensor<64x2xf32>, %y0: tensor<?x?x8xf32>) -> tensor<?x?x8xf32> {
+  // expected-error @+1 {{(C9) spectrum: found only a part of spectrum, roots and spectrum_lane, wanted all or none}}
+  %y = ssm.conv input(%u : tensor<?x?x8xf32>) kernel(%k : tensor<?x8xf32>) roots(%r : tensor<64x2xf32>)
+      outs(%y0 : tensor<?x?x8xf32>)
+      maps {input = affine_map<(b, t, c, j) -> (b, t, c)>,
+            kernel = affine_map<(b, t, c, j) -> (j, c)>,
+            output = affine_map<(b, t, c, j) -> (b, t, c)>} lags ?
+      epilogue {
+  ^bb0(%acc: f32):
+    ssm.yield %acc : f32
+  } -> tensor<?x?x8xf32>
+  return %y : tensor<?x?x8xf32>
+}
+
+// -----
+
+func.func @conv_c9_lane(%u: tensor<?x?x8xf32>, %k: tensor<?x8xf32>, %r: tensor<64x2xf32>, %s: tensor<1x?x2x16xf32>, %y0: tensor<?x?x8xf32>, %w: tensor<?x?x64xf32>) {
+  // expected-error @+1 {{(C9) spectrum_lane: found 1, wanted a channel of the kernel}}
+  %y, %w1 = ssm.conv input(%u : tensor<?x?x8xf32>) kernel(%k : tensor<?x8xf32>) spectrum(%s : tensor<1x?x2x16xf32>) roots(%r : tensor<64x2xf32>)
+      outs(%y0, %w : tensor<?x?x8xf32>, tensor<?x?x64xf32>)
+      maps {input = affine_map<(b, t, c, j) -> (b, t, c)>,
+            kernel = affine_map<(b, t, c, j) -> (j, c)>,
+            output = affine_map<(b, t, c, j) -> (b, t, c)>} lags ?
+      epilogue {
+  ^bb0(%acc: f32):
+    ssm.yield %acc : f32
+  } attributes {spectrum_lane = 1 : i64} -> tensor<?x?x8xf32>, tensor<?x?x64xf32>
+  return
+}
+
+// -----
+
+func.func @conv_c9_shape(%u: tensor<?x?x8xf32>, %k: tensor<?x8xf32>, %r: tensor<64x2xf32>, %s: tensor<1x?x16xf32>, %y0: tensor<?x?x8xf32>, %w: tensor<?x?x64xf32>) {
+  // expected-error @+1 {{(C9) spectrum: found 'tensor<1x?x16xf32>', wanted what ssm.spectrum makes of the kernel}}
+  %y, %w1 = ssm.conv input(%u : tensor<?x?x8xf32>) kernel(%k : tensor<?x8xf32>) spectrum(%s : tensor<1x?x16xf32>) roots(%r : tensor<64x2xf32>)
+      outs(%y0, %w : tensor<?x?x8xf32>, tensor<?x?x64xf32>)
+      maps {input = affine_map<(b, t, c, j) -> (b, t, c)>,
+            kernel = affine_map<(b, t, c, j) -> (j, c)>,
+            output = affine_map<(b, t, c, j) -> (b, t, c)>} lags ?
+      epilogue {
+  ^bb0(%acc: f32):
+    ssm.yield %acc : f32
+  } attributes {spectrum_lane = 2 : i64} -> tensor<?x?x8xf32>, tensor<?x?x64xf32>
+  return
+}
+
+// -----
+
+func.func @roots_c1(%r0: tensor<64x3xf32>) -> tensor<64x3xf32> {
+  // expected-error @+1 {{(C1) roots: found 'tensor<64x3xf32>', wanted pairs of floating-point numbers, ? x 2}}
+  %r = ssm.roots outs(%r0 : tensor<64x3xf32>) -> tensor<64x3xf32>
+  return %r : tensor<64x3xf32>
+}
+
+// -----
+
+func.func @spectrum_c1(%k: tensor<100x8xf32>, %r: tensor<64x2xf32>, %s0: tensor<1x256x2x16xf32>) {
+  // expected-error @+1 {{(C1) lag and lane: found 0 and 0, wanted two dimensions of 'tensor<100x8xf32>'}}
+  %s = ssm.spectrum kernel(%k : tensor<100x8xf32>) roots(%r : tensor<64x2xf32>) lag 0 lane 0
+      outs(%s0 : tensor<1x256x2x16xf32>) -> tensor<1x256x2x16xf32>
+  return
+}
+
+// -----
+
+func.func @spectrum_c2(%k: tensor<100x18xf32>, %r: tensor<64x2xf32>, %s0: tensor<1x256x2x16xf32>) {
+  // expected-error @+1 {{(C2) spectrum: found 'tensor<1x256x2x16xf32>', wanted the other dimensions of 'tensor<100x18xf32>', then ceil(lanes / W) x places x 2 x W}}
+  %s = ssm.spectrum kernel(%k : tensor<100x18xf32>) roots(%r : tensor<64x2xf32>) lag 0 lane 1
+      outs(%s0 : tensor<1x256x2x16xf32>) -> tensor<1x256x2x16xf32>
+  return
+}
+
+// -----
+
+#bte = affine_map<(b, t, e) -> (b, t, e)>
+func.func @scan_c11_shape(%a: tensor<8xf32>, %u: tensor<?x?x8xf32>, %y: tensor<?x?x8xf32>, %s: tensor<?x8xf32>,
+    %w: tensor<1x1x1x4x1x8xf32>, %r: tensor<1x1x1x4x1x1x8xf32>, %k: tensor<1x1x1x1x1x3x8xf32>, %d: tensor<1x1x2x1x8xf32>) {
+  // expected-error @+1 {{(C11) table of the kernel: found shape [1, 1, 1, 1, 1, 3, 8], wanted [1, 1, 1, 1, 1, 4, 8], which agrees with the others}}
+  %0:2 = ssm.scan ins(%a, %u : tensor<8xf32>, tensor<?x?x8xf32>)
+      tables(%w, %r, %k, %d : tensor<1x1x1x4x1x8xf32>, tensor<1x1x1x4x1x1x8xf32>, tensor<1x1x1x1x1x3x8xf32>, tensor<1x1x2x1x8xf32>)
+      outs(%y, %s : tensor<?x?x8xf32>, tensor<?x8xf32>)
+      maps {ins = [affine_map<(b, t, e) -> (e)>, #bte], state = affine_map<(b, t, e) -> (b, e)>, output = #bte}
+      coefficients {
+  ^bb0(%av: f32, %uv: f32):
+    ssm.coefficients decay(%av : f32) write(%uv : f32) inputs(%uv : f32)
+  } epilogue {
+  ^bb0(%o: f32):
+    ssm.yield %o : f32
+  } -> tensor<?x?x8xf32>, tensor<?x8xf32>
+  return
+}
+
+// -----
+
+#bte = affine_map<(b, t, e) -> (b, t, e)>
+func.func @scan_c11_inputs(%a: tensor<8xf32>, %u: tensor<?x?x8xf32>, %y: tensor<?x?x8xf32>, %s: tensor<?x8xf32>) {
+  // expected-error @+1 {{(C11) tables: found inputs alone, wanted both or neither}}
+  %0:2 = ssm.scan ins(%a, %u : tensor<8xf32>, tensor<?x?x8xf32>)
+      outs(%y, %s : tensor<?x?x8xf32>, tensor<?x8xf32>)
+      maps {ins = [affine_map<(b, t, e) -> (e)>, #bte], state = affine_map<(b, t, e) -> (b, e)>, output = #bte}
+      coefficients {
+  ^bb0(%av: f32, %uv: f32):
+    ssm.coefficients decay(%av : f32) write(%uv : f32) inputs(%uv : f32)
+  } epilogue {
+  ^bb0(%o: f32):
+    ssm.yield %o : f32
+  } -> tensor<?x?x8xf32>, tensor<?x8xf32>
+  return
 }

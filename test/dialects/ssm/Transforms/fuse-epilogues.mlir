@@ -252,3 +252,36 @@ func.func @residual_of_a_scan(%x: tensor<?x?x8xf32>, %u: tensor<?x?x8xf32>,
       -> tensor<?x?x8xf32>
   return %2, %0#1 : tensor<?x?x8xf32>, tensor<?x8xf32>
 }
+
+// -----
+
+#bte = affine_map<(b, t, e) -> (b, t, e)>
+
+// A consumer of both parts of a complex read reads the epilogue's arguments.
+// CHECK-LABEL: @both_parts
+// CHECK: ssm.scan complex
+// CHECK: epilogue
+// CHECK: ^bb0(%[[RE:.*]]: f32, %[[IM:.*]]: f32):
+// CHECK: %[[P:.*]] = arith.mulf %[[RE]], %[[IM]]
+// CHECK: ssm.yield %[[P]], %[[IM]]
+func.func @both_parts(%a: tensor<8xf32>, %u: tensor<?x?x8xf32>, %y: tensor<?x?x8xf32>,
+    %s: tensor<?x8xf32>) -> tensor<?x?x8xf32> {
+  %0:4 = ssm.scan complex ins(%a, %u : tensor<8xf32>, tensor<?x?x8xf32>)
+      outs(%y, %y, %s, %s : tensor<?x?x8xf32>, tensor<?x?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>)
+      maps {ins = [affine_map<(b, t, e) -> (e)>, #bte], state = affine_map<(b, t, e) -> (b, e)>, output = #bte}
+      coefficients {
+  ^bb0(%av: f32, %uv: f32):
+    ssm.coefficients decay(%av, %av : f32, f32) write(%uv, %uv : f32, f32)
+  } epilogue {
+  ^bb0(%o: f32, %p: f32):
+    ssm.yield %o, %p : f32, f32
+  } -> tensor<?x?x8xf32>, tensor<?x?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>
+  %1 = linalg.generic {indexing_maps = [#bte, #bte, #bte],
+      iterator_types = ["parallel", "parallel", "parallel"]}
+      ins(%0#0, %0#1 : tensor<?x?x8xf32>, tensor<?x?x8xf32>) outs(%y : tensor<?x?x8xf32>) {
+  ^bb0(%v: f32, %w: f32, %o: f32):
+    %2 = arith.mulf %v, %w : f32
+    linalg.yield %2 : f32
+  } -> tensor<?x?x8xf32>
+  return %1 : tensor<?x?x8xf32>
+}

@@ -1,16 +1,14 @@
 // RUN: ssm-opt %s --pass-pipeline='builtin.module(func.func(ssm-select-modes{mode=conv}))' | FileCheck %s --check-prefix=ALLOWED
 // RUN: ssm-opt %s --pass-pipeline='builtin.module(func.func(ssm-select-modes{mode=chunk}))' | FileCheck %s --check-prefix=ALLOWED
 // RUN: not ssm-opt %s --pass-pipeline='builtin.module(func.func(ssm-select-modes{mode=scan}))' 2>&1 | FileCheck %s --check-prefix=SCAN
-// RUN: not ssm-opt %s --pass-pipeline='builtin.module(func.func(ssm-select-modes{mode=step}))' 2>&1 | FileCheck %s --check-prefix=STEP
 
 // A long kernel may be asked for as a convolution or in chunks, which are blocks of its
 // Toeplitz matrix either way; a kernel of few lags is asked for nothing.
 // ALLOWED: lags 3 epilogue
 // ALLOWED: lags ? epilogue
 // SCAN: error: mode 'scan' is not possible for the convolution with a kernel as long as the sequence: the kernel is no state space
-// STEP: error: mode 'step' is not possible: the values of a kernel depend on the length of the sequence
 func.func @forward(%u: tensor<?x?x8xf32>, %short: tensor<3x8xf32>, %long: tensor<?x8xf32>,
-    %y: tensor<?x?x8xf32>) -> tensor<?x?x8xf32> attributes {ssm.exact_length} {
+    %y: tensor<?x?x8xf32>) -> tensor<?x?x8xf32> {
   %0 = ssm.conv input(%u : tensor<?x?x8xf32>) kernel(%short : tensor<3x8xf32>)
       outs(%y : tensor<?x?x8xf32>)
       maps {input = affine_map<(b, t, c, j) -> (b, t, c)>,

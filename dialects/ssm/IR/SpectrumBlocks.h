@@ -1,0 +1,52 @@
+//===- SpectrumBlocks.h - Layout of a kernel's transforms ------*- C++ -*-===//
+//
+// Where the pieces of a kernel are in the result of ssm.spectrum, whose
+// description defines them.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef SSM_IR_SPECTRUMBLOCKS_H
+#define SSM_IR_SPECTRUMBLOCKS_H
+
+#include "mlir/IR/Builders.h"
+
+namespace mlir::ssm {
+
+/// Sizes of blocks: `kFirstBlock`, four times that, and so on.
+inline constexpr int64_t kFirstBlock = 64, kNumBlockSizes = 9;
+/// Places between the pieces, which would compete for one set of a cache.
+inline constexpr int64_t kPiecePadding = 4;
+/// Blocks of the smallest size that is complete, which hold all lags.
+inline constexpr int64_t kMaxBlocks = 8;
+/// Tokens from which on transforms, of whole blocks and what separates them, take
+/// less memory than two points a token.
+inline constexpr int64_t kShortestTransform = kFirstBlock + 16;
+/// Lags beyond which blocks of the largest size would be more than that.
+inline constexpr int64_t kMaxSpectrumLags =
+    (kFirstBlock << (2 * (kNumBlockSizes - 1))) * kMaxBlocks;
+
+/// The pieces of blocks of one size.
+struct SpectrumBlocks {
+  int64_t block = 0;
+  /// Places from one piece to the next.
+  int64_t getStride() const { return block + kPiecePadding; }
+  /// Piece numbers [firstPiece, firstPiece + numPieces).
+  Value firstPiece, numPieces;
+  /// Place of the first one.
+  Value offset;
+  /// The largest blocks of which there are pieces; pieces of all lags.
+  Value isComplete;
+};
+
+/// The layout for a kernel of `lags` lags from `first` on, by size of blocks;
+/// folds to constants where both are.
+SmallVector<SpectrumBlocks> getSpectrumBlocks(OpBuilder &builder, Location loc,
+                                              Value lags, Value first);
+
+/// Places of the spectrum and largest blocks of a kernel of known lags.
+int64_t getSpectrumPlaces(int64_t lags, int64_t first);
+int64_t getLargestBlock(int64_t lags);
+
+} // namespace mlir::ssm
+
+#endif // SSM_IR_SPECTRUMBLOCKS_H

@@ -1,0 +1,45 @@
+// RUN: ssm-opt %s --convert-ssm-to-scf %lower_to_llvm -o %t.mlir
+// RUN: %run spectrum %t.mlir | FileCheck %s
+// RUN: ssm-opt %s --pass-pipeline='builtin.module(func.func(ssm-lower-to-cpu{vector-bits=128}))' | ssm-opt --convert-ssm-to-scf --convert-vector-to-llvm %lower_to_llvm -o %t.fast.mlir
+// RUN: %run spectrum %t.fast.mlir | FileCheck %s
+
+// A kernel of the lag 0 alone, which is 64: its transform is one everywhere, and in the
+// second piece, which is the high half of what the first one gives, -i. The other
+// channels of the tile are zero.
+// CHECK: data =
+// CHECK-NEXT: {{\[}}[1, {{-?}}0, {{-?}}0, {{-?}}0]
+// CHECK-NEXT: [{{-?}}0, {{-?}}0, {{-?}}0, {{-?}}0]
+// CHECK: data =
+// CHECK-NEXT: {{\[}}[{{-?}}0, {{-?}}0, {{-?}}0, {{-?}}0]
+// CHECK-NEXT: [-1, {{-?}}0, {{-?}}0, {{-?}}0]
+// The root of the first node of X^64 - i, and those of its two parts.
+// CHECK: data =
+// CHECK-NEXT: {{\[}}[1, 0]
+// CHECK-NEXT: [0.70{{[0-9]+}}, 0.70
+// CHECK-NEXT: [0.92{{[0-9]+}}, 0.38
+// CHECK-NEXT: [-0.38{{[0-9]+}}, 0.92
+func.func @spectrum() {
+  %c0 = arith.constant 0 : index
+  %k = memref.alloc() : memref<1x1xf32>
+  %tap = arith.constant 64.0 : f32
+  memref.store %tap, %k[%c0, %c0] : memref<1x1xf32>
+  %r = memref.alloc() : memref<64x2xf32>
+  ssm.roots outs(%r : memref<64x2xf32>)
+  %s = memref.alloc() : memref<1x136x2x4xf32>
+  ssm.spectrum kernel(%k : memref<1x1xf32>) roots(%r : memref<64x2xf32>) lag 0 lane 1
+      outs(%s : memref<1x136x2x4xf32>)
+  %low = memref.subview %s[0, 37, 0, 0] [1, 1, 2, 4] [1, 1, 1, 1]
+      : memref<1x136x2x4xf32> to memref<2x4xf32, strided<[4, 1], offset: 296>>
+  %low_show = memref.cast %low : memref<2x4xf32, strided<[4, 1], offset: 296>> to memref<*xf32>
+  call @printMemrefF32(%low_show) : (memref<*xf32>) -> ()
+  %high = memref.subview %s[0, 105, 0, 0] [1, 1, 2, 4] [1, 1, 1, 1]
+      : memref<1x136x2x4xf32> to memref<2x4xf32, strided<[4, 1], offset: 840>>
+  %high_show = memref.cast %high : memref<2x4xf32, strided<[4, 1], offset: 840>> to memref<*xf32>
+  call @printMemrefF32(%high_show) : (memref<*xf32>) -> ()
+  %first = memref.subview %r[0, 0] [4, 2] [1, 1] : memref<64x2xf32> to memref<4x2xf32, strided<[2, 1]>>
+  %first_show = memref.cast %first : memref<4x2xf32, strided<[2, 1]>> to memref<*xf32>
+  call @printMemrefF32(%first_show) : (memref<*xf32>) -> ()
+  return
+}
+
+func.func private @printMemrefF32(memref<*xf32>)
