@@ -7,6 +7,7 @@
 #include "mlir/IR/Remarks.h"
 #include "ssm/Analysis/CostModel.h"
 #include "ssm/Analysis/InvariantForm.h"
+#include "ssm/Analysis/ProductForm.h"
 #include "ssm/Analysis/RecurrenceClass.h"
 #include "ssm/IR/SSM.h"
 #include "llvm/ADT/StringSwitch.h"
@@ -67,9 +68,9 @@ std::string mlir::ssm::reasonAgainst(ScanOp scan, const RecurrenceInfo &info,
     (void)getInvariantForm(scan, reason);
     return reason;
   }
-  bool products = !scan.getComplex() && info.kind != RecurrenceClass::Id;
-  if (mode == ExecutionMode::Quadratic ||
-      (mode == ExecutionMode::Chunk && !products))
+  if (mode == ExecutionMode::Chunk && info.kind != RecurrenceClass::Id)
+    return reasonAgainstProducts(scan);
+  if (mode == ExecutionMode::Quadratic || mode == ExecutionMode::Chunk)
     return ("it is legal for class " + stringifyRecurrenceClass(info.kind) +
             ", but this version has no lowering for it")
         .str();
