@@ -128,7 +128,7 @@ typedef struct ssmrt_value_info {
   const int64_t *shape; /* SSMRT_BATCH, SSMRT_LENGTH or an extent */
   uint32_t flags;
   int32_t state;        /* index of a state, for the two flags below */
-  int64_t limit;        /* integers are in [0, limit); 0: any */
+  int64_t limit;        /* integers are in [0, limit); 0: any; or see below */
 } ssmrt_value_info;
 
 #define SSMRT_OPTIONAL 1u /* an input or weight that may be absent: data NULL */
@@ -146,6 +146,9 @@ typedef struct ssmrt_value_info {
 /* An input whose sequence, from its first token on, must not be longer than the
  * tables were prepared for: they have entries for so many. */
 #define SSMRT_BOUNDED_LENGTH 32u
+/* An input whose sequence has `limit` tokens, no more and no less (or none):
+ * the layer is written for that length. */
+#define SSMRT_FIXED_LENGTH 64u
 
 /* The decay of a state block, where it is the same for every token: the
  * eigenvalues of the recurrence, which the prepared tables hold. */

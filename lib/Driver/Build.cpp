@@ -122,11 +122,11 @@ void Build::makeContext() {
         {filter, filter, filter, filter, filter});
   }
   if (!request.quiet) {
-    handler = std::make_unique<mlir::SourceMgrDiagnosticHandler>(sources, context.get(),
+    handler = std::make_shared<mlir::SourceMgrDiagnosticHandler>(sources, context.get(),
                                                                  llvm::errs());
     return;
   }
-  handler = std::make_unique<mlir::ScopedDiagnosticHandler>(
+  handler = std::make_shared<mlir::ScopedDiagnosticHandler>(
       context.get(), [this](mlir::Diagnostic &diagnostic) {
         if (diagnostic.getSeverity() == mlir::DiagnosticSeverity::Error)
           diagnostics += (diagnostics.empty() ? "" : "; ") + diagnostic.str();

@@ -71,7 +71,8 @@ private:
   std::string key, diagnostics;
   llvm::SourceMgr sources;
   std::unique_ptr<mlir::MLIRContext> context;
-  std::unique_ptr<mlir::ScopedDiagnosticHandler> handler;
+  // Shared, for it knows which class it destroys; the class does not.
+  std::shared_ptr<mlir::ScopedDiagnosticHandler> handler;
   llvm::LLVMContext llvmContext;
   CompiledSource compiled;
 };

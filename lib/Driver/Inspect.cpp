@@ -50,7 +50,7 @@ static json::Array collectValues(const ssmrt_value_info *infos, int64_t count) {
     if (info.flags & (SSMRT_INITIAL | SSMRT_FINAL))
       value["state"] = info.state;
     if (info.limit > 0)
-      value["limit"] = info.limit;
+      value[info.flags & SSMRT_FIXED_LENGTH ? "length" : "limit"] = info.limit;
     values.push_back(std::move(value));
   }
   return values;
@@ -162,6 +162,8 @@ static void printValues(const json::Object &all, llvm::StringRef field,
   for (const json::Value &entry : values) {
     const json::Object &value = *entry.getAsObject();
     std::string notes = value.get("optional") ? "optional" : "";
+    if (auto length = value.getInteger("length"))
+      notes += "length " + llvm::itostr(*length);
     if (auto limit = value.getInteger("limit"))
       notes += "0 to " + llvm::itostr(*limit - 1);
     table.add({textOf(*value.get("name")), textOf(*value.get("dtype")),

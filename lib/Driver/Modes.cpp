@@ -71,6 +71,9 @@ std::vector<ModeChoice> ssmc::tryModes(const Source &source, const WeightFiles &
     if (!error) {
       choice.program = fingerprint(build.module());
       choice.tiles = findTiles(build.module());
+      build.module().walk([&](mlir::ssm::ConvOp conv) {
+        choice.mayLeak |= conv->hasAttr("shortest_fft");
+      });
       choice.clocks = predict(build.module(), choice.mode == "step", lengths);
     } else {
       llvm::consumeError(std::move(error));

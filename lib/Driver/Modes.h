@@ -11,6 +11,9 @@ struct ModeChoice {
   std::string mode, refusal; // refusal: why not; empty if it can be executed
   /// Of the layer's code in this mode: two modes with the same are one program.
   uint64_t program = 0;
+  /// Whether it goes through transforms of a whole sequence, whose rounding reaches
+  /// tokens that have nothing to do with each other.
+  bool mayLeak = false;
   /// Tokens of tiles and chunks, and lengths at which the form changes.
   std::vector<int64_t> tiles;
   /// Clocks that the cost model predicts for the state blocks of a row, by length.

@@ -102,6 +102,13 @@ int ssmc::lengthDimension(const ssmrt_value_info &info) {
   return -1;
 }
 
+int64_t ssmc::fixedLength(const ssmrt_module &module) {
+  for (int64_t i = 0; i < module.num_inputs; ++i)
+    if (module.inputs[i].flags & SSMRT_FIXED_LENGTH)
+      return module.inputs[i].limit;
+  return 0;
+}
+
 bool ssmc::isFloat(ssmrt_dtype dtype) {
   return dtype.code == SSMRT_FLOAT || dtype.code == SSMRT_BFLOAT;
 }

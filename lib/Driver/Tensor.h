@@ -54,6 +54,8 @@ llvm::SmallVector<int64_t, 4> shapeFor(const ssmrt_value_info &info, int64_t bat
                                        int64_t length);
 /// The dimension of the sequence, or -1.
 int lengthDimension(const ssmrt_value_info &info);
+/// The length that the layer's sequences must have, or 0.
+int64_t fixedLength(const ssmrt_module &module);
 bool isFloat(ssmrt_dtype dtype);
 
 } // namespace ssmc

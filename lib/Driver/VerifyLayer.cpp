@@ -5,15 +5,24 @@
 #include "Progress.h"
 #include "RandomData.h"
 
+#include "llvm/ADT/StringSwitch.h"
 #include "llvm/Support/ThreadPool.h"
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <set>
 
 using namespace ssmc;
 
-// Of the largest magnitude.
-static constexpr double toleranceF32 = 3e-5, toleranceF64 = 1e-12;
+/// Of the largest magnitude. Narrow dtypes are those of the operands of products: each
+/// product is off by half a unit of their last place.
+static double toleranceOf(llvm::StringRef dtype) {
+  return llvm::StringSwitch<double>(dtype)
+      .Case("f64", 1e-12)
+      .Case("bf16", 4e-2)
+      .Case("f16", 5e-3)
+      .Default(3e-5);
+}
 static constexpr uint64_t dataSeed = 20;
 
 void Verdict::note(double error, const std::string &place) {
@@ -77,7 +86,7 @@ llvm::Error LayerVerifier::compile() {
   // that it may choose; or the dtype asked for in every mode.
   for (const ModeChoice &choice : choices)
     if (choice.refusal.empty()) {
-      if (!options.dtypeGiven || options.dtype == "f32")
+      if (options.dtype != "f64")
         add(choice.mode, choice.program, false, false);
       if (options.dtypeGiven ? options.dtype == "f64" : choice.mode == "auto")
         add(choice.mode, choice.program, false, true);
@@ -148,6 +157,8 @@ std::vector<int64_t> LayerVerifier::chooseLengths() const {
     return {0}; // there is only one case
   if (!options.lengths.empty())
     return options.lengths;
+  if (int64_t fixed = fixedLength(*module))
+    return {0, fixed};
   std::set<int64_t> lengths = {0, 1, 2, 7};
   int64_t longest = 0;
   for (const ModeChoice &choice : choices)
@@ -160,32 +171,67 @@ std::vector<int64_t> LayerVerifier::chooseLengths() const {
   return {lengths.begin(), lengths.end()};
 }
 
+/// Calls `visit` with each run of consecutive bytes of the tokens [begin, end).
+static void forTokens(const ssmrt_value_info &info, const Tensor &tensor, int64_t begin,
+                      int64_t end, llvm::function_ref<void(int64_t, int64_t)> visit) {
+  int dimension = lengthDimension(info);
+  llvm::ArrayRef<int64_t> shape = tensor.getShape();
+  int64_t outer = 1, inner = int64_t(ssmrt_dtype_size(tensor.getDType()));
+  for (int i = 0; i < int(shape.size()); ++i)
+    if (i != dimension)
+      (i < dimension ? outer : inner) *= shape[i];
+  for (int64_t i = 0; i < outer; ++i)
+    visit((i * shape[dimension] + begin) * inner, (end - begin) * inner);
+}
+
+llvm::Error LayerVerifier::makeCase(int64_t length, int64_t impulse) {
+  const ssmrt_module *module = oracle.layer.get();
+  Case sequence{length, {}, {}, impulse};
+  // f32 holds the data of every dtype.
+  auto inputs = drawInputs(module, batch, length, dataSeed);
+  if (!inputs)
+    return inputs.takeError();
+  for (auto [i, tensor] : llvm::enumerate(*inputs)) {
+    if (!isFloat(tensor.getDType()))
+      continue;
+    if (tensor.getDType().bits == 64)
+      for (int64_t i = 0; i < tensor.count(); ++i)
+        tensor.data<double>()[i] = float(tensor.data<double>()[i]);
+    if (impulse < 0 || lengthDimension(module->inputs[i]) < 0)
+      continue;
+    auto clear = [&](int64_t at, int64_t bytes) {
+      std::memset(tensor.data() + at, 0, size_t(bytes));
+    };
+    forTokens(module->inputs[i], tensor, 0, impulse, clear);
+    forTokens(module->inputs[i], tensor, impulse + 1, length, clear);
+  }
+  sequence.inputs = std::move(*inputs);
+  auto judge = Session::create(module, serial.get(), oracle.weights, length);
+  if (!judge)
+    return judge.takeError();
+  auto wanted = judge->makeOutputs(batch, length);
+  if (!wanted)
+    return wanted.takeError();
+  sequence.wanted = std::move(*wanted);
+  if (llvm::Error error =
+          call(*judge, sequence.inputs, sequence.wanted, batch, length, false))
+    return error;
+  cases.push_back(std::move(sequence));
+  return llvm::Error::success();
+}
+
 llvm::Error LayerVerifier::makeCases() {
   Progress progress("running the literal form of " + layer().str());
-  const ssmrt_module *module = oracle.layer.get();
-  for (int64_t length : chooseLengths()) {
-    Case sequence{length, {}, {}};
-    // f32 holds the data of every dtype.
-    auto inputs = drawInputs(module, batch, length, dataSeed);
-    if (!inputs)
-      return inputs.takeError();
-    for (Tensor &tensor : *inputs)
-      if (isFloat(tensor.getDType()) && tensor.getDType().bits == 64)
-        for (int64_t i = 0; i < tensor.count(); ++i)
-          tensor.data<double>()[i] = float(tensor.data<double>()[i]);
-    sequence.inputs = std::move(*inputs);
-    auto judge = Session::create(module, serial.get(), oracle.weights, length);
-    if (!judge)
-      return judge.takeError();
-    auto wanted = judge->makeOutputs(batch, length);
-    if (!wanted)
-      return wanted.takeError();
-    sequence.wanted = std::move(*wanted);
-    if (llvm::Error error =
-            call(*judge, sequence.inputs, sequence.wanted, batch, length, false))
+  std::vector<int64_t> lengths = chooseLengths();
+  for (int64_t length : lengths)
+    if (llvm::Error error = makeCase(length, /*impulse=*/-1))
       return error;
-    cases.push_back(std::move(sequence));
-  }
+  // Lags to both sides show best in what one token does.
+  int64_t longest = *std::max_element(lengths.begin(), lengths.end());
+  for (int64_t length : std::set<int64_t>{std::min<int64_t>(7, longest), longest})
+    if (length > 2 && !oracle.layer.get()->step)
+      if (llvm::Error error = makeCase(length, length / 3))
+        return error;
   return llvm::Error::success();
 }
 
@@ -325,9 +371,54 @@ llvm::Error LayerVerifier::compareThreads(Subject &subject, llvm::ArrayRef<Tenso
   return llvm::Error::success();
 }
 
-llvm::Error LayerVerifier::compareCase(Subject &subject, bool stepwise, Case &sequence,
-                                       Verdict &verdict) {
+/// Other values from a token on change nothing before it: not a bit, unless the form
+/// goes through a transform of the whole sequence, whose rounding `mayLeak`.
+llvm::Error LayerVerifier::compareCausality(Session &session,
+                                            llvm::ArrayRef<Tensor> inputs,
+                                            llvm::ArrayRef<Tensor> found, bool mayLeak,
+                                            int64_t length, Verdict &verdict) {
+  const ssmrt_module *module = &session.module();
+  for (int64_t cut : std::set<int64_t>{length / 2, length - 1}) {
+    if (cut < 1)
+      continue;
+    auto others = drawInputs(module, batch, length, dataSeed + 1);
+    if (!others)
+      return others.takeError();
+    auto changed = convertAll(inputs, module->inputs); // a copy
+    if (!changed)
+      return changed.takeError();
+    for (auto [i, tensor] : llvm::enumerate(*changed))
+      if (lengthDimension(module->inputs[i]) >= 0)
+        forTokens(module->inputs[i], tensor, cut, length, [&](int64_t at, int64_t bytes) {
+          std::memcpy(tensor.data() + at, (*others)[i].data() + at, size_t(bytes));
+        });
+    auto outputs = session.makeOutputs(batch, length);
+    if (!outputs)
+      return outputs.takeError();
+    if (llvm::Error error = call(session, *changed, *outputs, batch, length, false))
+      return error;
+    for (auto [i, tensor] : llvm::enumerate(*outputs)) {
+      const ssmrt_value_info &info = module->outputs[i];
+      if (lengthDimension(info) < 0)
+        continue;
+      forTokens(info, tensor, cut, length, [&](int64_t at, int64_t bytes) {
+        std::memcpy(tensor.data() + at, found[i].data() + at, size_t(bytes));
+      });
+      std::string place = std::string(info.name) + ", length " + std::to_string(length) +
+                          ", before token " + std::to_string(cut) + " changed";
+      verdict.note(errorOf(tensor, found[i]), place);
+      if (!mayLeak && verdict.failure.empty() &&
+          std::memcmp(tensor.data(), found[i].data(), size_t(tensor.bytes())) != 0)
+        verdict.failure = place + ": other bits, so it depends on later tokens";
+    }
+  }
+  return llvm::Error::success();
+}
+
+llvm::Error LayerVerifier::compareCase(Subject &subject, const ModeChoice &choice,
+                                       Case &sequence, Verdict &verdict) {
   const ssmrt_module *module = subject.layer.get();
+  bool stepwise = choice.mode == "step";
   int64_t length = sequence.length;
   auto inputs = convertAll(sequence.inputs, module->inputs);
   if (!inputs)
@@ -343,11 +434,20 @@ llvm::Error LayerVerifier::compareCase(Subject &subject, bool stepwise, Case &se
     return found.takeError();
   if (llvm::Error error = call(*session, *inputs, *found, batch, length, stepwise))
     return error;
-  compareAll(module, *found, sequence.wanted, "length " + std::to_string(length),
-             verdict);
+  std::string place = "length " + std::to_string(length);
+  if (sequence.impulse >= 0) {
+    compareAll(module, *found, sequence.wanted,
+               place + ", token " + std::to_string(sequence.impulse) + " alone", verdict);
+    return llvm::Error::success();
+  }
+  compareAll(module, *found, sequence.wanted, place, verdict);
   if (module->step)
     if (llvm::Error error =
             comparePieces(*session, *inputs, sequence, stepwise, verdict))
+      return error;
+  if (module->step && !stepwise)
+    if (llvm::Error error = compareCausality(*session, *inputs, *found, choice.mayLeak,
+                                             length, verdict))
       return error;
   if (llvm::Error error =
           compareRows(*session, *inputs, *found, stepwise, length, verdict))
@@ -376,8 +476,8 @@ llvm::Expected<std::vector<Verdict>> LayerVerifier::run() {
       Progress progress("verifying mode " + choice.mode + " of " + layer().str());
       Verdict verdict;
       verdict.mode = choice.mode;
-      verdict.dtype = job.doublePrecision ? "f64" : "f32";
-      verdict.tolerance = job.doublePrecision ? toleranceF64 : toleranceF32;
+      verdict.dtype = job.doublePrecision ? "f64" : options.dtype;
+      verdict.tolerance = toleranceOf(verdict.dtype);
       verdict.failure = job.failure;
       // The same program called the same way gives the same numbers.
       const Verdict *same = nullptr;
@@ -393,8 +493,7 @@ llvm::Expected<std::vector<Verdict>> LayerVerifier::run() {
         verdict.mode = mode;
       } else if (job.failure.empty()) {
         for (Case &sequence : cases)
-          if (llvm::Error error = compareCase(job.subject, choice.mode == "step",
-                                              sequence, verdict))
+          if (llvm::Error error = compareCase(job.subject, choice, sequence, verdict))
             return std::move(error);
       }
       verdicts.push_back(std::move(verdict));

@@ -3,7 +3,8 @@
 // The literal lowering in f64 judges the code of every mode, on seeded data: whole
 // sequences of several lengths, sequences cut in two with the state passed on, prompts
 // followed by single tokens, rows alone against rows in a batch, one thread against
-// several.
+// several; later tokens changed, which earlier ones must not see; and where a layer needs
+// its whole sequence, a single token, whose effect must come at the lags of the spec.
 //
 //===----------------------------------------------------------------------===//
 
@@ -59,14 +60,19 @@ private:
   struct Case {
     int64_t length;
     std::vector<Tensor> inputs, wanted;
+    int64_t impulse = -1; // the only token that is not zero, if 0 or more
   };
 
   BuildRequest requestFor(llvm::StringRef mode, bool literal, bool doublePrecision) const;
   llvm::Expected<Subject> load(Job &job);
   std::vector<int64_t> chooseLengths() const;
   llvm::Error makeCases();
-  llvm::Error compareCase(Subject &subject, bool stepwise, Case &sequence,
+  llvm::Error makeCase(int64_t length, int64_t impulse);
+  llvm::Error compareCase(Subject &subject, const ModeChoice &choice, Case &sequence,
                           Verdict &verdict);
+  llvm::Error compareCausality(Session &session, llvm::ArrayRef<Tensor> inputs,
+                               llvm::ArrayRef<Tensor> found, bool mayLeak,
+                               int64_t length, Verdict &verdict);
   llvm::Error comparePieces(Session &session, llvm::ArrayRef<Tensor> inputs,
                             const Case &sequence, bool stepwise, Verdict &verdict);
   llvm::Error compareRows(Session &session, llvm::ArrayRef<Tensor> inputs,

@@ -52,6 +52,7 @@ struct AxisPattern {
   Extent extent = Plain;
   Ident name;                        // Name
   ExprPtr size;                      // after ':' or '=', or the Size itself
+  bool isLength = false;             // after '=': the sequence has that length
   ExprPtr lagFrom, lagTo;            // lag(from .. to); lag(M) has only lagTo
   std::vector<AxisPattern> members;  // Merged
   SMRange range;

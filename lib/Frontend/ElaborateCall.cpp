@@ -55,7 +55,7 @@ Entity *Elaborator::findCallee(llvm::StringRef name, Scope &scope,
     return nullptr;
   library.kind = Entity::Function;
   library.function = fn;
-  library.scope = std::make_shared<Scope>(nullptr);
+  library.scope = makeScope(nullptr);
   return &library;
 }
 
@@ -93,7 +93,7 @@ std::optional<Entity> Elaborator::callEntity(Entity &callee,
     path = callee.instance->path;
     std::optional<Entity> result;
     if (elaborateMembers(*callee.instance)) {
-      auto inner = std::make_shared<Scope>(callee.instance->scope);
+      auto inner = makeScope(callee.instance->scope);
       if (!forward->cutWhere)
         if (const TensorValue *cut = scope->findCut())
           inner->cut = std::make_shared<TensorValue>(*cut);
@@ -123,7 +123,7 @@ std::optional<Entity> Elaborator::callEntity(Entity &callee,
         diagnostics.error(call.range, "functions call each other without end");
         return std::nullopt;
       }
-      auto inner = std::make_shared<Scope>(callee.scope);
+      auto inner = makeScope(callee.scope);
       if (!inner->findCut())
         if (const TensorValue *cut = scope->findCut())
           inner->cut = std::make_shared<TensorValue>(*cut);
@@ -222,7 +222,7 @@ std::optional<Entity> Elaborator::callEntity(Entity &callee,
         return std::nullopt;
       args.push_back(std::move(*value));
     }
-    auto inner = std::make_shared<Scope>(callee.scope);
+    auto inner = makeScope(callee.scope);
     for (auto [i, arg] : llvm::enumerate(call.args)) {
       const ast::FnDecl::Param &param = callee.function->params[i];
       if (!param.pattern.hasAxes)

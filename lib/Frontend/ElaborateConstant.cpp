@@ -12,6 +12,15 @@ using namespace ssmc;
 using namespace mlir;
 using ast::BinaryExpr;
 
+double ssmc::binomial(int64_t n, int64_t k) {
+  if (k < 0 || k > n)
+    return 0;
+  double ways = 1;
+  for (int64_t i = 1; i <= std::min(k, n - k); ++i)
+    ways = std::round(ways * double(n - std::min(k, n - k) + i) / double(i));
+  return ways;
+}
+
 static std::optional<Constant> constantCall(llvm::StringRef name,
                                             llvm::ArrayRef<Constant> args) {
   for (const Constant &arg : args)
@@ -34,6 +43,10 @@ static std::optional<Constant> constantCall(llvm::StringRef name,
     return one(std::log);
   if (name == "abs")
     return one(std::fabs);
+  if (name == "binom" && args.size() == 2 && args[0].kind == Constant::Integer &&
+      args[1].kind == Constant::Integer)
+    return Constant::of(binomial(int64_t(args[0].number), int64_t(args[1].number)),
+                        true);
   if ((name == "min" || name == "max") && args.size() == 2) {
     bool integer = args[0].kind == Constant::Integer &&
                    args[1].kind == Constant::Integer;
@@ -202,6 +215,28 @@ std::optional<Constant> Elaborator::evaluateConstant(const ast::Expr &expr,
       if (arm.label.name == subject->str())
         return evaluateConstant(*arm.value, scope);
     return std::nullopt;
+  }
+  case ast::Expr::Apply: {
+    // first(s in a .. b where condition, else otherwise)
+    auto &apply = llvm::cast<ast::ApplyExpr>(expr);
+    if (apply.op.name != "first" || apply.axes.size() != 1 || !apply.axes[0].from ||
+        !apply.axes[0].to || !apply.where)
+      return std::nullopt;
+    auto from = evaluateConstant(*apply.axes[0].from, scope),
+         to = evaluateConstant(*apply.axes[0].to, scope);
+    if (!from || !to || from->kind != Constant::Integer || to->kind != Constant::Integer)
+      return std::nullopt;
+    constexpr double mostTried = 1e6;
+    Scope inner(std::shared_ptr<Scope>(&scope, [](Scope *) {}));
+    for (double i = from->number; i < to->number && i < from->number + mostTried; ++i) {
+      inner.constants[apply.axes[0].name.name] = Constant::of(i, true);
+      auto holds = evaluateConstant(*apply.where, inner);
+      if (!holds)
+        return std::nullopt;
+      if (holds->number != 0)
+        return inner.constants[apply.axes[0].name.name];
+    }
+    return apply.otherwise ? evaluateConstant(*apply.otherwise, scope) : std::nullopt;
   }
   case ast::Expr::Tuple: {
     auto &tuple = llvm::cast<ast::TupleExpr>(expr);

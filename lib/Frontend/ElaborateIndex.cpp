@@ -279,6 +279,16 @@ std::optional<Number> Elaborator::pointOfIndex(const ast::IndexExpr &expr,
         }
       }
     }
+    if (index && axis.sequence)
+      if (auto linear = linearIndex(*index);
+          linear && linear->dims.size() == 1 && linear->dims[0].second == -1 &&
+          indexAxis(linear->dims[0].first).sequence) {
+        // Not t + c, a shift, but c - t: the token is looked up.
+        affine = false;
+        at.push_back({});
+        terms.push_back(indexTerm(*index));
+        continue;
+      }
     if (!index) {
       auto position = evaluatePoint(*item.index, scope, point);
       if (!position)
@@ -367,8 +377,8 @@ std::optional<Number> Elaborator::access(const TensorValue &source,
   }
   TensorValue tensor = source;
   llvm::SmallVector<AffineExpr> places(at.begin(), at.end());
-  for (auto [i, axis] : llvm::enumerate(tensor.axes)) {
-    if (!axis.sequence || !places[i] || tensor.dimension[i] < 0)
+  for (unsigned i = 0; i < tensor.axes.size(); ++i) { // which a shift replaces
+    if (!tensor.axes[i].sequence || !places[i] || tensor.dimension[i] < 0)
       continue;
     if (llvm::isa<AffineDimExpr>(places[i]))
       continue;

@@ -216,7 +216,7 @@ Elaborator::instantiate(const ast::LayerDecl &declared, const ast::CallExpr *cal
   }
   if (!countUnfolded(declared.range))
     return nullptr;
-  auto scope = std::make_shared<Scope>(nullptr);
+  auto scope = makeScope(nullptr);
   if (!bindParameters(declared, call, caller.get(), *scope))
     return nullptr;
   if (declared.alias) {

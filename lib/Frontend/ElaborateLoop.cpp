@@ -166,7 +166,7 @@ bool Elaborator::runRolled(const ast::ForStmt &stmt, std::shared_ptr<Scope> scop
   loop = RolledLoop{forOp, trips, stmt.index.name};
   size_t firstState = states.size();
 
-  auto inner = std::make_shared<Scope>(scope);
+  auto inner = makeScope(scope);
   inner->loopIndex = stmt.index.name;
   for (auto [i, name] : llvm::enumerate(carried)) {
     Entity entity = scope->values[name];

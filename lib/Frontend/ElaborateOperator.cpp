@@ -61,6 +61,16 @@ std::optional<Number> Elaborator::pointOfApply(const ast::ApplyExpr &expr,
                      : op == "prod" ? 1 : 0;
     body = select(condition->re, *body, ssmc::real(constant(neutral)));
   }
+  auto *second = llvm::find_if(over, [&](IndexId id) { return indexAxis(id).second; });
+  if (second != over.end()) {
+    if (over.size() != 1) {
+      diagnostics.error(expr.range, "an operator over '" + indexAxis(*second).name +
+                                        "' is over it alone; write one more for the "
+                                        "other axes");
+      return std::nullopt;
+    }
+    return applyOverTokens(expr, *second, *body, *scope, inner);
+  }
   if (op == "sum" || op == "mean") {
     auto sum = sumOver(over, *body, expr.range, *scope);
     if (!sum)
@@ -198,6 +208,37 @@ std::optional<Number> Elaborator::pointOfApply(const ast::ApplyExpr &expr,
   return ssmc::real(element(norm.getResult(0), at, rows.batched, false, false));
 }
 
+/// An operator over a second index over the sequence.
+std::optional<Number> Elaborator::applyOverTokens(const ast::ApplyExpr &expr, IndexId s,
+                                                  const Number &body, Scope &scope,
+                                                  PointContext &inner) {
+  llvm::StringRef op = expr.op.name;
+  const std::string name = indexAxis(s).name;
+  if (op == "softmax" && !body.im) {
+    AffineExpr at = inner.parent->find(name);
+    if (!at) {
+      diagnostics.error(expr.range, "axis '" + name + "' of the result is not on the "
+                                    "left");
+      return std::nullopt;
+    }
+    return ssmc::real(substitute(
+        operation(Operator::Softmax, body.re),
+        [&](IndexId id) { return id == s ? at : AffineExpr(); }, &context));
+  }
+  if ((op != "sum" && op != "mean") || body.im) {
+    diagnostics.error(expr.range, "over a second index of the sequence there are sum, "
+                                  "mean and softmax of real numbers");
+    return std::nullopt;
+  }
+  auto seen = seenTokens(s, inner, scope, expr.range);
+  if (!seen)
+    return std::nullopt;
+  auto sum = attend(s, body.re, *seen, expr.range);
+  if (!sum)
+    return std::nullopt;
+  return ssmc::real(op == "sum" ? *sum : divide(*sum, countSeen(*seen)));
+}
+
 static bool dependsOnAny(const TermRef &term, llvm::ArrayRef<IndexId> over) {
   return llvm::any_of(over, [&](IndexId id) { return term->dependsOn(id); });
 }
@@ -275,6 +316,8 @@ std::optional<Number> Elaborator::sumOver(llvm::ArrayRef<IndexId> over,
     if (term->hasState)
       return sumWithState(over, term, range);
     auto [outside, inside] = factor(term, over);
+    if (isOverBoth(inside))
+      return multiply(outside, reduce(over, inside));
     if (!dependsOnAny(inside, over)) {
       TermRef count = constant(1);
       for (IndexId id : over)

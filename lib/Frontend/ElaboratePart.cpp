@@ -106,7 +106,7 @@ std::optional<Entity> Elaborator::evaluatePart(const ast::Expr &expr,
       diagnostics.error(expr.range, "this is not a member of a family");
       return std::nullopt;
     }
-    auto inner = std::make_shared<Scope>(family->scope);
+    auto inner = makeScope(family->scope);
     const std::vector<ast::AxisPattern> &indices =
         family->kind == Entity::PartFamily ? family->part->family
                                            : family->weight->target.family;
@@ -177,7 +177,7 @@ std::optional<Entity> Elaborator::evaluatePart(const ast::Expr &expr,
                               ? local->function
                               : findFunction(name->name);
   if (fn && call && fn->value && !findLayer(name->name)) {
-    auto inner = std::make_shared<Scope>(local ? local->scope : nullptr);
+    auto inner = makeScope(local ? local->scope : nullptr);
     for (auto [param, arg] : llvm::zip(fn->params, call->args)) {
       auto value = requireConstant(*arg.value, *scope, "a parameter");
       if (!value)

@@ -153,6 +153,32 @@ std::optional<Axis> Elaborator::resolveAxis(const ast::AxisPattern &pattern,
   }
   axis.name = pattern.name.name;
   auto *known = scope.findAxis(axis.name);
+  if (pattern.isLength) {
+    if (axis.name != "t" || !define) {
+      diagnostics.error(pattern.range, "'=' gives the length of the sequence, t = "
+                                       "LENGTH, where an input declares it; an axis "
+                                       "has its extent behind ':'");
+      return std::nullopt;
+    }
+    if (!extent(*pattern.size))
+      return std::nullopt;
+    if (axis.size == 0) {
+      diagnostics.error(pattern.size->range, "a sequence of one length has at least 1 "
+                                             "token");
+      return std::nullopt;
+    }
+    if (fixedLength && fixedLength != axis.size) {
+      diagnostics.error(pattern.size->range, "the sequence already has the length " +
+                                                 llvm::Twine(fixedLength));
+      return std::nullopt;
+    }
+    fixedLength = axis.size;
+    reversed = true; // what depends on the length is known for whole sequences only
+    axis.sequence = true;
+    axis.size = kDynamicExtent;
+    scope.axes[axis.name] = {axis, pattern.range};
+    return axis;
+  }
   if (pattern.extent == ast::AxisPattern::Seq ||
       (axis.name == "t" && !pattern.size && !known)) {
     axis.sequence = true;

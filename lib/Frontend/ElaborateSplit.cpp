@@ -6,19 +6,74 @@
 
 #include "Elaborator.h"
 
+#include "mlir/Dialect/Arith/IR/Arith.h"
 #include "llvm/ADT/StringExtras.h"
 
 using namespace ssmc;
 using namespace mlir;
 
+/// combinations(s, p): all choices of p of the numbers below s, each ascending, in
+/// lexicographic order; a table of whole numbers.
+std::optional<Entity> Elaborator::combinations(const ast::CallExpr &call,
+                                               std::shared_ptr<Scope> scope) {
+  constexpr double maxElements = 1 << 24;
+  if (call.args.size() != 2) {
+    diagnostics.error(call.range, "'combinations' takes 2 arguments, found " +
+                                      llvm::Twine(call.args.size()));
+    return std::nullopt;
+  }
+  auto total = requireInteger(*call.args[0].value, *scope, "how many there are");
+  auto chosen = requireInteger(*call.args[1].value, *scope, "how many are chosen");
+  if (!total || !chosen)
+    return std::nullopt;
+  if (*total < 0 || *chosen < 1 || *chosen > 64 ||
+      binomial(*total, *chosen) * *chosen > maxElements) {
+    diagnostics.error(call.range, "a table of combinations has at most 2^24 elements "
+                                  "and chooses 1 to 64; here " + llvm::Twine(*chosen) +
+                                  " of " + llvm::Twine(*total));
+    return std::nullopt;
+  }
+  llvm::SmallVector<int64_t> table, current;
+  for (int64_t i = 0; i < *chosen; ++i)
+    current.push_back(i);
+  int64_t rows = int64_t(binomial(*total, *chosen));
+  for (int64_t row = 0; row < rows; ++row) {
+    table.append(current.begin(), current.end());
+    // The last number that can grow does; those behind it follow at once.
+    int64_t at = *chosen - 1;
+    while (at >= 0 && current[at] == *total - *chosen + at)
+      --at;
+    if (at < 0)
+      break;
+    for (int64_t next = current[at] + 1; at < *chosen; ++at, ++next)
+      current[at] = next;
+  }
+  auto type = RankedTensorType::get({rows, *chosen}, builder.getI64Type());
+  TensorValue result;
+  for (int64_t size : {rows, *chosen}) {
+    Axis axis;
+    axis.size = size;
+    result.dimension.push_back(result.axes.size());
+    result.axes.push_back(axis);
+  }
+  result.re = arith::ConstantOp::create(
+      builder, loc, DenseIntElementsAttr::get(type, llvm::ArrayRef<int64_t>(table)));
+  result.integer = true;
+  return Entity::of(std::move(result), call.range);
+}
+
 /// split, concat, and functions of matrices.
 std::optional<Entity>
 Elaborator::callBuiltinTensor(const ast::CallExpr &call, llvm::StringRef name,
                               std::shared_ptr<Scope> scope, bool &known) {
-  known = name == "inv" || name == "matpow" || name == "expm" || name == "zoh" ||
+  known = name == "inv" || name == "matpow" || name == "expm" || name == "krylov" || name == "zoh" ||
           name == "bilinear" || name == "euler" || name == "backward";
   if (known)
     return matrixFunction(call, name, scope);
+  if (name == "combinations") {
+    known = true;
+    return combinations(call, scope);
+  }
   known = name == "split" || name == "concat";
   if (!known)
     return std::nullopt;

@@ -165,7 +165,7 @@ bool Elaborator::runState(const ast::StateStmt &stmt, std::shared_ptr<Scope> out
     block.backward = direction->backward;
   }
   // The state's name inside the block is not the value it has outside.
-  auto scope = std::make_shared<Scope>(outer);
+  auto scope = makeScope(outer);
   if (!readStateLines(block, scope))
     return false;
 

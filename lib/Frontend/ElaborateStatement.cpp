@@ -94,8 +94,7 @@ bool Elaborator::runOne(const ast::Stmt &stmt, std::shared_ptr<Scope> scope,
     return true;
   }
   case ast::Stmt::Over:
-    return diagnostics.error(stmt.range, "a second index over the sequence is not "
-                                         "available in this version");
+    return runOver(llvm::cast<ast::OverStmt>(stmt), scope);
   case ast::Stmt::Part:
   case ast::Stmt::Weight:
     break; // the parser has refused them

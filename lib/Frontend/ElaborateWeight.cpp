@@ -146,7 +146,7 @@ Elaborator::weightTensor(const ast::WeightStmt &weight, std::shared_ptr<Scope> s
     if (weight.init) {
       PointContext point;
       unsigned position = 0;
-      auto initScope = std::make_shared<Scope>(scope);
+      auto initScope = makeScope(scope);
       llvm::SmallVector<std::pair<IndexId, unsigned>> places;
       auto bind = [&](const Axis &axis, unsigned place) {
         IndexId id = newIndex(axis);

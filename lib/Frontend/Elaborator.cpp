@@ -98,6 +98,21 @@ Elaborator::Elaborator(MLIRContext &context, Diagnostics &diagnostics,
                                        : Type(builder.getF32Type());
 }
 
+/// Functions live in the scope that they see: a circle, which is opened here.
+Elaborator::~Elaborator() {
+  for (const std::weak_ptr<Scope> &weak : scopes)
+    if (std::shared_ptr<Scope> scope = weak.lock()) {
+      auto values = std::move(scope->values); // go after the scope is empty
+      scope->values.clear();
+    }
+}
+
+std::shared_ptr<Scope> Elaborator::makeScope(std::shared_ptr<Scope> parent) {
+  auto scope = std::make_shared<Scope>(std::move(parent));
+  scopes.push_back(scope);
+  return scope;
+}
+
 /// Declares the inputs as arguments, runs the body, returns results and states.
 bool Elaborator::emitForward(Instance &instance) {
   const ast::FnDecl *forward = forwardOf(instance);
@@ -120,7 +135,7 @@ bool Elaborator::emitForward(Instance &instance) {
       {builder.getNamedAttr("ssm.prepared_length", builder.getUnitAttr())});
   // Axes get their extents from the weights.
   bool good = elaborateMembers(instance);
-  auto scope = std::make_shared<Scope>(instance.scope);
+  auto scope = makeScope(instance.scope);
   std::vector<Entity> args;
   bool sized = false;
   ast::AxisPattern token;
@@ -155,7 +170,7 @@ bool Elaborator::emitForward(Instance &instance) {
     for (const ast::AxisPattern &axisPattern : pattern.axes) {
       // No layer around this one gives `..` its axes: it stands for the sequence.
       bool isRest = axisPattern.kind == ast::AxisPattern::Rest;
-      if (axisPattern.name.name == "t" && axisPattern.size)
+      if (axisPattern.name.name == "t" && axisPattern.size && !axisPattern.isLength)
         return diagnostics.error(axisPattern.range,
                                  "t is the sequence, as long as the input that is given: "
                                  "it takes no extent; a kernel may have one, j: lag(SIZE)");
@@ -207,7 +222,7 @@ bool Elaborator::emitForward(Instance &instance) {
   else if (!sized)
     return diagnostics.error(forward->name.range, "a layer needs an input with the "
                                                   "sequence axis t");
-  auto run = std::make_shared<Scope>(instance.scope);
+  auto run = makeScope(instance.scope);
   auto result = callFunction(*forward, run, std::move(args), forward->name.range, nullptr);
   if (!result || !good)
     return false;
@@ -333,7 +348,7 @@ OwningOpRef<ModuleOp> Elaborator::run(const ast::Module &main) {
     diagnostics.error(SMRange(begin, begin), "the file declares no layer");
     return nullptr;
   }
-  auto instance = instantiate(*layer, nullptr, std::make_shared<Scope>(nullptr), "", "");
+  auto instance = instantiate(*layer, nullptr, makeScope(nullptr), "", "");
   if (!instance)
     return nullptr;
   OwningOpRef<ModuleOp> module = ModuleOp::create(loc);
@@ -347,6 +362,8 @@ OwningOpRef<ModuleOp> Elaborator::run(const ast::Module &main) {
     function->setAttr("ssm.whole_sequence", builder.getUnitAttr());
   if (exactLength)
     function->setAttr("ssm.exact_length", builder.getUnitAttr());
+  if (fixedLength)
+    function->setAttr("ssm.length", builder.getI64IntegerAttr(fixedLength));
   if (prepared.use_empty()) {
     unsigned number = cast<BlockArgument>(prepared).getArgNumber();
     (void)function.eraseArgument(number);

@@ -23,6 +23,7 @@
 #define SSMC_FRONTEND_ELABORATOR_H
 
 #include "AST.h"
+#include "Attention.h"
 #include "Diagnostics.h"
 #include "Term.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -123,6 +124,12 @@ struct Scope {
   std::map<std::string, Entity> values;
   std::map<std::string, Constant> constants;
   std::map<std::string, std::pair<Axis, llvm::SMRange>> axes;
+  /// Second indices over the sequence, with the scope of their conditions.
+  struct Over {
+    const ast::OverStmt *stmt = nullptr;
+    std::shared_ptr<Scope> scope;
+  };
+  std::map<std::string, Over> overs;
   std::string loopIndex; // a rolled loop's index, not a constant
   /// The predicate that cuts the sequence, if any: true where a document starts.
   std::shared_ptr<TensorValue> cut;
@@ -167,6 +174,9 @@ struct PointContext {
 /// Axes as a message shows them: `[t, d: 4, 3]`.
 std::string shapeText(llvm::ArrayRef<Axis> axes);
 
+/// In how many ways k of n can be chosen; none where there are fewer than k.
+double binomial(int64_t n, int64_t k);
+
 /// The context around all others.
 PointContext &rootOf(PointContext &point);
 
@@ -182,6 +192,7 @@ class Elaborator {
 public:
   Elaborator(mlir::MLIRContext &context, Diagnostics &diagnostics,
              const FrontendOptions &options);
+  ~Elaborator();
 
   void addModule(const ast::Module &module);
   mlir::OwningOpRef<mlir::ModuleOp> run(const ast::Module &main);
@@ -191,6 +202,9 @@ public:
 
 private:
   friend class TermEmitter;
+  std::shared_ptr<Scope> makeScope(std::shared_ptr<Scope> parent);
+  std::vector<std::weak_ptr<Scope>> scopes; // all that were made
+
   // Declarations (ElaborateScope.cpp, ElaborateLayer.cpp, ElaboratePart.cpp,
   // ElaborateWeight.cpp)
   const ast::LayerDecl *findLayer(llvm::StringRef name);
@@ -285,6 +299,8 @@ private:
                      IndexId interleaved);
   std::array<mlir::Value, 2> discretizeMatrix(int rule, int inputRule,
                                               mlir::Value rate, mlir::Value step);
+  std::optional<Entity> combinations(const ast::CallExpr &call,
+                                     std::shared_ptr<Scope> scope);
   std::optional<Entity> matrixFunction(const ast::CallExpr &call, llvm::StringRef name,
                                        std::shared_ptr<Scope> scope);
   bool emitScan(StateBlock &block, std::shared_ptr<Scope> scope,
@@ -352,6 +368,24 @@ private:
                                       llvm::SMRange range);
   std::optional<Number> convolve(llvm::ArrayRef<IndexId> over, TermRef body,
                                  IndexId lag, llvm::SMRange range, Scope &scope);
+  // A second index over the sequence (ElaborateAttention.cpp)
+  bool runOver(const ast::OverStmt &stmt, std::shared_ptr<Scope> scope);
+  std::optional<SeenTokens> seenTokens(IndexId s, PointContext &point, Scope &scope,
+                                       llvm::SMRange range);
+  std::optional<Number> applyOverTokens(const ast::ApplyExpr &expr, IndexId s,
+                                        const Number &body, Scope &scope,
+                                        PointContext &inner);
+  TermRef countSeen(const SeenTokens &seen);
+  /// Whether a term depends on two tokens: it is never stored.
+  bool isOverBoth(const TermRef &term);
+  struct Attention;
+  TermRef addPair(Attention &attention, TermRef query, TermRef key,
+                  llvm::ArrayRef<IndexId> over);
+  std::optional<TermRef> splitProducts(Attention &attention, const TermRef &body,
+                                       llvm::ArrayRef<IndexId> over);
+  std::optional<TermRef> takeOperands(Attention &attention, const TermRef &term);
+  std::optional<TermRef> attend(IndexId s, const TermRef &body, const SeenTokens &seen,
+                                llvm::SMRange range);
   TermRef kernelTensor(TermRef kernel, IndexId lag, bool reversed);
   std::optional<TensorValue> resolveWeight(const Entity &entity);
   /// What a call by this name calls: a value in scope, or a function of a module,
@@ -469,6 +503,7 @@ private:
   bool reversed = false; // a token needs those after it: no step
   bool exactLength = false; // a kernel depends on the length it is prepared for
   bool inKernel = false;    // a kernel is being defined
+  int64_t fixedLength = 0;  // the length that the sequence must have, or 0
   friend struct DepthGuard;
 };
 

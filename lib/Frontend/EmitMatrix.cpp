@@ -204,15 +204,15 @@ bool Elaborator::mixByMatrix(StateBlock &block, const Mixing &mixing,
 // Functions of matrices
 //===----------------------------------------------------------------------===//
 
-/// inv(A), matpow(A, k), expm(A), and transition matrices: zoh(A, d), bilinear(A, d),
-/// euler(A, d), backward(A, d). The matrix is in the last two axes.
+/// inv(A), matpow(A, k), expm(A), krylov(A, v, count), and transition matrices: zoh(A, d),
+/// bilinear(A, d), euler(A, d), backward(A, d). The matrix is in the last two axes.
 std::optional<Entity> Elaborator::matrixFunction(const ast::CallExpr &call,
                                                  llvm::StringRef name,
                                                  std::shared_ptr<Scope> scope) {
   int rule = llvm::StringSwitch<int>(name)
                  .Case("zoh", 0).Case("bilinear", 1).Case("euler", 2).Case("backward", 3)
                  .Default(-1);
-  size_t wanted = rule >= 0 || name == "matpow" ? 2 : 1;
+  size_t wanted = name == "krylov" ? 3 : rule >= 0 || name == "matpow" ? 2 : 1;
   if (call.args.size() != wanted) {
     diagnostics.error(call.range, "'" + name + "' takes " + llvm::Twine(wanted) +
                                       (wanted == 1 ? " argument" : " arguments") +
@@ -237,8 +237,32 @@ std::optional<Entity> Elaborator::matrixFunction(const ast::CallExpr &call,
                                      "sequence is not available in this version");
     return std::nullopt;
   }
-  int64_t exponent = -1;
-  std::optional<TensorValue> step;
+  int64_t exponent = -1, count = 0;
+  std::optional<TensorValue> step, vector;
+  if (name == "krylov") {
+    const ast::Expr &operand = *call.args[1].value;
+    auto number = requireInteger(*call.args[2].value, *scope, "the number of images");
+    vector = evaluateTensor(operand, scope);
+    if (!number || !vector)
+      return std::nullopt;
+    if (*number < 1) {
+      diagnostics.error(call.args[2].value->range,
+                        "the number of images is at least 1, found " +
+                            llvm::Twine(*number));
+      return std::nullopt;
+    }
+    count = *number;
+    bool fits = vector->axes.size() + 1 == rank && !vector->batched;
+    for (size_t i = 0; fits && i + 1 < rank; ++i)
+      fits = vector->axes[i].size == tensor->axes[i].size;
+    if (!fits) {
+      diagnostics.error(operand.range, "'krylov' needs a vector with the axes of the "
+                                       "matrix but the last, " +
+                                           shapeText(tensor->axes) + "; found " +
+                                           shapeText(vector->axes));
+      return std::nullopt;
+    }
+  }
   if (name == "matpow") {
     auto number = requireInteger(*call.args[1].value, *scope, "the exponent");
     if (!number)
@@ -303,7 +327,46 @@ std::optional<Entity> Elaborator::matrixFunction(const ast::CallExpr &call,
   Value matrix = values[0];
   if (isComplex)
     matrix = collapseParts(builder, loc, matrix);
-  if (name == "inv" || name == "matpow") {
+  if (vector) {
+    llvm::SmallVector<IndexId> places(own.begin(), own.end() - 1);
+    auto value = access(*vector, llvm::ArrayRef<AffineExpr>(at).drop_back(), {},
+                        call.range, *scope, point);
+    if (!value)
+      return std::nullopt;
+    TermRef part = value->re;
+    if (isComplex) {
+      part = operation(Operator::Select,
+                       {operation(Operator::Eq, indexTerm(dim(variables[rank - 1])),
+                                  constant(0)),
+                        part, imag(*value)});
+      places.push_back(variables[rank - 1]);
+    } else if (value->im) {
+      diagnostics.error(call.args[1].value->range,
+                        "'krylov' of a real matrix needs a real vector");
+      return std::nullopt;
+    }
+    llvm::SmallVector<Value> vectors;
+    emitGeneric(part, places, {}, Operator::Add, vectors);
+    Value start = vectors[0];
+    if (isComplex) {
+      llvm::SmallVector<ReassociationIndices> groups;
+      for (int64_t d = 0; d < int64_t(rank) - 2; ++d)
+        groups.push_back({d});
+      groups.push_back({int64_t(rank) - 2, int64_t(rank) - 1});
+      start = tensor::CollapseShapeOp::create(builder, loc, start, groups);
+    }
+    llvm::SmallVector<int64_t> shape(cast<RankedTensorType>(start.getType()).getShape());
+    shape.insert(shape.end() - 1, count);
+    Value init = tensor::EmptyOp::create(builder, loc, shape, scalarType);
+    matrix = ssm::KrylovOp::create(builder, loc, init.getType(), matrix, start, init)
+                 .getResult(0);
+    // The images stand where the rows were, the elements where the columns.
+    Axis images;
+    images.size = count;
+    axes[rank - 1] = tensor->axes[rank - 2];
+    axes[rank - 2] = images;
+    own[rank - 2] = newIndex(images);
+  } else if (name == "inv" || name == "matpow") {
     Value init = tensor::EmptyOp::create(
         builder, loc, cast<RankedTensorType>(matrix.getType()).getShape(), scalarType);
     matrix = ssm::MatrixPowerOp::create(builder, loc, init.getType(),
@@ -335,9 +398,12 @@ std::optional<Entity> Elaborator::matrixFunction(const ast::CallExpr &call,
     llvm::append_range(all, own);
     for (IndexId id : llvm::ArrayRef<IndexId>(all).drop_back(2))
       positions.push_back(dim(id));
-    positions.append({dim(row) * 2, dim(column) * 2});
+    // The first column of a pair holds both parts; of images the elements do.
+    AffineExpr second = dim(column) * 2;
+    AffineExpr first = vector ? dim(own[rank - 2]) : dim(row) * 2;
+    positions.append({first, second});
     TermRef re = element(matrix, positions, false, false, false);
-    positions[positions.size() - 2] = dim(row) * 2 + 1;
+    positions[positions.size() - (vector ? 1 : 2)] = (vector ? second : first) + 1;
     TermRef im = element(matrix, positions, false, false, false);
     result = materialize({re, im}, all, axes, true);
   }

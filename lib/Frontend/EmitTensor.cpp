@@ -346,7 +346,13 @@ TensorValue Elaborator::materialize(const Number &number,
   result.boolean = number.re->boolean;
   result.integer = number.re->integer && number.re->kind == Term::Element;
   bool symbolic = number.re->fixed && (!number.im || number.im->fixed);
-  if (symbolic && !force && isShort(number)) {
+  // Nothing over two tokens is stored.
+  const Axis *second = llvm::find_if(axes, [](const Axis &axis) { return axis.second; });
+  if (second != axes.end() && force)
+    diagnostics.error(second->range, "a value over '" + second->name +
+                                         "' is not stored; it can be summed over '" +
+                                         second->name + "', not passed on");
+  if ((symbolic && !force && isShort(number)) || second != axes.end()) {
     result.inlined = number;
     result.variables.assign(variables.begin(), variables.end());
     result.dimension.assign(axes.size(), -1);

@@ -74,6 +74,7 @@ bool Parser::parseAxis(AxisPattern &axis, bool allowBareLag) {
   if (!expectName(axis.name, "the name of an axis"))
     return false;
   if (consume(Token::Equal)) {
+    axis.isLength = true;
     axis.size = parseExpr();
     return axis.size && finish();
   }

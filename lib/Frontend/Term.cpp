@@ -157,7 +157,8 @@ static double fold(Operator op, llvm::ArrayRef<double> v) {
   case Operator::Or: return v[0] != 0 || v[1] != 0;
   case Operator::Not: return v[0] == 0;
   case Operator::Select: return v[0] != 0 ? v[1] : v[2];
-  case Operator::Discretize: case Operator::Normal: case Operator::Uniform: break;
+  case Operator::Softmax: case Operator::Discretize: case Operator::Normal:
+  case Operator::Uniform: break;
   }
   return NAN;
 }
@@ -173,7 +174,7 @@ static bool isPredicate(Operator op) {
 }
 
 static bool foldable(Operator op) {
-  return op != Operator::Discretize && op != Operator::Normal && op != Operator::Uniform;
+  return op != Operator::Softmax && op != Operator::Discretize && op != Operator::Normal && op != Operator::Uniform;
 }
 
 TermRef ssmc::operation(Operator op, llvm::ArrayRef<TermRef> operands) {

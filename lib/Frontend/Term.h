@@ -39,6 +39,7 @@ struct Axis {
   std::string name;
   int64_t size = kUnknownExtent;
   bool sequence = false;
+  bool second = false; // a second index over the sequence, of `over`
   bool pairs = false;   // half of a conjugate spectrum is stored
   /// The index at the axis's first place: of lags, `firstScale` times the length
   /// that kernels are prepared for, plus `first`; 0 of other axes.
@@ -58,6 +59,7 @@ enum class Operator {
   Add, Sub, Mul, Div, Neg, Min, Max, Pow, Exp, Expm1, Log, Log1p, Sqrt, Rsqrt,
   Sin, Cos, Tanh, Erf, Abs, Floor, Ceil, Mod,
   Eq, Ne, Lt, Le, And, Or, Not, Select,
+  Softmax, // over the second index over the sequence on which it depends
   Discretize, // one result of ssm.discretize; Term::rule, inputRule, part
   Normal, Uniform, // random draws of initialisers
 };
@@ -74,7 +76,8 @@ struct Term {
     Gather,   // tensor[terms], positions computed at run time
     Operation,
     State,    // the state of the block being elaborated, at index variables
-    Reduce,   // a sum over index variables of a term that contains the state
+    Reduce,   // a sum over index variables of a term that contains the state, or
+              // that depends on two tokens
   };
   Kind kind;
   double value = 0;                        // Constant

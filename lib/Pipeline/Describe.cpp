@@ -122,8 +122,14 @@ LogicalResult ssmc::describeModule(ModuleOp module, const PipelineOptions &optio
     auto dims = forward.getArgAttrOfType<DenseI64ArrayAttr>(i, "ssm.dims");
     if (auto name = forward.getArgAttrOfType<StringAttr>(i, "ssm.input")) {
       auto limit = forward.getArgAttrOfType<IntegerAttr>(i, "ssm.limit");
-      uint32_t flags =
-          llvm::is_contained(dims.asArrayRef(), SSMRT_LENGTH) ? lengthFlags : 0;
+      bool isSequence = llvm::is_contained(dims.asArrayRef(), SSMRT_LENGTH);
+      uint32_t flags = isSequence ? lengthFlags : 0;
+      // Integers keep the limit of their values.
+      auto fixed = forward->getAttrOfType<IntegerAttr>("ssm.length");
+      if (isSequence && fixed && isa<FloatType>(type.getElementType())) {
+        flags |= SSMRT_FIXED_LENGTH;
+        limit = fixed;
+      }
       inputs.push_back(entry(name.getValue(), type.getElementType(), dims, flags, 0,
                              limit ? limit.getInt() : 0));
     }

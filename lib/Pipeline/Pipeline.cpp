@@ -57,6 +57,7 @@ static void buildLayerPipeline(OpPassManager &pm, const PipelineOptions &options
   modes.crossover = options.schedule.crossover;
   modes.convolution = options.schedule.conv;
   pm.addNestedPass<func::FuncOp>(ssm::createSelectModesPass(modes));
+  pm.addNestedPass<func::FuncOp>(ssm::createExpandQuadraticPass());
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
   if (!options.literal) {
@@ -77,9 +78,11 @@ static void buildLayerPipeline(OpPassManager &pm, const PipelineOptions &options
     ssm::TabulateChunksPassOptions tables;
     tables.vectorBits = target.vectorBits;
     pm.addNestedPass<func::FuncOp>(ssm::createTabulateChunksPass(tables));
-    ssm::PrepareSpectraPassOptions spectra;
-    spectra.vectorBits = target.vectorBits;
-    pm.addNestedPass<func::FuncOp>(ssm::createPrepareSpectraPass(spectra));
+    if (options.schedule.conv != "direct") {
+      ssm::PrepareSpectraPassOptions spectra;
+      spectra.vectorBits = target.vectorBits;
+      pm.addNestedPass<func::FuncOp>(ssm::createPrepareSpectraPass(spectra));
+    }
   }
   pm.addPass(ssm::createSplitPreparePass());
   pm.addPass(createCanonicalizerPass());

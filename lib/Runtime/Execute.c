@@ -250,6 +250,13 @@ static ssmrt_status checkPreparedLength(const Call *call, int64_t position,
   int64_t length = call->length.value;
   for (int64_t i = 0; i < module->num_inputs; ++i) {
     const ssmrt_value_info *info = &module->inputs[i];
+    if ((info->flags & SSMRT_FIXED_LENGTH) && length != info->limit &&
+        length != 0)
+      return ssmrtFail(SSMRT_BAD_ARGUMENT,
+                       "%s: input '%s' has length %lld; the layer takes "
+                       "sequences of %lld tokens",
+                       module->name, info->name, (long long)length,
+                       (long long)info->limit);
     if ((info->flags & SSMRT_EXACT_LENGTH) &&
         (position != 0 || (length != preparedLength && length != 0)))
       return ssmrtFail(SSMRT_BAD_ARGUMENT,

@@ -180,10 +180,11 @@ std::optional<InvariantForm> FormAnalysis::run() {
   for (Operation &inner : op.getCoefficients().front())
     if (inner.getNumRegions() != 0)
       return refuse("the coefficients contain control flow"), std::nullopt;
-  if (!roles.getErase().empty() || roles.getReset())
-    return refuse("it erases or resets its state"), std::nullopt;
+  if (roles.getReset())
+    return refuse("it resets its state"), std::nullopt;
   for (Value value : llvm::concat<Value>(SmallVector<Value>(roles.getDecay()),
                                          SmallVector<Value>(roles.getDense()),
+                                         SmallVector<Value>(roles.getErase()),
                                          SmallVector<Value>(roles.getRead())))
     if (changes(value))
       return refuse("its matrices differ between tokens or rows of the batch"),
@@ -196,6 +197,7 @@ std::optional<InvariantForm> FormAnalysis::run() {
   };
   llvm::for_each(roles.getDecay(), note);
   llvm::for_each(roles.getDense(), note);
+  llvm::for_each(roles.getErase(), note);
   llvm::for_each(roles.getRead(), note);
   for (const WriteInput &input : form.inputs)
     for (const auto &gains : input.gains)

@@ -236,7 +236,9 @@ def SSM_SpectrumOp : SSM_DestinationOp<"spectrum", [AttrSizedOperandSegments]> {
     several lengths: up to the first of which eight blocks hold all lags. That
     one has all pieces, from `floor(first / N)` to `floor(last / N) + 1`;
     smaller ones only those from -7 to 7. The pieces of a size follow each
-    other, the sizes too; the output may be longer than what they take.
+    other, the sizes too; four places after every piece stay free, so that the
+    same place of all pieces fits a cache. The output may be longer than what
+    they take.
 
     The output has the kernel's dimensions in order but for the lag and `lane`,
     then `ceil(lanes / W) x places x 2 x W`: channels along `lane` in tiles of

@@ -189,3 +189,7 @@ LogicalResult MatrixPowerOp::fold(FoldAdaptor,
                                   SmallVectorImpl<OpFoldResult> &) {
   return memref::foldMemRefCast(*this);
 }
+
+LogicalResult KrylovOp::fold(FoldAdaptor, SmallVectorImpl<OpFoldResult> &) {
+  return memref::foldMemRefCast(*this);
+}

@@ -58,3 +58,28 @@ LogicalResult MatrixPowerOp::verify() {
                          << ", wanted the shape of " << getMatrix().getType();
   return success();
 }
+
+LogicalResult KrylovOp::verify() {
+  if (failed(verifyOneForm(*this)) ||
+      failed(verifyNumOuts(*this, getOuts().size(), 1, 1)) ||
+      failed(verifySquare(*this, "matrix", getMatrix())) ||
+      failed(verifyFloats(*this, "vector", getVector())) ||
+      failed(verifyFloats(*this, "out", getOuts().front())))
+    return failure();
+  ArrayRef<int64_t> matrix = getShape(getMatrix());
+  ArrayRef<int64_t> vector = getShape(getVector());
+  if (vector.size() + 1 < matrix.size() ||
+      !agree(matrix.drop_back(2), vector.take_front(matrix.size() - 2)) ||
+      !agree(matrix.back(), vector.back()))
+    return emitOpError() << "(C2) vector: found " << getVector().getType()
+                         << ", wanted the leading dimensions of "
+                         << getMatrix().getType() << " first and "
+                         << matrix.back() << " last";
+  SmallVector<int64_t> wanted(vector.drop_back());
+  wanted.append({ShapedType::kDynamic, matrix.back()});
+  if (!agree(wanted, getShape(getOuts().front())))
+    return emitOpError() << "(C3) out: found " << getOuts().front().getType()
+                         << ", wanted the shape of " << getVector().getType()
+                         << " with one more dimension before the last";
+  return success();
+}

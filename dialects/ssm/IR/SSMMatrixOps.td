@@ -94,4 +94,41 @@ def SSM_MatrixPowerOp : SSM_DestinationOp<"matrix_power"> {
   let extraClassDeclaration = dpsDeclaration;
 }
 
+def SSM_KrylovOp : SSM_DestinationOp<"krylov"> {
+  let summary = "A vector and its images under the powers of a matrix";
+  let description = [{
+    `out[..., j, :]` is `matrix` to the power `j` times `vector`, computed in f64
+    whatever the element types, one image from the one before: the states that a
+    time-invariant system goes through after an impulse, from which its kernel is
+    read.
+
+    Constraints:
+    * (C1) `matrix` is `... x N x N`, `N` static, of floating-point numbers, as
+      are the others;
+    * (C2) `vector` is `... x N`, the leading dimensions of the matrix first;
+      others behind them share a matrix;
+    * (C3) the one out has the dimensions of `vector` with one more, the images,
+      before the last.
+
+    ```mlir
+    func.func @impulse(%a: tensor<3x4x4xf32>, %b: tensor<3x4xf32>,
+        %x0: tensor<3x16x4xf32>) -> tensor<3x16x4xf32> {
+      %x = ssm.krylov matrix(%a : tensor<3x4x4xf32>) vector(%b : tensor<3x4xf32>)
+          outs(%x0 : tensor<3x16x4xf32>) -> tensor<3x16x4xf32>
+      return %x : tensor<3x16x4xf32>
+    }
+    ```
+  }];
+  let arguments = (ins SSM_Shaped:$matrix, SSM_Shaped:$vector,
+                       Variadic<SSM_Init>:$outs);
+  let results = (outs Variadic<AnyRankedTensor>:$results);
+  let assemblyFormat = [{
+    `matrix` `(` $matrix `:` type($matrix) `)`
+    `vector` `(` $vector `:` type($vector) `)`
+    `outs` `(` $outs `:` type($outs) `)` attr-dict (`->` type($results)^)?
+  }];
+  let hasVerifier = 1;
+  let extraClassDeclaration = dpsDeclaration;
+}
+
 #endif // SSM_IR_SSMMATRIXOPS_TD

@@ -55,7 +55,7 @@ SmallVector<SpectrumBlocks> ssm::getSpectrumBlocks(OpBuilder &builder,
     blocks.numPieces = select(exists, count, index(0));
     blocks.offset = offset;
     offset = add(offset, builder.createOrFold<arith::MulIOp>(
-                             loc, blocks.numPieces, index(blocks.block)));
+                             loc, blocks.numPieces, index(blocks.getStride())));
     Value no = arith::ConstantIntOp::create(builder, loc, 0, 1);
     Value yes = arith::ConstantIntOp::create(builder, loc, 1, 1);
     blocks.isComplete = select(exists, select(more, no, yes), no);
@@ -80,7 +80,7 @@ int64_t ssm::getSpectrumPlaces(int64_t lags, int64_t first) {
       begin = std::max(begin, 1 - kMaxBlocks);
       end = std::min(end, kMaxBlocks - 1);
     }
-    places += std::max<int64_t>(end - begin + 1, 0) * block;
+    places += std::max<int64_t>(end - begin + 1, 0) * (block + kPiecePadding);
   }
   return places;
 }

@@ -14,8 +14,13 @@ namespace mlir::ssm {
 
 /// Sizes of blocks: `kFirstBlock`, four times that, and so on.
 inline constexpr int64_t kFirstBlock = 64, kNumBlockSizes = 9;
+/// Places between the pieces, which would compete for one set of a cache.
+inline constexpr int64_t kPiecePadding = 4;
 /// Blocks of the smallest size that is complete, which hold all lags.
 inline constexpr int64_t kMaxBlocks = 8;
+/// Tokens from which on transforms, of whole blocks and what separates them, take
+/// less memory than two points a token.
+inline constexpr int64_t kShortestTransform = kFirstBlock + 16;
 /// Lags beyond which blocks of the largest size would be more than that.
 inline constexpr int64_t kMaxSpectrumLags =
     (kFirstBlock << (2 * (kNumBlockSizes - 1))) * kMaxBlocks;
@@ -23,6 +28,8 @@ inline constexpr int64_t kMaxSpectrumLags =
 /// The pieces of blocks of one size.
 struct SpectrumBlocks {
   int64_t block = 0;
+  /// Places from one piece to the next.
+  int64_t getStride() const { return block + kPiecePadding; }
   /// Piece numbers [firstPiece, firstPiece + numPieces).
   Value firstPiece, numPieces;
   /// Place of the first one.

@@ -32,6 +32,15 @@ static OpOperand *getCarryDestination(Operation *op, OpOperand &operand) {
     if (conv.getFinalHistory() && operand.get() == conv.getHistory() &&
         &operand == &conv.getHistoryMutable()[0])
       return &conv.getOutsMutable()[1];
+  if (auto attend = dyn_cast<AttendOp>(op)) {
+    MutableOperandRange histories = attend.getHistoriesMutable();
+    if (attend.getFinalHistories().empty())
+      return nullptr;
+    for (unsigned i = 0, end = histories.size(); i < end; ++i)
+      if (&histories[i] == &operand)
+        return &attend.getOutsMutable()[1 + i];
+    return nullptr;
+  }
   if (auto shift = dyn_cast<ShiftOp>(op))
     if (shift.getOuts().size() > 1 && operand.get() == shift.getHistory() &&
         &operand == &shift.getHistoryMutable()[0])
@@ -94,12 +103,14 @@ void mlir::ssm::registerBufferizableOpInterfaceExternalModels(
     ConvOp::attachInterface<DestinationOpModel<ConvOp>>(*context);
     RootsOp::attachInterface<DestinationOpModel<RootsOp>>(*context);
     SpectrumOp::attachInterface<DestinationOpModel<SpectrumOp>>(*context);
+    AttendOp::attachInterface<DestinationOpModel<AttendOp>>(*context);
     ShiftOp::attachInterface<DestinationOpModel<ShiftOp>>(*context);
     NormOp::attachInterface<DestinationOpModel<NormOp>>(*context);
     PackOp::attachInterface<DestinationOpModel<PackOp>>(*context);
     MatmulOp::attachInterface<DestinationOpModel<MatmulOp>>(*context);
     DiscretizeMatrixOp::attachInterface<DestinationOpModel<DiscretizeMatrixOp>>(
         *context);
+    KrylovOp::attachInterface<DestinationOpModel<KrylovOp>>(*context);
     MatrixPowerOp::attachInterface<DestinationOpModel<MatrixPowerOp>>(*context);
   });
 }

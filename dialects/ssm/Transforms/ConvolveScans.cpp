@@ -92,7 +92,7 @@ void Convolver::chooseKernelDims() {
   llvm::SmallBitVector needed(scan.getNumDims());
   auto note = [&](Value value) { needed |= scan.getDependentDims(value); };
   for (ValueRange values : {ValueRange(roles.getDecay()), ValueRange(roles.getDense()),
-                            ValueRange(roles.getRead())})
+                            ValueRange(roles.getErase()), ValueRange(roles.getRead())})
     llvm::for_each(values, note);
   for (const WriteInput &input : form.inputs)
     for (const auto &gains : input.gains)
@@ -247,6 +247,7 @@ SmallVector<Value> Convolver::makeKernels(const WriteInput &input) {
       mapOf(stateDims), mapOf(outputDims), keys, scan.getReverse(), scan.getComplex(),
       ScheduleAttr::get(builder.getContext(), ScanMode::scan, 0, 0, 0, 0),
       builder.getArrayAttr(names), dense);
+  response.setRealSums(scan.getRealSums());
 
   OpBuilder::InsertionGuard guard(builder);
   Block *block = builder.createBlock(&response.getCoefficients());
@@ -266,6 +267,7 @@ SmallVector<Value> Convolver::makeKernels(const WriteInput &input) {
   SmallVector<Value> decay = cloneAll(roles.getDecay());
   SmallVector<Value> read = cloneAll(roles.getRead());
   SmallVector<Value> transition = cloneAll(roles.getDense());
+  SmallVector<Value> erase = cloneAll(roles.getErase());
   SmallVector<Value> write;
   for (const auto &gains : input.gains) {
     Value sum = zero(builder, wide);
@@ -281,7 +283,7 @@ SmallVector<Value> Convolver::makeKernels(const WriteInput &input) {
     }
     write.push_back(arith::MulFOp::create(builder, loc, sum, impulse));
   }
-  CoefficientsOp::create(builder, loc, decay, write, read, ValueRange(), Value(),
+  CoefficientsOp::create(builder, loc, decay, write, read, erase, Value(),
                          transition);
   Block *epilogue = builder.createBlock(&response.getEpilogue());
   for (unsigned i = 0; i < scan.getNumOutputs(); ++i)

@@ -5,11 +5,13 @@
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/Remarks.h"
+#include "ssm/Analysis/ConvCostModel.h"
 #include "ssm/Analysis/CostModel.h"
 #include "ssm/Analysis/InvariantForm.h"
 #include "ssm/Analysis/ProductForm.h"
 #include "ssm/Analysis/RecurrenceClass.h"
 #include "ssm/IR/SSM.h"
+#include "ssm/IR/SpectrumBlocks.h"
 #include "llvm/ADT/StringSwitch.h"
 #include "llvm/Support/Format.h"
 #include "llvm/Support/FormatVariadic.h"
@@ -40,9 +42,6 @@ private:
 };
 } // namespace
 
-/// Tokens from which on transforms take less time than the sum.
-static constexpr int64_t kShortestTransform = 192;
-
 /// Lengths at which predictions are shown.
 static constexpr int64_t shownLengths[] = {1, 16, 64, 512, 2048};
 
@@ -62,18 +61,23 @@ std::string mlir::ssm::reasonAgainst(ScanOp scan, const RecurrenceInfo &info,
     return info.getReason(mode).str();
   bool isInvariant =
       info.kind == RecurrenceClass::I || info.kind == RecurrenceClass::Id;
-  if ((mode == ExecutionMode::Chunk && info.kind == RecurrenceClass::I) ||
-      (mode == ExecutionMode::Conv && isInvariant)) {
+  if ((mode == ExecutionMode::Chunk || mode == ExecutionMode::Conv) && isInvariant) {
     std::string reason;
-    (void)getInvariantForm(scan, reason);
+    std::optional<InvariantForm> form = getInvariantForm(scan, reason);
+    if (form && mode == ExecutionMode::Chunk && scan.getDense() && form->rows.size() > 1)
+      return "the transition mixes one of several dimensions that the read sums over, "
+             "for which this version has no tables";
     return reason;
   }
-  if (mode == ExecutionMode::Chunk && info.kind != RecurrenceClass::Id)
+  if (mode == ExecutionMode::Quadratic) {
+    if (scan.getComplex())
+      return "its state is complex, and scores are real numbers";
+    if (scan.getReverse())
+      return "it runs backward, and scores are those of earlier tokens";
+    return scan.getCoefficientsOp().getReset() ? "a reset would cut the scores" : "";
+  }
+  if (mode == ExecutionMode::Chunk)
     return reasonAgainstProducts(scan);
-  if (mode == ExecutionMode::Quadratic || mode == ExecutionMode::Chunk)
-    return ("it is legal for class " + stringifyRecurrenceClass(info.kind) +
-            ", but this version has no lowering for it")
-        .str();
   return "";
 }
 
@@ -113,6 +117,8 @@ ScheduleAttr SelectModesPass::choose(const CostModel &model,
                                      bool isPrepared, std::optional<int64_t> length) {
   ScanMode chosen = ScanMode::scan;
   int64_t tokens = 0, from = 0;
+  if (wanted == ExecutionMode::Quadratic)
+    return ScheduleAttr::get(&getContext(), ScanMode::quadratic, 0, 0, 0, 0);
   if (wanted == ExecutionMode::Chunk || (!wanted && mayChunk && isPrepared)) {
     Execution inChunks{ScanMode::chunk, chunk > 0 ? chunk : model.getBestChunk()};
     std::optional<int64_t> shortest = model.getCrossover(inChunks, {ScanMode::scan, 0});
@@ -212,6 +218,8 @@ LogicalResult SelectModesPass::select(ScanOp scan, std::optional<ExecutionMode> 
   std::optional<ExecutionMode> asked = wanted;
   if (given && given.getMode() == ScanMode::chunk)
     asked = ExecutionMode::Chunk;
+  if (given && given.getMode() == ScanMode::quadratic)
+    asked = ExecutionMode::Quadratic;
   if (asked)
     if (std::string reason = reasonAgainst(scan, info, *asked); !reason.empty())
       return scan.emitError() << "mode '" << stringifyExecutionMode(*asked)
@@ -255,6 +263,39 @@ static std::string reasonAgainst(ConvOp conv, ExecutionMode mode, bool hasStates
   }
 }
 
+/// What a long kernel runs as, and what the model predicts for both forms.
+static void reportForms(ConvOp conv, const ConvCostModel &model,
+                        std::optional<int64_t> shortest) {
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  os << nameOf(conv) << ": no state space, runs ";
+  if (!shortest)
+    os << "as blocks of its Toeplitz matrix";
+  else
+    os << "by Fourier transforms from length "
+       << std::max<int64_t>(*shortest, kShortestTransform) << " on";
+  if (shortest)
+    os << ", as blocks of its Toeplitz matrix below";
+  if (conv.getCut())
+    os << ", which documents may cut";
+  os << "\n  predicted clocks a token of a vector of channels\n  "
+     << llvm::left_justify("length", 14);
+  constexpr int64_t lengths[] = {64, 128, 256, 1024, 4096, 32768};
+  for (int64_t length : lengths)
+    os << llvm::right_justify(std::to_string(length), 9);
+  for (bool isDirect : {true, false}) {
+    os << "\n  " << llvm::left_justify(isDirect ? "direct" : "fft", 14);
+    for (int64_t length : lengths) {
+      double clocks = isDirect ? model.getDirectClocks(length)
+                               : model.getTransformClocks(length);
+      os << llvm::right_justify(
+          std::to_string(std::llround(clocks / double(length))), 9);
+    }
+  }
+  os << "\n";
+  llvm::errs() << text;
+}
+
 LogicalResult SelectModesPass::select(ConvOp conv,
                                       std::optional<ExecutionMode> wanted,
                                       bool hasStates) {
@@ -265,14 +306,19 @@ LogicalResult SelectModesPass::select(ConvOp conv,
         !reason.empty())
       return conv.emitError() << "mode '" << mode << "' is not possible for "
                               << nameOf(conv) << ": " << reason;
-  int64_t shortest = kShortestTransform;
-  if (convolution != "direct" && !conv.getCut())
-    conv.setShortestFft(convolution == "fft" ? 0 : shortest);
+  Machine machine = Machine::get(conv);
+  ConvCostModel model(conv, machine);
+  std::optional<int64_t> shortest = model.getCrossover();
+  if (convolution == "fft")
+    shortest = 0;
+  if (convolution == "direct" || conv.getCut())
+    shortest = std::nullopt;
+  if (shortest)
+    conv.setShortestFft(shortest);
   if (!explain)
     return success();
   bool isWhole = getOperation()->hasAttr("ssm.whole_sequence");
-  llvm::errs() << nameOf(conv)
-               << ": no state space, runs as blocks of its Toeplitz matrix\n";
+  reportForms(conv, model, shortest);
   for (ExecutionMode other : allExecutionModes) {
     std::string reason = reasonAgainst(conv, other, hasStates);
     if (other == ExecutionMode::Step && isWhole)

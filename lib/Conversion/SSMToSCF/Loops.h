@@ -97,6 +97,7 @@ mlir::Type getAccumulatorType(mlir::TypeRange types);
 void populateScanPatterns(mlir::RewritePatternSet &patterns);
 void populateConvPatterns(mlir::RewritePatternSet &patterns);
 void populateSpectrumPatterns(mlir::RewritePatternSet &patterns);
+void populateAttendPatterns(mlir::RewritePatternSet &patterns);
 void populateNormPatterns(mlir::RewritePatternSet &patterns);
 void populateMatmulPatterns(mlir::RewritePatternSet &patterns);
 void populateMatrixPatterns(mlir::RewritePatternSet &patterns);

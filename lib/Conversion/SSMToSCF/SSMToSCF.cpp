@@ -52,6 +52,7 @@ void ssmc::populateSSMToSCFConversionPatterns(RewritePatternSet &patterns) {
   detail::populateScanPatterns(patterns);
   detail::populateConvPatterns(patterns);
   detail::populateSpectrumPatterns(patterns);
+  detail::populateAttendPatterns(patterns);
   detail::populateNormPatterns(patterns);
   detail::populateMatmulPatterns(patterns);
   detail::populateMatrixPatterns(patterns);

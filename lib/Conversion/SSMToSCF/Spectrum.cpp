@@ -127,21 +127,20 @@ static void lowerSpectrum(SpectrumOp op, OpBuilder &builder) {
             [&](Value n, ValueRange partial) -> SmallVector<Value> {
               Value power = arith::SIToFPOp::create(
                   builder, loc, angles.type,
-                  arith::IndexCastOp::create(builder, loc,
-                                             builder.getI64Type(), n));
+                  arith::IndexCastOp::create(builder, loc, builder.getI64Type(),
+                                             n));
               auto [re, im] = angles.getUnit(angles.mul(fraction, power));
               Value at = loops.add(firstLag, n);
               Value low = getTap(at), high = getTap(loops.sub(at, block));
               // (low - i high) (re + i im)
-              return {loops.add(partial[0],
-                                loops.add(angles.mul(low, re),
-                                          angles.mul(high, im))),
-                      loops.add(partial[1],
-                                loops.sub(angles.mul(low, im),
-                                          angles.mul(high, re)))};
+              return {loops.add(partial[0], loops.add(angles.mul(low, re),
+                                                      angles.mul(high, im))),
+                      loops.add(partial[1], loops.sub(angles.mul(low, im),
+                                                      angles.mul(high, re)))};
             });
-        point[rank - 3] =
-            loops.add(size.offset, loops.add(loops.mul(number, block), k));
+        point[rank - 3] = loops.add(
+            size.offset,
+            loops.add(loops.mul(number, loops.index(size.getStride())), k));
         Value scale = angles.number(1.0 / double(size.block));
         for (int64_t part = 0; part < 2; ++part) {
           point[rank - 2] = loops.index(part);

@@ -17,8 +17,8 @@ using namespace ssmc::cpu;
 ComplexLanes FFTEmitter::load(Value memory, Value point) {
   Value at = mul(point, index(2 * width));
   Value re = vector::LoadOp::create(builder, loc, type, memory, at);
-  Value im = vector::LoadOp::create(builder, loc, type, memory,
-                                    add(at, index(width)));
+  Value im =
+      vector::LoadOp::create(builder, loc, type, memory, add(at, index(width)));
   return {re, im};
 }
 
@@ -97,9 +97,9 @@ SmallVector<ComplexLanes> FFTEmitter::loadTwiddles(Value root, int64_t radix) {
 }
 
 /// Calls `pair(i, j, twiddle, turned)` for the pairs of a level.
-static void forPairs(
-    int64_t radix, int64_t level,
-    llvm::function_ref<void(int64_t, int64_t, int64_t, bool)> pair) {
+static void
+forPairs(int64_t radix, int64_t level,
+         llvm::function_ref<void(int64_t, int64_t, int64_t, bool)> pair) {
   int64_t nodes = int64_t(1) << level, half = radix / nodes / 2;
   // The second of two nodes with one parent has the first one's root, times i.
   int64_t firstTwiddle = level == 0 ? 0 : nodes / 2;
@@ -136,24 +136,25 @@ static void emitNodePass(FFTEmitter &emitter, OpBuilder &builder, Location loc,
   SmallVector<ComplexLanes> twiddles = emitter.loadTwiddles(node.root, radix);
   Value step = builder.createOrFold<arith::ShRUIOp>(
       loc, node.size, indexConstant(builder, loc, radix == 8 ? 3 : 2));
-  emitFor(builder, loc, indexConstant(builder, loc, 0), step, 1,
-          [&](Value position) {
-            Value at = addIndex(builder, loc, node.base, position);
-            SmallVector<Value> places(1, at);
-            for (int64_t i = 1; i < radix; ++i)
-              places.push_back(addIndex(
-                  builder, loc, at,
-                  mulIndex(builder, loc, step, indexConstant(builder, loc, i))));
-            SmallVector<ComplexLanes> points;
-            for (Value place : places)
-              points.push_back(emitter.load(node.memory, place));
-            if (isInverse)
-              emitter.join(points, twiddles);
-            else
-              emitter.split(points, twiddles);
-            for (auto [point, place] : llvm::zip_equal(points, places))
-              emitter.store(point, node.memory, place);
-          });
+  emitFor(
+      builder, loc, indexConstant(builder, loc, 0), step, 1,
+      [&](Value position) {
+        Value at = addIndex(builder, loc, node.base, position);
+        SmallVector<Value> places(1, at);
+        for (int64_t i = 1; i < radix; ++i)
+          places.push_back(addIndex(
+              builder, loc, at,
+              mulIndex(builder, loc, step, indexConstant(builder, loc, i))));
+        SmallVector<ComplexLanes> points;
+        for (Value place : places)
+          points.push_back(emitter.load(node.memory, place));
+        if (isInverse)
+          emitter.join(points, twiddles);
+        else
+          emitter.split(points, twiddles);
+        for (auto [point, place] : llvm::zip_equal(points, places))
+          emitter.store(point, node.memory, place);
+      });
 }
 
 void FFTEmitter::splitNode(const FFTNode &node, int64_t radix) {
@@ -169,8 +170,8 @@ FFTEmitter::Passes FFTEmitter::countPasses(Value size) {
   Type i64 = builder.getI64Type();
   Value levels = math::CountTrailingZerosOp::create(
       builder, loc, arith::IndexCastOp::create(builder, loc, i64, size));
-  levels = arith::IndexCastOp::create(builder, loc, builder.getIndexType(),
-                                      levels);
+  levels =
+      arith::IndexCastOp::create(builder, loc, builder.getIndexType(), levels);
   // Two passes of two levels for one left over, one for two.
   Value rest = arith::RemUIOp::create(builder, loc, levels, index(3));
   Value radix4 = arith::RemUIOp::create(

@@ -10,7 +10,8 @@
 // blocks are split once more.
 //
 // The memory comes in slots, one for each tile of each sequence. A task takes
-// the first that is free, so that a few threads use few of them, again and again.
+// the first that is free, so that a few threads use few of them, again and
+// again.
 //
 //===----------------------------------------------------------------------===//
 
@@ -30,9 +31,11 @@ using namespace ssmc::cpu;
 static constexpr double tokenCost = 20;
 /// Blocks of output of a unit where there are more than eight, and the most
 /// blocks of input that they need.
-static constexpr int64_t segmentBlocks = 6, maxInputBlocks = 16;
+static constexpr int64_t segmentBlocks = 5, maxInputBlocks = 14;
 /// Points whose products are summed at a time.
 static constexpr int64_t productPoints = 4;
+/// Tokens from a load to the prefetch beside it.
+static constexpr int64_t prefetchTokens = 4;
 /// Shortest blocks whose nodes are split once more.
 static constexpr int64_t longBlock = 4096;
 
@@ -57,7 +60,7 @@ private:
     emitFor(builder, loc, index(0), sub(end, begin), 1, body);
   }
   FFTNode getNode(Value number, Value node, Value size, Value root) {
-    return {slots, add(slotPoint, add(mul(number, block), mul(node, size))),
+    return {slots, add(slotPoint, add(mul(number, stride), mul(node, size))),
             size, root};
   }
 
@@ -74,10 +77,11 @@ private:
 
   std::optional<FFTEmitter> fft;
   Value batches, tokens, numSlots;
+  Value stride; ///< from block to block, and from piece to piece
   Value block, firstPiece, lastPiece, spectrumPlace; ///< of the size chosen
   Value slots, flagStride;
-  Value slotPoint, products; ///< of the task
-  Value blocks;              ///< of the sequence
+  Value slotPoint, products;                          ///< of the task
+  Value blocks;                                       ///< of the sequence
   Value firstInput, endInput, firstOutput, endOutput; ///< of the unit
   SmallVector<Value> spectrumIndices; ///< of the unit, up to the place
 };
@@ -125,6 +129,7 @@ void FFTConvLowering::chooseBlock(Value lags, Value first) {
     choose(spectrumPlace, isNew, size.offset);
     found = builder.createOrFold<arith::OrIOp>(loc, found, isIt);
   }
+  stride = add(block, index(kPiecePadding));
   lastPiece = sub(add(firstPiece, pieces), index(1));
   blocks = builder.createOrFold<arith::DivUIOp>(
       loc, add(tokens, sub(block, index(1))), block);
@@ -132,16 +137,16 @@ void FFTConvLowering::chooseBlock(Value lags, Value first) {
 
 void FFTConvLowering::prepareSlots() {
   auto flat = MemRefType::get({ShapedType::kDynamic}, element);
-  slots = memref::CollapseShapeOp::create(builder, loc, flat, op.getWorkspace(),
-                                          ArrayRef<ReassociationIndices>{
-                                              {0, 1, 2}});
+  slots = memref::CollapseShapeOp::create(
+      builder, loc, flat, op.getWorkspace(),
+      ArrayRef<ReassociationIndices>{{0, 1, 2}});
   // The last element of a slot says whether it is taken: no transform is as
   // long as twice the tokens.
   Value tiles = index(llvm::divideCeil(getSize(*lane), width));
   numSlots = mul(batches, tiles);
   flagStride = mul(tokens, index(4 * width));
-  Value free = arith::ConstantOp::create(builder, loc,
-                                         builder.getZeroAttr(element));
+  Value free =
+      arith::ConstantOp::create(builder, loc, builder.getZeroAttr(element));
   emitFor(builder, loc, index(1), add(numSlots, index(1)), 1, [&](Value slot) {
     memref::StoreOp::create(builder, loc, free, slots,
                             sub(mul(slot, flagStride), index(1)));
@@ -151,8 +156,8 @@ void FFTConvLowering::prepareSlots() {
 Value FFTConvLowering::takeSlot() {
   Value taken = arith::ConstantOp::create(builder, loc,
                                           builder.getFloatAttr(element, 1.0));
-  Value free = arith::ConstantOp::create(builder, loc,
-                                         builder.getZeroAttr(element));
+  Value free =
+      arith::ConstantOp::create(builder, loc, builder.getZeroAttr(element));
   Type indexType = builder.getIndexType();
   auto loop = scf::WhileOp::create(
       builder, loc, TypeRange(indexType), ValueRange(index(0)),
@@ -180,8 +185,8 @@ Value FFTConvLowering::takeSlot() {
 }
 
 void FFTConvLowering::freeSlot(Value slot) {
-  Value free = arith::ConstantOp::create(builder, loc,
-                                         builder.getZeroAttr(element));
+  Value free =
+      arith::ConstantOp::create(builder, loc, builder.getZeroAttr(element));
   memref::AtomicRMWOp::create(
       builder, loc, arith::AtomicRMWKind::assign, free, slots,
       ValueRange{sub(mul(add(slot, index(1)), flagStride), index(1))});
@@ -199,8 +204,7 @@ void FFTConvLowering::emit() {
   chooseBlock(lags, first);
   prepareSlots();
   Value tiles = index(llvm::divideCeil(getSize(*lane), width));
-  Value isShort =
-      compare(arith::CmpIPredicate::sle, blocks, index(kMaxBlocks));
+  Value isShort = compare(arith::CmpIPredicate::sle, blocks, index(kMaxBlocks));
   Value perSegment = builder.createOrFold<arith::SelectOp>(
       loc, isShort, max(blocks, index(1)), index(segmentBlocks));
   Value segments = builder.createOrFold<arith::DivUIOp>(
@@ -217,9 +221,8 @@ void FFTConvLowering::emit() {
     endInput = max(endInput, firstInput);
     RegionEmitter emitter = epilogueBase;
     emitter.bindDim(0, digits[2]);
-    forChannels(emitter, [&](RegionEmitter &inner) {
-      emitTile(inner, digits[0]);
-    });
+    forChannels(emitter,
+                [&](RegionEmitter &inner) { emitTile(inner, digits[0]); });
   };
   Value unitTokens = min(tokens, mul(perSegment, block));
   emitTasks(builder, loc, units,
@@ -227,8 +230,8 @@ void FFTConvLowering::emit() {
             [&](Value begin, Value end) {
               products = memref::AllocaOp::create(
                   builder, loc,
-                  MemRefType::get(
-                      {maxInputBlocks * productPoints * 2 * width}, element),
+                  MemRefType::get({maxInputBlocks * productPoints * 2 * width},
+                                  element),
                   builder.getI64IntegerAttr(64));
               Value slot = takeSlot();
               slotPoint = mul(slot, mul(tokens, index(2)));
@@ -256,8 +259,7 @@ void FFTConvLowering::emitTile(RegionEmitter &emitter, Value tile) {
               [&](Value number) { readBlock(inner, number, true); });
     emitFor(builder, loc, sub(wholeEnd, firstInput), sub(endInput, firstInput),
             1, [&](Value number) { readBlock(inner, number, false); });
-    Value isLong =
-        compare(arith::CmpIPredicate::sge, block, index(longBlock));
+    Value isLong = compare(arith::CmpIPredicate::sge, block, index(longBlock));
     Value parts =
         arith::SelectOp::create(builder, loc, isLong, index(8), index(1));
     Value nodeSize = builder.createOrFold<arith::ShRUIOp>(loc, block, index(3));
@@ -291,8 +293,8 @@ void FFTConvLowering::emitTile(RegionEmitter &emitter, Value tile) {
   // One tile: whole, or what is left of the channels.
   int64_t size = getSize(*lane);
   Value begin = size <= width ? index(0) : mul(tile, index(width));
-  Value end = size <= width ? index(size)
-                            : min(add(begin, index(width)), index(size));
+  Value end =
+      size <= width ? index(size) : min(add(begin, index(width)), index(size));
   emitLaneLoops(emitter, loc, *lane, begin, end, width, 1, size, emitLanes);
 }
 
@@ -303,7 +305,7 @@ void FFTConvLowering::readBlock(RegionEmitter &emitter, Value number,
   SmallVector<ComplexLanes> twiddles = fft->loadTwiddles(index(1), 8);
   Value step = builder.createOrFold<arith::ShRUIOp>(loc, block, index(3));
   Value firstToken = mul(add(firstInput, number), block);
-  Value base = add(slotPoint, mul(number, block));
+  Value base = add(slotPoint, mul(number, stride));
   emitFor(builder, loc, index(0), step, 1, [&](Value position) {
     SmallVector<ComplexLanes> points;
     for (int64_t i = 0; i < 8; ++i) {
@@ -316,6 +318,13 @@ void FFTConvLowering::readBlock(RegionEmitter &emitter, Value number,
       };
       if (isWhole) {
         points.push_back({read(), Value()});
+        // Rows of other channels lie between: nothing else sees it coming.
+        RegionEmitter later = emitter;
+        later.bindDim(1, add(token, index(prefetchTokens)));
+        memref::PrefetchOp::create(builder, loc, input.memref,
+                                   later.getIndices(input, later.zeroOffsets()),
+                                   /*isWrite=*/false,
+                                   /*localityHint=*/3, /*isDataCache=*/true);
         continue;
       }
       Value isInside = compare(arith::CmpIPredicate::slt, token, tokens);
@@ -341,7 +350,7 @@ void FFTConvLowering::writeBlock(RegionEmitter &emitter, Value number) {
   SmallVector<ComplexLanes> twiddles = fft->loadTwiddles(index(1), 8);
   Value step = builder.createOrFold<arith::ShRUIOp>(loc, block, index(3));
   Value firstToken = mul(add(firstOutput, number), block);
-  Value base = add(slotPoint, mul(number, block));
+  Value base = add(slotPoint, mul(number, stride));
   auto vectorType = cast<VectorType>(emitter.getLanesType(element));
   emitFor(builder, loc, index(0), step, 1, [&](Value position) {
     SmallVector<ComplexLanes> points;
@@ -399,7 +408,7 @@ void FFTConvLowering::emitProducts(RegionEmitter &emitter, Value nodeBase,
     Value base = add(slotPoint, add(nodeBase, position));
     // Sums go where the inputs are, which therefore are copied first.
     forBlocks(firstInput, endInput, [&](Value number) {
-      Value from = add(base, mul(number, block));
+      Value from = add(base, mul(number, stride));
       Value to = mul(number, index(productPoints));
       for (int64_t i = 0; i < productPoints; ++i)
         fft->store(fft->load(slots, add(from, index(i))), products,
@@ -413,20 +422,19 @@ void FFTConvLowering::emitProducts(RegionEmitter &emitter, Value nodeBase,
           builder, loc, begin, end, 1, sums,
           [&](Value number, ValueRange partial) {
             Value piece = sub(sub(output, number), firstPiece);
-            Value place = add(add(spectrumBase, position), mul(piece, block));
-            Value from =
-                mul(sub(number, firstInput), index(productPoints));
+            Value place = add(add(spectrumBase, position), mul(piece, stride));
+            Value from = mul(sub(number, firstInput), index(productPoints));
             SmallVector<Value> next;
             for (int64_t i = 0; i < productPoints; ++i) {
-              ComplexLanes sum = fft->multiplyAdd(
-                  fft->load(products, add(from, index(i))),
-                  loadSpectrum(add(place, index(i))),
-                  {partial[2 * i], partial[2 * i + 1]});
+              ComplexLanes sum =
+                  fft->multiplyAdd(fft->load(products, add(from, index(i))),
+                                   loadSpectrum(add(place, index(i))),
+                                   {partial[2 * i], partial[2 * i + 1]});
               next.append({sum.re, sum.im});
             }
             return next;
           });
-      Value to = add(base, mul(sub(output, firstOutput), block));
+      Value to = add(base, mul(sub(output, firstOutput), stride));
       for (int64_t i = 0; i < productPoints; ++i)
         fft->store({sums[2 * i], sums[2 * i + 1]}, slots, add(to, index(i)));
     });

@@ -111,8 +111,10 @@ LogicalResult LongConvLowering::run() {
 
 /// By transforms from a length on, where nothing came before.
 void LongConvLowering::emitChoice() {
-  // Transforms need their memory, and pieces of all lags.
-  int64_t shortest = std::max<int64_t>(*op.getShortestFft(), kFirstBlock);
+  // Transforms need their memory, which grows with the tokens, and pieces of all
+  // lags.
+  int64_t shortest =
+      std::max<int64_t>(*op.getShortestFft(), kShortestTransform);
   Value isLong = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::sge,
                                        tokens, index(shortest));
   auto also = [&](arith::CmpIPredicate predicate, Value a, Value b) {

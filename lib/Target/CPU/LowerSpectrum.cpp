@@ -73,10 +73,10 @@ LogicalResult SpectrumLowering::run() {
   extents.push_back(type.getDimSize(type.getRank() - 4));
   builder.setInsertionPoint(op);
   kernel = {op.getKernel(), builder.getMultiDimIdentityMap(rank)};
-  lags = kernelType.isDynamicDim(lag)
-             ? memref::DimOp::create(builder, loc, op.getKernel(), lag)
-                   .getResult()
-             : index(kernelType.getDimSize(lag));
+  lags =
+      kernelType.isDynamicDim(lag)
+          ? memref::DimOp::create(builder, loc, op.getKernel(), lag).getResult()
+          : index(kernelType.getDimSize(lag));
   first = op.getFirst() ? op.getFirst()
                         : index(static_cast<int64_t>(op.getStaticFirst()));
   sizes = getSpectrumBlocks(builder, loc, lags, first);
@@ -118,10 +118,10 @@ void SpectrumLowering::emitTile(Value unit) {
     numPieces = add(numPieces, size.numPieces);
   int64_t channels = kernelType.getDimSize(lane);
   Value begin = channels <= width ? index(0) : mul(digits.back(), index(width));
-  Value end = channels <= width
-                  ? index(channels)
-                  : minIndex(builder, loc, add(begin, index(width)),
-                             index(channels));
+  Value end =
+      channels <= width
+          ? index(channels)
+          : minIndex(builder, loc, add(begin, index(width)), index(channels));
   emitLaneLoops(emitter, loc, lane, begin, end, width, 1, channels,
                 [&](RegionEmitter &inner, int64_t) {
                   emitFor(builder, loc, index(0), numPieces, 1,
@@ -141,8 +141,8 @@ Value SpectrumLowering::loadTap(RegionEmitter &emitter, Value place) {
   builder.setInsertionPointToEnd(branch.thenBlock());
   RegionEmitter at = emitter;
   at.bindDim(lag, place);
-  Value tap = convertFloat(builder, loc, at.load(kernel, at.zeroOffsets()),
-                           element);
+  Value tap =
+      convertFloat(builder, loc, at.load(kernel, at.zeroOffsets()), element);
   scf::YieldOp::create(builder, loc, at.splat(tap));
   builder.setInsertionPointToEnd(branch.elseBlock());
   scf::YieldOp::create(
@@ -168,7 +168,7 @@ void SpectrumLowering::emitPiece(RegionEmitter &emitter, Value number) {
         compare(arith::CmpIPredicate::sgt, size.numPieces, index(0)));
     choose(block, index(size.block));
     choose(piece, add(local, size.firstPiece));
-    choose(offset, add(size.offset, mul(local, index(size.block))));
+    choose(offset, add(size.offset, mul(local, index(size.getStride()))));
     before = add(before, size.numPieces);
   }
   FFTEmitter fft(builder, loc, op.getRoots(), element, width);
@@ -178,8 +178,8 @@ void SpectrumLowering::emitPiece(RegionEmitter &emitter, Value number) {
   auto type = cast<VectorType>(emitter.getLanesType(element));
   Value one = arith::ConstantOp::create(builder, loc,
                                         builder.getFloatAttr(element, 1.0));
-  Value asInteger = arith::IndexCastOp::create(builder, loc,
-                                               builder.getI64Type(), block);
+  Value asInteger =
+      arith::IndexCastOp::create(builder, loc, builder.getI64Type(), block);
   Value scale = arith::DivFOp::create(
       builder, loc, one,
       arith::SIToFPOp::create(builder, loc, element, asInteger));

@@ -25,16 +25,16 @@ func.func @spectrum() {
   memref.store %tap, %k[%c0, %c0] : memref<1x1xf32>
   %r = memref.alloc() : memref<64x2xf32>
   ssm.roots outs(%r : memref<64x2xf32>)
-  %s = memref.alloc() : memref<1x128x2x4xf32>
+  %s = memref.alloc() : memref<1x136x2x4xf32>
   ssm.spectrum kernel(%k : memref<1x1xf32>) roots(%r : memref<64x2xf32>) lag 0 lane 1
-      outs(%s : memref<1x128x2x4xf32>)
+      outs(%s : memref<1x136x2x4xf32>)
   %low = memref.subview %s[0, 37, 0, 0] [1, 1, 2, 4] [1, 1, 1, 1]
-      : memref<1x128x2x4xf32> to memref<2x4xf32, strided<[4, 1], offset: 296>>
+      : memref<1x136x2x4xf32> to memref<2x4xf32, strided<[4, 1], offset: 296>>
   %low_show = memref.cast %low : memref<2x4xf32, strided<[4, 1], offset: 296>> to memref<*xf32>
   call @printMemrefF32(%low_show) : (memref<*xf32>) -> ()
-  %high = memref.subview %s[0, 101, 0, 0] [1, 1, 2, 4] [1, 1, 1, 1]
-      : memref<1x128x2x4xf32> to memref<2x4xf32, strided<[4, 1], offset: 808>>
-  %high_show = memref.cast %high : memref<2x4xf32, strided<[4, 1], offset: 808>> to memref<*xf32>
+  %high = memref.subview %s[0, 105, 0, 0] [1, 1, 2, 4] [1, 1, 1, 1]
+      : memref<1x136x2x4xf32> to memref<2x4xf32, strided<[4, 1], offset: 840>>
+  %high_show = memref.cast %high : memref<2x4xf32, strided<[4, 1], offset: 840>> to memref<*xf32>
   call @printMemrefF32(%high_show) : (memref<*xf32>) -> ()
   %first = memref.subview %r[0, 0] [4, 2] [1, 1] : memref<64x2xf32> to memref<4x2xf32, strided<[2, 1]>>
   %first_show = memref.cast %first : memref<4x2xf32, strided<[2, 1]>> to memref<*xf32>

@@ -6,16 +6,16 @@
 // CHECK-LABEL: func.func @forward
 // CHECK: %[[ROOTS:.*]] = ssm.roots outs(%{{.*}} : tensor<64x2xf32>)
 // CHECK: %[[SPECTRUM:.*]] = ssm.spectrum kernel(%{{.*}} : tensor<100x20xf32>) roots(%[[ROOTS]] : tensor<64x2xf32>) lag 0 lane 1
-// CHECK-SAME: -> tensor<2x192x2x16xf32>
+// CHECK-SAME: -> tensor<2x204x2x16xf32>
 // CHECK: ssm.conv
-// CHECK-SAME: spectrum(%[[SPECTRUM]] : tensor<2x192x2x16xf32>) roots(%[[ROOTS]] : tensor<64x2xf32>)
+// CHECK-SAME: spectrum(%[[SPECTRUM]] : tensor<2x204x2x16xf32>) roots(%[[ROOTS]] : tensor<64x2xf32>)
 // CHECK-SAME: tensor<?x?x128xf32>
 // CHECK: spectrum_lane = 2
 // Kernels that run directly, or whose kernel is an input, stay as they are.
 // CHECK: ssm.conv
 // CHECK-NOT: spectrum(
 // CHECK: return
-// NARROW: tensor<3x192x2x8xf32>
+// NARROW: tensor<3x204x2x8xf32>
 // Both tables are made once.
 // SPLIT-LABEL: func.func @prepare
 // SPLIT: ssm.spectrum

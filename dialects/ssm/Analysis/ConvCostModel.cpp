@@ -1,0 +1,86 @@
+//===- ConvCostModel.cpp - Clocks of long convolutions --------------------===//
+//
+// The counts follow from the algorithms; the constants at the top are what the
+// code generator adds to them, fitted to measurements (docs/Performance.md says
+// how).
+//
+//===----------------------------------------------------------------------===//
+
+#include "ssm/Analysis/ConvCostModel.h"
+
+#include "ssm/IR/SpectrumBlocks.h"
+#include "llvm/Support/MathExtras.h"
+#include <cmath>
+#include <limits>
+
+using namespace mlir;
+using namespace mlir::ssm;
+
+/// Share of the units for multiply-adds that the direct sum keeps busy, the clocks
+/// of an output besides, for sums through memory, and those of all, for taps at the
+/// ends that are added one by one.
+static constexpr double directEfficiency = 0.85, directOutput = 20,
+                        directOverhead = 2500;
+/// Multiply-adds, and as many additions, of a level of a transform for a point.
+static constexpr double levelSlots = 2, productSlots = 4;
+static constexpr double transformEfficiency = 0.75;
+/// Clocks of a point besides: passes through the caches, tokens in and out.
+static constexpr double pointOverhead = 22;
+/// Of a unit: a slot of memory, loops of short passes.
+static constexpr double unitOverhead = 1500;
+/// Lengths at which the two are compared.
+static constexpr int64_t longestCompared = 4096, comparedStep = 16;
+
+ConvCostModel::ConvCostModel(ConvOp conv, const Machine &machine)
+    : firstLag(static_cast<int64_t>(conv.getStaticFirst())),
+      lastLag(std::numeric_limits<double>::infinity()),
+      fmaPerClock(std::max(machine.fmaPerClock, 0.5)) {
+  if (conv.getFirst())
+    firstLag = -lastLag;
+  if (std::optional<int64_t> reach = conv.getReach())
+    lastLag = static_cast<double>(*reach);
+}
+
+double ConvCostModel::countTaps(double length) const {
+  // Pairs at most `lag` apart; those ahead have a negative lag.
+  auto upTo = [&](double lag) {
+    auto below = [&](double distance) {
+      double most = std::max(length - distance, 0.0);
+      return most * (most + 1) / 2;
+    };
+    return lag >= 0 ? length * length - below(lag + 1) : below(-lag);
+  };
+  return upTo(lastLag) - upTo(firstLag - 1);
+}
+
+double ConvCostModel::getDirectClocks(int64_t length) const {
+  return countTaps(length) / (fmaPerClock * directEfficiency) +
+         directOutput * length + directOverhead;
+}
+
+double ConvCostModel::getTransformClocks(int64_t length) const {
+  double lags = std::min(lastLag, length - 1.0) -
+                std::max(firstLag, 1.0 - length) + 1;
+  int64_t largest = getLargestBlock(std::max<int64_t>(1, std::llround(lags)));
+  int64_t block = kFirstBlock;
+  while (block < largest && length > kMaxBlocks * block)
+    block *= 4;
+  double blocks = llvm::divideCeil(length, block);
+  double pieces =
+      std::min((blocks + 1) / 2 * (firstLag < 0 ? 2 : 1), lags / block + 1);
+  double slots = 2 * levelSlots * std::log2(double(block)) +
+                 productSlots * pieces;
+  double clocks = slots / (fmaPerClock * transformEfficiency) + pointOverhead;
+  return clocks * blocks * block + unitOverhead;
+}
+
+std::optional<int64_t> ConvCostModel::getCrossover() const {
+  std::optional<int64_t> shortest;
+  for (int64_t length = longestCompared; length >= kShortestTransform;
+       length -= comparedStep) {
+    if (getTransformClocks(length) > getDirectClocks(length))
+      break;
+    shortest = length;
+  }
+  return shortest;
+}

@@ -1,0 +1,40 @@
+//===- ConvCostModel.h - Clocks of long convolutions -----------*- C++ -*-===//
+//
+// Predicts the clocks that one core takes for one vector of channels of a
+// convolution with a long kernel, directly and by Fourier transforms.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef SSM_ANALYSIS_CONVCOSTMODEL_H
+#define SSM_ANALYSIS_CONVCOSTMODEL_H
+
+#include "ssm/Analysis/Machine.h"
+#include "ssm/IR/SSM.h"
+
+#include <optional>
+
+namespace mlir::ssm {
+
+class ConvCostModel {
+public:
+  ConvCostModel(ConvOp conv, const Machine &machine);
+
+  /// Blocks of the Toeplitz matrix times tokens.
+  double getDirectClocks(int64_t length) const;
+  /// Blocks of tokens transformed, where the kernel's transforms are there.
+  double getTransformClocks(int64_t length) const;
+  /// The shortest length from which on transforms are predicted to be cheaper at
+  /// every length; none where there is no such length.
+  std::optional<int64_t> getCrossover() const;
+
+private:
+  /// Pairs of an output and a token that meet in a tap.
+  double countTaps(double length) const;
+
+  double firstLag, lastLag; ///< infinite where the length bounds them
+  double fmaPerClock;
+};
+
+} // namespace mlir::ssm
+
+#endif // SSM_ANALYSIS_CONVCOSTMODEL_H

@@ -1,0 +1,624 @@
+//===- ElaborateAttention.cpp - A second index over the sequence ----------===//
+//
+// `over s: t where ...` declares an index that walks the sequence beside `t`.
+// Values over both are terms that are never stored; `sum(s)` of one becomes
+// ssm.attend, which keeps keys and values of earlier tokens where a token needs
+// none that come after it.
+//
+//===----------------------------------------------------------------------===//
+
+#include "Attention.h"
+#include "Elaborator.h"
+#include "TermEmitter.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "ssm/IR/SSM.h"
+
+using namespace ssmc;
+using namespace mlir;
+
+bool Elaborator::runOver(const ast::OverStmt &stmt, std::shared_ptr<Scope> scope) {
+  auto *axis = scope->findAxis(stmt.axis.name);
+  if (!axis || !axis->first.sequence || axis->first.second)
+    return diagnostics.error(stmt.axis.range, "'" + stmt.axis.name +
+                                                  "' is not an axis of the sequence");
+  if (auto *other = scope->findAxis(stmt.index.name); other && !other->first.second) {
+    diagnostics.error(stmt.index.range, "'" + stmt.index.name +
+                                            "' is an axis already; name the second "
+                                            "index over the sequence otherwise");
+    diagnostics.note(other->second, "the axis is declared here");
+    return false;
+  }
+  if (scope->findCut())
+    return diagnostics.error(stmt.range, "a second index over a sequence that is cut "
+                                         "is not available in this version");
+  Axis second = axis->first;
+  second.name = stmt.index.name;
+  second.range = stmt.index.range;
+  second.second = true;
+  scope->axes[stmt.index.name] = {second, stmt.index.range};
+  scope->overs[stmt.index.name] = {&stmt, scope};
+  return true;
+}
+
+//===----------------------------------------------------------------------===//
+// What a token sees
+//===----------------------------------------------------------------------===//
+
+/// A number as an affine function of indices, or null.
+static AffineExpr affineOf(const TermRef &term, MLIRContext *context) {
+  if (term->kind == Term::Index)
+    return term->index;
+  if (auto value = constantValue(term))
+    return *value == std::floor(*value) && std::fabs(*value) < 1e15
+               ? getAffineConstantExpr(int64_t(*value), context)
+               : AffineExpr();
+  if (term->kind != Term::Operation)
+    return {};
+  if (term->op == Operator::Floor && term->operands[0]->kind == Term::Operation &&
+      term->operands[0]->op == Operator::Div) {
+    AffineExpr a = affineOf(term->operands[0]->operands[0], context);
+    AffineExpr b = affineOf(term->operands[0]->operands[1], context);
+    auto by = llvm::dyn_cast_or_null<AffineConstantExpr>(b);
+    return a && by && by.getValue() > 0 ? a.floorDiv(by) : AffineExpr();
+  }
+  llvm::SmallVector<AffineExpr> v;
+  for (const TermRef &operand : term->operands) {
+    v.push_back(affineOf(operand, context));
+    if (!v.back())
+      return {};
+  }
+  switch (term->op) {
+  case Operator::Floor: return v[0]; // of a whole number
+  case Operator::Add: return v[0] + v[1];
+  case Operator::Sub: return v[0] - v[1];
+  case Operator::Neg: return -v[0];
+  case Operator::Mul:
+    return v[0].isSymbolicOrConstant() || v[1].isSymbolicOrConstant() ? v[0] * v[1]
+                                                                      : AffineExpr();
+  case Operator::Mod: {
+    auto by = llvm::dyn_cast<AffineConstantExpr>(v[1]);
+    return by && by.getValue() > 0 ? v[0] % by : AffineExpr();
+  }
+  default: return {};
+  }
+}
+
+namespace {
+/// `tokens * s + chunks * (s floordiv size) + rest`.
+struct SecondIndex {
+  int64_t tokens = 0, chunks = 0, size = 1;
+  AffineExpr rest;
+
+  bool add(AffineExpr expr, int64_t factor, IndexId s) {
+    if (!expr.isFunctionOfDim(s)) {
+      rest = rest + expr * factor;
+      return true;
+    }
+    if (llvm::isa<AffineDimExpr>(expr)) {
+      tokens += factor;
+      return true;
+    }
+    auto binary = llvm::cast<AffineBinaryOpExpr>(expr);
+    auto by = llvm::dyn_cast<AffineConstantExpr>(binary.getRHS());
+    switch (expr.getKind()) {
+    case AffineExprKind::Add:
+      return add(binary.getLHS(), factor, s) && add(binary.getRHS(), factor, s);
+    case AffineExprKind::Mul:
+      return by && add(binary.getLHS(), factor * by.getValue(), s);
+    case AffineExprKind::FloorDiv:
+      if (!by || !llvm::isa<AffineDimExpr>(binary.getLHS()) ||
+          (chunks && size != by.getValue()))
+        return false;
+      size = by.getValue();
+      chunks += factor;
+      return true;
+    default:
+      return false;
+    }
+  }
+};
+} // namespace
+
+/// Adds `0 <= expr` to what `seen` says of the tokens.
+static bool restrict(AffineExpr expr, IndexId s, MLIRContext *context,
+                     SeenTokens &seen) {
+  SecondIndex form;
+  form.rest = getAffineConstantExpr(0, context);
+  if (!form.add(expr, 1, s))
+    return false;
+  if (form.chunks == 0 && form.tokens == 1)
+    seen.from.push_back(-form.rest);
+  else if (form.chunks == 0 && form.tokens == -1)
+    seen.to.push_back(form.rest + 1);
+  else if (form.tokens == 0 && form.chunks == 1)
+    seen.from.push_back(-form.rest * form.size);
+  else if (form.tokens == 0 && form.chunks == -1)
+    seen.to.push_back((form.rest + 1) * form.size);
+  else
+    return false;
+  return true;
+}
+
+static bool restrict(const TermRef &condition, IndexId s, MLIRContext *context,
+                     SeenTokens &seen) {
+  if (condition->kind != Term::Operation)
+    return isConstant(condition, 1);
+  const auto &operands = condition->operands;
+  auto isAlways = [](const TermRef &term) { return isConstant(term, 1); };
+  switch (condition->op) {
+  case Operator::And:
+    return restrict(operands[0], s, context, seen) &&
+           restrict(operands[1], s, context, seen);
+  case Operator::Or:
+    if (isAlways(operands[0]) || isAlways(operands[1]))
+      return true;
+    if (isConstant(operands[0], 0))
+      return restrict(operands[1], s, context, seen);
+    return isConstant(operands[1], 0) && restrict(operands[0], s, context, seen);
+  case Operator::Eq: case Operator::Le: case Operator::Lt: {
+    AffineExpr a = affineOf(operands[0], context), b = affineOf(operands[1], context);
+    if (!a || !b)
+      return false;
+    AffineExpr difference = b - a;
+    if (condition->op == Operator::Lt)
+      difference = difference - 1;
+    return restrict(difference, s, context, seen) &&
+           (condition->op != Operator::Eq || restrict(-difference, s, context, seen));
+  }
+  default:
+    return false;
+  }
+}
+
+/// The smallest and largest value of `t - expr`, if they are bounded: expr is
+/// `t + c`, or `(t floordiv n) * n + c`.
+static std::optional<std::pair<int64_t, int64_t>>
+distanceTo(AffineExpr expr, IndexId t, MLIRContext *context) {
+  SecondIndex form;
+  form.rest = getAffineConstantExpr(0, context);
+  if (!form.add(simplifyAffineExpr(expr, t + 1, 0), 1, t))
+    return std::nullopt;
+  auto rest = llvm::dyn_cast<AffineConstantExpr>(
+      simplifyAffineExpr(form.rest, t + 1, 0));
+  if (!rest)
+    return std::nullopt;
+  int64_t nearest = -rest.getValue();
+  if (form.tokens == 1 && form.chunks == 0)
+    return std::pair(nearest, nearest);
+  if (form.tokens == 0 && form.chunks == form.size)
+    return std::pair(nearest, nearest + form.size - 1);
+  return std::nullopt;
+}
+
+std::optional<SeenTokens> Elaborator::seenTokens(IndexId s, PointContext &point,
+                                                 Scope &scope, llvm::SMRange range) {
+  Scope::Over *found = nullptr;
+  for (Scope *at = &scope; at && !found; at = at->parent.get())
+    if (auto over = at->overs.find(indexAxis(s).name); over != at->overs.end())
+      found = &over->second;
+  assert(found && "a second index comes from 'over'");
+  const ast::OverStmt &stmt = *found->stmt;
+  SeenTokens seen;
+  auto t = llvm::dyn_cast_or_null<AffineDimExpr>(point.find(stmt.axis.name));
+  if (!t) {
+    diagnostics.error(range, "index '" + stmt.axis.name + "' is not on the left, so "
+                             "which '" + stmt.index.name + "' belong to it is not "
+                             "known");
+    return std::nullopt;
+  }
+  seen.time = t.getPosition();
+  if (stmt.where) {
+    auto condition = evaluatePoint(*stmt.where, found->scope, point);
+    if (!condition)
+      return std::nullopt;
+    if (!condition->re->boolean || !restrict(condition->re, s, &context, seen)) {
+      diagnostics.error(stmt.where->range,
+                        "the tokens that one sees are a range: the condition is made "
+                        "of comparisons of '" + stmt.index.name + "' or '" +
+                            stmt.index.name + " // c' with functions of '" +
+                            stmt.axis.name + "', joined by 'and'");
+      return std::nullopt;
+    }
+  }
+  for (AffineExpr to : seen.to) {
+    auto distance = distanceTo(to, seen.time, &context);
+    seen.causal |= distance && distance->first >= -1;
+  }
+  for (AffineExpr from : seen.from)
+    if (auto distance = distanceTo(from, seen.time, &context))
+      seen.reach = std::min(seen.reach.value_or(INT64_MAX),
+                            std::max<int64_t>(distance->second, 0));
+  return seen;
+}
+
+/// How many tokens a token sees.
+TermRef Elaborator::countSeen(const SeenTokens &seen) {
+  TermRef from = constant(0), to;
+  for (AffineExpr expr : seen.from)
+    from = operation(Operator::Max, from, indexTerm(expr));
+  for (AffineExpr expr : seen.to)
+    to = to ? operation(Operator::Min, to, indexTerm(expr)) : indexTerm(expr);
+  if (!seen.causal)
+    to = to ? operation(Operator::Min, to, lengthTerm()) : lengthTerm();
+  return operation(Operator::Max, subtract(to, from), constant(0));
+}
+
+//===----------------------------------------------------------------------===//
+// Parts of a sum
+//===----------------------------------------------------------------------===//
+
+bool Elaborator::isOverBoth(const TermRef &term) {
+  bool first = false, second = false;
+  for (unsigned id : term->indices.set_bits())
+    if (indexAxis(id).sequence)
+      (indexAxis(id).second ? second : first) = true;
+  return first && second;
+}
+
+namespace {
+/// An operand of the op: a tensor at indices, the batch first if `batched`.
+struct Operand {
+  Value tensor;
+  llvm::SmallVector<AffineExpr> at;
+  bool batched = false;
+};
+
+struct Pair {
+  Operand query, key;
+};
+} // namespace
+
+struct Elaborator::Attention {
+  IndexId s;
+  IndexId t;
+  llvm::SMRange range;
+  std::vector<Pair> pairs;
+  std::vector<Operand> scoreIns;
+  llvm::DenseMap<const Term *, unsigned> pairOf, scoreInOf;
+  llvm::SmallVector<IndexId> contracted;
+  std::vector<TermRef> kept; // terms in the maps above live as long
+};
+
+static void flatten(const TermRef &term, llvm::SmallVectorImpl<TermRef> &factors) {
+  if (term->kind == Term::Operation && term->op == Operator::Mul) {
+    flatten(term->operands[0], factors);
+    flatten(term->operands[1], factors);
+    return;
+  }
+  factors.push_back(term);
+}
+
+static bool isPlain(const TermRef &term) {
+  if (term->kind != Term::Element || term->integer || term->boolean)
+    return false;
+  llvm::SmallVector<AffineExpr> seen;
+  for (AffineExpr at : term->at) {
+    if (!llvm::isa<AffineDimExpr>(at) || llvm::is_contained(seen, at))
+      return false;
+    seen.push_back(at);
+  }
+  return true;
+}
+
+/// A term over tokens `s` as a tensor with batch and tokens first.
+static Operand keyedOperand(Elaborator &elaborator, const TermRef &term, IndexId s,
+                            llvm::function_ref<Value(llvm::ArrayRef<IndexId>)> emit,
+                            MLIRContext *context) {
+  AffineExpr token = getAffineDimExpr(s, context);
+  if (isPlain(term) && term->batched && !term->at.empty() && term->at[0] == token)
+    return {term->tensor, llvm::SmallVector<AffineExpr>(term->at), true};
+  llvm::SmallVector<IndexId> variables = {s};
+  for (unsigned id : term->indices.set_bits())
+    if (id != s)
+      variables.push_back(id);
+  Operand operand;
+  operand.batched = true;
+  for (IndexId id : variables)
+    operand.at.push_back(getAffineDimExpr(id, context));
+  operand.tensor = emit(variables);
+  return operand;
+}
+
+/// Adds the pair query * key, summed over `over`, and gives what stands for it.
+TermRef Elaborator::addPair(Attention &attention, TermRef query, TermRef key,
+                            llvm::ArrayRef<IndexId> over) {
+  TermRef scale = constant(1);
+  for (IndexId id : over) {
+    if (!query->dependsOn(id) && !key->dependsOn(id))
+      scale = multiply(scale, extentTerm(id));
+    else if (!llvm::is_contained(attention.contracted, id))
+      attention.contracted.push_back(id);
+  }
+  Pair pair;
+  if (!isPlain(query))
+    query = materializeTerm(query);
+  pair.query = {query->tensor, llvm::SmallVector<AffineExpr>(query->at),
+                query->batched};
+  pair.key = keyedOperand(
+      *this, key, attention.s,
+      [&](llvm::ArrayRef<IndexId> variables) {
+        llvm::SmallVector<Value> values;
+        emitGeneric(key, variables, {}, Operator::Add, values, /*forceBatch=*/true);
+        return values[0];
+      },
+      &context);
+  auto stand = std::make_shared<Term>();
+  stand->kind = Term::Element;
+  stand->tensor = pair.key.tensor;
+  attention.pairOf[stand.get()] = attention.pairs.size();
+  attention.pairs.push_back(pair);
+  attention.kept.push_back(stand);
+  return multiply(scale, stand);
+}
+
+/// A sum over indices of products of a value at `t` and one at `s`.
+std::optional<TermRef> Elaborator::splitProducts(Attention &attention,
+                                                 const TermRef &body,
+                                                 llvm::ArrayRef<IndexId> over) {
+  if (body->kind == Term::Operation) {
+    bool isSum = body->op == Operator::Add || body->op == Operator::Sub;
+    if (isSum || body->op == Operator::Neg) {
+      auto a = splitProducts(attention, body->operands[0], over);
+      if (!a || !isSum)
+        return a ? std::optional(negate(*a)) : std::nullopt;
+      auto b = splitProducts(attention, body->operands[1], over);
+      if (!b)
+        return std::nullopt;
+      return body->op == Operator::Add ? add(*a, *b) : subtract(*a, *b);
+    }
+  }
+  TermRef query = constant(1), key = constant(1);
+  std::function<bool(const TermRef &, bool)> take = [&](const TermRef &term,
+                                                        bool inverse) {
+    bool isProduct = term->kind == Term::Operation &&
+                     (term->op == Operator::Mul || term->op == Operator::Div);
+    if (isOverBoth(term)) {
+      if (!isProduct)
+        return false;
+      return take(term->operands[0], inverse) &&
+             take(term->operands[1], inverse != (term->op == Operator::Div));
+    }
+    TermRef &side = term->dependsOn(attention.s) ? key : query;
+    side = inverse ? divide(side, term) : multiply(side, term);
+    return true;
+  };
+  if (!take(body, false)) {
+    diagnostics.error(attention.range,
+                      "a sum inside of a value over '" + indexAxis(attention.t).name +
+                          "' and '" + indexAxis(attention.s).name +
+                          "' is one of products of a value at each of them");
+    return std::nullopt;
+  }
+  return addPair(attention, query, key, over);
+}
+
+/// The score with its operands taken out: sums of products, tensors, values of one
+/// token. What is left is arithmetic of them and of indices.
+std::optional<TermRef> Elaborator::takeOperands(Attention &attention,
+                                                const TermRef &term) {
+  auto addScoreIn = [&](const TermRef &value, llvm::ArrayRef<AffineExpr> at) {
+    auto stand = std::make_shared<Term>(*value);
+    attention.scoreInOf[stand.get()] = attention.scoreIns.size();
+    attention.scoreIns.push_back(
+        {value->tensor, llvm::SmallVector<AffineExpr>(at), value->batched});
+    attention.kept.push_back(stand);
+    return stand;
+  };
+  if (term->kind == Term::Constant || term->kind == Term::Index)
+    return term;
+  if (!term->dependsOn(attention.s)) {
+    TermRef value = isPlain(term) ? term : materializeTerm(term);
+    return addScoreIn(value, value->at);
+  }
+  if (!term->dependsOn(attention.t) && !term->fixed)
+    return addPair(attention, constant(1), term, {});
+  auto refuse = [&](const llvm::Twine &what) {
+    diagnostics.error(attention.range, what);
+    return std::nullopt;
+  };
+  const std::string &t = indexAxis(attention.t).name, &s = indexAxis(attention.s).name;
+  switch (term->kind) {
+  case Term::Reduce:
+    return splitProducts(attention, term->operands[0], term->over);
+  case Term::Element: {
+    // Tokens count from the first one of a call, so only differences mean a place.
+    for (AffineExpr at : term->at) {
+      auto linear = linearIndex(at);
+      int64_t sum = linear ? 0 : 1;
+      if (linear)
+        for (auto [id, factor] : linear->dims)
+          sum += indexAxis(id).sequence ? factor : 0;
+      if (sum != 0 || at.isFunctionOfSymbol(0))
+        return refuse("an element that depends on '" + t + "' and '" + s +
+                      "' is at a place that depends on their difference");
+    }
+    return addScoreIn(term, term->at);
+  }
+  case Term::Operation: {
+    if (term->op == Operator::Softmax)
+      return refuse("a softmax over '" + s + "' is a factor of what is summed over '" +
+                    s + "', and the only one that depends on '" + t + "' too");
+    auto copy = std::make_shared<Term>(*term);
+    for (TermRef &operand : copy->operands) {
+      auto taken = takeOperands(attention, operand);
+      if (!taken)
+        return std::nullopt;
+      operand = *taken;
+    }
+    return copy;
+  }
+  default:
+    return refuse("this cannot depend on '" + t + "' and '" + s + "' at once");
+  }
+}
+
+//===----------------------------------------------------------------------===//
+// The sum
+//===----------------------------------------------------------------------===//
+
+std::optional<TermRef> Elaborator::attend(IndexId s, const TermRef &body,
+                                          const SeenTokens &seen,
+                                          llvm::SMRange range) {
+  if (body->kind == Term::Operation &&
+      (body->op == Operator::Add || body->op == Operator::Sub)) {
+    auto a = attend(s, body->operands[0], seen, range);
+    auto b = attend(s, body->operands[1], seen, range);
+    if (!a || !b)
+      return std::nullopt;
+    return body->op == Operator::Add ? add(*a, *b) : subtract(*a, *b);
+  }
+  if (isConstant(body, 0))
+    return body;
+  if (body->hasState) {
+    diagnostics.error(range, "a state is not summed over tokens; the state itself is "
+                             "such a sum");
+    return std::nullopt;
+  }
+  if (!body->dependsOn(s))
+    return multiply(body, countSeen(seen));
+
+  Attention attention;
+  attention.s = s;
+  attention.t = seen.time;
+  attention.range = range;
+  llvm::SmallVector<TermRef> factors;
+  flatten(body, factors);
+  TermRef outside = constant(1), score = constant(1), value = constant(1);
+  bool isSoftmax = false;
+  for (const TermRef &factor : factors) {
+    if (!factor->dependsOn(s)) {
+      outside = multiply(outside, factor);
+    } else if (!isOverBoth(factor)) {
+      value = multiply(value, factor);
+    } else if (factor->kind == Term::Operation && factor->op == Operator::Softmax &&
+               isConstant(score, 1) && !isSoftmax) {
+      isSoftmax = true;
+      score = factor->operands[0];
+    } else {
+      score = isSoftmax ? operation(Operator::Softmax, score) : score;
+      score = multiply(score, factor);
+      isSoftmax = false;
+    }
+  }
+  auto taken = takeOperands(attention, score);
+  if (!taken)
+    return std::nullopt;
+  Operand values = keyedOperand(
+      *this, value, s,
+      [&](llvm::ArrayRef<IndexId> variables) {
+        llvm::SmallVector<Value> emitted;
+        emitGeneric(value, variables, {}, Operator::Add, emitted, /*forceBatch=*/true);
+        return emitted[0];
+      },
+      &context);
+
+  // Dimensions: batch, t, s, lanes, what pairs are summed over.
+  llvm::SmallVector<IndexId> lanes;
+  llvm::SmallBitVector used = score->indices;
+  used.resize(std::max(used.size(), value->indices.size()));
+  used |= value->indices;
+  for (unsigned id : used.set_bits())
+    if (id != s && id != attention.t)
+      lanes.push_back(id);
+  llvm::DenseMap<AffineExpr, AffineExpr> rename;
+  rename[dim(attention.t)] = getAffineDimExpr(1, &context);
+  rename[dim(s)] = getAffineDimExpr(2, &context);
+  unsigned numDims = 3;
+  for (IndexId id : llvm::concat<const IndexId>(lanes, attention.contracted))
+    rename[dim(id)] = getAffineDimExpr(numDims++, &context);
+  auto mapOf = [&](const Operand &operand) {
+    llvm::SmallVector<AffineExpr> exprs;
+    if (operand.batched)
+      exprs.push_back(getAffineDimExpr(0, &context));
+    for (AffineExpr at : operand.at)
+      exprs.push_back(at.replace(rename));
+    return AffineMap::get(numDims, 0, exprs, &context);
+  };
+  llvm::SmallVector<Value> queries, keys, scoreIns, keyed;
+  llvm::SmallVector<AffineMap> queryMaps, keyMaps, scoreMaps;
+  for (const Pair &pair : attention.pairs) {
+    queries.push_back(pair.query.tensor);
+    queryMaps.push_back(mapOf(pair.query));
+    keys.push_back(pair.key.tensor);
+    keyMaps.push_back(mapOf(pair.key));
+  }
+  for (const Operand &operand : attention.scoreIns) {
+    scoreIns.push_back(operand.tensor);
+    scoreMaps.push_back(mapOf(operand));
+  }
+  auto rangeMap = [&](llvm::ArrayRef<AffineExpr> exprs) {
+    llvm::SmallVector<AffineExpr> results;
+    for (AffineExpr expr : exprs)
+      results.push_back(simplifyAffineExpr(
+          expr.replace(dim(attention.t), getAffineDimExpr(0, &context)), 1, 0));
+    return AffineMapAttr::get(AffineMap::get(1, 0, results, &context));
+  };
+  llvm::SmallVector<AffineExpr> outputExprs, at = {dim(attention.t)};
+  llvm::SmallVector<int64_t> outputSizes = {kDynamicExtent};
+  for (unsigned d = 0; d < lanes.size() + 2; ++d)
+    outputExprs.push_back(getAffineDimExpr(d < 2 ? d : d + 1, &context));
+  for (IndexId id : lanes) {
+    outputSizes.push_back(indexAxis(id).size);
+    at.push_back(dim(id));
+  }
+
+  // Earlier tokens are kept unless the sequence comes as a whole.
+  llvm::SmallVector<Value> outs = {emptyTensor(outputSizes, true, scalarType)};
+  llvm::SmallVector<Value> histories;
+  llvm::SmallVector<unsigned> slots;
+  reversed |= !seen.causal;
+  if (seen.causal && seen.reach != 0) {
+    keyed = keys;
+    keyed.push_back(values.tensor);
+    for (auto [i, operand] : llvm::enumerate(keyed)) {
+      auto type = llvm::cast<RankedTensorType>(operand.getType());
+      llvm::SmallVector<int64_t> sizes = {seen.reach ? *seen.reach : kLagExtent};
+      for (int64_t d = 2; d < type.getRank(); ++d)
+        sizes.push_back(type.getDimSize(d));
+      slots.push_back(states.size());
+      Value history;
+      addState(uniqueState(i + 1 < keyed.size() ? "keys" : "values"), sizes,
+               type.getElementType(), history);
+      histories.push_back(history);
+    }
+    outs.append(histories.begin(), histories.end());
+  }
+  auto op = ssm::AttendOp::create(
+      builder, loc, TypeRange(ValueRange(outs)), queries, keys, scoreIns,
+      values.tensor, /*decays=*/Value(), histories, position, outs,
+      isSoftmax ? builder.getUnitAttr() : UnitAttr(), rangeMap(seen.from),
+      rangeMap(seen.to), builder.getAffineMapArrayAttr(queryMaps),
+      builder.getAffineMapArrayAttr(keyMaps), builder.getAffineMapArrayAttr(scoreMaps),
+      AffineMapAttr::get(mapOf(values)), /*decay_map=*/AffineMapAttr(),
+      AffineMapAttr::get(AffineMap::get(numDims, 0, outputExprs, &context)));
+  {
+    OpBuilder::InsertionGuard guard(builder);
+    llvm::SmallVector<Type> types(queries.size(), scalarType);
+    for (Value operand : scoreIns)
+      types.push_back(getElementTypeOrSelf(operand));
+    unsigned firstIndex = types.size();
+    types.append(2 + lanes.size(), builder.getIndexType());
+    Block *block =
+        builder.createBlock(&op.getScore(), {}, types,
+                            llvm::SmallVector<Location>(types.size(), loc));
+    TermEmitter emitter(builder, loc, scalarType);
+    emitter.elementOf = [&](const Term &node) -> Value {
+      auto pair = attention.pairOf.find(&node);
+      if (pair != attention.pairOf.end())
+        return block->getArgument(pair->second);
+      return block->getArgument(queries.size() + attention.scoreInOf.lookup(&node));
+    };
+    emitter.indexOf = [&](IndexId id) -> Value {
+      unsigned d = llvm::cast<AffineDimExpr>(rename.lookup(dim(id))).getPosition();
+      return block->getArgument(firstIndex + d - 1);
+    };
+    emitter.length = [&] { return sizeOfLength(); };
+    emitter.preparedLength = [&] { return prepared; };
+    ssm::YieldOp::create(builder, loc, emitter.emit(*taken, scalarType));
+  }
+  for (auto [i, slot] : llvm::enumerate(slots))
+    setState(slot, op.getResult(i + 1));
+  return multiply(outside, element(op.getResult(0), at, true, false, false));
+}
