@@ -8,6 +8,7 @@
 #include "ssm/Analysis/ConvCostModel.h"
 #include "ssm/Analysis/CostModel.h"
 #include "ssm/Analysis/InvariantForm.h"
+#include "ssm/Analysis/ProductForm.h"
 #include "ssm/Analysis/RecurrenceClass.h"
 #include "ssm/IR/SSM.h"
 #include "ssm/IR/SpectrumBlocks.h"
@@ -75,10 +76,8 @@ std::string mlir::ssm::reasonAgainst(ScanOp scan, const RecurrenceInfo &info,
       return "it runs backward, and scores are those of earlier tokens";
     return scan.getCoefficientsOp().getReset() ? "a reset would cut the scores" : "";
   }
-  if (mode == ExecutionMode::Chunk && scan.getComplex())
-    return ("it is legal for class " + stringifyRecurrenceClass(info.kind) +
-            ", but this version has no lowering for it")
-        .str();
+  if (mode == ExecutionMode::Chunk)
+    return reasonAgainstProducts(scan);
   return "";
 }
 
