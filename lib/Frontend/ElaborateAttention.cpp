@@ -587,11 +587,11 @@ std::optional<TermRef> Elaborator::attend(IndexId s, const TermRef &body,
   }
   auto op = ssm::AttendOp::create(
       builder, loc, TypeRange(ValueRange(outs)), queries, keys, scoreIns,
-      values.tensor, histories, position, outs,
+      values.tensor, /*decays=*/Value(), histories, position, outs,
       isSoftmax ? builder.getUnitAttr() : UnitAttr(), rangeMap(seen.from),
       rangeMap(seen.to), builder.getAffineMapArrayAttr(queryMaps),
       builder.getAffineMapArrayAttr(keyMaps), builder.getAffineMapArrayAttr(scoreMaps),
-      AffineMapAttr::get(mapOf(values)),
+      AffineMapAttr::get(mapOf(values)), /*decay_map=*/AffineMapAttr(),
       AffineMapAttr::get(AffineMap::get(numDims, 0, outputExprs, &context)));
   {
     OpBuilder::InsertionGuard guard(builder);

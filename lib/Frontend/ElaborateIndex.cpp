@@ -281,7 +281,7 @@ std::optional<Number> Elaborator::pointOfIndex(const ast::IndexExpr &expr,
     }
     if (index && axis.sequence)
       if (auto linear = linearIndex(*index);
-          linear && linear->dims.size() == 1 && linear->dims[0].second != 1 &&
+          linear && linear->dims.size() == 1 && linear->dims[0].second == -1 &&
           indexAxis(linear->dims[0].first).sequence) {
         // Not t + c, a shift, but c - t: the token is looked up.
         affine = false;

@@ -170,7 +170,7 @@ bool Elaborator::emitForward(Instance &instance) {
     for (const ast::AxisPattern &axisPattern : pattern.axes) {
       // No layer around this one gives `..` its axes: it stands for the sequence.
       bool isRest = axisPattern.kind == ast::AxisPattern::Rest;
-      if (axisPattern.name.name == "t" && axisPattern.size)
+      if (axisPattern.name.name == "t" && axisPattern.size && !axisPattern.isLength)
         return diagnostics.error(axisPattern.range,
                                  "t is the sequence, as long as the input that is given: "
                                  "it takes no extent; a kernel may have one, j: lag(SIZE)");

@@ -57,6 +57,7 @@ static void buildLayerPipeline(OpPassManager &pm, const PipelineOptions &options
   modes.crossover = options.schedule.crossover;
   modes.convolution = options.schedule.conv;
   pm.addNestedPass<func::FuncOp>(ssm::createSelectModesPass(modes));
+  pm.addNestedPass<func::FuncOp>(ssm::createExpandQuadraticPass());
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
   if (!options.literal) {

@@ -15,7 +15,7 @@ import arrays
 import harness
 
 HERE = pathlib.Path(__file__).resolve().parent
-CHUNKED = {"deltanet", "gdn", "gla", "hgrn2", "lru", "mamba2", "mamba3", "retnet", "rwkv7", "s4d", "s5"}  # systems whose chunk mode exists
+CHUNKED = {"deltanet", "gdn", "gla", "hgrn2", "lru", "mamba2", "mamba3", "mega", "retnet", "rwkv7", "s4d", "s5"}  # systems whose chunk mode exists
 
 
 def modes_of(case):

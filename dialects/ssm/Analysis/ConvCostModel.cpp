@@ -16,9 +16,11 @@
 using namespace mlir;
 using namespace mlir::ssm;
 
-/// Share of the units for multiply-adds that the direct sum keeps busy, and the
-/// clocks of an output besides: ends of the kernel, sums through memory.
-static constexpr double directEfficiency = 0.85, directOutput = 45;
+/// Share of the units for multiply-adds that the direct sum keeps busy, the clocks
+/// of an output besides, for sums through memory, and those of all, for taps at the
+/// ends that are added one by one.
+static constexpr double directEfficiency = 0.85, directOutput = 20,
+                        directOverhead = 2500;
 /// Multiply-adds, and as many additions, of a level of a transform for a point.
 static constexpr double levelSlots = 2, productSlots = 4;
 static constexpr double transformEfficiency = 0.75;
@@ -53,7 +55,7 @@ double ConvCostModel::countTaps(double length) const {
 
 double ConvCostModel::getDirectClocks(int64_t length) const {
   return countTaps(length) / (fmaPerClock * directEfficiency) +
-         directOutput * length;
+         directOutput * length + directOverhead;
 }
 
 double ConvCostModel::getTransformClocks(int64_t length) const {

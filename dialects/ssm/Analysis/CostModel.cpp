@@ -262,6 +262,7 @@ double CostModel::getClocks(Execution execution, int64_t length) const {
     return 0;
   switch (execution.mode) {
   case ScanMode::literal:
+  case ScanMode::quadratic: // asked for only
   case ScanMode::scan:
     return getScanClocks(double(length));
   case ScanMode::conv:

@@ -20,6 +20,14 @@ YieldOp AttendOp::getScoreYield() {
   return cast<YieldOp>(getScore().front().back());
 }
 
+SmallVector<Value> AttendOp::getKeyed() {
+  SmallVector<Value> keyed(getKeys());
+  keyed.push_back(getValues());
+  if (getDecays())
+    keyed.push_back(getDecays());
+  return keyed;
+}
+
 SmallVector<unsigned> AttendOp::getScoreLanes() {
   Block &block = getScore().front();
   unsigned firstIndex = getNumPairs() + getScoreIns().size() + 2;
@@ -32,6 +40,7 @@ SmallVector<unsigned> AttendOp::getScoreLanes() {
                           });
     };
     if (names(getQueryMaps()) || names(getKeyMaps()) || names(getScoreMaps()) ||
+        (getDecays() && getDecayMap()->isFunctionOfDim(lane + 3)) ||
         !block.getArgument(firstIndex + lane).use_empty())
       lanes.push_back(lane + 3);
   }
@@ -91,6 +100,10 @@ static LogicalResult verifyAttendDims(AttendOp op) {
       return failure();
   if (failed(verifyKey("value", op.getValueMap())))
     return failure();
+  if (op.getDecays() && (failed(verifyKey("decay", *op.getDecayMap())) ||
+                         failed(verifyNone("decay", *op.getDecayMap(), lanesEnd,
+                                           numDims))))
+    return failure();
   return verifyNone("value", op.getValueMap(), lanesEnd, numDims);
 }
 
@@ -99,12 +112,11 @@ static LogicalResult verifyHistories(AttendOp op, StringRef what,
                                      OperandRange histories) {
   if (histories.empty())
     return success();
-  SmallVector<Value> sources(op.getKeys());
-  sources.push_back(op.getValues());
+  SmallVector<Value> sources = op.getKeyed();
   if (histories.size() != sources.size())
     return op.emitOpError() << "(C4) " << what << ": found " << histories.size()
                             << ", wanted " << sources.size()
-                            << ", one for each of the keys and the values, or none";
+                            << ", one for each of keys, values and decays, or none";
   for (auto [history, source] : llvm::zip(histories, sources)) {
     SmallVector<int64_t> shape(getShape(source));
     shape[1] = ShapedType::kDynamic;
@@ -135,6 +147,14 @@ LogicalResult AttendOp::verify() {
       return emitOpError() << "(C1) " << what << ": found "
                            << AffineMapAttr::get(map)
                            << ", wanted one dimension, the token";
+  if (bool(getDecays()) != getDecayMap().has_value() ||
+      (getDecays() && getSoftmax()))
+    return emitOpError("(C3) decays: found them without a map, a map without them, "
+                       "or both with softmax");
+  if (getDecays() && (failed(verifyMap(*this, "(C1)", "decay", *getDecayMap(),
+                                       numDims, getDecays())) ||
+                      failed(verifyFloats(*this, "decays", getDecays()))))
+    return failure();
   if (failed(verifyMaps(*this, "(C1)", "query", getQueryMaps(), numDims,
                         getQueries())) ||
       failed(verifyMaps(*this, "(C1)", "key", getKeyMaps(), numDims,
@@ -164,6 +184,9 @@ LogicalResult AttendOp::verify() {
                          getKeys()[i])))
       return failure();
   if (failed(sizes.add("(C6)", "the values", getValueMap(), getValues())))
+    return failure();
+  if (getDecays() &&
+      failed(sizes.add("(C6)", "the decays", *getDecayMap(), getDecays())))
     return failure();
   for (auto [i, operand] : llvm::enumerate(getScoreIns()))
     if (failed(sizes.add("(C6)", "score_ins " + Twine(i), getScoreMap(i),

@@ -17,7 +17,9 @@ def SSM_AttendOp : SSM_DestinationOp<"attend", [AttrSizedOperandSegments]> {
     y[b, t, l] = sum_s w * values[value_map]
     ```
 
-    With `softmax`, `w` is `exp(score)` divided by its sum over `s`; a token that
+    With `decays`, `w` is multiplied by the decays of all tokens that are seen
+    after `s`, which are found at `decay_map` with those tokens for `s`: as a state
+    would that is multiplied by its decay at each token. With `softmax`, `w` is `exp(score)` divided by its sum over `s`; a token that
     sees nothing gets 0. No value over both `t` and `s` is stored.
 
     **What a token sees.** Counting from the beginning of the sequence, the
@@ -31,11 +33,11 @@ def SSM_AttendOp : SSM_DestinationOp<"attend", [AttrSizedOperandSegments]> {
     sequence, which is `position` tokens earlier. Indices of `score_maps` that lie
     outside of their operand give NaN.
 
-    **Earlier tokens.** `histories` hold what keys and values (in this order, all
-    or none) were for earlier tokens, as rings: the token `q` is at `q mod H`,
+    **Earlier tokens.** `histories` hold what keys, values and decays (in this
+    order, all or none) were for earlier tokens, as rings: the token `q` is at `q mod H`,
     where H is the number of tokens a history holds. The `outs` after the first
     receive the histories for a later call. Without them, tokens before this call
-    are not seen.
+    are not seen. Queries may have another number of tokens than keys.
 
     Constraints:
     * (C1) all maps but `from` and `to` have the same number of dimensions, at
@@ -44,10 +46,11 @@ def SSM_AttendOp : SSM_DestinationOp<"attend", [AttrSizedOperandSegments]> {
     * (C2) `output_map` is `d0, d1` and then the dimensions from `d3` on, in
       order, as far as they are the output's;
     * (C3) queries and keys are pairs; maps of keys and of the values start with
-      `d0, d2` and do not contain `d1`, maps of queries do not contain `d2`; maps
-      of the values and `score_maps` name no dimension of a pair alone;
+      `d0, d2` and do not contain `d1`, and so does that of decays, which have no
+      softmax beside them; maps of queries do not contain `d2`; other maps than
+      those of the pairs name none of their dimensions;
     * (C4) histories are `B x H x ...` with the remaining dimensions and the
-      element types of the keys and values, one each or none, and so are the
+      element types of keys, values and decays, one each or none, and so are the
       outs behind the first;
     * (C5) the region's arguments are a number of the output's element type for
       each pair, the element types of `score_ins`, and indices `t, s, l1, ...`; it
@@ -87,13 +90,16 @@ def SSM_AttendOp : SSM_DestinationOp<"attend", [AttrSizedOperandSegments]> {
   let arguments = (ins Variadic<SSM_Shaped>:$queries,
                        Variadic<SSM_Shaped>:$keys,
                        Variadic<SSM_Shaped>:$score_ins, SSM_Shaped:$values,
+                       Optional<SSM_Shaped>:$decays,
                        Variadic<SSM_Shaped>:$histories, Index:$position,
                        Variadic<SSM_Init>:$outs, UnitAttr:$softmax,
                        AffineMapAttr:$from_map, AffineMapAttr:$to_map,
                        AffineMapArrayAttr:$query_maps,
                        AffineMapArrayAttr:$key_maps,
                        AffineMapArrayAttr:$score_maps,
-                       AffineMapAttr:$value_map, AffineMapAttr:$output_map);
+                       AffineMapAttr:$value_map,
+                       OptionalAttr<AffineMapAttr>:$decay_map,
+                       AffineMapAttr:$output_map);
   let results = (outs Variadic<AnyRankedTensor>:$results);
   let regions = (region SizedRegion<1>:$score);
   let assemblyFormat = [{
@@ -102,6 +108,7 @@ def SSM_AttendOp : SSM_DestinationOp<"attend", [AttrSizedOperandSegments]> {
     (`keys` `(` $keys^ `:` type($keys) `)`)?
     (`score_ins` `(` $score_ins^ `:` type($score_ins) `)`)?
     `values` `(` $values `:` type($values) `)`
+    (`decays` `(` $decays^ `:` type($decays) `)`)?
     (`histories` `(` $histories^ `:` type($histories) `)`)?
     `position` `(` $position `)` `outs` `(` $outs `:` type($outs) `)`
     `from` $from_map `to` $to_map `score` $score attr-dict-with-keyword
@@ -126,6 +133,8 @@ def SSM_AttendOp : SSM_DestinationOp<"attend", [AttrSizedOperandSegments]> {
     ::mlir::Value getOutput() { return getOuts().front(); }
     ::mlir::OperandRange getFinalHistories() { return getOuts().drop_front(); }
     ::mlir::ssm::YieldOp getScoreYield();
+    /// What is read at `s`: keys, values, decays.
+    ::llvm::SmallVector<::mlir::Value> getKeyed();
     /// Lanes on which the score depends; the others are the values' alone.
     ::llvm::SmallVector<unsigned> getScoreLanes();
     /// Dimensions that pair `i` sums over.

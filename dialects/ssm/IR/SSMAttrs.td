@@ -25,7 +25,8 @@ def SSM_NormKindAttr : EnumAttr<SSM_Dialect, SSM_NormKind, "norm_kind">;
 
 def SSM_ScanMode : I32EnumAttr<"ScanMode", "how a recurrence is executed", [
       I32EnumAttrCase<"literal", 0>, I32EnumAttrCase<"scan", 1>,
-      I32EnumAttrCase<"chunk", 2>, I32EnumAttrCase<"conv", 3>]> {
+      I32EnumAttrCase<"chunk", 2>, I32EnumAttrCase<"conv", 3>,
+      I32EnumAttrCase<"quadratic", 4>]> {
   let cppNamespace = "::mlir::ssm";
   let genSpecializedAttr = 0;
 }
@@ -41,7 +42,8 @@ def SSM_ScheduleAttr : AttrDef<SSM_Dialect, "Schedule"> {
     for none.
     0 leaves the choice to the lowering. Sequences shorter than `crossover`
     tokens take the sequential form whatever the mode is; where the length is
-    not known, both forms are compiled.
+    not known, both forms are compiled. `quadratic` sums over all earlier tokens:
+    `ssm-expand-quadratic` makes it `ssm.attend`.
   }];
   let parameters = (ins EnumParameter<SSM_ScanMode>:$mode,
                         DefaultValuedParameter<"int64_t", "0">:$chunk,

@@ -67,11 +67,15 @@ LogicalResult KrylovOp::verify() {
       failed(verifyFloats(*this, "out", getOuts().front())))
     return failure();
   ArrayRef<int64_t> matrix = getShape(getMatrix());
-  if (!agree(matrix.drop_back(), getShape(getVector())))
+  ArrayRef<int64_t> vector = getShape(getVector());
+  if (vector.size() + 1 < matrix.size() ||
+      !agree(matrix.drop_back(2), vector.take_front(matrix.size() - 2)) ||
+      !agree(matrix.back(), vector.back()))
     return emitOpError() << "(C2) vector: found " << getVector().getType()
-                         << ", wanted the shape of " << getMatrix().getType()
-                         << " without its last dimension";
-  SmallVector<int64_t> wanted(matrix.drop_back(2));
+                         << ", wanted the leading dimensions of "
+                         << getMatrix().getType() << " first and "
+                         << matrix.back() << " last";
+  SmallVector<int64_t> wanted(vector.drop_back());
   wanted.append({ShapedType::kDynamic, matrix.back()});
   if (!agree(wanted, getShape(getOuts().front())))
     return emitOpError() << "(C3) out: found " << getOuts().front().getType()

@@ -105,8 +105,10 @@ def SSM_KrylovOp : SSM_DestinationOp<"krylov"> {
     Constraints:
     * (C1) `matrix` is `... x N x N`, `N` static, of floating-point numbers, as
       are the others;
-    * (C2) `vector` is `... x N` with the leading dimensions of the matrix;
-    * (C3) the one out is `... x J x N`, `J` images.
+    * (C2) `vector` is `... x N`, the leading dimensions of the matrix first;
+      others behind them share a matrix;
+    * (C3) the one out has the dimensions of `vector` with one more, the images,
+      before the last.
 
     ```mlir
     func.func @impulse(%a: tensor<3x4x4xf32>, %b: tensor<3x4xf32>,

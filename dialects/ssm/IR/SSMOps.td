@@ -67,7 +67,8 @@ def SSM_ScanOp : SSM_DestinationOp<"scan", [AttrSizedOperandSegments]> {
     where `rows` counts the parts (real, imaginary) of the keys, P those of the
     output, Q the copies, and `tiles` of `width` lanes cover a dimension of state
     and output (1 and 1 if nothing depends on it); `outer` is the product of the
-    others, or 1. The decay of a dense transition is a matrix, `rows, rows`. Products
+    others, or 1. The decay of a dense transition, and of one that erases, is a matrix,
+    `rows, rows`. Products
     of complex numbers are written out: the tables are real matrices. They say
     nothing that the coefficients do not, so a lowering may ignore them.
 
@@ -95,7 +96,7 @@ def SSM_ScanOp : SSM_DestinationOp<"scan", [AttrSizedOperandSegments]> {
       only that role depends on `m`, which no result has;
     * (C10) `real_sums` goes with `complex` and an erase pair;
     * (C11) there are four `tables` or none, of the state's element type and the
-      shapes above; they go with `inputs`, and without erase pairs and resets.
+      shapes above; they go with `inputs`, and without resets.
 
     `dim_names`, if present, names the dimensions for messages.
 

@@ -5,6 +5,49 @@
 
 include "mlir/Pass/PassBase.td"
 
+def ExpandQuadraticPass : Pass<"ssm-expand-quadratic", "mlir::func::FuncOp"> {
+  let summary = "Rewrites recurrences as sums over earlier tokens";
+  let description = [{
+    An `ssm.scan` whose schedule is `quadratic` becomes `ssm.attend`: the read is the
+    query, the factors of the write with the keys in them are the key, the others the
+    value, and the decays multiply the scores. The state before the first token
+    becomes as many earlier tokens as it has keys; a second `ssm.attend`, with the
+    keys as queries one by one, gives the state after the last one. A write of
+    several products makes one pair of ops for each. Example:
+
+    ```mlir
+    func.func @retention(%q: tensor<?x?x4xf32>, %k: tensor<?x?x4xf32>,
+        %v: tensor<?x?x8xf32>, %s0: tensor<?x4x8xf32>, %y0: tensor<?x?x8xf32>)
+        -> (tensor<?x?x8xf32>, tensor<?x4x8xf32>) {
+      %y, %s = ssm.scan
+          ins(%q, %k, %v : tensor<?x?x4xf32>, tensor<?x?x4xf32>, tensor<?x?x8xf32>)
+          initial(%s0 : tensor<?x4x8xf32>)
+          outs(%y0, %s0 : tensor<?x?x8xf32>, tensor<?x4x8xf32>)
+          maps {ins = [affine_map<(b, t, i, j) -> (b, t, i)>,
+                       affine_map<(b, t, i, j) -> (b, t, i)>,
+                       affine_map<(b, t, i, j) -> (b, t, j)>], epilogue = [],
+                state = affine_map<(b, t, i, j) -> (b, i, j)>,
+                output = affine_map<(b, t, i, j) -> (b, t, j)>}
+          coefficients {
+      ^bb0(%qv: f32, %kv: f32, %vv: f32):
+        %gamma = arith.constant 0.9 : f32
+        %write = arith.mulf %kv, %vv : f32
+        ssm.coefficients decay(%gamma : f32) write(%write : f32) read(%qv : f32)
+      } epilogue {
+      ^bb0(%o: f32):
+        ssm.yield %o : f32
+      } attributes {schedule = #ssm.schedule<mode = quadratic>}
+          -> tensor<?x?x8xf32>, tensor<?x4x8xf32>
+      return %y, %s : tensor<?x?x8xf32>, tensor<?x4x8xf32>
+    }
+    ```
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect",
+                           "::mlir::linalg::LinalgDialect",
+                           "::mlir::ssm::SSMDialect",
+                           "::mlir::tensor::TensorDialect"];
+}
+
 def ExpandDiscretizePass : Pass<"ssm-expand-discretize"> {
   let summary = "Rewrites ssm.discretize as scalar arithmetic";
   let description = [{

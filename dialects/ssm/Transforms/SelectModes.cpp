@@ -60,15 +60,22 @@ std::string mlir::ssm::reasonAgainst(ScanOp scan, const RecurrenceInfo &info,
     return info.getReason(mode).str();
   bool isInvariant =
       info.kind == RecurrenceClass::I || info.kind == RecurrenceClass::Id;
-  if ((mode == ExecutionMode::Chunk && info.kind == RecurrenceClass::I) ||
-      (mode == ExecutionMode::Conv && isInvariant)) {
+  if ((mode == ExecutionMode::Chunk || mode == ExecutionMode::Conv) && isInvariant) {
     std::string reason;
-    (void)getInvariantForm(scan, reason);
+    std::optional<InvariantForm> form = getInvariantForm(scan, reason);
+    if (form && mode == ExecutionMode::Chunk && scan.getDense() && form->rows.size() > 1)
+      return "the transition mixes one of several dimensions that the read sums over, "
+             "for which this version has no tables";
     return reason;
   }
-  bool products = !scan.getComplex() && info.kind != RecurrenceClass::Id;
-  if (mode == ExecutionMode::Quadratic ||
-      (mode == ExecutionMode::Chunk && !products))
+  if (mode == ExecutionMode::Quadratic) {
+    if (scan.getComplex())
+      return "its state is complex, and scores are real numbers";
+    if (scan.getReverse())
+      return "it runs backward, and scores are those of earlier tokens";
+    return scan.getCoefficientsOp().getReset() ? "a reset would cut the scores" : "";
+  }
+  if (mode == ExecutionMode::Chunk && scan.getComplex())
     return ("it is legal for class " + stringifyRecurrenceClass(info.kind) +
             ", but this version has no lowering for it")
         .str();
@@ -111,6 +118,8 @@ ScheduleAttr SelectModesPass::choose(const CostModel &model,
                                      bool isPrepared, std::optional<int64_t> length) {
   ScanMode chosen = ScanMode::scan;
   int64_t tokens = 0, from = 0;
+  if (wanted == ExecutionMode::Quadratic)
+    return ScheduleAttr::get(&getContext(), ScanMode::quadratic, 0, 0, 0, 0);
   if (wanted == ExecutionMode::Chunk || (!wanted && mayChunk && isPrepared)) {
     Execution inChunks{ScanMode::chunk, chunk > 0 ? chunk : model.getBestChunk()};
     std::optional<int64_t> shortest = model.getCrossover(inChunks, {ScanMode::scan, 0});
@@ -210,6 +219,8 @@ LogicalResult SelectModesPass::select(ScanOp scan, std::optional<ExecutionMode> 
   std::optional<ExecutionMode> asked = wanted;
   if (given && given.getMode() == ScanMode::chunk)
     asked = ExecutionMode::Chunk;
+  if (given && given.getMode() == ScanMode::quadratic)
+    asked = ExecutionMode::Quadratic;
   if (asked)
     if (std::string reason = reasonAgainst(scan, info, *asked); !reason.empty())
       return scan.emitError() << "mode '" << stringifyExecutionMode(*asked)

@@ -9,13 +9,13 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "Tabulator.h"
+
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/IRMapping.h"
-#include "ssm/Analysis/InvariantForm.h"
 #include "ssm/Transforms/Passes.h"
 #include "llvm/ADT/SetVector.h"
 #include "llvm/Support/MathExtras.h"
@@ -28,70 +28,8 @@ namespace mlir::ssm {
 using namespace mlir;
 using namespace mlir::ssm;
 
-namespace {
-/// Real, or real and imaginary part.
 using Number = SmallVector<Value, 2>;
 using Dims = SmallVector<unsigned>;
-
-class Tabulator {
-public:
-  Tabulator(ScanOp scan, const InvariantForm &form, int64_t vectorBits);
-  void run();
-
-private:
-  using Body = function_ref<SmallVector<Value>(OpBuilder &, ValueRange)>;
-
-  // Numbers of the coefficients, as tensors.
-  SmallVector<Value> layOut(function_ref<Number(OpBuilder &, IRMapping &)> compute,
-                            ArrayRef<Value> needed, ArrayRef<Dims> groups);
-  Value cutLanes(Value tensor);
-  SmallVector<Value> getDecay();
-  SmallVector<Value> getRead();
-  SmallVector<Value> getGain(const WriteInput &input);
-  Value emitGain(OpBuilder &nested, const IRMapping &mapping,
-                 ArrayRef<WriteGain> gains);
-  Value emitFactor(OpBuilder &nested, const IRMapping &mapping, Value value);
-
-  // Tables.
-  Value makeWrite();
-  Value makeRead();
-  Value makeKernel();
-  Value makeDecay();
-  SmallVector<Value> emitGeneric(ArrayRef<int64_t> shape, ArrayRef<Value> ins,
-                                 ArrayRef<AffineMap> maps, unsigned numResults,
-                                 Type type, Body body);
-  Value assemble(ArrayRef<int64_t> shape, ArrayRef<Value> members,
-                 ArrayRef<unsigned> dims);
-  void addInputs(ArrayRef<Value> tables);
-
-  // Arithmetic of a point.
-  Number multiply(OpBuilder &nested, const Number &a, const Number &b);
-  Number power(OpBuilder &nested, const Number &base, Value exponent);
-  Value round(OpBuilder &nested, Value value);
-  Value constant(OpBuilder &nested, double value) {
-    return arith::ConstantOp::create(nested, loc, nested.getF64FloatAttr(value));
-  }
-  AffineMap select(unsigned numDims, ArrayRef<unsigned> dims) {
-    SmallVector<AffineExpr> exprs;
-    for (unsigned dim : dims)
-      exprs.push_back(builder.getAffineDimExpr(dim));
-    return AffineMap::get(numDims, 0, exprs, builder.getContext());
-  }
-
-  ScanOp scan;
-  const InvariantForm &form;
-  OpBuilder builder;
-  Location loc;
-  CoefficientsOp roles;
-  Block *body;
-  Type element, wide;
-  unsigned parts, outputs;
-  int64_t chunk, outer = 1, keys = 1, copies = 1, lanes = 1, tiles = 1, width = 1;
-  SmallVector<Value> decay;              ///< [outer, keys, tiles, width], by part
-  SmallVector<Value> read;               ///< [outer, copies, keys, tiles, width]
-  SmallVector<SmallVector<Value>> gains; ///< as the decay, by input
-};
-} // namespace
 
 Tabulator::Tabulator(ScanOp scan, const InvariantForm &form, int64_t vectorBits)
     : scan(scan), form(form), builder(scan), loc(scan.getLoc()),
@@ -215,7 +153,7 @@ Value Tabulator::emitFactor(OpBuilder &nested, const IRMapping &mapping, Value v
 }
 
 /// The groups over which decay and gains are laid out.
-static SmallVector<Dims> getGroups(const InvariantForm &form) {
+SmallVector<Dims> Tabulator::getGroups() {
   Dims lane;
   if (form.onLane)
     lane.push_back(*form.lane);
@@ -233,12 +171,12 @@ SmallVector<Value> Tabulator::getDecay() {
           number.push_back(constant(nested, part == 0));
         return number;
       },
-      needed, getGroups(form));
+      needed, getGroups());
 }
 
 SmallVector<Value> Tabulator::getRead() {
   SmallVector<Value> needed(roles.getRead());
-  SmallVector<Dims> groups = getGroups(form);
+  SmallVector<Dims> groups = getGroups();
   groups.insert(groups.begin() + 1, form.copies);
   return layOut(
       [&](OpBuilder &nested, IRMapping &mapping) {
@@ -281,7 +219,7 @@ SmallVector<Value> Tabulator::getGain(const WriteInput &input) {
           number.push_back(emitGain(nested, mapping, gains));
         return number;
       },
-      needed, getGroups(form));
+      needed, getGroups());
 }
 
 //===----------------------------------------------------------------------===//
@@ -558,10 +496,12 @@ void Tabulator::addInputs(ArrayRef<Value> tables) {
 }
 
 void Tabulator::run() {
-  decay = getDecay();
-  read = getRead();
   for (const WriteInput &input : form.inputs)
     gains.push_back(getGain(input));
+  if (isMixing())
+    return addInputs(makeMatrixTables());
+  decay = getDecay();
+  read = getRead();
   addInputs({makeWrite(), makeRead(), makeKernel(), makeDecay()});
 }
 
@@ -576,8 +516,7 @@ struct TabulateChunksPass
       ScheduleAttr schedule = scan.getScheduleAttr();
       if (schedule && schedule.getMode() == ScanMode::chunk &&
           schedule.getChunk() > 0 && scan.hasPureTensorSemantics() &&
-          scan.getTables().empty() && !scan.getDense() &&
-          scan.getCoefficientsOp().getErase().empty())
+          scan.getTables().empty())
         scans.push_back(scan);
     });
     for (ScanOp scan : scans) {

@@ -132,10 +132,13 @@ Value AttendLowering::bound(AffineMap map, Value limit, bool isLower) {
   return limit;
 }
 
-/// `body` for every token that is seen.
+/// `body` for every token that is seen, the last one first: so the decays of those
+/// after a token are known.
 SmallVector<Value> AttendLowering::sumOver(
     ValueRange init, function_ref<SmallVector<Value>(ValueRange)> body) {
-  return loops.reduce(begin, end, init, [&](Value s, ValueRange carried) {
+  Value last = loops.sub(end, loops.index(1));
+  return loops.reduce(begin, end, init, [&](Value step, ValueRange carried) {
+    Value s = loops.sub(last, loops.sub(step, begin));
     point[2] = loops.sub(s, op.getPosition());
     return body(carried);
   });
@@ -163,9 +166,15 @@ void AttendLowering::lowerToken() {
     });
   };
   forOutputs([&](Value) { return zero; });
+  Value one = loops.constant(type, 1.0);
   Value total =
-      sumOver(zero, [&](ValueRange partial) -> SmallVector<Value> {
-        Value weight = getScore();
+      sumOver({zero, one}, [&](ValueRange partial) -> SmallVector<Value> {
+        Value weight = getScore(), decay = partial[1];
+        if (op.getDecays()) {
+          weight = loops.mul(weight, decay);
+          decay = loops.mul(decay, loadKeyed(op.getNumPairs() + 1, op.getDecays(),
+                                             *op.getDecayMap()));
+        }
         if (largest)
           weight = math::ExpOp::create(builder, loops.loc,
                                        loops.sub(weight, largest));
@@ -174,13 +183,13 @@ void AttendLowering::lowerToken() {
               loadKeyed(op.getNumPairs(), op.getValues(), op.getValueMap());
           return loops.add(sum, loops.mul(weight, value));
         });
-        return {loops.add(partial[0], weight)};
+        return {loops.add(partial[0], weight), decay};
       }).front();
   if (!largest)
     return;
   Value isSeen = arith::CmpFOp::create(
       builder, loops.loc, arith::CmpFPredicate::UNE, total, zero);
-  Value divisor = loops.select(isSeen, total, loops.constant(type, 1.0));
+  Value divisor = loops.select(isSeen, total, one);
   forOutputs([&](Value sum) {
     return arith::DivFOp::create(builder, loops.loc, sum, divisor);
   });
@@ -190,9 +199,7 @@ void AttendLowering::run() {
   sizes.resize(op.getNumDims());
   point.assign(op.getNumDims(), loops.index(0));
   bindSizes(op.getOutputMap(), op.getOutput());
-  SmallVector<Value> keyed(op.getKeys());
-  keyed.push_back(op.getValues());
-  for (auto [i, input] : llvm::enumerate(keyed)) {
+  for (auto [i, input] : llvm::enumerate(op.getKeyed())) {
     if (i < op.getNumPairs())
       bindSizes(op.getKeyMap(i), input);
     Value history = op.getHistories().empty() ? Value() : op.getHistories()[i];

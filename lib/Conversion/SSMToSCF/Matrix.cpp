@@ -381,19 +381,20 @@ struct LowerKrylov : public OpRewritePattern<KrylovOp> {
     Type f64 = rewriter.getF64Type();
     Value out = op.getOuts().front();
     auto type = cast<MemRefType>(op.getMatrix().getType());
-    unsigned rank = type.getRank();
+    unsigned shared = type.getRank() - 2;
+    unsigned leading = cast<MemRefType>(op.getVector().getType()).getRank() - 1;
     Value extent = loops.index(type.getShape().back());
     SmallVector<Value> sizes;
     SmallVector<unsigned> dims;
-    for (unsigned dim = 0; dim + 2 < rank; ++dim) {
-      sizes.push_back(loops.size(op.getMatrix(), dim));
+    for (unsigned dim = 0; dim < leading; ++dim) {
+      sizes.push_back(loops.size(op.getVector(), dim));
       dims.push_back(dim);
     }
     // The image before, and this one.
     Value states = memref::AllocOp::create(
         rewriter, op.getLoc(), MemRefType::get({2, type.getShape().back()}, f64));
     Value before = loops.index(0), now = loops.index(1);
-    SmallVector<Value> point(rank - 2, loops.index(0));
+    SmallVector<Value> point(leading, loops.index(0));
     auto at = [&](std::initializer_list<Value> last) {
       SmallVector<Value> all(point);
       all.append(last);
@@ -404,15 +405,18 @@ struct LowerKrylov : public OpRewritePattern<KrylovOp> {
         loops.store(loops.convert(loops.load(op.getVector(), at({i})), f64), states,
                     {before, i});
       });
-      loops.repeat(loops.size(out, rank - 2), [&](Value image) {
+      loops.repeat(loops.size(out, leading), [&](Value image) {
         loops.repeat(extent, [&](Value i) {
           loops.store(loops.load(states, {before, i}), out, at({image, i}));
           Value sum =
               loops
                   .reduce(loops.index(0), extent, loops.constant(f64, 0),
                           [&](Value k, ValueRange partial) -> SmallVector<Value> {
+                            SmallVector<Value> place(
+                                ArrayRef(point).take_front(shared));
+                            place.append({i, k});
                             Value element = loops.convert(
-                                loops.load(op.getMatrix(), at({i, k})), f64);
+                                loops.load(op.getMatrix(), place), f64);
                             Value state = loops.load(states, {before, k});
                             return {loops.add(partial[0],
                                               loops.mul(element, state))};

@@ -39,7 +39,7 @@ bool TabulatedLowering::chooseSizes() {
   copies = shapeOf(1)[2];
   parts = op.getNumStates();
   outputs = op.getNumOutputs();
-  dense = op.getDense().has_value();
+  dense = shapeOf(3).size() == 6;
   form.onOuter = write[0] > 1;
   form.onLane = write[5] > 1;
   if (form.lane) {

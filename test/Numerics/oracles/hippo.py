@@ -91,7 +91,8 @@ LAYERS = {
     "HippoMatrices": Layer(matrices, [dict(N=N, measure=m) for m in MEASURES for N in (2, 8)], none, none, lambda p: ()),
     "HippoLTI": Layer(lti, [dict(H=2, N=8, measure=m, disc=d, dt=0.05) for m in MEASURES
                             for d in ("bilinear", "zoh", "backward")]
-                      + [dict(H=1, N=3, measure="lagt", disc="forward", dt=0.1)], none, inputs),
+                      + [dict(H=1, N=3, measure="lagt", disc="forward", dt=0.1)], none, inputs,
+                      lambda p: ("step", "scan", "chunk", "conv")),
     "HippoLegS": Layer(legs, [dict(H=2, N=7, disc=d) for d in ("bilinear", "zoh", "backward")]
                        + [dict(H=3, N=1, disc="forward"), dict(H=1, N=33, disc="bilinear")], none, inputs, lambda p: ("scan",), shortest=2),
 }

@@ -63,7 +63,7 @@ def variant(**changes):
     return dict(H=4, N=8, rank=1, n_ssm=4, channels=1, bidirectional=False, l_max=0, l_kernel=0) | changes
 
 
-MODES = lambda p: ("scan", "conv") if p["bidirectional"] else ("step", "scan", "conv")
+MODES = lambda p: ("scan", "chunk", "conv") if p["bidirectional"] else ("step", "scan", "chunk", "conv")
 VARIANTS = [variant(), variant(rank=2, n_ssm=2, channels=2), variant(N=2, bidirectional=True, l_kernel=40, channels=2),
             variant(H=3, n_ssm=3, rank=2, l_max=5), variant(H=18, n_ssm=9, N=64, rank=3, l_max=7, bidirectional=True),
             variant(rank=5, l_kernel=17)]

@@ -12,7 +12,7 @@
 // EXPLAIN: kernel of 12 lags: no state space, runs as blocks of its Toeplitz matrix
 // EXPLAIN: kernel as long as the sequence: no state space, runs by Fourier transforms from length {{[0-9]+}} on, as blocks of its Toeplitz matrix below
 // EXPLAIN-NEXT: predicted clocks a token of a vector of channels
-// EXPLAIN-NEXT: length {{.*}} 64 {{.*}} 32768
+// EXPLAIN-NEXT: length 64 {{.*}} 32768
 // EXPLAIN-NEXT: direct
 // EXPLAIN-NEXT: fft
 // FFT-COUNT-2: shortest_fft = 0 : i64

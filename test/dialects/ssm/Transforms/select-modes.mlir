@@ -34,7 +34,7 @@
 // EXPLAIN-NEXT: scan {{[0-9]+}}
 // EXPLAIN: chunk of [[Q]] * {{[0-9]+}}
 // EXPLAIN: not conv: the decay depends on
-// EXPLAIN-NEXT: not quadratic: it is legal for class D1, but this version has no lowering for it
+// EXPLAIN-NOT: not quadratic: it is legal
 // EXPLAIN: class D1, runs as scan
 
 #map = affine_map<(b, t, h, p, n) -> (b, t, h)>
