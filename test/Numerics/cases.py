@@ -19,7 +19,7 @@ CHUNKED = {"deltanet", "gdn", "gla", "hgrn2", "lru", "mamba2", "mamba3", "mega",
 
 
 def modes_of(case):
-    return ["default"] + [mode for mode in case["modes"] if mode in ("step", "scan") or mode == "chunk" and case["system"] in CHUNKED]
+    return ["default"] + [mode for mode in case["modes"] if mode in ("step", "scan", "conv") or mode == "chunk" and case["system"] in CHUNKED]
 
 
 def job(ssmc, examples, folder, case, mode):

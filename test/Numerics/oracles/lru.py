@@ -38,7 +38,7 @@ def inputs(p, draw, b, L):
     return {"u": draw(b, L, p["H"])}
 
 
-MODES = lambda p: ("step", "scan", "chunk")
+MODES = lambda p: ("step", "scan", "chunk", "conv")
 LAYERS = {
     "LRU": Layer(lru, [dict(H=4, N=8), dict(H=3, N=5), dict(H=18, N=33)], weights, inputs, MODES),
     "LRUBlock": Layer(block, [dict(H=6, N=8, norm="layer", prenorm=True), dict(H=4, N=5, norm="batch", prenorm=False),

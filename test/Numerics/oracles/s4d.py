@@ -72,7 +72,7 @@ def variant(**changes):
     return dict(H=4, N=8, disc="zoh", n_ssm=4, channels=1, bidirectional=False, l_max=0) | changes
 
 
-MODES = lambda p: ("scan", "chunk") if p.get("bidirectional") else ("step", "scan", "chunk")
+MODES = lambda p: ("scan", "chunk", "conv") if p.get("bidirectional") else ("step", "scan", "chunk", "conv")
 VARIANTS = [variant(), variant(H=6, n_ssm=3, disc="bilinear", channels=2), variant(bidirectional=True, N=6),
             variant(n_ssm=2, disc="bilinear", channels=2, bidirectional=True), variant(l_max=5),
             variant(l_max=4, disc="bilinear", bidirectional=True)]

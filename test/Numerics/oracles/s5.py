@@ -75,7 +75,7 @@ def block_variant(**changes):
 
 VARIANTS = [variant(), variant(bidirectional=True, clip_eigs=True), variant(disc="bilinear", conj_sym=False, step_rescale=0.5, H=3, P=5),
             variant(disc="bilinear", bidirectional=True, H=7, P=3)]
-MODES = lambda p: ("scan", "chunk") if p["bidirectional"] else ("step", "scan", "chunk")
+MODES = lambda p: ("scan", "chunk", "conv") if p["bidirectional"] else ("step", "scan", "chunk", "conv")
 VARIABLE_MODES = lambda p: ("scan",) if p["bidirectional"] else ("step", "scan")
 LAYERS = {
     "S5": Layer(s5, VARIANTS + [variant(H=17, P=32)], weights, inputs, MODES),
