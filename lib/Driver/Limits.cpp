@@ -223,18 +223,32 @@ static double tapsUpTo(double lag, double tokens) {
   return most * (most + 1) / 2;
 }
 
-double FlopCount::of(int64_t batch, int64_t length) const {
-  double tokens = double(length), perRow = tokens * perToken;
+double FlopCount::of(int64_t batch, llvm::ArrayRef<int64_t> lengths) const {
+  double tokens = 1;
+  for (int axis = 0; axis < axes; ++axis)
+    tokens *= double(lengthOf(lengths, axis));
+  double perRow = tokens * perToken;
   for (const LongKernel &kernel : kernels) {
-    double taps = tapsUpTo(kernel.lastLag, tokens) -
-                  tapsUpTo(kernel.firstLag - 1, tokens);
-    perRow += 2 * taps * kernel.sumsPerToken;
+    double length = double(lengthOf(lengths, kernel.axis));
+    double taps = tapsUpTo(kernel.lastLag, length) -
+                  tapsUpTo(kernel.firstLag - 1, length);
+    if (length > 0)
+      perRow += 2 * taps * kernel.sumsPerToken * (tokens / length);
   }
   return fixed + double(batch) * perRow;
 }
 
+int ssmc::sequenceAxisOf(mlir::Operation *op) {
+  auto axis = op->getAttrOfType<mlir::IntegerAttr>("sequence_axis");
+  return axis ? int(axis.getInt()) : 0;
+}
+
 FlopCount ssmc::countFlop(mlir::ModuleOp module) {
   FlopCount total;
+  module.walk([&](mlir::Operation *function) {
+    if (auto axes = function->getAttrOfType<mlir::ArrayAttr>("ssm.sequence_axes"))
+      total.axes = int64_t(axes.size());
+  });
   module.walk([&](mlir::Operation *op) {
     Points points;
     double flop = flopOf(op, points);
@@ -252,7 +266,7 @@ FlopCount ssmc::countFlop(mlir::ModuleOp module) {
       total.kernels.push_back(
           {points.count * trips,
            conv.getFirst() ? -all : double(int64_t(conv.getStaticFirst())),
-           conv.getReach() ? double(*conv.getReach()) : all});
+           conv.getReach() ? double(*conv.getReach()) : all, sequenceAxisOf(op)});
       return;
     }
     (points.dynamic ? total.perToken : total.fixed) += flop * points.count * trips;
