@@ -36,6 +36,8 @@ struct ScanWork {
   double inputs = 0;
   double outputs = 1; ///< parts of the output
   double erasePairs = 0;
+  double terms = 1; ///< products that the write is a sum of
+  bool hasInitial = false;
   bool reads = false;
   /// Of coefficients that change over time, by what else they depend on: keys and
   /// lanes, lanes, keys, nothing.
@@ -43,6 +45,9 @@ struct ScanWork {
   /// Bytes read and written for a token, and bytes of the state.
   double streamedBytes = 0, stateBytes = 0;
 };
+
+/// Products whose sum a write is, as far as they have keys in them.
+unsigned countWriteTerms(ScanOp op);
 
 /// One way to execute a scan, with its tile.
 struct Execution {
@@ -69,6 +74,8 @@ private:
   /// Of one chunk that holds `tokens`, one outer point.
   double getOneChunkClocks(double tokens) const;
   double getTabulatedClocks(double chunk, double length) const;
+  /// Of a sum over the tokens before, by tiles of queries and keys.
+  double getQuadraticClocks(double length) const;
   /// Bytes of the tables of chunks for one vector of lanes.
   double getTableBytes(double chunk) const;
   bool isTabulated() const { return work.inputs > 0; }
