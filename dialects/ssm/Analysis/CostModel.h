@@ -36,7 +36,9 @@ struct ScanWork {
   double inputs = 0;
   double outputs = 1; ///< parts of the output
   double erasePairs = 0;
-  double terms = 1; ///< products that the write is a sum of
+  /// Products of keys and lanes that a token adds to the state: those of the write, and
+  /// the erase pairs whose keys are not a written product's.
+  double terms = 1;
   bool hasInitial = false;
   bool reads = false;
   /// Of coefficients that change over time, by what else they depend on: keys and
@@ -45,9 +47,6 @@ struct ScanWork {
   /// Bytes read and written for a token, and bytes of the state.
   double streamedBytes = 0, stateBytes = 0;
 };
-
-/// Products whose sum a write is, as far as they have keys in them.
-unsigned countWriteTerms(ScanOp op);
 
 /// One way to execute a scan, with its tile.
 struct Execution {
