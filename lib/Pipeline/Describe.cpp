@@ -130,6 +130,11 @@ LogicalResult ssmc::describeModule(ModuleOp module, const PipelineOptions &optio
         flags |= SSMRT_FIXED_LENGTH;
         limit = fixed;
       }
+      auto longest = forward->getAttrOfType<IntegerAttr>("ssm.longest");
+      if (isSequence && longest && !fixed && isa<FloatType>(type.getElementType())) {
+        flags |= SSMRT_LIMITED_LENGTH;
+        limit = longest;
+      }
       inputs.push_back(entry(name.getValue(), type.getElementType(), dims, flags, 0,
                              limit ? limit.getInt() : 0));
     }

@@ -257,6 +257,14 @@ static ssmrt_status checkPreparedLength(const Call *call, int64_t position,
                        "sequences of %lld tokens",
                        module->name, info->name, (long long)length,
                        (long long)info->limit);
+    if ((info->flags & SSMRT_LIMITED_LENGTH) &&
+        (length > info->limit || position > info->limit - length))
+      return ssmrtFail(SSMRT_BAD_ARGUMENT,
+                       "%s: input '%s' has length %lld at position %lld; the "
+                       "layer takes sequences of at most %lld tokens, for which "
+                       "its weights were made",
+                       module->name, info->name, (long long)length,
+                       (long long)position, (long long)info->limit);
     if ((info->flags & SSMRT_EXACT_LENGTH) &&
         (position != 0 || (length != preparedLength && length != 0)))
       return ssmrtFail(SSMRT_BAD_ARGUMENT,

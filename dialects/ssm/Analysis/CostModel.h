@@ -39,6 +39,7 @@ struct ScanWork {
   /// Products of keys and lanes that a token adds to the state: those of the write, and
   /// the erase pairs whose keys are not a written product's.
   double terms = 1;
+  bool hasInitial = false;
   bool reads = false;
   /// Of coefficients that change over time, by what else they depend on: keys and
   /// lanes, lanes, keys, nothing.
@@ -72,6 +73,8 @@ private:
   /// Of one chunk that holds `tokens`, one outer point.
   double getOneChunkClocks(double tokens) const;
   double getTabulatedClocks(double chunk, double length) const;
+  /// Of a sum over the tokens before, by tiles of queries and keys.
+  double getQuadraticClocks(double length) const;
   /// Bytes of the tables of chunks for one vector of lanes.
   double getTableBytes(double chunk) const;
   bool isTabulated() const { return work.inputs > 0; }

@@ -257,6 +257,14 @@ TEST_F(Execute, PreparedLength) {
   EXPECT_STREQ(ssmrt_last_error(),
                "fake: input 'u' has length 2 at position 0; the layer's kernel "
                "was prepared for 0 tokens: prepare it for the longest sequence");
+  inputs[0].flags = SSMRT_LIMITED_LENGTH;
+  inputs[0].limit = 2;
+  EXPECT_EQ(forward({u.tensor, noGain}, {y.tensor}), SSMRT_OK);
+  inputs[0].limit = 1;
+  EXPECT_EQ(forward({u.tensor, noGain}, {y.tensor}), SSMRT_BAD_ARGUMENT);
+  EXPECT_STREQ(ssmrt_last_error(),
+               "fake: input 'u' has length 2 at position 0; the layer takes "
+               "sequences of at most 1 tokens, for which its weights were made");
   inputs[0].flags = SSMRT_EXACT_LENGTH;
   EXPECT_EQ(forward({u.tensor, noGain}, {y.tensor}), SSMRT_BAD_ARGUMENT);
   EXPECT_STREQ(ssmrt_last_error(),
