@@ -15,33 +15,23 @@
 //===----------------------------------------------------------------------===//
 
 #include "benchmark/benchmark.h"
-#include "ssmrt/ssmrt.h"
+#include "compiled.h"
 
-#include <algorithm>
 #include <chrono>
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
 #include <ctime>
 #include <fcntl.h>
-#include <memory>
 #include <string>
-#include <sys/mman.h>
 #include <thread>
 #include <unistd.h>
-#include <vector>
 
 #ifdef SSMC_HAS_OPENBLAS
 #include <cblas.h>
 extern "C" void openblas_set_num_threads(int);
 #endif
 
-namespace {
-struct Free {
-  void operator()(void *block) const { std::free(block); }
-};
-using Block = std::unique_ptr<char, Free>;
+using namespace ssmc::benchmarks;
 
+namespace {
 struct Options {
   std::string model, weights;
   int threads = 1;
@@ -64,16 +54,6 @@ struct Model {
 static Options options;
 static Model model;
 
-[[noreturn]] static void stop(const char *what) {
-  std::fprintf(stderr, "model_benchmark: %s: %s\n", what, ssmrt_last_error());
-  std::exit(1);
-}
-
-static void check(ssmrt_status status, const char *what) {
-  if (status != SSMRT_OK)
-    stop(what);
-}
-
 /// With one thread its own time: what else runs on the machine then counts only
 /// through caches and memory.
 static double now() {
@@ -81,22 +61,6 @@ static double now() {
   bool isOwn = options.threads == 1 && !options.wallClock;
   clock_gettime(isOwn ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC, &time);
   return double(time.tv_sec) + 1e-9 * double(time.tv_nsec);
-}
-
-static Block allocate(int64_t bytes) {
-  if (bytes < 0)
-    stop("size");
-  // Large pages where there is much to fill, as ssmc does it.
-  constexpr int64_t largePage = int64_t(2) << 20;
-  int64_t alignment = bytes >= 4 * largePage ? largePage : SSMRT_ALIGNMENT;
-  void *block = nullptr;
-  if (posix_memalign(&block, size_t(alignment), size_t(std::max<int64_t>(bytes, 64))))
-    stop("memory");
-#ifdef MADV_HUGEPAGE
-  if (alignment == largePage)
-    (void)madvise(block, size_t(bytes), MADV_HUGEPAGE);
-#endif
-  return Block(static_cast<char *>(block));
 }
 
 //===----------------------------------------------------------------------===//

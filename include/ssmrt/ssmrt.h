@@ -150,6 +150,10 @@ typedef struct ssmrt_value_info {
  * the layer is written for that length. */
 #define SSMRT_FIXED_LENGTH 64u
 
+/* A state that no call at position 0 reads or writes: a call that keeps no state
+ * has no memory for it. Such states come after the others. */
+#define SSMRT_LATER 128u
+
 /* The decay of a state block, where it is the same for every token: the
  * eigenvalues of the recurrence, which the prepared tables hold. */
 typedef struct ssmrt_decay_info {
