@@ -123,7 +123,7 @@ static void continued(benchmark::State &state) {
   state.counters["mean_us"] = 1e6 * best / double(count);
 }
 
-BENCHMARK(step)->ArgName("L")->UseManualTime()->Arg(1 << 10)->Arg(1 << 12)->Arg(1 << 14)->Arg(1 << 16);
+BENCHMARK(step)->ArgName("L")->UseManualTime()->Arg(1 << 8)->Arg(1 << 10)->Arg(1 << 12)->Arg(1 << 14)->Arg(1 << 16);
 BENCHMARK(continued)->ArgName("L")->UseManualTime()->Arg(1 << 10)->Arg(1 << 12)->Arg(1 << 14)->Arg(1 << 16);
 
 int main(int argc, char **argv) {
