@@ -153,6 +153,10 @@ typedef struct ssmrt_value_info {
  * a weight of the layer has elements for so many. */
 #define SSMRT_LIMITED_LENGTH 128u
 
+/* A state that no call at position 0 reads or writes: a call that keeps no state
+ * has no memory for it. Such states come after the others. */
+#define SSMRT_LATER 128u
+
 /* The decay of a state block, where it is the same for every token: the
  * eigenvalues of the recurrence, which the prepared tables hold. */
 typedef struct ssmrt_decay_info {

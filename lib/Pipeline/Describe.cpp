@@ -3,6 +3,7 @@
 #include "Describe.h"
 
 #include "Target/CPU/BindFrame.h"
+#include "mlir/Dialect/Bufferization/IR/Bufferization.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/Builders.h"
 #include "ssm/IR/SSM.h"
@@ -22,13 +23,6 @@ static std::string dtypeName(Type type) {
   return "i" + std::to_string(type.getIntOrFloatBitWidth());
 }
 
-static int64_t bytesOf(RankedTensorType type) {
-  int64_t bytes = (type.getElementTypeBitWidth() + 7) / 8;
-  for (int64_t extent : type.getShape())
-    bytes *= ShapedType::isDynamic(extent) ? 1 : extent;
-  return bytes;
-}
-
 LogicalResult ssmc::describeModule(ModuleOp module, const PipelineOptions &options) {
   auto forward = module.lookupSymbol<func::FuncOp>("forward");
   auto prepare = module.lookupSymbol<func::FuncOp>("prepare");
@@ -45,6 +39,14 @@ LogicalResult ssmc::describeModule(ModuleOp module, const PipelineOptions &optio
          builder.getNamedAttr("state", builder.getI64IntegerAttr(state)),
          builder.getNamedAttr("limit", builder.getI64IntegerAttr(limit))});
   };
+
+  // What belongs to the caller, or serves many calls, is not overwritten.
+  for (func::FuncOp function : {prepare, forward})
+    for (unsigned i = 0; i < function.getNumArguments(); ++i)
+      if (isa<RankedTensorType>(function.getArgumentTypes()[i]) &&
+          !function.getArgAttr(i, "ssm.state"))
+        function.setArgAttr(i, bufferization::BufferizationDialect::kWritableAttrName,
+                            builder.getBoolAttr(false));
 
   // Tables lie one behind the other: those that grow with the prepared length
   // after the others, at offsets that grow too.
@@ -115,7 +117,6 @@ LogicalResult ssmc::describeModule(ModuleOp module, const PipelineOptions &optio
                               type.getElementType(), shape));
   }
 
-  int64_t perRow = 0, perToken = 0, fixed = 0; // bytes of the states
   SmallVector<NamedAttribute> unused;
   for (unsigned i = 0; i < forward.getNumArguments(); ++i) {
     auto type = dyn_cast<RankedTensorType>(forward.getArgumentTypes()[i]);
@@ -141,12 +142,8 @@ LogicalResult ssmc::describeModule(ModuleOp module, const PipelineOptions &optio
     auto name = forward.getArgAttrOfType<StringAttr>(i, "ssm.state");
     if (!name)
       continue;
-    // A block starts at a multiple of the alignment whatever the batch is, so the
-    // size is bounded by one alignment more.
-    (llvm::is_contained(dims.asArrayRef(), SSMRT_LENGTH) ? perToken : perRow) +=
-        bytesOf(type);
-    fixed += kBlockAlignment;
-    states.push_back(entry(name.getValue(), type.getElementType(), dims));
+    uint32_t flags = forward.getArgAttr(i, "ssm.later") ? SSMRT_LATER : 0;
+    states.push_back(entry(name.getValue(), type.getElementType(), dims, flags));
   }
   // The states that the signature names come after the inputs proper.
   int64_t index = 0;
@@ -226,8 +223,7 @@ LogicalResult ssmc::describeModule(ModuleOp module, const PipelineOptions &optio
       builder.getNamedAttr("states", builder.getArrayAttr(states)),
       builder.getNamedAttr("decays", builder.getArrayAttr(decays)),
       builder.getNamedAttr("prepared",
-                           builder.getDenseI64ArrayAttr({prepared, growth, 0, 0})),
-      builder.getNamedAttr("state", builder.getDenseI64ArrayAttr({fixed, perRow, 0, perToken}))};
+                           builder.getDenseI64ArrayAttr({prepared, growth, 0, 0}))};
   module->setAttr("ssm.module", builder.getDictionaryAttr(fields));
 
   if (!forward->hasAttr("ssm.whole_sequence")) {

@@ -312,8 +312,7 @@ static ssmrt_status placeBlocks(const Call *call, void *state, void *workspace,
                                 bool isStep, ssmrt_frame *frame) {
   const ssmrt_module *module = call->module;
   int64_t stateBytes, bytes;
-  ssmrt_status status =
-      ssmrtStatePayload(module, frame->batch, frame->state_length, &stateBytes);
+  ssmrt_status status = ssmrtUnkeptPayload(module, frame->batch, &stateBytes);
   if (status != SSMRT_OK)
     return status;
   int64_t (*stepBytes)(int64_t) = module->step_workspace_bytes;
