@@ -72,10 +72,58 @@ static double bytesOf(Value shaped) {
   return llvm::divideCeil(bits, 8);
 }
 
+/// The products that a sum consists of.
+static void collectProducts(Value value, SmallVectorImpl<Value> &products) {
+  Operation *op = value.getDefiningOp();
+  if (isa_and_nonnull<arith::AddFOp, arith::SubFOp, arith::NegFOp>(op))
+    for (Value operand : op->getOperands())
+      collectProducts(operand, products);
+  else
+    products.push_back(value);
+}
+
+/// The factors of a product that depend on keys, in an order of their own.
+static SmallVector<void *> getKeyFactors(ScanOp op, Value product) {
+  SmallVector<unsigned> keyDims = op.getKeyDims();
+  SmallVector<Value> rest = {product};
+  SmallVector<void *> factors;
+  while (!rest.empty()) {
+    Value value = rest.pop_back_val();
+    Operation *definition = value.getDefiningOp();
+    llvm::SmallBitVector dims = op.getDependentDims(value);
+    if (isa_and_nonnull<arith::MulFOp, arith::NegFOp>(definition))
+      llvm::append_range(rest, definition->getOperands());
+    else if (llvm::any_of(keyDims, [&](unsigned dim) { return dims[dim]; }))
+      factors.push_back(value.getAsOpaquePointer());
+  }
+  llvm::sort(factors);
+  return factors;
+}
+
+/// As the lowering of chunks counts them: erase pairs share the product of a write with
+/// the same keys.
+static double countTerms(ScanOp op) {
+  CoefficientsOp roles = op.getCoefficientsOp();
+  SmallVector<Value> products;
+  if (!roles.getWrite().empty())
+    collectProducts(roles.getWrite().front(), products);
+  SmallVector<SmallVector<void *>> terms;
+  for (Value product : products)
+    terms.push_back(getKeyFactors(op, product));
+  unsigned parts = op.getNumStates();
+  for (unsigned i = parts; i < roles.getErase().size(); i += 2 * parts) {
+    SmallVector<void *> keys = getKeyFactors(op, roles.getErase()[i]);
+    if (!llvm::is_contained(terms, keys))
+      terms.push_back(std::move(keys));
+  }
+  return std::max<double>(terms.size(), 1);
+}
+
 ScanWork::ScanWork(ScanOp op, const RecurrenceInfo &info) {
   parts = op.getNumStates();
   dense = op.getDense().has_value();
   erasePairs = info.numErasePairs;
+  terms = countTerms(op);
   CoefficientsOp roles = op.getCoefficientsOp();
   reads = !roles.getRead().empty();
   outputs = op.getNumOutputs();
@@ -203,15 +251,17 @@ double CostModel::getOneChunkClocks(double tokens) const {
   double keyVectors = std::ceil(work.keys / width);
   // Scores are causal in whole blocks.
   double pairs = rows * (rows + tokenMultiple) / 2;
-  double products = pairs * work.copies * (work.keys / width + laneVectors) +
-                    rows * work.keys * laneVectors * (1 + work.copies);
+  // What queries read, erase pairs read too, of each term.
+  double sums = work.copies + work.erasePairs;
+  double products = pairs * sums * work.terms * (work.keys / width + laneVectors) +
+                    rows * work.keys * laneVectors * (work.terms + sums);
   if (work.keyDecay) {
     // Within a block the decays are multiplied up for each pair and key; across blocks
     // queries and keys carry them.
-    products += rows * tokenMultiple / 2 * keyVectors * 2 * work.copies;
+    products += rows * tokenMultiple / 2 * keyVectors * 2 * sums * work.terms;
     products += rows * keyVectors * 6;
   } else {
-    products += rows * rows / width * (1 + work.copies);
+    products += rows * rows / width * (1 + sums * work.terms);
   }
   double slots = products / productEfficiency + boundarySlots * work.keys * laneVectors;
   double staged =
