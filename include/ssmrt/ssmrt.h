@@ -28,7 +28,7 @@ extern "C" {
 #endif
 
 #define SSMRT_MAGIC UINT64_C(0x0031545253534D53)
-#define SSMRT_ABI_VERSION 1
+#define SSMRT_ABI_VERSION 2
 #define SSMRT_ALIGNMENT 64
 
 typedef enum ssmrt_status {
@@ -180,6 +180,7 @@ typedef struct ssmrt_frame {
   void *const *outputs;
   int64_t prepared_length; /* max_length of the prepared tables */
   int64_t state_length;    /* max_length of the state; 0 if none is kept */
+  int64_t keeps_state;     /* whether anything reads the states after this call */
 } ssmrt_frame;
 
 typedef struct ssmrt_module {

@@ -356,6 +356,26 @@ TEST_F(Execute, InitialAndFinalStates) {
   EXPECT_EQ(ssmrt_module_check(&module), SSMRT_BAD_VERSION);
 }
 
+// Code may leave the states alone where nobody reads them after the call.
+TEST_F(Execute, KeepsState) {
+  static int64_t kept;
+  module.forward = [](const ssmrt_frame *frame) { kept = frame->keeps_state; };
+  Array<float> u(f32, {1, 1, 3}), y(f32, {1, 1, 3}), final(f32, {1, 3});
+  ASSERT_EQ(forward({u.tensor, noGain}, {y.tensor}), SSMRT_OK) << ssmrt_last_error();
+  EXPECT_EQ(kept, 0);
+  Block state(ssmrt_state_bytes(&module, 1, 0));
+  ASSERT_EQ(ssmrt_state_reset(&module, state, 1, 0), SSMRT_OK);
+  ASSERT_EQ(forward({u.tensor, noGain}, {y.tensor}, state), SSMRT_OK);
+  EXPECT_EQ(kept, 1);
+  ssmrt_value_info outputs[] = {module.outputs[0], module.states[0]};
+  outputs[1].flags = SSMRT_FINAL;
+  module.outputs = outputs;
+  module.num_outputs = 2;
+  ASSERT_EQ(forward({u.tensor, noGain}, {y.tensor, final.tensor}), SSMRT_OK)
+      << ssmrt_last_error();
+  EXPECT_EQ(kept, 1);
+}
+
 TEST_F(Execute, LimitsOfIntegers) {
   static const int64_t sequence[] = {SSMRT_BATCH, SSMRT_LENGTH};
   ssmrt_value_info inputs[] = {module.inputs[0], module.inputs[1],
