@@ -11,34 +11,19 @@
 //===----------------------------------------------------------------------===//
 
 #include "benchmark/benchmark.h"
-#include "ssmrt/ssmrt.h"
+#include "compiled.h"
 
 #include <fftw3.h>
 
-#include <algorithm>
+#include <optional>
 #include <cmath>
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
 #include <ctime>
-#include <memory>
-#include <random>
-#include <vector>
 
-#include <sys/mman.h>
+
+using namespace ssmc::benchmarks;
 
 static const ssmrt_module *module;
 static int64_t channels;
-
-[[noreturn]] static void stop(const char *what) {
-  std::fprintf(stderr, "longconv_benchmark: %s: %s\n", what, ssmrt_last_error());
-  std::exit(1);
-}
-
-static void check(ssmrt_status status, const char *what) {
-  if (status != SSMRT_OK)
-    stop(what);
-}
 
 static double now() {
   timespec time;
@@ -47,39 +32,15 @@ static double now() {
 }
 
 namespace {
-struct Free {
-  void operator()(void *block) const { std::free(block); }
-};
-using Block = std::unique_ptr<float, Free>;
-} // namespace
-
-static Block allocate(int64_t bytes) {
-  constexpr size_t page = size_t(2) << 20;
-  if (bytes < 0)
-    stop("size");
-  void *block = nullptr;
-  bool isLarge = size_t(bytes) >= 2 * page;
-  if (posix_memalign(&block, isLarge ? page : SSMRT_ALIGNMENT,
-                     size_t(std::max<int64_t>(bytes, 64))))
-    stop("memory");
-  if (isLarge)
-    (void)madvise(block, size_t(bytes), MADV_HUGEPAGE);
-  std::memset(block, 0, size_t(bytes));
-  return Block(static_cast<float *>(block));
-}
-
-namespace {
 /// The compiled layer for one length.
-class Compiled {
-public:
-  Compiled(int64_t length, const float *tokens) : length(length) {
-    std::mt19937 random(1);
+struct Compiled {
+  explicit Compiled(int64_t length) {
     std::uniform_real_distribution<float> draw(0.0001f, 0.01f);
-    for (int64_t i = 0; i < module->num_weights; ++i)
+    std::mt19937 random(1);
+    ssmrt_tensor tensors[2] = {};
+    for (int64_t i = 0; i < 2; ++i) {
       for (int64_t h = 0; h < channels; ++h)
         weights[i].push_back(draw(random));
-    ssmrt_tensor tensors[2] = {};
-    for (int i = 0; i < 2; ++i) {
       tensors[i].dtype = module->weights[i].dtype;
       tensors[i].device.device_type = 1;
       tensors[i].ndim = 1;
@@ -91,32 +52,12 @@ public:
     check(ssmrt_prepare(module, nullptr, tensors, 2, prepared.get(), length,
                         scratch.get()),
           "prepare");
-    workspace = allocate(ssmrt_workspace_bytes(module, 1, length));
-    output = allocate(length * channels * 4);
-    shape[0] = 1;
-    shape[1] = length;
-    shape[2] = channels;
-    for (ssmrt_tensor *tensor : {&in, &out}) {
-      tensor->dtype = module->inputs[0].dtype;
-      tensor->device.device_type = 1;
-      tensor->ndim = 3;
-      tensor->shape = shape;
-    }
-    in.data = const_cast<float *>(tokens);
-    out.data = output.get();
+    call.emplace(module, nullptr, prepared.get(), length, -1.0f, 1.0f);
   }
 
-  void run() {
-    check(ssmrt_forward(module, nullptr, prepared.get(), &in, 1, &out, 1, nullptr,
-                        workspace.get()),
-          "forward");
-  }
-
-  int64_t length;
   std::vector<float> weights[2];
-  Block prepared, workspace, output;
-  int64_t shape[3];
-  ssmrt_tensor in = {}, out = {};
+  Block prepared;
+  std::optional<Call> call;
 };
 
 /// The same by FFTW, channel by channel.
@@ -183,27 +124,23 @@ public:
 
 static void longConvolution(benchmark::State &state) {
   int64_t length = state.range(0);
-  Block tokens = allocate(length * channels * 4);
-  std::mt19937 random(2);
-  std::normal_distribution<float> draw;
-  for (int64_t i = 0; i < length * channels; ++i)
-    tokens.get()[i] = draw(random);
-  Compiled compiled(length, tokens.get());
-  Rows rows(length, tokens.get(), compiled.weights[0], compiled.weights[1]);
-  compiled.run();
+  Compiled compiled(length);
+  Rows rows(length, compiled.call->input<float>(0), compiled.weights[0],
+            compiled.weights[1]);
+  compiled.call->forward(nullptr);
   rows.run();
   double square = 0, difference = 0;
   for (int64_t t = 0; t < length; ++t)
     for (int64_t h = 0; h < channels; ++h) {
       double wanted = rows.output[h * length + t];
-      double found = compiled.output.get()[t * channels + h];
+      double found = compiled.call->output<float>(0)[t * channels + h];
       square += wanted * wanted;
       difference += (wanted - found) * (wanted - found);
     }
   double best = 1e30, other = 1e30;
   for (auto _ : state) {
     double start = now();
-    compiled.run();
+    compiled.call->forward(nullptr);
     double seconds = now() - start;
     state.SetIterationTime(seconds);
     best = std::min(best, seconds);

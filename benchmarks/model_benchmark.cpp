@@ -15,33 +15,23 @@
 //===----------------------------------------------------------------------===//
 
 #include "benchmark/benchmark.h"
-#include "ssmrt/ssmrt.h"
+#include "compiled.h"
 
-#include <algorithm>
 #include <chrono>
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
 #include <ctime>
 #include <fcntl.h>
-#include <memory>
 #include <string>
-#include <sys/mman.h>
 #include <thread>
 #include <unistd.h>
-#include <vector>
 
 #ifdef SSMC_HAS_OPENBLAS
 #include <cblas.h>
 extern "C" void openblas_set_num_threads(int);
 #endif
 
-namespace {
-struct Free {
-  void operator()(void *block) const { std::free(block); }
-};
-using Block = std::unique_ptr<char, Free>;
+using namespace ssmc::benchmarks;
 
+namespace {
 struct Options {
   std::string model, weights;
   int threads = 1;
@@ -64,16 +54,6 @@ struct Model {
 static Options options;
 static Model model;
 
-[[noreturn]] static void stop(const char *what) {
-  std::fprintf(stderr, "model_benchmark: %s: %s\n", what, ssmrt_last_error());
-  std::exit(1);
-}
-
-static void check(ssmrt_status status, const char *what) {
-  if (status != SSMRT_OK)
-    stop(what);
-}
-
 /// With one thread its own time: what else runs on the machine then counts only
 /// through caches and memory.
 static double now() {
@@ -81,22 +61,6 @@ static double now() {
   bool isOwn = options.threads == 1 && !options.wallClock;
   clock_gettime(isOwn ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC, &time);
   return double(time.tv_sec) + 1e-9 * double(time.tv_nsec);
-}
-
-static Block allocate(int64_t bytes) {
-  if (bytes < 0)
-    stop("size");
-  // Large pages where there is much to fill, as ssmc does it.
-  constexpr int64_t largePage = int64_t(2) << 20;
-  int64_t alignment = bytes >= 4 * largePage ? largePage : SSMRT_ALIGNMENT;
-  void *block = nullptr;
-  if (posix_memalign(&block, size_t(alignment), size_t(std::max<int64_t>(bytes, 64))))
-    stop("memory");
-#ifdef MADV_HUGEPAGE
-  if (alignment == largePage)
-    (void)madvise(block, size_t(bytes), MADV_HUGEPAGE);
-#endif
-  return Block(static_cast<char *>(block));
 }
 
 //===----------------------------------------------------------------------===//
@@ -173,79 +137,12 @@ static double measureReading() {
 }
 
 //===----------------------------------------------------------------------===//
-// Calls
-//===----------------------------------------------------------------------===//
-
-namespace {
-/// Inputs and outputs of calls of one length.
-class Call {
-public:
-  explicit Call(int64_t length) : length(length) {
-    const ssmrt_module *module = model.module;
-    for (int64_t i = 0; i < module->num_inputs; ++i)
-      add(module->inputs[i], inputs);
-    for (int64_t i = 0; i < module->num_outputs; ++i)
-      outputBytes += add(module->outputs[i], outputs);
-    workspaceBytes = ssmrt_workspace_bytes(module, 1, length);
-    workspace = allocate(workspaceBytes);
-  }
-
-  void forward(void *state) {
-    check(ssmrt_forward(model.module, model.context, model.prepared.get(),
-                        inputs.data(), int64_t(inputs.size()), outputs.data(),
-                        int64_t(outputs.size()), state, workspace.get()),
-          "forward");
-  }
-  void step(void *state) {
-    check(ssmrt_step(model.module, model.context, model.prepared.get(), inputs.data(),
-                     int64_t(inputs.size()), outputs.data(), int64_t(outputs.size()),
-                     state, workspace.get()),
-          "step");
-  }
-
-  int64_t length, outputBytes = 0, workspaceBytes = 0;
-
-private:
-  int64_t add(const ssmrt_value_info &info, std::vector<ssmrt_tensor> &list) {
-    auto &shape = shapes.emplace_back(new int64_t[SSMRT_MAX_DIMS]);
-    int64_t elements = 1;
-    for (int32_t d = 0; d < info.ndim; ++d) {
-      int64_t extent = info.shape[d];
-      shape[d] = extent == SSMRT_BATCH ? 1 : extent == SSMRT_LENGTH ? length : extent;
-      elements *= shape[d];
-    }
-    int64_t bytes = elements * int64_t(ssmrt_dtype_size(info.dtype));
-    ssmrt_tensor tensor = {};
-    tensor.dtype = info.dtype;
-    tensor.ndim = info.ndim;
-    tensor.shape = shape.get();
-    if (!(info.flags & SSMRT_INITIAL)) {
-      Block &block = blocks.emplace_back(allocate(bytes));
-      std::memset(block.get(), 0, size_t(bytes));
-      tensor.data = block.get();
-      // Tokens that differ, so that rows of the embedding do.
-      if (info.limit > 0 && info.dtype.bits == 64)
-        for (int64_t i = 0; i < elements; ++i)
-          reinterpret_cast<int64_t *>(block.get())[i] = i * 7919 % info.limit;
-    }
-    list.push_back(tensor);
-    return bytes;
-  }
-
-  std::vector<ssmrt_tensor> inputs, outputs;
-  std::vector<std::unique_ptr<int64_t[]>> shapes;
-  std::vector<Block> blocks;
-  Block workspace;
-};
-} // namespace
-
-//===----------------------------------------------------------------------===//
 // Benchmarks
 //===----------------------------------------------------------------------===//
 
 /// One forward in a process that has done nothing else.
 static void memory(benchmark::State &state) {
-  Call call(state.range(0));
+  Call call(model.module, model.context, model.prepared.get(), state.range(0));
   bool measured = resetPeak();
   for (auto _ : state)
     call.forward(nullptr);
@@ -259,7 +156,7 @@ static void memory(benchmark::State &state) {
 }
 
 static void decode(benchmark::State &state) {
-  Call call(1);
+  Call call(model.module, model.context, model.prepared.get(), /*length=*/1);
   Block kept = allocate(ssmrt_state_bytes(model.module, 1, 1 << 20));
   check(ssmrt_state_reset(model.module, kept.get(), 1, 1 << 20), "state");
   call.step(kept.get());
@@ -341,7 +238,7 @@ private:
 #endif
 
 static void prompt(benchmark::State &state) {
-  Call call(state.range(0));
+  Call call(model.module, model.context, model.prepared.get(), state.range(0));
   call.forward(nullptr);
   double best = 1e30, library = 1e30;
 #ifdef SSMC_HAS_OPENBLAS

@@ -75,6 +75,13 @@ static ssmrt_tensor make_tensor(ssmrt_dtype dtype, int32_t ndim,
 |* Description                                                                *|
 \*===----------------------------------------------------------------------===*/
 
+/* The sequence axis that an extent is the length of, or -1. */
+static int axis_of(int64_t extent) {
+  return extent <= SSMRT_LENGTH && extent > SSMRT_LENGTH - SSMRT_MAX_AXES
+             ? (int)(SSMRT_LENGTH - extent)
+             : -1;
+}
+
 static void print_values(const char *title, const ssmrt_value_info *infos,
                          int64_t count) {
   for (int64_t i = 0; i < count; ++i) {
@@ -83,7 +90,9 @@ static void print_values(const char *title, const ssmrt_value_info *infos,
     for (int32_t j = 0; j < infos[i].ndim; ++j) {
       int64_t extent = infos[i].shape[j];
       const char *comma = j > 0 ? ", " : "";
-      if (extent == SSMRT_BATCH || extent == SSMRT_LENGTH)
+      if (axis_of(extent) > 0)
+        printf("%slength %d", comma, axis_of(extent) + 1);
+      else if (extent == SSMRT_BATCH || extent == SSMRT_LENGTH)
         printf("%s%s", comma, extent == SSMRT_BATCH ? "batch" : "length");
       else
         printf("%s%lld", comma, (long long)extent);
@@ -138,32 +147,32 @@ static ssmrt_tensor read_input(const ssmrt_value_info *info, const char *path) {
   return input;
 }
 
-/* Batch and length as the inputs have them; ssmrt_forward checks that they
- * agree. */
+/* Batch and length of each sequence axis as the inputs have them; ssmrt_forward
+ * checks that they agree. */
 static void find_extents(const ssmrt_module *module, const ssmrt_tensor *inputs,
-                         int64_t *batch, int64_t *length) {
+                         int64_t *batch, int64_t lengths[SSMRT_MAX_AXES]) {
   *batch = 1;
-  *length = 0;
+  memset(lengths, 0, SSMRT_MAX_AXES * sizeof(*lengths));
   for (int64_t i = 0; i < module->num_inputs; ++i) {
     const ssmrt_value_info *info = &module->inputs[i];
     for (int32_t j = 0; j < info->ndim && j < inputs[i].ndim; ++j) {
       if (info->shape[j] == SSMRT_BATCH)
         *batch = inputs[i].shape[j];
-      if (info->shape[j] == SSMRT_LENGTH)
-        *length = inputs[i].shape[j];
+      if (axis_of(info->shape[j]) >= 0)
+        lengths[axis_of(info->shape[j])] = inputs[i].shape[j];
     }
   }
 }
 
 static ssmrt_tensor make_output(const ssmrt_value_info *info, int64_t batch,
-                                int64_t length) {
+                                const int64_t lengths[SSMRT_MAX_AXES]) {
   int64_t *shape = malloc(sizeof(int64_t) * SSMRT_MAX_DIMS);
   if (!shape)
     fail("out of memory");
   for (int32_t i = 0; i < info->ndim; ++i)
-    shape[i] = info->shape[i] == SSMRT_BATCH    ? batch
-               : info->shape[i] == SSMRT_LENGTH ? length
-                                                : info->shape[i];
+    shape[i] = info->shape[i] == SSMRT_BATCH   ? batch
+               : axis_of(info->shape[i]) >= 0 ? lengths[axis_of(info->shape[i])]
+                                              : info->shape[i];
   return make_tensor(info->dtype, info->ndim, shape);
 }
 
@@ -230,10 +239,12 @@ static void run(const ssmrt_module *module, int argc, char **argv) {
     if (file)
       inputs[i] = read_input(&module->inputs[i], file);
   }
-  int64_t batch, length;
-  find_extents(module, inputs, &batch, &length);
+  int64_t batch, lengths[SSMRT_MAX_AXES], longest = 0;
+  find_extents(module, inputs, &batch, lengths);
   for (int64_t i = 0; i < module->num_outputs; ++i)
-    outputs[i] = make_output(&module->outputs[i], batch, length);
+    outputs[i] = make_output(&module->outputs[i], batch, lengths);
+  for (int64_t axis = 0; axis < module->num_axes; ++axis)
+    longest = lengths[axis] > longest ? lengths[axis] : longest;
 
   /* Threads are shared by all layers of a program: one context is enough. */
   const char *threads = find_option(argc, argv, "--threads");
@@ -254,22 +265,23 @@ static void run(const ssmrt_module *module, int argc, char **argv) {
     check(ssmrt_weights_bind(file, module,
                              find_option(argc, argv, "--prefix"), weights));
   }
-  void *prepared = allocate(ssmrt_prepared_bytes(module, length));
-  void *scratch = allocate(ssmrt_prepare_workspace_bytes(module, length));
+  void *prepared = allocate(ssmrt_prepared_bytes(module, longest));
+  void *scratch = allocate(ssmrt_prepare_workspace_bytes(module, longest));
   /* Without a file, those in the artefact. */
   check(ssmrt_prepare(module, context, path ? weights : NULL,
-                      path ? module->num_weights : 0, prepared, length,
+                      path ? module->num_weights : 0, prepared, longest,
                       scratch));
   free(scratch);
 
   /* A state block keeps the sequence for further segments, or for ssmrt_step
    * token by token. With NULL in its place each call is a whole sequence. */
-  void *state = allocate(ssmrt_state_bytes(module, batch, length));
-  check(ssmrt_state_reset(module, state, batch, length));
-  void *workspace = allocate(ssmrt_workspace_bytes(module, batch, length));
+  void *state = allocate(ssmrt_state_bytes(module, batch, longest));
+  check(ssmrt_state_reset(module, state, batch, longest));
+  void *workspace =
+      allocate(ssmrt_workspace_bytes_for_axes(module, batch, lengths));
   if (has_flag(argc, argv, "--step"))
-    run_steps(module, context, prepared, inputs, outputs, batch, length, state,
-              workspace);
+    run_steps(module, context, prepared, inputs, outputs, batch,
+              lengths[0], state, workspace);
   else
     check(ssmrt_forward(module, context, prepared, inputs, module->num_inputs,
                         outputs, module->num_outputs, state, workspace));

@@ -52,7 +52,9 @@ static json::Array collectValues(const ssmrt_value_info *infos, int64_t count) {
     if (info.flags & (SSMRT_INITIAL | SSMRT_FINAL))
       value["state"] = info.state;
     if (info.limit > 0)
-      value[info.flags & SSMRT_FIXED_LENGTH ? "length" : "limit"] = info.limit;
+      value[info.flags & SSMRT_FIXED_LENGTH     ? "length"
+            : info.flags & SSMRT_LIMITED_LENGTH ? "longest"
+                                                : "limit"] = info.limit;
     values.push_back(std::move(value));
   }
   return values;
@@ -193,7 +195,8 @@ static void printText(const json::Object &all) {
   const json::Object &sizes = *all.getObject("sizes");
   bool isSeveral = *all.getInteger("sequence_axes") > 1;
   llvm::outs() << "memory for batch 1, length " << *sizes.getInteger("length")
-               << (isSeveral ? " along each sequence axis" : "") << ": tables " << bytesText(double(*sizes.getInteger("prepared_bytes")))
+               << (isSeveral ? " along each sequence axis" : "") << ": tables "
+               << bytesText(double(*sizes.getInteger("prepared_bytes")))
                << ", state " << bytesText(double(*sizes.getInteger("state_bytes")))
                << ", workspace "
                << bytesText(double(*sizes.getInteger("workspace_bytes"))) << '\n'

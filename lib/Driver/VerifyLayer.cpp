@@ -169,6 +169,10 @@ std::vector<Lengths> LayerVerifier::chooseLengths() const {
     }
   lengths.insert(2 * longest + 5);
   lengths.erase(-1);
+  if (int64_t limit = longestLength(*module)) {
+    lengths.erase(lengths.upper_bound(limit), lengths.end());
+    lengths.insert(limit);
+  }
   std::vector<Lengths> all;
   for (int64_t length : lengths)
     for (int64_t axis = 0; axis < module->num_axes; ++axis) {
@@ -246,23 +250,22 @@ llvm::Error LayerVerifier::makeCases() {
   std::vector<Lengths> all = chooseLengths();
   for (const Lengths &lengths : all)
     if (lengths.size() > 1 && int64_t(lengths.size()) < module->num_axes)
-      return failure("--lengths " + llvm::Twine(lengthsText(lengths)) + ": layer '" + layer() +
-                     "' has " + llvm::Twine(module->num_axes) + " sequence axes");
+      return failure("--lengths " + llvm::Twine(lengthsText(lengths)) + ": layer '" +
+                     layer() + "' has " + llvm::Twine(module->num_axes) +
+                     " sequence axes");
   for (const Lengths &lengths : all)
     if (llvm::Error error = makeCase(lengths, /*isImpulse=*/false))
       return error;
-  // Lags to both sides show best in what one token does.
   if (module->step)
     return llvm::Error::success();
-  Lengths longest = *llvm::max_element(all, [&](const Lengths &a, const Lengths &b) {
-    return tokensOf(a, *module) < tokensOf(b, *module);
-  });
-  Lengths shorter(longest);
-  for (int64_t &length : shorter)
-    length = std::min<int64_t>(7, length);
-  for (const Lengths &lengths : std::set<Lengths>{shorter, longest})
+  // Lags to both sides show best in what one token does.
+  std::set<Lengths> some;
+  for (const Lengths &lengths : all)
     if (tokensOf(lengths, *module) > 2)
-      if (llvm::Error error = makeCase(lengths, /*isImpulse=*/true))
+      some.insert(lengths);
+  for (auto at = some.begin(); at != some.end(); ++at)
+    if (at == some.begin() || std::next(at) == some.end())
+      if (llvm::Error error = makeCase(*at, /*isImpulse=*/true))
         return error;
   return llvm::Error::success();
 }

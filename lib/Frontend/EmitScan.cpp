@@ -202,6 +202,9 @@ bool Elaborator::emitScan(StateBlock &block, std::shared_ptr<Scope> scope,
   if (!output) {
     resultIds.push_back(block.time);
     llvm::append_range(resultIds, others);
+    llvm::sort(resultIds, [&](IndexId a, IndexId b) {
+      return indexAxis(a).size < indexAxis(b).size;
+    });
     for (IndexId id : resultIds)
       resultAxes.push_back(indexAxis(id));
     llvm::append_range(resultIds, stateIds);
@@ -375,7 +378,8 @@ bool Elaborator::emitScan(StateBlock &block, std::shared_ptr<Scope> scope,
       AffineMap::get(numDims, 0, stateExprs, &context),
       AffineMap::get(numDims, 0, outputExprs, &context), keys, block.backward,
       isComplex, ssm::ScheduleAttr(), builder.getArrayAttr(dimNames),
-      matrixDims, block.realSums && isComplex && !erases.empty());
+      matrixDims, block.realSums && isComplex && !erases.empty(),
+      /*shortest_conv=*/IntegerAttr());
   scan->setAttr("state_name", builder.getStringAttr(name));
   noteSequence(scan, block.timeAxis);
 

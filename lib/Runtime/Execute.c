@@ -43,7 +43,7 @@ static ssmrt_status failShape(const Call *call, const char *role,
       continue;
     ssmrtAppend(&text, ", %s", axis < 0 ? "batch" : "length");
     if (axis > 0)
-      ssmrtAppend(&text, " %d,", axis + 1);
+      ssmrtAppend(&text, " %d =", axis + 1);
     ssmrtAppend(&text, " %lld as in %s '%s'", (long long)extent->value,
                 extent->role, extent->name);
   }
@@ -259,6 +259,14 @@ static ssmrt_status checkLengthOf(const ssmrt_module *module,
                      "sequences of %lld tokens",
                      module->name, info->name, (long long)length,
                      (long long)info->limit);
+  if ((info->flags & SSMRT_LIMITED_LENGTH) &&
+      (length > info->limit || position > info->limit - length))
+    return ssmrtFail(SSMRT_BAD_ARGUMENT,
+                     "%s: input '%s' has length %lld at position %lld; the "
+                     "layer takes sequences of at most %lld tokens, for which "
+                     "its weights were made",
+                     module->name, info->name, (long long)length,
+                     (long long)position, (long long)info->limit);
   if ((info->flags & SSMRT_EXACT_LENGTH) &&
       (position != 0 || (length != preparedLength && length != 0)))
     return ssmrtFail(SSMRT_BAD_ARGUMENT,
@@ -324,8 +332,7 @@ static ssmrt_status placeBlocks(const Call *call, void *state, void *workspace,
                                 bool isStep, ssmrt_frame *frame) {
   const ssmrt_module *module = call->module;
   int64_t stateBytes, bytes;
-  ssmrt_status status =
-      ssmrtStatePayload(module, frame->batch, frame->state_length, &stateBytes);
+  ssmrt_status status = ssmrtUnkeptPayload(module, frame->batch, &stateBytes);
   if (status != SSMRT_OK)
     return status;
   int64_t (*stepBytes)(int64_t) = module->step_workspace_bytes;
@@ -443,6 +450,9 @@ static ssmrt_status run(Call *call, bool isStep, ssmrt_context *context,
   frame.prepared_length = ((const ssmrtHeader *)prepared)->maxLength;
   /* What grows with the sequence serves later calls only. */
   frame.state_length = state ? ((const ssmrtHeader *)state)->maxLength : 0;
+  frame.keeps_state = state != NULL;
+  for (int64_t i = 0; i < call->module->num_outputs; ++i)
+    frame.keeps_state |= (call->module->outputs[i].flags & SSMRT_FINAL) != 0;
   status = placeBlocks(call, state, workspace, isStep, &frame);
   if (status != SSMRT_OK)
     return status;

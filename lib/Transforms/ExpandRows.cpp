@@ -21,41 +21,39 @@ static bool splitsDynamically(memref::ExpandShapeOp op) {
   });
 }
 
-/// The strides of a contiguous memref.
-static SmallVector<OpFoldResult> contiguousStrides(OpBuilder &builder, Location loc,
-                                                   ArrayRef<OpFoldResult> sizes) {
-  SmallVector<OpFoldResult> strides(sizes.size());
-  int64_t constant = 1;
-  Value product; // of the run-time extents and what is inside of them
-  for (int64_t dim = int64_t(sizes.size()) - 1; dim >= 0; --dim) {
-    strides[dim] = product ? OpFoldResult(product) : builder.getIndexAttr(constant);
-    std::optional<int64_t> size = getConstantIntValue(sizes[dim]);
-    if (!product && size) {
-      constant *= *size;
-      continue;
+/// The view as a cast: strides of a dimension's parts are its own times the extents of
+/// the parts behind.
+static Value castRows(memref::ExpandShapeOp op) {
+  OpBuilder builder(op);
+  Location loc = op.getLoc();
+  MemRefType type = op.getResultType();
+  auto [known, knownOffset] = type.getStridesAndOffset();
+  auto metadata = memref::ExtractStridedMetadataOp::create(builder, loc, op.getSrc());
+  auto orKnown = [&](Value value, int64_t number) {
+    return ShapedType::isDynamic(number) ? OpFoldResult(value)
+                                         : OpFoldResult(builder.getIndexAttr(number));
+  };
+  SmallVector<OpFoldResult> sizes = op.getMixedOutputShape(), strides(sizes.size());
+  for (auto [source, group] : llvm::enumerate(op.getReassociationIndices())) {
+    Value stride = metadata.getStrides()[source];
+    for (int64_t dim : llvm::reverse(group)) {
+      strides[dim] = orKnown(stride, known[dim]);
+      stride = arith::MulIOp::create(
+          builder, loc, stride, getValueOrCreateConstantIndexOp(builder, loc, sizes[dim]));
     }
-    if (!product)
-      product = arith::ConstantIndexOp::create(builder, loc, constant);
-    product = arith::MulIOp::create(
-        builder, loc, product, getValueOrCreateConstantIndexOp(builder, loc, sizes[dim]));
   }
-  return strides;
+  return memref::ReinterpretCastOp::create(builder, loc, type, metadata.getBaseBuffer(),
+                                           orKnown(metadata.getOffset(), knownOffset),
+                                           sizes, strides);
 }
 
 namespace {
 struct ExpandRowsPass : ssmc::impl::ExpandRowsPassBase<ExpandRowsPass> {
   void runOnOperation() override {
     getOperation().walk([](memref::ExpandShapeOp op) {
-      MemRefType type = op.getResultType();
-      if (!splitsDynamically(op) || !type.getLayout().isIdentity() ||
-          !op.getSrcType().getLayout().isIdentity())
+      if (!splitsDynamically(op))
         return;
-      OpBuilder builder(op);
-      SmallVector<OpFoldResult> sizes = op.getMixedOutputShape();
-      Value view = memref::ReinterpretCastOp::create(
-          builder, op.getLoc(), type, op.getSrc(), builder.getIndexAttr(0), sizes,
-          contiguousStrides(builder, op.getLoc(), sizes));
-      op.replaceAllUsesWith(view);
+      op.replaceAllUsesWith(castRows(op));
       op.erase();
     });
   }

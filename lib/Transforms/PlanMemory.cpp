@@ -12,6 +12,7 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Bufferization/Transforms/BufferViewFlowAnalysis.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
 
 namespace ssmc {
@@ -24,6 +25,13 @@ using namespace mlir;
 namespace {
 constexpr int64_t kAlignment = 64;
 
+/// A dynamic extent as a product of a number and some of the batch and the lengths:
+/// bit 0 of `kind` is the batch, bit 1 the first length, and so on; 0 if it is none.
+struct Extent {
+  unsigned kind = 0;
+  int64_t scale = 1;
+};
+
 /// One temporary: `bytes` times the product that `kind` stands for, alive from
 /// op `begin` to op `end`.
 struct Buffer {
@@ -32,18 +40,15 @@ struct Buffer {
   int64_t bytes;
   unsigned begin, end;
   int64_t offset = -1;
+  SmallVector<Extent> extents; // the dynamic ones
 };
 
 struct PlanMemoryPass : ssmc::impl::PlanMemoryPassBase<PlanMemoryPass> {
   void runOnOperation() override;
 
 private:
-  /// A dynamic extent as a product of a number and some of the batch and the lengths.
-  struct Extent {
-    unsigned kind = 0; // as of a buffer; 0 if it is none
-    int64_t scale = 1;
-  };
   Extent extentOf(Value size);
+  Extent extentOf(Value memref, int64_t dim);
   Extent factor(unsigned bit, Value value) {
     factors[bit] = value;
     return {1u << bit, 1};
@@ -53,15 +58,19 @@ private:
 };
 } // namespace
 
-PlanMemoryPass::Extent PlanMemoryPass::extentOf(Value size) {
+static Extent multiply(Extent a, Extent b) {
+  bool isProduct = !(a.kind & b.kind);
+  return isProduct ? Extent{a.kind | b.kind, a.scale * b.scale} : Extent();
+}
+
+Extent PlanMemoryPass::extentOf(Value size) {
   if (auto product = size.getDefiningOp<arith::MulIOp>()) {
     Extent left = extentOf(product.getLhs());
     auto scale = getConstantIntValue(product.getRhs());
     if (scale && *scale > 0)
       return {left.kind, left.scale * *scale};
     Extent right = extentOf(product.getRhs());
-    bool isProduct = left.kind && right.kind && !(left.kind & right.kind);
-    return isProduct ? Extent{left.kind | right.kind, left.scale * right.scale} : Extent();
+    return left.kind && right.kind ? multiply(left, right) : Extent();
   }
   if (auto argument = dyn_cast<BlockArgument>(size)) {
     bool isLength = argument.getOwner() == &getOperation().front() &&
@@ -74,8 +83,12 @@ PlanMemoryPass::Extent PlanMemoryPass::extentOf(Value size) {
   if (!dim)
     return {};
   auto index = getConstantIntValue(dim.getIndex());
+  if (!index)
+    return {};
   auto argument = dyn_cast<BlockArgument>(dim.getSource());
-  if (!index || !argument || argument.getOwner() != &getOperation().front())
+  if (!argument)
+    return extentOf(dim.getSource(), *index);
+  if (argument.getOwner() != &getOperation().front())
     return {};
   unsigned number = argument.getArgNumber();
   auto dims =
@@ -87,6 +100,41 @@ PlanMemoryPass::Extent PlanMemoryPass::extentOf(Value size) {
     return {};
   unsigned bit = -1 - dims[*index];
   return dims[*index] < 0 && bit < kMaxFactors ? factor(bit, size) : Extent();
+}
+
+/// The extent of a dynamic dimension of what an op gives.
+Extent PlanMemoryPass::extentOf(Value memref, int64_t dim) {
+  auto extentAt = [&](Value source, int64_t at) -> Extent {
+    auto type = cast<MemRefType>(source.getType());
+    if (!type.isDynamicDim(at))
+      return {0, type.getDimSize(at)};
+    if (auto argument = dyn_cast<BlockArgument>(source)) {
+      auto dims = getOperation().getArgAttrOfType<DenseI64ArrayAttr>(
+          argument.getArgNumber(), "ssm.dims");
+      return dims && argument.getOwner() == &getOperation().front() && dims[at] < 0
+                 ? Extent{1u << (-1 - dims[at]), 1}
+                 : Extent();
+    }
+    return extentOf(source, at);
+  };
+  Operation *op = memref.getDefiningOp();
+  if (auto alloc = dyn_cast_or_null<memref::AllocOp>(op))
+    return extentOf(alloc.getDynamicSizes()[alloc.getType().getDynamicDimIndex(dim)]);
+  if (auto cast = dyn_cast_or_null<memref::CastOp>(op))
+    return extentAt(cast.getSource(), dim);
+  if (auto branch = dyn_cast_or_null<scf::IfOp>(op))
+    return extentAt(
+        branch.thenYield().getOperand(llvm::cast<OpResult>(memref).getResultNumber()), dim);
+  if (auto expand = dyn_cast_or_null<memref::ExpandShapeOp>(op))
+    if (auto size = dyn_cast<Value>(expand.getMixedOutputShape()[dim]))
+      return extentOf(size);
+  if (auto collapse = dyn_cast_or_null<memref::CollapseShapeOp>(op)) {
+    Extent product;
+    for (int64_t at : collapse.getReassociationIndices()[dim])
+      product = multiply(product, extentAt(collapse.getSrc(), at));
+    return product;
+  }
+  return {};
 }
 
 /// Places buffers of one kind: the largest first, each at the lowest offset where
@@ -140,7 +188,7 @@ void PlanMemoryPass::runOnOperation() {
           !function.getResultAttr(use.getOperandNumber(), "ssm.state"))
         return WalkResult::advance();
     MemRefType type = alloc.getType();
-    Buffer buffer{alloc, 0, (type.getElementTypeBitWidth() + 7) / 8, 0, 0};
+    Buffer buffer{alloc, 0, (type.getElementTypeBitWidth() + 7) / 8, 0, 0, -1, {}};
     unsigned dynamic = 0;
     for (int64_t extent : type.getShape()) {
       if (!ShapedType::isDynamic(extent)) {
@@ -156,6 +204,7 @@ void PlanMemoryPass::runOnOperation() {
       }
       buffer.kind |= found.kind;
       buffer.bytes *= found.scale;
+      buffer.extents.push_back(found);
     }
     buffer.bytes = llvm::alignTo(std::max<int64_t>(buffer.bytes, 1), kAlignment);
     Block *home = alloc->getBlock();
@@ -238,8 +287,7 @@ void PlanMemoryPass::runOnOperation() {
                                          constant(buffer.offset));
     Value offset = arith::AddIOp::create(builder, loc, bases[buffer.kind], scaled);
     SmallVector<Value> dynamic;
-    for (Value size : buffer.op.getDynamicSizes()) {
-      Extent extent = extentOf(size);
+    for (Extent extent : buffer.extents) {
       Value value = productOf(extent.kind);
       if (extent.scale != 1)
         value = arith::MulIOp::create(builder, loc, value, constant(extent.scale));

@@ -44,6 +44,34 @@ func.func @kinds(%x: memref<?x?x8xf32> {ssm.dims = array<i64: -1, -2, 8>},
 
 // -----
 
+// With two sequence axes there are products of the batch and the lengths of both; rows
+// of one axis have an extent that is a product already.
+// CHECK-LABEL: func.func @axes
+// CHECK-SAME: ssm.workspace = array<i64: 0, 0, 0, 0, 64, 64, 0, 64>
+func.func @axes(%x: memref<?x?x?x8xf32> {ssm.dims = array<i64: -1, -2, -3, 8>},
+                %u: memref<?x8xf32>, %v: memref<?x4xf32>, %w: memref<?x?x16xf32>)
+    attributes {ssm.sequence_axes = ["x", "z"]} {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c2 = arith.constant 2 : index
+  %b = memref.dim %x, %c0 : memref<?x?x?x8xf32>
+  %l = memref.dim %x, %c1 : memref<?x?x?x8xf32>
+  %m = memref.dim %x, %c2 : memref<?x?x?x8xf32>
+  %rows = arith.muli %b, %m : index
+  %second = memref.alloc(%m) : memref<?x8xf32>
+  %both = memref.alloc(%rows) : memref<?x4xf32>
+  %all = memref.alloc(%rows, %l) : memref<?x?x16xf32>
+  memref.copy %u, %second : memref<?x8xf32> to memref<?x8xf32>
+  memref.copy %v, %both : memref<?x4xf32> to memref<?x4xf32>
+  memref.copy %w, %all : memref<?x?x16xf32> to memref<?x?x16xf32>
+  memref.copy %second, %u : memref<?x8xf32> to memref<?x8xf32>
+  memref.copy %both, %v : memref<?x4xf32> to memref<?x4xf32>
+  memref.copy %all, %w : memref<?x?x16xf32> to memref<?x?x16xf32>
+  return
+}
+
+// -----
+
 // Through a view a buffer stays alive.
 // CHECK-LABEL: func.func @views
 // CHECK-SAME: ssm.workspace = array<i64: 128, 0, 0, 0>

@@ -6,7 +6,9 @@
 //===----------------------------------------------------------------------===//
 
 #include "ssm/Analysis/CostModel.h"
+#include "ssm/Analysis/ConvCostModel.h"
 #include "ssm/Analysis/InvariantForm.h"
+#include "ssm/IR/SpectrumBlocks.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -21,14 +23,24 @@ static constexpr double timeTile = 32;
 static constexpr int64_t tokenMultiple = 16, longestChunk = 128;
 /// Chunks for which a vector of a table is loaded at least.
 static constexpr double tabulatedChunks = 6;
-/// Lengths beyond which nothing changes any more.
-static constexpr int64_t longLength = 4096;
+/// Queries of a block, and keys of a tile, of a sum over earlier tokens.
+static constexpr double sumBlock = 64;
+/// Lengths beyond which nothing changes any more; of transforms, lengths up to which
+/// they are compared.
+static constexpr int64_t longLength = 4096, longestTransformed = 65536;
+/// What a convolution may take of the time of another form: it has tables of some 30
+/// bytes a lag and channel, which have to be prepared and kept.
+static constexpr double convolutionShare = 0.8;
+/// Bytes of a spectrum over those of the kernel: two parts, and a piece more than lags.
+static constexpr double spectrumShare = 2.25;
 
 // Clocks that are no arithmetic of the recurrence.
 static constexpr double unitOverhead = 300;  // start of an independent recurrence
 static constexpr double tokenOverhead = 6;   // of a unit: loops, addresses
 static constexpr double stagedVector = 2;    // to scratch memory and back
 static constexpr double chunkOverhead = 300; // of a chunk of a unit
+static constexpr double pairSlots = 8;   // of a vector of pairs of tokens: decays, masks
+static constexpr double sumOverhead = 2000; // of a block of queries
 /// Shares of the units for multiply-adds that are kept busy: by products of small blocks,
 /// and by the recurrence, where each instruction waits for a broadcast.
 static constexpr double productEfficiency = 0.95, scanEfficiency = 0.85;
@@ -64,10 +76,59 @@ static double bytesOf(Value shaped) {
   return llvm::divideCeil(bits, 8);
 }
 
+/// The products that a sum consists of.
+static void collectProducts(Value value, SmallVectorImpl<Value> &products) {
+  Operation *op = value.getDefiningOp();
+  if (isa_and_nonnull<arith::AddFOp, arith::SubFOp, arith::NegFOp>(op))
+    for (Value operand : op->getOperands())
+      collectProducts(operand, products);
+  else
+    products.push_back(value);
+}
+
+/// The factors of a product that depend on keys, in an order of their own.
+static SmallVector<void *> getKeyFactors(ScanOp op, Value product) {
+  SmallVector<unsigned> keyDims = op.getKeyDims();
+  SmallVector<Value> rest = {product};
+  SmallVector<void *> factors;
+  while (!rest.empty()) {
+    Value value = rest.pop_back_val();
+    Operation *definition = value.getDefiningOp();
+    llvm::SmallBitVector dims = op.getDependentDims(value);
+    if (isa_and_nonnull<arith::MulFOp, arith::NegFOp>(definition))
+      llvm::append_range(rest, definition->getOperands());
+    else if (llvm::any_of(keyDims, [&](unsigned dim) { return dims[dim]; }))
+      factors.push_back(value.getAsOpaquePointer());
+  }
+  llvm::sort(factors);
+  return factors;
+}
+
+/// As the lowering of chunks counts them: erase pairs share the product of a write with
+/// the same keys.
+static double countTerms(ScanOp op) {
+  CoefficientsOp roles = op.getCoefficientsOp();
+  SmallVector<Value> products;
+  if (!roles.getWrite().empty())
+    collectProducts(roles.getWrite().front(), products);
+  SmallVector<SmallVector<void *>> terms;
+  for (Value product : products)
+    terms.push_back(getKeyFactors(op, product));
+  unsigned parts = op.getNumStates();
+  for (unsigned i = parts; i < roles.getErase().size(); i += 2 * parts) {
+    SmallVector<void *> keys = getKeyFactors(op, roles.getErase()[i]);
+    if (!llvm::is_contained(terms, keys))
+      terms.push_back(std::move(keys));
+  }
+  return std::max<double>(terms.size(), 1);
+}
+
 ScanWork::ScanWork(ScanOp op, const RecurrenceInfo &info) {
+  hasInitial = !op.getInitial().empty();
   parts = op.getNumStates();
   dense = op.getDense().has_value();
   erasePairs = info.numErasePairs;
+  terms = countTerms(op);
   CoefficientsOp roles = op.getCoefficientsOp();
   reads = !roles.getRead().empty();
   outputs = op.getNumOutputs();
@@ -195,15 +256,17 @@ double CostModel::getOneChunkClocks(double tokens) const {
   double keyVectors = std::ceil(work.keys / width);
   // Scores are causal in whole blocks.
   double pairs = rows * (rows + tokenMultiple) / 2;
-  double products = pairs * work.copies * (work.keys / width + laneVectors) +
-                    rows * work.keys * laneVectors * (1 + work.copies);
+  // What queries read, erase pairs read too, of each term.
+  double sums = work.copies + work.erasePairs;
+  double products = pairs * sums * work.terms * (work.keys / width + laneVectors) +
+                    rows * work.keys * laneVectors * (work.terms + sums);
   if (work.keyDecay) {
     // Within a block the decays are multiplied up for each pair and key; across blocks
     // queries and keys carry them.
-    products += rows * tokenMultiple / 2 * keyVectors * 2 * work.copies;
+    products += rows * tokenMultiple / 2 * keyVectors * 2 * sums * work.terms;
     products += rows * keyVectors * 6;
   } else {
-    products += rows * rows / width * (1 + work.copies);
+    products += rows * rows / width * (1 + sums * work.terms);
   }
   double slots = products / productEfficiency + boundarySlots * work.keys * laneVectors;
   double staged =
@@ -230,7 +293,9 @@ double CostModel::getTabulatedClocks(double chunk, double length) const {
   auto getChunk = [&](double tokens) {
     double products = tokens * rows * (work.inputs + reads) +
                       work.inputs * reads * tokens * (tokens + 1) / 2;
-    double carry = rows * (work.dense ? rows : work.parts) + boundarySlots * rows;
+    // What erases is written out as a matrix.
+    bool isMatrix = work.dense || work.erasePairs > 0;
+    double carry = rows * (isMatrix ? rows : work.parts) + boundarySlots * rows;
     double staged = tokens * ((work.inputs + reads) * stagedVector +
                               getCoefficientClocks(work.atLanes));
     return (products / productEfficiency + carry) / machine.fmaPerClock + staged +
@@ -257,19 +322,63 @@ double CostModel::getChunkClocks(double chunk, double length) const {
          getStateClocks(work, machine);
 }
 
+double CostModel::getQuadraticClocks(double length) const {
+  double width = lanesOfVector();
+  double laneVectors = std::ceil(work.lanes / width);
+  double keyVectors = std::ceil(work.keys / width);
+  // The initial state is so many tokens as it has keys, the final one so many queries.
+  double earlier = work.hasInitial ? work.keys : 0;
+  auto getSum = [&](double queries, bool isCausal) {
+    double clocks = 0;
+    for (double first = 0; first < queries; first += sumBlock) {
+      double rows = std::min(sumBlock, std::ceil((queries - first) / width) * width);
+      double seen = earlier + (isCausal ? std::min(first + sumBlock, length) : length);
+      // On the diagonal values meet the queries that see them, in half of the pairs.
+      double summed = seen - (isCausal ? std::min(sumBlock, length) / 2 : 0);
+      double slots = seen * rows / width * (work.keys / productEfficiency + pairSlots) +
+                     summed * rows * laneVectors / productEfficiency;
+      clocks += slots / machine.fmaPerClock +
+                seen * (keyVectors + laneVectors) * stagedVector +
+                rows * (keyVectors + laneVectors) * 2 * stagedVector + sumOverhead;
+    }
+    return clocks;
+  };
+  // Queries, keys and values are computed beforehand, and come from memory.
+  double staged = length * (2 * work.outer * keyVectors + work.outer * laneVectors) *
+                  2 * stagedVector;
+  double sums = work.copies * getSum(length, true) + getSum(work.keys, false);
+  return work.terms * (work.outer * sums + staged) + getMemoryClocks(length) +
+         getStateClocks(work, machine);
+}
+
+/// Vectors of channels one by one, directly or by transforms; the kernel, or what is
+/// kept of its transforms, comes from memory unless all of it fits the second cache.
+double CostModel::getConvClocks(int64_t length) const {
+  ConvCostModel model(machine);
+  double clocks = model.getDirectClocks(length), share = 1;
+  if (length >= kShortestTransform && model.getTransformClocks(length) < clocks) {
+    clocks = model.getTransformClocks(length);
+    share = spectrumShare;
+  }
+  double kernels = work.outer * std::ceil(work.lanes / lanesOfVector()) * work.copies *
+                   work.outputs * std::max(work.inputs, 1.0);
+  double bytes = kernels * share * double(length) * machine.vectorBits / 8;
+  double tables = bytes <= machine.l2Bytes / 2 ? 0 : bytes / machine.memoryBytesPerClock;
+  double arithmetic = std::max(kernels * clocks + tables, getMemoryClocks(length));
+  return work.leavesStates ? arithmetic + getScanClocks(length) : arithmetic;
+}
+
 double CostModel::getClocks(Execution execution, int64_t length) const {
   if (length <= 0)
     return 0;
   switch (execution.mode) {
   case ScanMode::literal:
-  case ScanMode::quadratic: // asked for only
   case ScanMode::scan:
     return getScanClocks(double(length));
+  case ScanMode::quadratic:
+    return getQuadraticClocks(double(length));
   case ScanMode::conv:
-    // Every token meets every one before it, in each lane.
-    return getScanClocks(double(length)) + work.outer * work.lanes * work.copies *
-                                               double(length) * double(length) / 2 /
-                                               (lanesOfVector() * machine.fmaPerClock);
+    return getConvClocks(length);
   case ScanMode::chunk:
     return getChunkClocks(double(std::max<int64_t>(execution.chunk, 1)), double(length));
   }
@@ -316,4 +425,17 @@ std::optional<int64_t> CostModel::getCrossover(Execution execution,
     crossover = length;
   }
   return crossover;
+}
+
+std::optional<int64_t> CostModel::getShortestConv(Execution other,
+                                                  int64_t crossover) const {
+  std::optional<int64_t> shortest;
+  for (int64_t length = longestTransformed; length > 1; length -= (length + 7) / 8) {
+    Execution beside = length >= crossover ? other : Execution();
+    if (getClocks({ScanMode::conv, 0}, length) >
+        convolutionShare * getClocks(beside, length))
+      break;
+    shortest = length;
+  }
+  return shortest;
 }

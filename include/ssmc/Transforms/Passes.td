@@ -15,7 +15,10 @@ def PlanMemoryPass : Pass<"ssm-plan-memory", "::mlir::func::FuncOp"> {
     `c*B`, `c*L` or `c*B*L` bytes. Each of the four kinds gets a part of the
     arena; within a part, buffers whose lifetimes do not overlap share memory.
     The function's attribute `ssm.workspace` holds the four coefficients: the
-    arena needs `k[0] + k[1]*B + k[2]*L + k[3]*B*L` bytes.
+    arena needs `k[0] + k[1]*B + k[2]*L + k[3]*B*L` bytes. Where the function has the
+    attribute `ssm.sequence_axes`, an array of more than one name, there is a length for
+    each, with the codes -2, -3 and so on, and `k[i]` goes with the product of those
+    whose bit is in `i`, that of B the lowest.
 
     Before:
     ```mlir
@@ -59,7 +62,7 @@ def ExpandRowsPass : Pass<"ssm-expand-rows", "::mlir::func::FuncOp"> {
   let description = [{
     Where the batch and a sequence axis have been one dimension, a
     `memref.expand_shape` splits it into several extents that only the run time knows,
-    which `expand-strided-metadata` does not expand. Of a contiguous memref it becomes a
+    which `expand-strided-metadata` does not expand. It becomes a
     `memref.reinterpret_cast` whose strides are products of the extents.
 
     ```mlir
@@ -69,7 +72,7 @@ def ExpandRowsPass : Pass<"ssm-expand-rows", "::mlir::func::FuncOp"> {
       return %e : memref<?x?x8xf32>
     }
     ```
-    becomes a cast with the strides `[%l * 8, 8, 1]`.
+    becomes a cast with the strides `[%l * s, s, 1]`, where `s` is that of the rows.
   }];
   let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::memref::MemRefDialect"];
 }
@@ -79,7 +82,8 @@ def SplitDestinationsPass : Pass<"ssm-split-destinations", "::mlir::func::FuncOp
   let description = [{
     CSE merges equal `tensor.empty` ops. As destinations of one op they would
     become one buffer where a result is not used, although the op writes both; so
-    every use gets its own again. Runs before bufferization.
+    every use gets its own again, but for uses in branches of which one is taken. Runs
+    before bufferization.
 
     ```mlir
     func.func @f(%b: index) -> (tensor<?xf32>, tensor<?xf32>) {
@@ -90,6 +94,34 @@ def SplitDestinationsPass : Pass<"ssm-split-destinations", "::mlir::func::FuncOp
     gets a second `tensor.empty` for the second operand of the return.
   }];
   let dependentDialects = ["::mlir::tensor::TensorDialect"];
+}
+
+def JoinBranchesPass : Pass<"ssm-join-branches", "::mlir::func::FuncOp"> {
+  let summary = "Gives what two branches yield one destination";
+  let description = [{
+    Where both branches of an `scf.if` yield what an op writes into an empty tensor of
+    one shape, they get one empty tensor before the branch, so that whichever runs
+    writes to the same place and nothing is copied. Expansions of what both yield move
+    behind the branch. Runs before bufferization and `ssm-split-destinations`, which
+    leaves such a tensor alone.
+
+    ```mlir
+    func.func @f(%c: i1, %b: index, %v: f32, %w: f32) -> tensor<?xf32> {
+      %r = scf.if %c -> tensor<?xf32> {
+        %e = tensor.empty(%b) : tensor<?xf32>
+        %0 = linalg.fill ins(%v : f32) outs(%e : tensor<?xf32>) -> tensor<?xf32>
+        scf.yield %0 : tensor<?xf32>
+      } else {
+        %e = tensor.empty(%b) : tensor<?xf32>
+        %0 = linalg.fill ins(%w : f32) outs(%e : tensor<?xf32>) -> tensor<?xf32>
+        scf.yield %0 : tensor<?xf32>
+      }
+      return %r : tensor<?xf32>
+    }
+    ```
+    has one `tensor.empty` afterwards, before the branch.
+  }];
+  let dependentDialects = ["::mlir::scf::SCFDialect", "::mlir::tensor::TensorDialect"];
 }
 
 #endif // SSMC_TRANSFORMS_PASSES_TD

@@ -31,7 +31,7 @@ using namespace ssmc;
 namespace {
 /// Fields of ssmrt_frame, in order.
 enum Field { Context, Prepared, State, Workspace, Batch, Length, Position, Inputs,
-             Outputs, PreparedLength, StateLength, MoreLengths,
+             Outputs, PreparedLength, StateLength, KeepsState, MoreLengths,
              NumFields = MoreLengths + SSMRT_MAX_AXES - 1 };
 
 struct BindFramePass : ssmc::cpu::impl::BindFramePassBase<BindFramePass> {
@@ -95,7 +95,7 @@ Value Binder::field(Field which) {
   Type pointer = pointerType(), i64 = builder.getI64Type();
   auto type = LLVM::LLVMStructType::getLiteral(
       context, {pointer, pointer, pointer, pointer, i64, i64, i64, pointer, pointer,
-                i64, i64, i64, i64, i64});
+                i64, i64, i64, i64, i64, i64});
   static_assert(SSMRT_MAX_AXES == 4, "lengths beside the first");
   bool isPointer = which <= Workspace || which == Inputs || which == Outputs;
   Value slot = LLVM::GEPOp::create(builder, loc, pointer, type, frame,
@@ -210,6 +210,9 @@ LogicalResult Binder::run(bool isStep) {
     if (attrOf(i, "ssm.position")) {
       value = arith::IndexCastOp::create(builder, loc, builder.getIndexType(),
                                          field(Position));
+    } else if (attrOf(i, "ssm.keeps_state")) {
+      value = LLVM::ICmpOp::create(builder, loc, LLVM::ICmpPredicate::ne,
+                                   field(KeepsState), constant(0));
     } else if (attrOf(i, "ssm.prepared_length")) {
       value = arith::IndexCastOp::create(builder, loc, builder.getIndexType(),
                                          field(PreparedLength));
@@ -243,9 +246,14 @@ LogicalResult Binder::run(bool isStep) {
           Value whole = memberOf(type, first,
                                  getValueOrCreateConstantIndexOp(
                                      builder, loc, view.getMixedOffsets().front()));
-          Value cast = whole;
-          if (view.getType() != whole.getType())
-            cast = memref::CastOp::create(builder, loc, view.getType(), whole);
+          // The view may have lost more dimensions of extent 1 than the member's.
+          FailureOr<Value> reduced = memref::SubViewOp::rankReduceIfNeeded(
+              builder, loc, whole, view.getType().getShape());
+          if (failed(reduced))
+            return user->emitError("a member of a family of weights is used in parts");
+          Value cast = *reduced;
+          if (view.getType() != cast.getType())
+            cast = memref::CastOp::create(builder, loc, view.getType(), cast);
           view.replaceAllUsesWith(cast);
           view.erase();
         }

@@ -238,6 +238,7 @@ void ScanLowering::emitDirect(RegionEmitter &coefficients,
               RegionEmitter inner = emitter, innerAfter = after;
               inner.bindDim(1, token);
               innerAfter.bindDim(1, token);
+              emitPrefetchAhead(ending ? inner : innerAfter, token, points);
               SmallVector<Value> next;
               for (auto [v, point] : llvm::enumerate(points)) {
                 if (ending) {

@@ -123,6 +123,8 @@ private:
   void emitErasing(RegionEmitter &staged, RegionEmitter &epilogue);
   void chooseStreams();
   void emitPrefetch(const RegionEmitter &emitter, int64_t vectors);
+  void emitPrefetchAhead(const RegionEmitter &emitter, Value token,
+                         ArrayRef<Offsets> points);
   void emitEpilogue(RegionEmitter &epilogue, int64_t vectors);
   void bindSources(RegionEmitter &staged);
 

@@ -22,7 +22,7 @@ def kernel(p, w, length):
         powers = np.exp(a[..., None] * (lags - (length - 1) * late[:, None]))
     else:
         W = W * (np.exp(a) - 1) * np.conj(lam) / np.maximum(np.abs(lam) ** 2, 1e-7)
-        powers = np.exp(a)[..., None] ** lags
+        powers = np.exp(a[..., None] * lags)
     return np.einsum("chn,hnj->chj", W, powers).real
 
 

@@ -1,16 +1,14 @@
 """Mega: damped moving averages per channel, h_t = q h_(t-1) + p beta x_t, and attention over chunks, pair by pair of tokens."""
 import numpy as np
 
-from .common import Layer, erf, layer_norm, linear, rms_norm, sigmoid, silu
+from .common import Layer, erf, layer_norm, linear, long_conv, rms_norm, sigmoid, silu
 
 
 def average(q, write, read, x, taps):
-    """q, write, read: [D, N]; x: [b, t, D]. The kernel's first `taps` lags, all if 0, one after the other."""
-    y = np.zeros_like(x)
-    for t in range(x.shape[1]):
-        for j in range(min(t + 1, taps or t + 1)):
-            y[:, t] += (read * write * q**j).sum(axis=-1) * x[:, t - j]
-    return y / np.sqrt(q.shape[1])
+    """q, write, read: [D, N]; x: [b, t, D]. The kernel's first `taps` lags, all if 0."""
+    lags = np.arange(min(taps or x.shape[1], x.shape[1]))
+    kernel = np.einsum("dn,dnj->jd", read * write, q[..., None] ** lags)
+    return long_conv(kernel, x) / np.sqrt(q.shape[1])
 
 
 def ema(p, w, x, prefix=""):
@@ -33,16 +31,18 @@ def norm(kind, w, name, x):
 
 
 def rotary(v, t):
+    """v at the places t: [places, len(v)]."""
     half = len(v) // 2
-    angle = t * 10000.0**(-np.arange(half) / half)
+    angle = t[:, None] * 10000.0**(-np.arange(half) / half)
     a, b = v[:half], v[half:]
-    return np.concatenate([a * np.cos(angle) - b * np.sin(angle), b * np.cos(angle) + a * np.sin(angle)])
+    return np.concatenate([a * np.cos(angle) - b * np.sin(angle), b * np.cos(angle) + a * np.sin(angle)], axis=1)
 
 
 def bias(p, w, prefix, t, s):
+    """Of token t on the tokens s."""
     if p["bias"] == "simple":
         return w[prefix + "rel_pos_bias.rel_pos_bias"][p["max_positions"] - 1 + s - t]
-    return rotary(w[prefix + "rel_pos_bias.alpha"][0], t) @ rotary(w[prefix + "rel_pos_bias.beta"][0], s)
+    return rotary(w[prefix + "rel_pos_bias.beta"][0], s) @ rotary(w[prefix + "rel_pos_bias.alpha"][0], np.array([t]))[0]
 
 
 def attend(p, w, prefix, q, k, v):
@@ -51,7 +51,7 @@ def attend(p, w, prefix, q, k, v):
         begin = t // c * c
         end = t + 1 if p["causal"] else min(begin + c, q.shape[1])
         score = np.einsum("bz,bsz->bs", q[:, t], k[:, begin:end])
-        by_place = np.array([bias(p, w, prefix, t, s) for s in range(begin, end)])
+        by_place = bias(p, w, prefix, t, np.arange(begin, end))
         if p["attention"] == "softmax":
             score = np.exp(score / np.sqrt(q.shape[2]) + by_place)
             score = score / score.sum(axis=1, keepdims=True)

@@ -76,8 +76,11 @@ def block_weights(axes):
 
 
 def inputs(axes):
-    """The first axis is as long as is asked for, the others differ from it and from each other."""
-    return lambda p, draw, b, L: {"u": draw(b, L, *((1,) if L == 1 else (2 + L % 5, 3))[:axes - 1], *((1,) if L == 1 and axes > 2 else ()), p["H"])}
+    """The first axis is as long as is asked for, the others differ from it and from each other; or all as they are asked for."""
+    def draw_u(p, draw, b, L):
+        others = (1, 1) if L == 1 else () if isinstance(L, tuple) else (2 + L % 5, 3)
+        return {"u": draw(b, *(L if isinstance(L, tuple) else (L,) + others[:axes - 1]), p["H"])}
+    return draw_u
 
 
 def variant(**changes):

@@ -25,3 +25,27 @@ func.func @step(
     -> (memref<?x?x8xf32> {ssm.output = "y", ssm.dims = array<i64: -1, -2, 8>}) {
   return %x : memref<?x?x8xf32>
 }
+
+// Whether a caller gets the states: any number but 0.
+// CHECK-LABEL: func.func @keeps(
+// CHECK: %[[KEEPS:.*]] = llvm.icmp "ne"
+// CHECK: scf.if %[[KEEPS]]
+func.func @keeps(%x: memref<4xf32> {ssm.input = "x", ssm.dims = array<i64: 4>},
+    %keeps: i1 {ssm.keeps_state}) {
+  scf.if %keeps {
+    memref.copy %x, %x : memref<4xf32> to memref<4xf32>
+  }
+  return
+}
+
+// The lengths of further sequence axes stand at the frame's end.
+// CHECK-LABEL: func.func @axes(
+// CHECK-SAME: %[[FRAME:.*]]: !llvm.ptr) {
+// CHECK: llvm.getelementptr %[[FRAME]][0, 12]
+// CHECK: llvm.getelementptr %[[FRAME]][0, 13]
+// CHECK: llvm.getelementptr %[[FRAME]][0, 14]
+func.func @axes(
+    %x: memref<?x?x?x8xf32> {ssm.input = "x", ssm.dims = array<i64: -1, -2, -3, 8>})
+    -> (memref<?x?x?x8xf32> {ssm.output = "y", ssm.dims = array<i64: -1, -2, -3, 8>}) {
+  return %x : memref<?x?x?x8xf32>
+}

@@ -246,6 +246,35 @@ TEST_F(Execute, GrowingState) {
       "fake: position 2 and length 2; the state was made for 3 tokens");
 }
 
+TEST_F(Execute, StatesForLaterCalls) {
+  static const int64_t many[] = {SSMRT_BATCH, 1000};
+  ssmrt_value_info infos[] = {module.states[0], module.states[1],
+                              {"sums", f32, 2, many, SSMRT_LATER, 0, 0}};
+  module.state_bytes = nullptr;
+  int64_t before = ssmrt_workspace_bytes(&module, 2, 3);
+  int64_t stateBefore = ssmrt_state_bytes(&module, 2, 0);
+  module.states = infos;
+  module.num_states = 3;
+  ASSERT_EQ(ssmrt_module_check(&module), SSMRT_OK) << ssmrt_last_error();
+  // A call that keeps no state has no memory for them.
+  EXPECT_EQ(ssmrt_workspace_bytes(&module, 2, 3), before);
+  EXPECT_EQ(ssmrt_state_bytes(&module, 2, 0), stateBefore + 8000);
+  Array<float> u(f32, {1, 2, 3}, {1, 1, 1, 1, 1, 1}), y(f32, {1, 2, 3});
+  Array<float> kept(f32, {1, 2, 3});
+  ASSERT_EQ(forward({u.tensor, noGain}, {y.tensor}), SSMRT_OK)
+      << ssmrt_last_error();
+  Block state(ssmrt_state_bytes(&module, 1, 0));
+  ASSERT_EQ(ssmrt_state_reset(&module, state, 1, 0), SSMRT_OK);
+  ASSERT_EQ(forward({u.tensor, noGain}, {kept.tensor}, state), SSMRT_OK)
+      << ssmrt_last_error();
+  EXPECT_EQ(y.values, kept.values);
+  std::swap(infos[1], infos[2]);
+  EXPECT_EQ(ssmrt_module_check(&module), SSMRT_BAD_VERSION);
+  EXPECT_STREQ(ssmrt_last_error(),
+               "fake: state 'sums' is for later calls alone and stands before "
+               "'count'; wanted it after all others");
+}
+
 TEST_F(Execute, PreparedLength) {
   // The tables of this fixture were prepared for no token at all.
   ssmrt_value_info inputs[] = {module.inputs[0], module.inputs[1]};
@@ -257,6 +286,14 @@ TEST_F(Execute, PreparedLength) {
   EXPECT_STREQ(ssmrt_last_error(),
                "fake: input 'u' has length 2 at position 0; the layer's kernel "
                "was prepared for 0 tokens: prepare it for the longest sequence");
+  inputs[0].flags = SSMRT_LIMITED_LENGTH;
+  inputs[0].limit = 2;
+  EXPECT_EQ(forward({u.tensor, noGain}, {y.tensor}), SSMRT_OK);
+  inputs[0].limit = 1;
+  EXPECT_EQ(forward({u.tensor, noGain}, {y.tensor}), SSMRT_BAD_ARGUMENT);
+  EXPECT_STREQ(ssmrt_last_error(),
+               "fake: input 'u' has length 2 at position 0; the layer takes "
+               "sequences of at most 1 tokens, for which its weights were made");
   inputs[0].flags = SSMRT_EXACT_LENGTH;
   EXPECT_EQ(forward({u.tensor, noGain}, {y.tensor}), SSMRT_BAD_ARGUMENT);
   EXPECT_STREQ(ssmrt_last_error(),
@@ -319,6 +356,26 @@ TEST_F(Execute, InitialAndFinalStates) {
   EXPECT_EQ(ssmrt_module_check(&module), SSMRT_BAD_VERSION);
 }
 
+// Code may leave the states alone where nobody reads them after the call.
+TEST_F(Execute, KeepsState) {
+  static int64_t kept;
+  module.forward = [](const ssmrt_frame *frame) { kept = frame->keeps_state; };
+  Array<float> u(f32, {1, 1, 3}), y(f32, {1, 1, 3}), final(f32, {1, 3});
+  ASSERT_EQ(forward({u.tensor, noGain}, {y.tensor}), SSMRT_OK) << ssmrt_last_error();
+  EXPECT_EQ(kept, 0);
+  Block state(ssmrt_state_bytes(&module, 1, 0));
+  ASSERT_EQ(ssmrt_state_reset(&module, state, 1, 0), SSMRT_OK);
+  ASSERT_EQ(forward({u.tensor, noGain}, {y.tensor}, state), SSMRT_OK);
+  EXPECT_EQ(kept, 1);
+  ssmrt_value_info outputs[] = {module.outputs[0], module.states[0]};
+  outputs[1].flags = SSMRT_FINAL;
+  module.outputs = outputs;
+  module.num_outputs = 2;
+  ASSERT_EQ(forward({u.tensor, noGain}, {y.tensor, final.tensor}), SSMRT_OK)
+      << ssmrt_last_error();
+  EXPECT_EQ(kept, 1);
+}
+
 TEST_F(Execute, LimitsOfIntegers) {
   static const int64_t sequence[] = {SSMRT_BATCH, SSMRT_LENGTH};
   ssmrt_value_info inputs[] = {module.inputs[0], module.inputs[1],
@@ -362,6 +419,47 @@ TEST_F(Execute, BlockErrors) {
   ssmrt_context context = {};
   EXPECT_EQ(forward({u.tensor, noGain}, {y.tensor}, nullptr, &context),
             SSMRT_BAD_ARGUMENT);
+}
+
+// Two sequence axes: each has a length of its own, on which all values agree.
+TEST_F(Execute, SeveralAxes) {
+  static const int64_t image[] = {SSMRT_BATCH, SSMRT_LENGTH, SSMRT_LENGTH - 1};
+  static const int64_t row[] = {SSMRT_BATCH, SSMRT_LENGTH - 1};
+  ssmrt_value_info ins[] = {{"u", f32, 3, image, 0, 0, 0},
+                            {"v", f32, 2, row, 0, 0, 0}};
+  ssmrt_value_info outs[] = {{"y", f32, 3, image, 0, 0, 0}};
+  module.inputs = ins;
+  module.outputs = outs;
+  module.num_states = 0;
+  module.state_bytes = nullptr;
+  module.step = nullptr;
+  module.num_axes = 2;
+  module.forward_workspace_bytes = [](int64_t batch, const int64_t *lengths) {
+    return 64 * batch * lengths[0] + lengths[1];
+  };
+  module.forward = [](const ssmrt_frame *frame) {
+    float *y = static_cast<float *>(frame->outputs[0]);
+    y[0] = float(frame->length);
+    y[1] = float(frame->more_lengths[0]);
+  };
+  ASSERT_EQ(ssmrt_module_check(&module), SSMRT_OK) << ssmrt_last_error();
+  int64_t lengths[] = {2, 3}, negative[] = {2, -1};
+  EXPECT_EQ(ssmrt_workspace_bytes_for_axes(&module, 1, lengths), 192);
+  EXPECT_EQ(ssmrt_workspace_bytes_for_axes(&module, 1, negative), -1);
+  EXPECT_EQ(ssmrt_workspace_bytes(&module, 1, 3), 256);
+  Array<float> u(f32, {1, 2, 3}), v(f32, {1, 3}), y(f32, {1, 2, 3});
+  ASSERT_EQ(forward({u.tensor, v.tensor}, {y.tensor}), SSMRT_OK)
+      << ssmrt_last_error();
+  EXPECT_EQ(y.values[0], 2);
+  EXPECT_EQ(y.values[1], 3);
+  Array<float> longer(f32, {1, 4});
+  EXPECT_EQ(forward({u.tensor, longer.tensor}, {y.tensor}), SSMRT_BAD_ARGUMENT);
+  EXPECT_STREQ(ssmrt_last_error(),
+               "fake: input 'v' has shape [1, 4]; wanted [batch, length 2], batch "
+               "1 as in input 'u', length 2 as in input 'u', length 2 = 3 as in "
+               "input 'u'");
+  Array<float> turned(f32, {1, 3, 2});
+  EXPECT_EQ(forward({u.tensor, v.tensor}, {turned.tensor}), SSMRT_BAD_ARGUMENT);
 }
 
 TEST_F(Execute, PrepareConverts) {
@@ -496,13 +594,22 @@ TEST(Module, Check) {
             SSMRT_BAD_VERSION);
   EXPECT_STREQ(
       ssmrt_last_error(),
-      "the layer was compiled for version 9 of the runtime; wanted 1");
+      "the layer was compiled for version 9 of the runtime; wanted 2");
   EXPECT_EQ(spoil([](ssmrt_module &m, Info *) { m.struct_size -= 8; }),
             SSMRT_BAD_VERSION);
   EXPECT_EQ(spoil([](ssmrt_module &m, Info *) { m.forward = nullptr; }),
             SSMRT_BAD_VERSION);
   EXPECT_EQ(spoil([](ssmrt_module &m, Info *) { m.num_inputs = 65; }),
             SSMRT_BAD_VERSION);
+  EXPECT_EQ(spoil([](ssmrt_module &m, Info *) { m.num_axes = 0; }),
+            SSMRT_BAD_VERSION);
+  EXPECT_EQ(spoil([](ssmrt_module &m, Info *) { m.num_axes = 5; }),
+            SSMRT_BAD_VERSION);
+  EXPECT_EQ(spoil([](ssmrt_module &m, Info *) { m.num_axes = 2; }),
+            SSMRT_BAD_VERSION);
+  EXPECT_STREQ(ssmrt_last_error(),
+               "fake: a layer with 2 sequence axes has 2 states and a step; "
+               "wanted neither");
   EXPECT_EQ(spoil([](ssmrt_module &m, Info *) { m.num_states = -1; }),
             SSMRT_BAD_VERSION);
   EXPECT_EQ(spoil([](ssmrt_module &m, Info *) { m.weights = nullptr; }),

@@ -1,0 +1,110 @@
+//===- layer_benchmark.cpp - A layer beside what the machine gives --------===//
+//
+//   layer_benchmark MODEL.so [options of Google Benchmark]
+//     --length=N         tokens of the sequence (2048)
+//     --low=X --high=Y   bounds of the inputs (-1 and 1)
+//
+// The artefact carries its weights (ssmc compile --embed-weights). `forward` is a call
+// without a state, `prepare` makes the tables for as many tokens. One thread, in
+// its own time. Counters, each from the best sample: `ns` of a call; `clocks`, those of a
+// core with two full 512-bit units (time times the fused multiply-adds per second
+// measured beside each sample, over two); `copies`, the time over that of a copy of
+// as many bytes as the inputs and outputs have, read and written.
+//
+//===----------------------------------------------------------------------===//
+
+#include "benchmark/benchmark.h"
+#include "compiled.h"
+#include "reference_loops.h"
+
+#include <string>
+
+using namespace ssmc::benchmarks;
+
+static const ssmrt_module *module;
+static Block prepared;
+static int64_t length = 2048;
+static float low = -1, high = 1;
+
+static void prepare(benchmark::State &state) {
+  Block tables = allocate(ssmrt_prepared_bytes(module, length));
+  Block scratch = allocate(ssmrt_prepare_workspace_bytes(module, length));
+  double clocks = 1e30, seconds = 1e30;
+  for (auto _ : state) {
+    double rate = measureMultiplyAdds();
+    double start = getThreadTime();
+    check(ssmrt_prepare(module, nullptr, nullptr, 0, tables.get(), length, scratch.get()),
+          "prepare");
+    double time = getThreadTime() - start;
+    rate = std::max(rate, measureMultiplyAdds());
+    clocks = std::min(clocks, time * rate / 2);
+    seconds = std::min(seconds, time);
+    state.SetIterationTime(time);
+  }
+  state.counters["ns"] = seconds * 1e9;
+  state.counters["clocks"] = clocks;
+}
+
+static void forward(benchmark::State &state) {
+  Call call(module, nullptr, prepared.get(), length, low, high);
+  call.forward(nullptr);
+  double start = getThreadTime();
+  call.forward(nullptr);
+  // Short cases many times in one sample.
+  int calls = int(std::max(1.0, 200e-6 / (getThreadTime() - start)));
+  double clocks = 1e30, seconds = 1e30, copy = 0;
+  for (auto _ : state) {
+    copy = std::max(copy, measureCopy());
+    double rate = measureMultiplyAdds();
+    start = getThreadTime();
+    for (int i = 0; i < calls; ++i)
+      call.forward(nullptr);
+    double time = (getThreadTime() - start) / calls;
+    // The higher of both rates: what is left of noise speaks against the layer.
+    rate = std::max(rate, measureMultiplyAdds());
+    clocks = std::min(clocks, time * rate / 2);
+    seconds = std::min(seconds, time);
+    state.SetIterationTime(time);
+  }
+  state.counters["ns"] = seconds * 1e9;
+  state.counters["clocks"] = clocks;
+  state.counters["copies"] = seconds * copy / double(call.inputBytes + call.outputBytes);
+  state.counters["GB/s"] = copy * 1e-9;
+}
+
+int main(int argc, char **argv) {
+  benchmark::Initialize(&argc, argv);
+  const char *path = nullptr;
+  for (int i = 1; i < argc; ++i) {
+    std::string text = argv[i];
+    auto value = [&](const char *name) -> const char * {
+      size_t size = std::strlen(name);
+      return text.compare(0, size, name) == 0 ? argv[i] + size : nullptr;
+    };
+    if (const char *number = value("--length="))
+      length = std::atoll(number);
+    else if (const char *number = value("--low="))
+      low = float(std::atof(number));
+    else if (const char *number = value("--high="))
+      high = float(std::atof(number));
+    else
+      path = path ? "" : argv[i];
+  }
+  if (!path || !*path || *path == '-' || length < 1 || !(low <= high)) {
+    std::fprintf(stderr,
+                 "usage: layer_benchmark MODEL.so [--length=N] [--low=X] [--high=Y]\n");
+    return 2;
+  }
+  void *library = nullptr;
+  check(ssmrt_library_open(path, &library), "open");
+  check(ssmrt_library_module(library, nullptr, &module), "module");
+  prepared = allocate(ssmrt_prepared_bytes(module, length));
+  Block scratch = allocate(ssmrt_prepare_workspace_bytes(module, length));
+  check(ssmrt_prepare(module, nullptr, nullptr, 0, prepared.get(), length, scratch.get()),
+        "prepare");
+  benchmark::RegisterBenchmark("prepare", prepare)->UseManualTime()->Unit(benchmark::kMillisecond);
+  benchmark::RegisterBenchmark("forward", forward)->UseManualTime()->Unit(benchmark::kMillisecond);
+  benchmark::RunSpecifiedBenchmarks();
+  benchmark::Shutdown();
+  return 0;
+}

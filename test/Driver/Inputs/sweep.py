@@ -1,0 +1,73 @@
+"""Layers of sweep.ssm as loops in double precision:
+
+sweep.py make LAYER FOLDER BATCH ROWS COLUMNS D   writes weights.safetensors, u.npy, v.npy
+sweep.py check LAYER FOLDER TOLERANCE             fails unless FOLDER/y.npy, total.npy hold the layer's outputs
+"""
+
+import itertools
+import math
+import pathlib
+import random
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "Numerics"))
+import arrays  # noqa: E402
+
+
+def make(layer, folder, batch, rows, columns, D):
+    draw = random.Random(2)
+    some = lambda count: [draw.gauss(0, 1) for _ in range(count)]  # noqa: E731
+    names = {"a": (D,), "b": (D,)} if layer == "Sweep" else {"K": (D, 5), "rate": (D,)}
+    folder.mkdir(parents=True, exist_ok=True)
+    arrays.save_safetensors(folder / "weights.safetensors",
+                            {name: (shape, some(math.prod(shape))) for name, shape in names.items()})
+    arrays.save_npy(folder / "u.npy", (batch, rows, columns, D), some(batch * rows * columns * D), "f4")
+    arrays.save_npy(folder / "v.npy", (batch, columns, D), some(batch * columns * D), "f4")
+
+
+def outputs(layer, folder):
+    weights = {name: values for name, (_, values) in arrays.load_safetensors(folder / "weights.safetensors").items()}
+    (batch, rows, columns, D), values = arrays.load_npy(folder / "u.npy")
+    v = arrays.load_npy(folder / "v.npy")[1]
+    places = list(itertools.product(range(batch), range(rows), range(columns), range(D)))
+    u = dict(zip(places, values))
+    sigmoid = lambda x: 1 / (1 + math.exp(-x))  # noqa: E731
+    y = dict.fromkeys(places, 0.0)
+    if layer == "Filters":
+        w = {(b, x, z, d): sum(weights["K"][d * 5 + i + 2] * u.get((b, x - i, z, d), 0) for i in range(-2, 3))
+             for b, x, z, d in places}
+        for b, x, z, d in places:
+            y[b, x, z, d] = sum(math.exp(-abs(weights["rate"][d]) * j) * w[b, x, z - j, d] for j in range(z + 1))
+        return {"y": ((batch, rows, columns, D), [y[p] for p in places])}
+    down = {}
+    for b, x, z, d in places:
+        down[b, x, z, d] = (sigmoid(weights["a"][d]) * down.get((b, x - 1, z, d), 0)
+                            + u[b, x, z, d] * v[(b * columns + z) * D + d])
+    for scale, order in ((1, places), (2, places[::-1])):
+        s, step = {}, 1 if scale == 1 else -1
+        for b, x, z, d in order:
+            s[b, x, z, d] = sigmoid(weights["b"][d]) * s.get((b, x, z - step, d), 0) + down[b, x, z, d]
+            y[b, x, z, d] += scale * s[b, x, z, d]
+    for b, x, z, d in places:
+        y[b, x, z, d] += u.get((b, x - 1, z + 1, d), 0) / columns
+    total = [sum(u[b, x, z, d] for x in range(rows))
+             for b, z, d in itertools.product(range(batch), range(columns), range(D))]
+    return {"y": ((batch, rows, columns, D), [y[p] for p in places]), "total": ((batch, columns, D), total)}
+
+
+def check(layer, folder, tolerance):
+    for name, (shape, wanted) in outputs(layer, folder).items():
+        found_shape, found = arrays.load_npy(folder / f"{name}.npy")
+        if tuple(found_shape) != shape:
+            sys.exit(f"{name}: shape {found_shape}, wanted {shape}")
+        error = arrays.relative_error(found, wanted)
+        if not error <= tolerance:
+            sys.exit(f"{name}: error {error:.2e}, at most {tolerance:.0e} is wanted")
+    print("agrees")
+
+
+verb, layer, folder, *rest = sys.argv[1:]
+if verb == "make":
+    make(layer, pathlib.Path(folder), *map(int, rest))
+else:
+    check(layer, pathlib.Path(folder), float(rest[0]))
