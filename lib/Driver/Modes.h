@@ -23,7 +23,7 @@ struct ModeChoice {
 /// `auto` and what the compiler says to each of the other modes.
 std::vector<ModeChoice> tryModes(const Source &source, const WeightFiles &weights,
                                  const Options &options, BuildRequest request,
-                                 llvm::ArrayRef<int64_t> lengths = {});
+                                 llvm::ArrayRef<Lengths> lengths = {});
 
 } // namespace ssmc
 

@@ -13,6 +13,7 @@
 
 #include "Modes.h"
 #include "Session.h"
+#include <deque>
 #include <set>
 
 namespace ssmc {
@@ -56,18 +57,18 @@ private:
     std::string failure;
     Subject subject;
   };
-  /// Inputs of a length and what the oracle says to them.
+  /// Inputs of some lengths and what the oracle says to them.
   struct Case {
-    int64_t length;
+    Lengths lengths;
     std::vector<Tensor> inputs, wanted;
-    int64_t impulse = -1; // the only token that is not zero, if 0 or more
+    bool isImpulse = false; // a single token is not zero
   };
 
   BuildRequest requestFor(llvm::StringRef mode, bool literal, bool doublePrecision) const;
   llvm::Expected<Subject> load(Job &job);
-  std::vector<int64_t> chooseLengths() const;
+  std::vector<Lengths> chooseLengths() const;
   llvm::Error makeCases();
-  llvm::Error makeCase(int64_t length, int64_t impulse);
+  llvm::Error makeCase(llvm::ArrayRef<int64_t> lengths, bool isImpulse);
   llvm::Error compareCase(Subject &subject, const ModeChoice &choice, Case &sequence,
                           Verdict &verdict);
   llvm::Error compareCausality(Session &session, llvm::ArrayRef<Tensor> inputs,
@@ -76,11 +77,11 @@ private:
   llvm::Error comparePieces(Session &session, llvm::ArrayRef<Tensor> inputs,
                             const Case &sequence, bool stepwise, Verdict &verdict);
   llvm::Error compareRows(Session &session, llvm::ArrayRef<Tensor> inputs,
-                          llvm::ArrayRef<Tensor> found, bool stepwise, int64_t length,
-                          Verdict &verdict);
+                          llvm::ArrayRef<Tensor> found, bool stepwise,
+                          llvm::ArrayRef<int64_t> lengths, Verdict &verdict);
   llvm::Error compareThreads(Subject &subject, llvm::ArrayRef<Tensor> inputs,
-                             llvm::ArrayRef<Tensor> found, bool stepwise, int64_t length,
-                             Verdict &verdict);
+                             llvm::ArrayRef<Tensor> found, bool stepwise,
+                             llvm::ArrayRef<int64_t> lengths, Verdict &verdict);
   llvm::Error call(Session &session, llvm::ArrayRef<Tensor> inputs,
                    llvm::ArrayRef<Tensor> outputs, int64_t rows, int64_t length,
                    bool stepwise);
@@ -91,7 +92,7 @@ private:
   std::vector<ModeChoice> choices;
   std::vector<Job> jobs;
   Subject oracle;
-  std::vector<Case> cases;
+  std::deque<Case> cases;
   Context serial;
   std::vector<Context> threaded;
   std::set<std::string> warned; // each message once
