@@ -61,6 +61,8 @@ std::vector<ModeChoice> ssmc::tryModes(const Source &source, const WeightFiles &
   std::vector<ModeChoice> modes;
   request.quiet = true;
   for (const char *mode : {"auto", "step", "scan", "chunk", "conv", "quadratic"}) {
+    if (options.mode != "auto" && options.mode != mode)
+      continue;
     request.mode = mode;
     ModeChoice choice;
     choice.mode = mode;

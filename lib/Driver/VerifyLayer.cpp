@@ -50,6 +50,11 @@ BuildRequest LayerVerifier::requestFor(llvm::StringRef mode, bool literal,
   return request;
 }
 
+bool LayerVerifier::wantsDouble(const ModeChoice &choice) const {
+  // What the options ask for: that mode.
+  return options.dtypeGiven ? options.dtype == "f64" : choice.mode == options.mode;
+}
+
 llvm::Error LayerVerifier::compile() {
   if (options.batch)
     batch = int64_t(options.batch);
@@ -83,12 +88,12 @@ llvm::Error LayerVerifier::compile() {
     return error;
   choices = tryModes(source, files, options, requestFor("auto", false, false));
   // f32 in every mode, and f64 where the compiler has the choice, which takes every form
-  // that it may choose; or the dtype asked for in every mode.
+  // that it may choose; or the dtype asked for in every mode; or the one mode asked for.
   for (const ModeChoice &choice : choices)
     if (choice.refusal.empty()) {
       if (options.dtype != "f64")
         add(choice.mode, choice.program, false, false);
-      if (options.dtypeGiven ? options.dtype == "f64" : choice.mode == "auto")
+      if (wantsDouble(choice))
         add(choice.mode, choice.program, false, true);
     }
   {
@@ -476,7 +481,7 @@ llvm::Expected<std::vector<Verdict>> LayerVerifier::run() {
       if (job.literal || job.program != choice.program)
         continue;
       // Made for `auto`, though other modes may share the program.
-      if (job.doublePrecision && !options.dtypeGiven && choice.mode != "auto")
+      if (job.doublePrecision && !wantsDouble(choice))
         continue;
       Progress progress("verifying mode " + choice.mode + " of " + layer().str());
       Verdict verdict;

@@ -64,6 +64,8 @@ private:
   };
 
   BuildRequest requestFor(llvm::StringRef mode, bool literal, bool doublePrecision) const;
+  /// Whether the mode is compared in f64 too.
+  bool wantsDouble(const ModeChoice &choice) const;
   llvm::Expected<Subject> load(Job &job);
   std::vector<int64_t> chooseLengths() const;
   llvm::Error makeCases();
