@@ -2,11 +2,11 @@
 
 #include "VerifyLayer.h"
 #include "Error.h"
+#include "Parallel.h"
 #include "Progress.h"
 #include "RandomData.h"
 
 #include "llvm/ADT/StringSwitch.h"
-#include "llvm/Support/ThreadPool.h"
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -33,6 +33,16 @@ void Verdict::note(double error, const std::string &place) {
   }
   if (!(error <= tolerance) && failure.empty())
     failure = place + " disagrees";
+}
+
+void Verdict::add(const Verdict &part) {
+  comparisons += part.comparisons;
+  if (!(part.worst <= worst)) {
+    worst = part.worst;
+    where = part.where;
+  }
+  if (failure.empty())
+    failure = part.failure;
 }
 
 //===----------------------------------------------------------------------===//
@@ -62,13 +72,6 @@ llvm::Error LayerVerifier::compile() {
   if (!one)
     return one.takeError();
   serial = std::move(*one);
-  // More threads than cores do no harm here, and one core must not hide a race.
-  for (uint64_t threads : {uint64_t(2), options.threads ? options.threads : 5}) {
-    auto several = makeContext(threads);
-    if (!several)
-      return several.takeError();
-    threaded.push_back(std::move(*several));
-  }
   Progress progress("compiling " + source.layer + " of " + source.name);
   auto add = [&](llvm::StringRef mode, uint64_t program, bool literal,
                  bool doublePrecision) {
@@ -96,21 +99,18 @@ llvm::Error LayerVerifier::compile() {
       if (wantsDouble(choice))
         add(choice.mode, choice.program, false, true);
     }
-  {
-    llvm::DefaultThreadPool pool(llvm::hardware_concurrency());
-    for (Job &job : jobs)
-      pool.async([&job] {
-        auto object = job.build->makeObject();
-        if (object)
-          job.object = std::move(*object);
-        else
-          llvm::handleAllErrors(
-              object.takeError(),
-              [&](const ReportedError &) { job.failure = "does not compile"; },
-              [&](const llvm::ErrorInfoBase &error) { job.failure = error.message(); });
-      });
-    pool.wait();
-  }
+  llvm::cantFail(runInParallel(jobs.size(), [&](size_t i) {
+    Job &job = jobs[i];
+    auto object = job.build->makeObject();
+    if (object)
+      job.object = std::move(*object);
+    else
+      llvm::handleAllErrors(
+          object.takeError(),
+          [&](const ReportedError &) { job.failure = "does not compile"; },
+          [&](const llvm::ErrorInfoBase &error) { job.failure = error.message(); });
+    return llvm::Error::success();
+  }));
   for (Job &job : jobs) {
     if (job.object) {
       auto subject = load(job);
@@ -189,9 +189,9 @@ static void forTokens(const ssmrt_value_info &info, const Tensor &tensor, int64_
     visit((i * shape[dimension] + begin) * inner, (end - begin) * inner);
 }
 
-llvm::Error LayerVerifier::makeCase(int64_t length, int64_t impulse) {
+llvm::Error LayerVerifier::makeCase(Case &sequence) {
   const ssmrt_module *module = oracle.layer.get();
-  Case sequence{length, {}, {}, impulse};
+  int64_t length = sequence.length, impulse = sequence.impulse;
   // f32 holds the data of every dtype.
   auto inputs = drawInputs(module, batch, length, dataSeed);
   if (!inputs)
@@ -218,31 +218,23 @@ llvm::Error LayerVerifier::makeCase(int64_t length, int64_t impulse) {
   if (!wanted)
     return wanted.takeError();
   sequence.wanted = std::move(*wanted);
-  if (llvm::Error error =
-          call(*judge, sequence.inputs, sequence.wanted, batch, length, false))
-    return error;
-  cases.push_back(std::move(sequence));
-  return llvm::Error::success();
+  return call(*judge, sequence.inputs, sequence.wanted, batch, length, false);
 }
 
 llvm::Error LayerVerifier::makeCases() {
   Progress progress("running the literal form of " + layer().str());
   std::vector<int64_t> lengths = chooseLengths();
   for (int64_t length : lengths)
-    if (llvm::Error error = makeCase(length, /*impulse=*/-1))
-      return error;
-  if (oracle.layer.get()->step)
-    return llvm::Error::success();
+    cases.push_back({length, {}, {}});
   // Lags to both sides show best in what one token does.
   std::set<int64_t> some;
   for (int64_t length : lengths)
-    if (length > 2)
+    if (length > 2 && !oracle.layer.get()->step)
       some.insert(length);
   for (auto at = some.begin(); at != some.end(); ++at)
     if (at == some.begin() || std::next(at) == some.end())
-      if (llvm::Error error = makeCase(*at, /*impulse=*/*at / 3))
-        return error;
-  return llvm::Error::success();
+      cases.push_back({*at, {}, {}, /*impulse=*/*at / 3});
+  return runInParallel(cases.size(), [&](size_t i) { return makeCase(cases[i]); });
 }
 
 //===----------------------------------------------------------------------===//
@@ -362,8 +354,14 @@ llvm::Error LayerVerifier::compareThreads(Subject &subject, llvm::ArrayRef<Tenso
                                           llvm::ArrayRef<Tensor> found, bool stepwise,
                                           int64_t length, Verdict &verdict) {
   const ssmrt_module *module = subject.layer.get();
-  for (Context &context : threaded) {
-    auto parallel = Session::create(module, context.get(), subject.weights, length);
+  // More threads than cores do no harm here, and one core must not hide a race. They
+  // are this comparison's own: those that work for another would not take part.
+  for (uint64_t threads : {uint64_t(2), options.threads ? options.threads : 5}) {
+    auto context = makeContext(threads);
+    if (!context)
+      return context.takeError();
+    auto parallel =
+        Session::create(module, context->get(), subject.weights, length);
     if (!parallel)
       return parallel.takeError();
     auto outputs = parallel->makeOutputs(batch, length);
@@ -376,7 +374,7 @@ llvm::Error LayerVerifier::compareThreads(Subject &subject, llvm::ArrayRef<Tenso
           verdict.failure.empty())
         verdict.failure = std::string(module->outputs[i].name) + ", length " +
                           std::to_string(length) + ": other bits with " +
-                          std::to_string(context->threads) + " threads";
+                          std::to_string((*context)->threads) + " threads";
   }
   return llvm::Error::success();
 }
@@ -436,9 +434,7 @@ llvm::Error LayerVerifier::compareCase(Subject &subject, const ModeChoice &choic
   auto session = Session::create(module, serial.get(), subject.weights, length);
   if (!session)
     return session.takeError();
-  for (const std::string &message : session->findGrowth())
-    if (warned.insert(message).second)
-      warn(message);
+  verdict.warnings = session->findGrowth();
   auto found = session->makeOutputs(batch, length);
   if (!found)
     return found.takeError();
@@ -465,16 +461,15 @@ llvm::Error LayerVerifier::compareCase(Subject &subject, const ModeChoice &choic
   return compareThreads(subject, *inputs, *found, stepwise, length, verdict);
 }
 
-llvm::Expected<std::vector<Verdict>> LayerVerifier::run() {
-  if (llvm::Error error = makeCases())
-    return std::move(error);
-  std::vector<Verdict> verdicts;
+/// What each mode is compared in; those that are the same program called the same way
+/// give the same numbers, and are compared once.
+std::vector<LayerVerifier::Comparison> LayerVerifier::chooseComparisons() {
+  std::vector<Comparison> comparisons;
   for (const ModeChoice &choice : choices) {
     if (!choice.refusal.empty()) {
-      Verdict refused;
-      refused.mode = choice.mode;
-      refused.refusal = choice.refusal;
-      verdicts.push_back(std::move(refused));
+      Comparison &refused = comparisons.emplace_back();
+      refused.verdict.mode = choice.mode;
+      refused.verdict.refusal = choice.refusal;
       continue;
     }
     for (Job &job : jobs) {
@@ -483,31 +478,61 @@ llvm::Expected<std::vector<Verdict>> LayerVerifier::run() {
       // Made for `auto`, though other modes may share the program.
       if (job.doublePrecision && !wantsDouble(choice))
         continue;
-      Progress progress("verifying mode " + choice.mode + " of " + layer().str());
-      Verdict verdict;
+      Comparison comparison;
+      comparison.choice = &choice;
+      comparison.job = &job;
+      Verdict &verdict = comparison.verdict;
       verdict.mode = choice.mode;
       verdict.dtype = job.doublePrecision ? "f64" : options.dtype;
       verdict.tolerance = toleranceOf(verdict.dtype);
       verdict.failure = job.failure;
-      // The same program called the same way gives the same numbers.
-      const Verdict *same = nullptr;
-      for (const Verdict &other : verdicts)
-        for (const ModeChoice &earlier : choices)
-          if (other.mode == earlier.mode && earlier.program == choice.program &&
-              other.dtype == verdict.dtype &&
-              (other.mode == "step") == (choice.mode == "step"))
-            same = &other;
-      if (same) {
-        std::string mode = verdict.mode;
-        verdict = *same;
-        verdict.mode = mode;
-      } else if (job.failure.empty()) {
-        for (Case &sequence : cases)
-          if (llvm::Error error = compareCase(job.subject, choice, sequence, verdict))
-            return std::move(error);
-      }
-      verdicts.push_back(std::move(verdict));
+      for (auto [i, other] : llvm::enumerate(comparisons))
+        if (other.job == &job && !other.same &&
+            (other.choice->mode == "step") == (choice.mode == "step"))
+          comparison.same = i;
+      comparisons.push_back(std::move(comparison));
     }
+  }
+  return comparisons;
+}
+
+llvm::Expected<std::vector<Verdict>> LayerVerifier::run() {
+  if (llvm::Error error = makeCases())
+    return std::move(error);
+  std::vector<Comparison> comparisons = chooseComparisons();
+  struct Part {
+    Comparison *comparison;
+    Case *sequence;
+    Verdict verdict;
+  };
+  std::vector<Part> parts;
+  // The last ones, which are begun first, are the longest.
+  for (Case &sequence : cases)
+    for (Comparison &comparison : comparisons)
+      if (comparison.job && !comparison.same && comparison.job->failure.empty())
+        parts.push_back({&comparison, &sequence, comparison.verdict});
+  Progress progress("comparing the modes of " + layer().str());
+  if (llvm::Error error = runInParallel(parts.size(), [&](size_t i) {
+        Part &part = parts[i];
+        return compareCase(part.comparison->job->subject, *part.comparison->choice,
+                           *part.sequence, part.verdict);
+      }))
+    return std::move(error);
+  std::set<std::string> warned; // each message once
+  for (Part &part : parts) {
+    part.comparison->verdict.add(part.verdict);
+    for (const std::string &message : part.verdict.warnings)
+      if (warned.insert(message).second)
+        warn(message);
+  }
+  std::vector<Verdict> verdicts;
+  for (Comparison &comparison : comparisons) {
+    Verdict verdict = comparison.verdict;
+    if (comparison.same) {
+      verdict = comparisons[*comparison.same].verdict;
+      verdict.mode = comparison.verdict.mode;
+    }
+    verdicts.push_back(std::move(verdict));
   }
   return verdicts;
 }
