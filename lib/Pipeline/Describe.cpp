@@ -5,7 +5,10 @@
 #include "Target/CPU/BindFrame.h"
 #include "mlir/Dialect/Bufferization/IR/Bufferization.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/IR/Builders.h"
+#include "mlir/IR/PatternMatch.h"
+#include "ssm/Analysis/CostModel.h"
 #include "ssm/IR/SSM.h"
 #include "ssmrt/ssmrt.h"
 #include "llvm/Support/MathExtras.h"
@@ -21,6 +24,24 @@ static std::string dtypeName(Type type) {
   if (type.isInteger(1))
     return "bool";
   return "i" + std::to_string(type.getIntOrFloatBitWidth());
+}
+
+/// A token alone takes the recurrence where longer sequences may be convolved.
+static void dropConvolutions(func::FuncOp step) {
+  SmallVector<scf::IfOp> branches;
+  step.walk([&](scf::IfOp branch) {
+    auto shortest = branch->getAttrOfType<IntegerAttr>(ssm::kShortestConvAttr);
+    if (shortest && shortest.getInt() > 1)
+      branches.push_back(branch);
+  });
+  IRRewriter rewriter(step.getContext());
+  for (scf::IfOp branch : branches) {
+    scf::YieldOp yield = branch.elseYield();
+    SmallVector<Value> results(yield.getResults());
+    rewriter.eraseOp(yield);
+    rewriter.inlineBlockBefore(branch.elseBlock(), branch);
+    rewriter.replaceOp(branch, results);
+  }
 }
 
 LogicalResult ssmc::describeModule(ModuleOp module, const PipelineOptions &options) {
@@ -96,7 +117,10 @@ LogicalResult ssmc::describeModule(ModuleOp module, const PipelineOptions &optio
         forward.setArgAttr(i, name, value);
       });
   bool isExact = forward->hasAttr("ssm.exact_length");
-  uint32_t lengthFlags = isExact ? SSMRT_EXACT_LENGTH : growth ? SSMRT_BOUNDED_LENGTH : 0;
+  bool isBounded = growth > 0;
+  for (unsigned i = 0; i < forward.getNumArguments(); ++i)
+    isBounded &= !forward.getArgAttr(i, "ssm.any_length");
+  uint32_t lengthFlags = isExact ? SSMRT_EXACT_LENGTH : isBounded ? SSMRT_BOUNDED_LENGTH : 0;
 
   // Weights: the members of a family one by one.
   SmallVector<Attribute> weights, inputs, outputs, states;
@@ -130,6 +154,11 @@ LogicalResult ssmc::describeModule(ModuleOp module, const PipelineOptions &optio
       if (isSequence && fixed && isa<FloatType>(type.getElementType())) {
         flags |= SSMRT_FIXED_LENGTH;
         limit = fixed;
+      }
+      auto longest = forward->getAttrOfType<IntegerAttr>("ssm.longest");
+      if (isSequence && longest && !fixed && isa<FloatType>(type.getElementType())) {
+        flags |= SSMRT_LIMITED_LENGTH;
+        limit = longest;
       }
       inputs.push_back(entry(name.getValue(), type.getElementType(), dims, flags, 0,
                              limit ? limit.getInt() : 0));
@@ -224,6 +253,7 @@ LogicalResult ssmc::describeModule(ModuleOp module, const PipelineOptions &optio
   if (!forward->hasAttr("ssm.whole_sequence")) {
     auto step = cast<func::FuncOp>(forward->clone());
     step.setName("step");
+    dropConvolutions(step);
     module.push_back(step);
   }
   return success();

@@ -257,6 +257,14 @@ static ssmrt_status checkPreparedLength(const Call *call, int64_t position,
                        "sequences of %lld tokens",
                        module->name, info->name, (long long)length,
                        (long long)info->limit);
+    if ((info->flags & SSMRT_LIMITED_LENGTH) &&
+        (length > info->limit || position > info->limit - length))
+      return ssmrtFail(SSMRT_BAD_ARGUMENT,
+                       "%s: input '%s' has length %lld at position %lld; the "
+                       "layer takes sequences of at most %lld tokens, for which "
+                       "its weights were made",
+                       module->name, info->name, (long long)length,
+                       (long long)position, (long long)info->limit);
     if ((info->flags & SSMRT_EXACT_LENGTH) &&
         (position != 0 || (length != preparedLength && length != 0)))
       return ssmrtFail(SSMRT_BAD_ARGUMENT,
@@ -416,6 +424,9 @@ static ssmrt_status run(Call *call, bool isStep, ssmrt_context *context,
   frame.prepared_length = ((const ssmrtHeader *)prepared)->maxLength;
   /* What grows with the sequence serves later calls only. */
   frame.state_length = state ? ((const ssmrtHeader *)state)->maxLength : 0;
+  frame.keeps_state = state != NULL;
+  for (int64_t i = 0; i < call->module->num_outputs; ++i)
+    frame.keeps_state |= (call->module->outputs[i].flags & SSMRT_FINAL) != 0;
   status = placeBlocks(call, state, workspace, isStep, &frame);
   if (status != SSMRT_OK)
     return status;

@@ -6,7 +6,9 @@
 //===----------------------------------------------------------------------===//
 
 #include "ssm/Analysis/CostModel.h"
+#include "ssm/Analysis/ConvCostModel.h"
 #include "ssm/Analysis/InvariantForm.h"
+#include "ssm/IR/SpectrumBlocks.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -21,14 +23,24 @@ static constexpr double timeTile = 32;
 static constexpr int64_t tokenMultiple = 16, longestChunk = 128;
 /// Chunks for which a vector of a table is loaded at least.
 static constexpr double tabulatedChunks = 6;
-/// Lengths beyond which nothing changes any more.
-static constexpr int64_t longLength = 4096;
+/// Queries of a block, and keys of a tile, of a sum over earlier tokens.
+static constexpr double sumBlock = 64;
+/// Lengths beyond which nothing changes any more; of transforms, lengths up to which
+/// they are compared.
+static constexpr int64_t longLength = 4096, longestTransformed = 65536;
+/// What a convolution may take of the time of another form: it has tables of some 30
+/// bytes a lag and channel, which have to be prepared and kept.
+static constexpr double convolutionShare = 0.8;
+/// Bytes of a spectrum over those of the kernel: two parts, and a piece more than lags.
+static constexpr double spectrumShare = 2.25;
 
 // Clocks that are no arithmetic of the recurrence.
 static constexpr double unitOverhead = 300;  // start of an independent recurrence
 static constexpr double tokenOverhead = 6;   // of a unit: loops, addresses
 static constexpr double stagedVector = 2;    // to scratch memory and back
 static constexpr double chunkOverhead = 300; // of a chunk of a unit
+static constexpr double pairSlots = 8;   // of a vector of pairs of tokens: decays, masks
+static constexpr double sumOverhead = 2000; // of a block of queries
 /// Shares of the units for multiply-adds that are kept busy: by products of small blocks,
 /// and by the recurrence, where each instruction waits for a broadcast.
 static constexpr double productEfficiency = 0.95, scanEfficiency = 0.85;
@@ -112,6 +124,7 @@ static double countTerms(ScanOp op) {
 }
 
 ScanWork::ScanWork(ScanOp op, const RecurrenceInfo &info) {
+  hasInitial = !op.getInitial().empty();
   parts = op.getNumStates();
   dense = op.getDense().has_value();
   erasePairs = info.numErasePairs;
@@ -280,7 +293,9 @@ double CostModel::getTabulatedClocks(double chunk, double length) const {
   auto getChunk = [&](double tokens) {
     double products = tokens * rows * (work.inputs + reads) +
                       work.inputs * reads * tokens * (tokens + 1) / 2;
-    double carry = rows * (work.dense ? rows : work.parts) + boundarySlots * rows;
+    // What erases is written out as a matrix.
+    bool isMatrix = work.dense || work.erasePairs > 0;
+    double carry = rows * (isMatrix ? rows : work.parts) + boundarySlots * rows;
     double staged = tokens * ((work.inputs + reads) * stagedVector +
                               getCoefficientClocks(work.atLanes));
     return (products / productEfficiency + carry) / machine.fmaPerClock + staged +
@@ -307,19 +322,63 @@ double CostModel::getChunkClocks(double chunk, double length) const {
          getStateClocks(work, machine);
 }
 
+double CostModel::getQuadraticClocks(double length) const {
+  double width = lanesOfVector();
+  double laneVectors = std::ceil(work.lanes / width);
+  double keyVectors = std::ceil(work.keys / width);
+  // The initial state is so many tokens as it has keys, the final one so many queries.
+  double earlier = work.hasInitial ? work.keys : 0;
+  auto getSum = [&](double queries, bool isCausal) {
+    double clocks = 0;
+    for (double first = 0; first < queries; first += sumBlock) {
+      double rows = std::min(sumBlock, std::ceil((queries - first) / width) * width);
+      double seen = earlier + (isCausal ? std::min(first + sumBlock, length) : length);
+      // On the diagonal values meet the queries that see them, in half of the pairs.
+      double summed = seen - (isCausal ? std::min(sumBlock, length) / 2 : 0);
+      double slots = seen * rows / width * (work.keys / productEfficiency + pairSlots) +
+                     summed * rows * laneVectors / productEfficiency;
+      clocks += slots / machine.fmaPerClock +
+                seen * (keyVectors + laneVectors) * stagedVector +
+                rows * (keyVectors + laneVectors) * 2 * stagedVector + sumOverhead;
+    }
+    return clocks;
+  };
+  // Queries, keys and values are computed beforehand, and come from memory.
+  double staged = length * (2 * work.outer * keyVectors + work.outer * laneVectors) *
+                  2 * stagedVector;
+  double sums = work.copies * getSum(length, true) + getSum(work.keys, false);
+  return work.terms * (work.outer * sums + staged) + getMemoryClocks(length) +
+         getStateClocks(work, machine);
+}
+
+/// Vectors of channels one by one, directly or by transforms; the kernel, or what is
+/// kept of its transforms, comes from memory unless all of it fits the second cache.
+double CostModel::getConvClocks(int64_t length) const {
+  ConvCostModel model(machine);
+  double clocks = model.getDirectClocks(length), share = 1;
+  if (length >= kShortestTransform && model.getTransformClocks(length) < clocks) {
+    clocks = model.getTransformClocks(length);
+    share = spectrumShare;
+  }
+  double kernels = work.outer * std::ceil(work.lanes / lanesOfVector()) * work.copies *
+                   work.outputs * std::max(work.inputs, 1.0);
+  double bytes = kernels * share * double(length) * machine.vectorBits / 8;
+  double tables = bytes <= machine.l2Bytes / 2 ? 0 : bytes / machine.memoryBytesPerClock;
+  double arithmetic = std::max(kernels * clocks + tables, getMemoryClocks(length));
+  return work.leavesStates ? arithmetic + getScanClocks(length) : arithmetic;
+}
+
 double CostModel::getClocks(Execution execution, int64_t length) const {
   if (length <= 0)
     return 0;
   switch (execution.mode) {
   case ScanMode::literal:
-  case ScanMode::quadratic: // asked for only
   case ScanMode::scan:
     return getScanClocks(double(length));
+  case ScanMode::quadratic:
+    return getQuadraticClocks(double(length));
   case ScanMode::conv:
-    // Every token meets every one before it, in each lane.
-    return getScanClocks(double(length)) + work.outer * work.lanes * work.copies *
-                                               double(length) * double(length) / 2 /
-                                               (lanesOfVector() * machine.fmaPerClock);
+    return getConvClocks(length);
   case ScanMode::chunk:
     return getChunkClocks(double(std::max<int64_t>(execution.chunk, 1)), double(length));
   }
@@ -366,4 +425,17 @@ std::optional<int64_t> CostModel::getCrossover(Execution execution,
     crossover = length;
   }
   return crossover;
+}
+
+std::optional<int64_t> CostModel::getShortestConv(Execution other,
+                                                  int64_t crossover) const {
+  std::optional<int64_t> shortest;
+  for (int64_t length = longestTransformed; length > 1; length -= (length + 7) / 8) {
+    Execution beside = length >= crossover ? other : Execution();
+    if (getClocks({ScanMode::conv, 0}, length) >
+        convolutionShare * getClocks(beside, length))
+      break;
+    shortest = length;
+  }
+  return shortest;
 }

@@ -112,6 +112,7 @@ void mlir::ssm::registerBufferizableOpInterfaceExternalModels(
     MatmulOp::attachInterface<DestinationOpModel<MatmulOp>>(*context);
     DiscretizeMatrixOp::attachInterface<DestinationOpModel<DiscretizeMatrixOp>>(
         *context);
+    ImpulseResponseOp::attachInterface<DestinationOpModel<ImpulseResponseOp>>(*context);
     KrylovOp::attachInterface<DestinationOpModel<KrylovOp>>(*context);
     MatrixPowerOp::attachInterface<DestinationOpModel<MatrixPowerOp>>(*context);
   });

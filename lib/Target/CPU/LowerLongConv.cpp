@@ -76,7 +76,6 @@ private:
                                Value end, SmallVector<Value> sums);
   Value loadInput(RegionEmitter &emitter, Value token);
   Value loadTap(RegionEmitter &emitter, Value place);
-  void emitRing();
 
   Value add(Value a, Value b) { return addIndex(builder, loc, a, b); }
   Value sub(Value a, Value b) { return subIndex(builder, loc, a, b); }
@@ -124,7 +123,7 @@ LogicalResult LongConvLowering::run() {
   else
     emitSums();
   if (op.getFinalHistory())
-    emitRing();
+    emitPutRing(builder, loc, target, op.getInput(), op.getFinalHistory(), position);
   builder.eraseOp(op);
   return success();
 }
@@ -528,22 +527,6 @@ void LongConvLowering::emitTile(RegionEmitter &emitter, Value token,
     }
     storeSum(addTaps(emitter, at, begin, end, sum), at);
   }
-}
-
-/// Puts the new tokens into the ring, the last ones if it has no room for all.
-void LongConvLowering::emitRing() {
-  Value skipped = max(sub(tokens, ringTokens), index(0));
-  emitTasks(builder, loc, batches, index(1), std::nullopt,
-            [&](Value begin, Value end) {
-              emitFor(builder, loc, begin, end, 1, [&](Value batch) {
-                emitFor(builder, loc, skipped, tokens, 1, [&](Value token) {
-                  Value place = arith::RemSIOp::create(
-                      builder, loc, add(position, token), ringTokens);
-                  emitCopyToken(builder, loc, target, op.getInput(), token,
-                                op.getFinalHistory(), place, batch);
-                });
-              });
-            });
 }
 
 LogicalResult ssmc::cpu::lowerLongConv(RewriterBase &rewriter, ConvOp op,

@@ -286,6 +286,14 @@ TEST_F(Execute, PreparedLength) {
   EXPECT_STREQ(ssmrt_last_error(),
                "fake: input 'u' has length 2 at position 0; the layer's kernel "
                "was prepared for 0 tokens: prepare it for the longest sequence");
+  inputs[0].flags = SSMRT_LIMITED_LENGTH;
+  inputs[0].limit = 2;
+  EXPECT_EQ(forward({u.tensor, noGain}, {y.tensor}), SSMRT_OK);
+  inputs[0].limit = 1;
+  EXPECT_EQ(forward({u.tensor, noGain}, {y.tensor}), SSMRT_BAD_ARGUMENT);
+  EXPECT_STREQ(ssmrt_last_error(),
+               "fake: input 'u' has length 2 at position 0; the layer takes "
+               "sequences of at most 1 tokens, for which its weights were made");
   inputs[0].flags = SSMRT_EXACT_LENGTH;
   EXPECT_EQ(forward({u.tensor, noGain}, {y.tensor}), SSMRT_BAD_ARGUMENT);
   EXPECT_STREQ(ssmrt_last_error(),
@@ -346,6 +354,26 @@ TEST_F(Execute, InitialAndFinalStates) {
                "fake: output 'count' and its state 's' differ in shape");
   outputs[2].state = 2;
   EXPECT_EQ(ssmrt_module_check(&module), SSMRT_BAD_VERSION);
+}
+
+// Code may leave the states alone where nobody reads them after the call.
+TEST_F(Execute, KeepsState) {
+  static int64_t kept;
+  module.forward = [](const ssmrt_frame *frame) { kept = frame->keeps_state; };
+  Array<float> u(f32, {1, 1, 3}), y(f32, {1, 1, 3}), final(f32, {1, 3});
+  ASSERT_EQ(forward({u.tensor, noGain}, {y.tensor}), SSMRT_OK) << ssmrt_last_error();
+  EXPECT_EQ(kept, 0);
+  Block state(ssmrt_state_bytes(&module, 1, 0));
+  ASSERT_EQ(ssmrt_state_reset(&module, state, 1, 0), SSMRT_OK);
+  ASSERT_EQ(forward({u.tensor, noGain}, {y.tensor}, state), SSMRT_OK);
+  EXPECT_EQ(kept, 1);
+  ssmrt_value_info outputs[] = {module.outputs[0], module.states[0]};
+  outputs[1].flags = SSMRT_FINAL;
+  module.outputs = outputs;
+  module.num_outputs = 2;
+  ASSERT_EQ(forward({u.tensor, noGain}, {y.tensor, final.tensor}), SSMRT_OK)
+      << ssmrt_last_error();
+  EXPECT_EQ(kept, 1);
 }
 
 TEST_F(Execute, LimitsOfIntegers) {
