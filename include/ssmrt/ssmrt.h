@@ -149,6 +149,13 @@ typedef struct ssmrt_value_info {
 /* An input whose sequence has `limit` tokens, no more and no less (or none):
  * the layer is written for that length. */
 #define SSMRT_FIXED_LENGTH 64u
+/* An input whose sequence, from its first token on, has at most `limit` tokens:
+ * a weight of the layer has elements for so many. */
+#define SSMRT_LIMITED_LENGTH 128u
+
+/* A state that no call at position 0 reads or writes: a call that keeps no state
+ * has no memory for it. Such states come after the others. */
+#define SSMRT_LATER 128u
 
 /* The decay of a state block, where it is the same for every token: the
  * eigenvalues of the recurrence, which the prepared tables hold. */

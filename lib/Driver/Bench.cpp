@@ -213,7 +213,8 @@ static llvm::Expected<Candidate> makeCandidate(const Source &source,
   candidate.build = std::make_unique<Build>(source, files, options, request);
   if (llvm::Error error = candidate.build->runFrontend())
     return std::move(error);
-  candidate.flop = countFlop(candidate.build->module());
+  candidate.flop =
+      countFlop(candidate.build->module(), /*quadratic=*/choice.mode == "quadratic");
   auto object = candidate.build->makeObject();
   if (!object)
     return object.takeError();

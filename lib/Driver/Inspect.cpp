@@ -50,7 +50,9 @@ static json::Array collectValues(const ssmrt_value_info *infos, int64_t count) {
     if (info.flags & (SSMRT_INITIAL | SSMRT_FINAL))
       value["state"] = info.state;
     if (info.limit > 0)
-      value[info.flags & SSMRT_FIXED_LENGTH ? "length" : "limit"] = info.limit;
+      value[info.flags & SSMRT_FIXED_LENGTH     ? "length"
+            : info.flags & SSMRT_LIMITED_LENGTH ? "longest"
+                                                : "limit"] = info.limit;
     values.push_back(std::move(value));
   }
   return values;

@@ -6,7 +6,9 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
+#include "ssm/Analysis/CostModel.h"
 #include "ssm/IR/SSM.h"
+#include "ssm/Transforms/Passes.h"
 #include <algorithm>
 #include <chrono>
 #include <cstring>
@@ -165,8 +167,8 @@ static Points pointsOf(mlir::Value shaped) {
   return points;
 }
 
-/// Operations for one token of a row.
-static double flopOf(mlir::ssm::ScanOp scan) {
+/// Operations for one token of a row; without those of the state with `isQuadratic`.
+static double flopOf(mlir::ssm::ScanOp scan, bool isQuadratic) {
   auto pointsOn = [&](const llvm::SmallBitVector &dims) {
     double count = 1;
     for (unsigned dim : dims.set_bits())
@@ -174,17 +176,30 @@ static double flopOf(mlir::ssm::ScanOp scan) {
         count *= double(scan.getDimSize(dim));
     return count;
   };
-  // A coefficient is made once for the dimensions it depends on.
+  llvm::SmallBitVector keys(scan.getNumDims()), read(scan.getNumDims());
+  for (unsigned dim : scan.getKeyDims())
+    keys.set(dim);
+  for (mlir::Value value : scan.getCoefficientsOp().getRead())
+    read |= scan.getDependentDims(value);
+  // A coefficient is made once for the dimensions it depends on. Sums over tokens do not
+  // multiply keys and values.
   double flop = 0;
-  for (mlir::Operation &inner : scan.getCoefficients().front())
-    if (computesFloat(&inner))
-      flop += pointsOn(scan.getDependentDims(inner.getResult(0)));
+  for (mlir::Operation &inner : scan.getCoefficients().front()) {
+    if (!computesFloat(&inner))
+      continue;
+    llvm::SmallBitVector dims = scan.getDependentDims(inner.getResult(0)), lanes = dims;
+    lanes.reset(read);
+    if (!isQuadratic || !dims.anyCommon(keys) || lanes.none())
+      flop += pointsOn(dims);
+  }
   llvm::SmallBitVector state(scan.getNumDims()), output(scan.getNumDims());
   for (unsigned dim : scan.getStateDims())
     state.set(dim);
   for (unsigned dim : scan.getOutputDims())
     output.set(dim);
   flop += floatOps(scan.getEpilogue().front()) * pointsOn(output);
+  if (isQuadratic)
+    return flop;
   // A product and a sum for the decay, as many for the read of each copy and for each
   // half of an erase pair; complex products take four times that, of which a real
   // output needs half.
@@ -201,7 +216,63 @@ static double flopOf(mlir::ssm::ScanOp scan) {
   return flop;
 }
 
-static double flopOf(mlir::Operation *op, Points &points) {
+static bool isQuadratic(mlir::ssm::ScanOp scan) {
+  return mlir::ssm::reasonAgainst(scan, mlir::ssm::analyzeRecurrence(scan),
+                                  mlir::ssm::ExecutionMode::Quadratic)
+      .empty();
+}
+
+/// What a recurrence computes for a pair of tokens: scores, their decays, and sums.
+static double flopOfPair(mlir::ssm::ScanOp scan) {
+  mlir::ssm::CoefficientsOp roles = scan.getCoefficientsOp();
+  llvm::SmallBitVector dims(scan.getNumDims());
+  for (mlir::Value value : roles.getRead())
+    dims |= scan.getDependentDims(value);
+  for (mlir::Value value : roles.getDecay())
+    dims |= scan.getDependentDims(value);
+  double scores = 1, keys = 1, outputs = 1;
+  for (unsigned dim : dims.set_bits())
+    if (dim >= 2 && !llvm::is_contained(scan.getKeyDims(), dim))
+      scores *= double(scan.getDimSize(dim));
+  for (unsigned dim : scan.getKeyDims())
+    keys *= double(scan.getDimSize(dim));
+  for (unsigned dim : scan.getOutputDims())
+    outputs *= double(scan.getDimSize(dim));
+  return mlir::ssm::ScanWork(scan, mlir::ssm::analyzeRecurrence(scan)).terms *
+         (scores * (2 * keys + double(!roles.getDecay().empty())) + 2 * outputs);
+}
+
+/// The same for a sum over a second index. A softmax subtracts, takes an exponential
+/// and adds.
+static double flopOfPair(mlir::ssm::AttendOp attend) {
+  llvm::SmallVector<int64_t> sizes(attend.getNumDims(), 1);
+  auto note = [&](mlir::AffineMap map, mlir::Value operand) {
+    auto type = llvm::cast<mlir::ShapedType>(operand.getType());
+    for (auto [axis, expr] : llvm::enumerate(map.getResults()))
+      if (auto dim = llvm::dyn_cast<mlir::AffineDimExpr>(expr))
+        if (!type.isDynamicDim(axis))
+          sizes[dim.getPosition()] = type.getDimSize(axis);
+  };
+  note(attend.getOutputMap(), attend.getOutput());
+  double score = floatOps(attend.getScore().front()) +
+                 double(bool(attend.getDecays())) + 3 * double(attend.getSoftmax());
+  for (unsigned i = 0; i < attend.getNumPairs(); ++i) {
+    note(attend.getQueryMap(i), attend.getQueries()[i]);
+    note(attend.getKeyMap(i), attend.getKeys()[i]);
+    double depth = 1;
+    for (unsigned dim : attend.getContracted(i))
+      depth *= double(sizes[dim]);
+    score += 2 * depth;
+  }
+  double scores = 1, outputs = 1;
+  for (unsigned dim : attend.getScoreLanes())
+    scores *= double(sizes[dim]);
+  for (unsigned lane = 0; lane < attend.getNumLanes(); ++lane)
+    outputs *= double(sizes[lane + 3]);
+  return scores * score + 2 * outputs;
+}
+
+static double flopOf(mlir::Operation *op, Points &points, bool quadratic) {
   if (auto generic = llvm::dyn_cast<mlir::linalg::LinalgOp>(op)) {
     for (int64_t extent : generic.getStaticLoopRanges())
       points.add(extent);
@@ -209,7 +280,7 @@ static double flopOf(mlir::Operation *op, Points &points) {
   }
   if (auto scan = llvm::dyn_cast<mlir::ssm::ScanOp>(op)) {
     points.dynamic = true;
-    return flopOf(scan);
+    return flopOf(scan, quadratic && isQuadratic(scan));
   }
   if (auto conv = llvm::dyn_cast<mlir::ssm::ConvOp>(op)) {
     points = pointsOf(conv.getOutput());
@@ -234,17 +305,29 @@ double FlopCount::of(int64_t batch, int64_t length) const {
                   tapsUpTo(kernel.firstLag - 1, tokens);
     perRow += 2 * taps * kernel.sumsPerToken;
   }
+  for (const SeenTokens &sum : seen)
+    for (int64_t token = 0; token < length; ++token) {
+      int64_t begin = 0, end = length;
+      for (int64_t bound : sum.from.compose({token}))
+        begin = std::max(begin, bound);
+      for (int64_t bound : sum.to.compose({token}))
+        end = std::min(end, bound);
+      perRow += sum.flopPerPair * double(std::max<int64_t>(end - begin, 0));
+    }
   return fixed + double(batch) * perRow;
 }
 
-FlopCount ssmc::countFlop(mlir::ModuleOp module) {
+FlopCount ssmc::countFlop(mlir::ModuleOp module, bool quadratic) {
   FlopCount total;
   module.walk([&](mlir::Operation *op) {
     Points points;
-    double flop = flopOf(op, points);
+    double flop = flopOf(op, points, quadratic);
     auto conv = llvm::dyn_cast<mlir::ssm::ConvOp>(op);
     bool isLong = conv && conv.isLong();
-    if (flop == 0 && !isLong)
+    auto scan = llvm::dyn_cast<mlir::ssm::ScanOp>(op);
+    bool isSum = llvm::isa<mlir::ssm::AttendOp>(op) ||
+                 (scan && quadratic && isQuadratic(scan));
+    if (flop == 0 && !isLong && !isSum)
       return;
     double trips = 1;
     for (auto loop = op->getParentOfType<mlir::scf::ForOp>(); loop;
@@ -260,6 +343,14 @@ FlopCount ssmc::countFlop(mlir::ModuleOp module) {
       return;
     }
     (points.dynamic ? total.perToken : total.fixed) += flop * points.count * trips;
+    if (auto attend = llvm::dyn_cast<mlir::ssm::AttendOp>(op))
+      total.seen.push_back(
+          {trips * flopOfPair(attend), attend.getFromMap(), attend.getToMap()});
+    else if (isSum) // the token itself and those before
+      total.seen.push_back(
+          {trips * flopOfPair(scan), mlir::AffineMap::get(1, 0, op->getContext()),
+           mlir::AffineMap::get(
+               1, 0, mlir::getAffineDimExpr(0, op->getContext()) + 1)});
   });
   return total;
 }

@@ -33,13 +33,22 @@ struct FlopCount {
   struct LongKernel {
     double sumsPerToken, firstLag, lastLag;
   };
+  /// Sums over the tokens that a token sees, for each of those: from the largest result
+  /// of `from` to below the smallest of `to`, functions of the token whose context the
+  /// module's is.
+  struct SeenTokens {
+    double flopPerPair;
+    mlir::AffineMap from, to;
+  };
   double fixed = 0, perToken = 0;
   std::vector<LongKernel> kernels;
+  std::vector<SeenTokens> seen;
   double of(int64_t batch, int64_t length) const;
 };
 /// Counts a module in the frontend's phase; what depends on weights alone, which
-/// prepare computes once, is not told apart.
-FlopCount countFlop(mlir::ModuleOp module);
+/// prepare computes once, is not told apart. With `quadratic`, recurrences are sums over
+/// earlier tokens where they have that form.
+FlopCount countFlop(mlir::ModuleOp module, bool quadratic = false);
 
 } // namespace ssmc
 

@@ -5,6 +5,7 @@
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "ssm/Analysis/CostModel.h"
+#include "ssm/Transforms/Passes.h"
 #include "llvm/Support/xxhash.h"
 
 using namespace ssmc;
@@ -16,8 +17,9 @@ static uint64_t fingerprint(mlir::ModuleOp module) {
   return llvm::xxh3_64bits(text);
 }
 
-/// What the schedules of the layer's recurrences are predicted to take.
-static std::vector<double> predict(mlir::ModuleOp module, bool stepwise,
+/// What the schedules of the layer's recurrences are predicted to take. With
+/// `quadratic`, the module is one in which they are recurrences still.
+static std::vector<double> predict(mlir::ModuleOp module, bool stepwise, bool quadratic,
                                    llvm::ArrayRef<int64_t> lengths) {
   std::vector<double> clocks(lengths.size(), 0);
   module.walk([&](mlir::ssm::ScanOp scan) {
@@ -29,7 +31,11 @@ static std::vector<double> predict(mlir::ModuleOp module, bool stepwise,
       if (auto count = loop.getStaticTripCount())
         trips *= double(count->getZExtValue());
     mlir::ssm::Machine machine = mlir::ssm::Machine::get(scan);
-    mlir::ssm::ScanWork work(scan, mlir::ssm::analyzeRecurrence(scan));
+    mlir::ssm::RecurrenceInfo info = mlir::ssm::analyzeRecurrence(scan);
+    bool isSum = quadratic && mlir::ssm::reasonAgainst(
+                                  scan, info, mlir::ssm::ExecutionMode::Quadratic)
+                                  .empty();
+    mlir::ssm::ScanWork work(scan, info);
     mlir::ssm::CostModel model(work, machine);
     mlir::ssm::ScheduleAttr schedule = scan.getScheduleAttr();
     // The other branch may be a convolution.
@@ -41,6 +47,8 @@ static std::vector<double> predict(mlir::ModuleOp module, bool stepwise,
       mlir::ssm::Execution form;
       if (schedule && length >= schedule.getCrossover())
         form = {schedule.getMode(), schedule.getChunk()};
+      if (isSum)
+        form = {mlir::ssm::ScanMode::quadratic, 0};
       if (shortest && length >= shortest.getInt())
         form = {mlir::ssm::ScanMode::conv, 0};
       sum += trips * (stepwise ? double(length) * model.getClocks({}, 1)
@@ -74,14 +82,21 @@ std::vector<ModeChoice> ssmc::tryModes(const Source &source, const WeightFiles &
     Build build(source, weights, options, request);
     build.pipeline().explain = false;
     build.pipeline().dumpDirectory.clear();
-    llvm::Error error = build.lower(Phase::Layer);
+    bool isQuadratic = choice.mode == "quadratic";
+    llvm::Error error = build.lower(Phase::Frontend);
+    if (!error && isQuadratic)
+      choice.clocks = predict(build.module(), false, /*quadratic=*/true, lengths);
+    if (!error)
+      error = build.lower(Phase::Layer);
     if (!error) {
       choice.program = fingerprint(build.module());
       choice.tiles = findTiles(build.module());
       build.module().walk([&](mlir::ssm::ConvOp conv) {
         choice.mayLeak |= conv->hasAttr("shortest_fft");
       });
-      choice.clocks = predict(build.module(), choice.mode == "step", lengths);
+      if (!isQuadratic)
+        choice.clocks = predict(build.module(), choice.mode == "step",
+                                /*quadratic=*/false, lengths);
     } else {
       llvm::consumeError(std::move(error));
       choice.refusal = build.takeDiagnostics();

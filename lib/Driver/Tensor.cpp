@@ -102,11 +102,19 @@ int ssmc::lengthDimension(const ssmrt_value_info &info) {
   return -1;
 }
 
-int64_t ssmc::fixedLength(const ssmrt_module &module) {
+static int64_t limitOf(const ssmrt_module &module, uint32_t flag) {
   for (int64_t i = 0; i < module.num_inputs; ++i)
-    if (module.inputs[i].flags & SSMRT_FIXED_LENGTH)
+    if (module.inputs[i].flags & flag)
       return module.inputs[i].limit;
   return 0;
+}
+
+int64_t ssmc::fixedLength(const ssmrt_module &module) {
+  return limitOf(module, SSMRT_FIXED_LENGTH);
+}
+
+int64_t ssmc::longestLength(const ssmrt_module &module) {
+  return limitOf(module, SSMRT_LIMITED_LENGTH);
 }
 
 bool ssmc::isFloat(ssmrt_dtype dtype) {

@@ -56,6 +56,8 @@ llvm::SmallVector<int64_t, 4> shapeFor(const ssmrt_value_info &info, int64_t bat
 int lengthDimension(const ssmrt_value_info &info);
 /// The length that the layer's sequences must have, or 0.
 int64_t fixedLength(const ssmrt_module &module);
+/// The most tokens that a sequence of the layer may have, or 0 if there is no such limit.
+int64_t longestLength(const ssmrt_module &module);
 bool isFloat(ssmrt_dtype dtype);
 
 } // namespace ssmc

@@ -168,6 +168,10 @@ std::vector<int64_t> LayerVerifier::chooseLengths() const {
     }
   lengths.insert(2 * longest + 5);
   lengths.erase(-1);
+  if (int64_t limit = longestLength(*module)) {
+    lengths.erase(lengths.upper_bound(limit), lengths.end());
+    lengths.insert(limit);
+  }
   return {lengths.begin(), lengths.end()};
 }
 

@@ -3,6 +3,7 @@
 #include "Describe.h"
 
 #include "Target/CPU/BindFrame.h"
+#include "mlir/Dialect/Bufferization/IR/Bufferization.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/IR/Builders.h"
@@ -23,13 +24,6 @@ static std::string dtypeName(Type type) {
   if (type.isInteger(1))
     return "bool";
   return "i" + std::to_string(type.getIntOrFloatBitWidth());
-}
-
-static int64_t bytesOf(RankedTensorType type) {
-  int64_t bytes = (type.getElementTypeBitWidth() + 7) / 8;
-  for (int64_t extent : type.getShape())
-    bytes *= ShapedType::isDynamic(extent) ? 1 : extent;
-  return bytes;
 }
 
 /// A token alone takes the recurrence where longer sequences may be convolved.
@@ -66,6 +60,14 @@ LogicalResult ssmc::describeModule(ModuleOp module, const PipelineOptions &optio
          builder.getNamedAttr("state", builder.getI64IntegerAttr(state)),
          builder.getNamedAttr("limit", builder.getI64IntegerAttr(limit))});
   };
+
+  // What belongs to the caller, or serves many calls, is not overwritten.
+  for (func::FuncOp function : {prepare, forward})
+    for (unsigned i = 0; i < function.getNumArguments(); ++i)
+      if (isa<RankedTensorType>(function.getArgumentTypes()[i]) &&
+          !function.getArgAttr(i, "ssm.state"))
+        function.setArgAttr(i, bufferization::BufferizationDialect::kWritableAttrName,
+                            builder.getBoolAttr(false));
 
   // Tables lie one behind the other: those that grow with the prepared length
   // after the others, at offsets that grow too.
@@ -139,7 +141,6 @@ LogicalResult ssmc::describeModule(ModuleOp module, const PipelineOptions &optio
                               type.getElementType(), shape));
   }
 
-  int64_t perRow = 0, perToken = 0, fixed = 0; // bytes of the states
   SmallVector<NamedAttribute> unused;
   for (unsigned i = 0; i < forward.getNumArguments(); ++i) {
     auto type = dyn_cast<RankedTensorType>(forward.getArgumentTypes()[i]);
@@ -154,18 +155,19 @@ LogicalResult ssmc::describeModule(ModuleOp module, const PipelineOptions &optio
         flags |= SSMRT_FIXED_LENGTH;
         limit = fixed;
       }
+      auto longest = forward->getAttrOfType<IntegerAttr>("ssm.longest");
+      if (isSequence && longest && !fixed && isa<FloatType>(type.getElementType())) {
+        flags |= SSMRT_LIMITED_LENGTH;
+        limit = longest;
+      }
       inputs.push_back(entry(name.getValue(), type.getElementType(), dims, flags, 0,
                              limit ? limit.getInt() : 0));
     }
     auto name = forward.getArgAttrOfType<StringAttr>(i, "ssm.state");
     if (!name)
       continue;
-    // A block starts at a multiple of the alignment whatever the batch is, so the
-    // size is bounded by one alignment more.
-    (llvm::is_contained(dims.asArrayRef(), SSMRT_LENGTH) ? perToken : perRow) +=
-        bytesOf(type);
-    fixed += kBlockAlignment;
-    states.push_back(entry(name.getValue(), type.getElementType(), dims));
+    uint32_t flags = forward.getArgAttr(i, "ssm.later") ? SSMRT_LATER : 0;
+    states.push_back(entry(name.getValue(), type.getElementType(), dims, flags));
   }
   // The states that the signature names come after the inputs proper.
   int64_t index = 0;
@@ -245,8 +247,7 @@ LogicalResult ssmc::describeModule(ModuleOp module, const PipelineOptions &optio
       builder.getNamedAttr("states", builder.getArrayAttr(states)),
       builder.getNamedAttr("decays", builder.getArrayAttr(decays)),
       builder.getNamedAttr("prepared",
-                           builder.getDenseI64ArrayAttr({prepared, growth, 0, 0})),
-      builder.getNamedAttr("state", builder.getDenseI64ArrayAttr({fixed, perRow, 0, perToken}))};
+                           builder.getDenseI64ArrayAttr({prepared, growth, 0, 0}))};
   module->setAttr("ssm.module", builder.getDictionaryAttr(fields));
 
   if (!forward->hasAttr("ssm.whole_sequence")) {

@@ -262,6 +262,7 @@ LogicalResult ssmc::runPipeline(ModuleOp module, const PipelineOptions &options)
       if (failed(describeMachine(module, options, *target)))
         return failure();
       annotateIndexLimits(module);
+      annotateLongest(module);
       if (options.lastToken)
         keepLastToken(module);
       return success();

@@ -11,6 +11,11 @@ namespace ssmc {
 /// (`ssm.limit`): the runtime checks it, the code does not.
 void annotateIndexLimits(mlir::ModuleOp module);
 
+/// Writes on `@forward` how many tokens a sequence may have (`ssm.longest`), where a
+/// score reads an operand of a known extent at the distance of two tokens: beyond it
+/// there is nothing to read.
+void annotateLongest(mlir::ModuleOp module);
+
 /// Makes results over the sequence results for its last token alone, and what is
 /// computed only for them too.
 void keepLastToken(mlir::ModuleOp module);

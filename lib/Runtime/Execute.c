@@ -257,6 +257,14 @@ static ssmrt_status checkPreparedLength(const Call *call, int64_t position,
                        "sequences of %lld tokens",
                        module->name, info->name, (long long)length,
                        (long long)info->limit);
+    if ((info->flags & SSMRT_LIMITED_LENGTH) &&
+        (length > info->limit || position > info->limit - length))
+      return ssmrtFail(SSMRT_BAD_ARGUMENT,
+                       "%s: input '%s' has length %lld at position %lld; the "
+                       "layer takes sequences of at most %lld tokens, for which "
+                       "its weights were made",
+                       module->name, info->name, (long long)length,
+                       (long long)position, (long long)info->limit);
     if ((info->flags & SSMRT_EXACT_LENGTH) &&
         (position != 0 || (length != preparedLength && length != 0)))
       return ssmrtFail(SSMRT_BAD_ARGUMENT,
@@ -304,8 +312,7 @@ static ssmrt_status placeBlocks(const Call *call, void *state, void *workspace,
                                 bool isStep, ssmrt_frame *frame) {
   const ssmrt_module *module = call->module;
   int64_t stateBytes, bytes;
-  ssmrt_status status =
-      ssmrtStatePayload(module, frame->batch, frame->state_length, &stateBytes);
+  ssmrt_status status = ssmrtUnkeptPayload(module, frame->batch, &stateBytes);
   if (status != SSMRT_OK)
     return status;
   int64_t (*stepBytes)(int64_t) = module->step_workspace_bytes;

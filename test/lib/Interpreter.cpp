@@ -49,6 +49,7 @@ private:
   void runConv(ConvOp op);
   void runShift(ShiftOp op);
   void runNorm(NormOp op);
+  void runAttend(AttendOp op);
   void runImpulseResponse(ImpulseResponseOp op);
 
   Array &array(Value value) { return *arrays.find(value)->second; }
@@ -155,6 +156,7 @@ double Interpreter::evaluateOp(Operation *op, const Point &point,
       .Case<math::RsqrtOp>([&](auto) { return 1 / std::sqrt(get(0)); })
       .Case<math::CosOp>([&](auto) { return std::cos(get(0)); })
       .Case<math::SinOp>([&](auto) { return std::sin(get(0)); })
+      .Case<math::ErfOp>([&](auto) { return std::erf(get(0)); })
       .Case<math::AbsFOp>([&](auto) { return std::fabs(get(0)); })
       .Case<linalg::IndexOp>(
           [&](auto index) { return double(point[index.getDim()]); })
@@ -490,6 +492,113 @@ void Interpreter::runNorm(NormOp op) {
   });
 }
 
+void Interpreter::runAttend(AttendOp op) {
+  unsigned numDims = op.getNumDims(), numPairs = op.getNumPairs();
+  int64_t position = *getConstantIntValue(OpFoldResult(op.getPosition()));
+  Point extents(numDims, 0), point(numDims, 0);
+  for (unsigned i = 0; i < numPairs; ++i) {
+    noteExtents(extents, op.getQueryMap(i), array(op.getQueries()[i]));
+    noteExtents(extents, op.getKeyMap(i), array(op.getKeys()[i]));
+  }
+  noteExtents(extents, op.getOutputMap(), array(op.getOutput()));
+  int64_t keyTokens = array(op.getValues()).shape[1];
+  SmallVector<Value> keyed = op.getKeyed();
+  std::vector<Array> histories;
+  for (Value history : op.getHistories())
+    histories.push_back(array(history));
+  // At the token `s` of the point, which may be before this call.
+  auto readKeyed = [&](unsigned number, AffineMap map) {
+    Point indices(map.compose(point));
+    if (indices[1] >= 0)
+      return array(keyed[number]).at(indices);
+    int64_t kept = histories[number].shape[1];
+    if (indices[1] < -kept)
+      return 0.0;
+    indices[1] = (position + indices[1]) % kept;
+    return histories[number].at(indices);
+  };
+  SmallVector<unsigned> scoreDims = {0, 1}, valueDims;
+  for (unsigned lane = 3; lane < op.getNumLanes() + 3; ++lane)
+    (llvm::is_contained(op.getScoreLanes(), lane) ? scoreDims : valueDims)
+        .push_back(lane);
+  Block &body = op.getScore().front();
+  forEach(scoreDims, extents, point, [&] {
+    int64_t token = position + point[1];
+    int64_t begin = histories.empty() ? position : 0, end = position + keyTokens;
+    for (int64_t bound : op.getFromMap().compose({token}))
+      begin = std::max(begin, bound);
+    for (int64_t bound : op.getToMap().compose({token}))
+      end = std::min(end, bound);
+    std::vector<double> weights;
+    for (int64_t s = begin; s < end; ++s) {
+      point[2] = s - position;
+      Values known;
+      unsigned number = 0;
+      for (unsigned i = 0; i < numPairs; ++i) {
+        double &dot = known[body.getArgument(number++)];
+        dot = 0;
+        forEach(op.getContracted(i), extents, point, [&] {
+          dot += at(op.getQueries()[i], op.getQueryMap(i), point) *
+                 readKeyed(i, op.getKeyMap(i));
+        });
+      }
+      for (auto [i, operand] : llvm::enumerate(op.getScoreIns())) {
+        Point indices(op.getScoreMap(i).compose(point));
+        bool inside = true;
+        for (auto [index, extent] : llvm::zip(indices, array(operand).shape))
+          inside &= index >= 0 && index < extent;
+        known[body.getArgument(number++)] =
+            inside ? array(operand).at(indices) : std::nan("");
+      }
+      known[body.getArgument(number++)] = double(token);
+      known[body.getArgument(number++)] = double(s);
+      for (unsigned dim = 3; number < body.getNumArguments(); ++dim)
+        known[body.getArgument(number++)] = double(point[dim]);
+      evaluate(body, point, known);
+      weights.push_back(known.lookup(op.getScoreYield().getOperand(0)));
+    }
+    double total = 0, largest = -INFINITY;
+    if (op.getSoftmax()) {
+      for (double score : weights)
+        largest = std::isnan(score) ? score : std::max(score, largest);
+      for (double &weight : weights)
+        total += weight = std::exp(weight - largest);
+      for (double &weight : weights)
+        weight /= total;
+    }
+    if (op.getDecays()) {
+      double product = 1;
+      for (int64_t s = end - 1; s >= begin; --s) {
+        point[2] = s - position;
+        weights[s - begin] *= product;
+        product *= readKeyed(numPairs + 1, *op.getDecayMap());
+      }
+    }
+    forEach(valueDims, extents, point, [&] {
+      double sum = 0;
+      for (int64_t s = begin; s < end; ++s) {
+        point[2] = s - position;
+        sum += weights[s - begin] * readKeyed(numPairs, op.getValueMap());
+      }
+      point[2] = 0;
+      at(op.getOutput(), op.getOutputMap(), point) = sum;
+    });
+  });
+  for (auto [input, ring] : llvm::zip(keyed, op.getFinalHistories())) {
+    Array &last = array(ring);
+    Point shape(array(input).shape), index(shape.size(), 0);
+    SmallVector<unsigned> axes =
+        llvm::to_vector(llvm::seq<unsigned>(0, shape.size()));
+    forEach(axes, shape, index, [&, input = input] {
+      if (index[1] < keyTokens - last.shape[1])
+        return;
+      Point place = index;
+      place[1] = (position + index[1]) % last.shape[1];
+      last.at(place) = array(input).at(index);
+    });
+  }
+}
+
 /// Lag by lag, one state after the other.
 void Interpreter::runImpulseResponse(ImpulseResponseOp op) {
   Array &transition = array(op.getTransition()), &input = array(op.getInput()),
@@ -538,6 +647,7 @@ void Interpreter::run(Operation *op) {
       .Case<ScanOp>([&](auto o) { runScan(o); })
       .Case<ConvOp>([&](auto o) { runConv(o); })
       .Case<ShiftOp>([&](auto o) { runShift(o); })
+      .Case<AttendOp>([&](auto o) { runAttend(o); })
       .Case<NormOp>([&](auto o) { runNorm(o); })
       .Case<ImpulseResponseOp>([&](auto o) { runImpulseResponse(o); })
       .Case<memref::CopyOp>([&](auto o) {

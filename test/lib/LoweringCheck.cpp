@@ -166,6 +166,11 @@ void ssmc::test::checkLowering(llvm::StringRef text, const Sizes &sizes,
   SmallVector<Array *> arrays;
   std::vector<std::vector<char>> before;
   for (auto [i, buffer] : llvm::enumerate(buffers)) {
+    // Every so many elements one is NaN.
+    if (auto every = function.getArgAttrOfType<IntegerAttr>(i, "test.nan"))
+      for (int64_t at = every.getInt() / 2; at < buffer.values.getSize();
+           at += every.getInt())
+        buffer.values.data[at] = NAN;
     buffer.write();
     before.push_back(buffer.bytes);
     pointers[i] = buffer.descriptor.data();

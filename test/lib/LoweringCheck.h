@@ -21,7 +21,7 @@ struct Sizes {
 /// data, and expects the interpreter's results in every argument. Arguments are
 /// memrefs: the first dynamic extent is the batch, the second the length; with
 /// a strided layout rows are padded. Integers are below the argument attribute
-/// `test.max` (default 2); floats are in [-1, 1).
+/// `test.max` (default 2); floats are in [-1, 1), and one of `test.nan` is NaN.
 void checkLowering(llvm::StringRef text, const Sizes &sizes,
                    double tolerance = 3e-5);
 

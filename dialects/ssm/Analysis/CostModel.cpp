@@ -23,6 +23,8 @@ static constexpr double timeTile = 32;
 static constexpr int64_t tokenMultiple = 16, longestChunk = 128;
 /// Chunks for which a vector of a table is loaded at least.
 static constexpr double tabulatedChunks = 6;
+/// Queries of a block, and keys of a tile, of a sum over earlier tokens.
+static constexpr double sumBlock = 64;
 /// Lengths beyond which nothing changes any more; of transforms, lengths up to which
 /// they are compared.
 static constexpr int64_t longLength = 4096, longestTransformed = 65536;
@@ -37,6 +39,8 @@ static constexpr double unitOverhead = 300;  // start of an independent recurren
 static constexpr double tokenOverhead = 6;   // of a unit: loops, addresses
 static constexpr double stagedVector = 2;    // to scratch memory and back
 static constexpr double chunkOverhead = 300; // of a chunk of a unit
+static constexpr double pairSlots = 8;   // of a vector of pairs of tokens: decays, masks
+static constexpr double sumOverhead = 2000; // of a block of queries
 /// Shares of the units for multiply-adds that are kept busy: by products of small blocks,
 /// and by the recurrence, where each instruction waits for a broadcast.
 static constexpr double productEfficiency = 0.95, scanEfficiency = 0.85;
@@ -120,6 +124,7 @@ static double countTerms(ScanOp op) {
 }
 
 ScanWork::ScanWork(ScanOp op, const RecurrenceInfo &info) {
+  hasInitial = !op.getInitial().empty();
   parts = op.getNumStates();
   dense = op.getDense().has_value();
   erasePairs = info.numErasePairs;
@@ -317,6 +322,35 @@ double CostModel::getChunkClocks(double chunk, double length) const {
          getStateClocks(work, machine);
 }
 
+double CostModel::getQuadraticClocks(double length) const {
+  double width = lanesOfVector();
+  double laneVectors = std::ceil(work.lanes / width);
+  double keyVectors = std::ceil(work.keys / width);
+  // The initial state is so many tokens as it has keys, the final one so many queries.
+  double earlier = work.hasInitial ? work.keys : 0;
+  auto getSum = [&](double queries, bool isCausal) {
+    double clocks = 0;
+    for (double first = 0; first < queries; first += sumBlock) {
+      double rows = std::min(sumBlock, std::ceil((queries - first) / width) * width);
+      double seen = earlier + (isCausal ? std::min(first + sumBlock, length) : length);
+      // On the diagonal values meet the queries that see them, in half of the pairs.
+      double summed = seen - (isCausal ? std::min(sumBlock, length) / 2 : 0);
+      double slots = seen * rows / width * (work.keys / productEfficiency + pairSlots) +
+                     summed * rows * laneVectors / productEfficiency;
+      clocks += slots / machine.fmaPerClock +
+                seen * (keyVectors + laneVectors) * stagedVector +
+                rows * (keyVectors + laneVectors) * 2 * stagedVector + sumOverhead;
+    }
+    return clocks;
+  };
+  // Queries, keys and values are computed beforehand, and come from memory.
+  double staged = length * (2 * work.outer * keyVectors + work.outer * laneVectors) *
+                  2 * stagedVector;
+  double sums = work.copies * getSum(length, true) + getSum(work.keys, false);
+  return work.terms * (work.outer * sums + staged) + getMemoryClocks(length) +
+         getStateClocks(work, machine);
+}
+
 /// Vectors of channels one by one, directly or by transforms; the kernel, or what is
 /// kept of its transforms, comes from memory unless all of it fits the second cache.
 double CostModel::getConvClocks(int64_t length) const {
@@ -339,9 +373,10 @@ double CostModel::getClocks(Execution execution, int64_t length) const {
     return 0;
   switch (execution.mode) {
   case ScanMode::literal:
-  case ScanMode::quadratic: // asked for only
   case ScanMode::scan:
     return getScanClocks(double(length));
+  case ScanMode::quadratic:
+    return getQuadraticClocks(double(length));
   case ScanMode::conv:
     return getConvClocks(length);
   case ScanMode::chunk:

@@ -43,6 +43,7 @@ struct ScanWork {
   /// Products of keys and lanes that a token adds to the state: those of the write, and
   /// the erase pairs whose keys are not a written product's.
   double terms = 1;
+  bool hasInitial = false;
   bool reads = false;
   /// Something in the layer reads the last states, which a convolution does not give.
   bool leavesStates = false;
@@ -83,6 +84,8 @@ private:
   /// Of one chunk that holds `tokens`, one outer point.
   double getOneChunkClocks(double tokens) const;
   double getTabulatedClocks(double chunk, double length) const;
+  /// Of a sum over the tokens before, by tiles of queries and keys.
+  double getQuadraticClocks(double length) const;
   double getConvClocks(int64_t length) const;
   /// Bytes of the tables of chunks for one vector of lanes.
   double getTableBytes(double chunk) const;

@@ -18,6 +18,14 @@ namespace mlir::ssm {
 /// Names of the argument attributes of weights and of prepared tables.
 inline constexpr llvm::StringLiteral kWeightAttr = "ssm.weight";
 inline constexpr llvm::StringLiteral kTableAttr = "ssm.table";
+/// Name of an argument that calls pass on, zero before the first token, and of the
+/// result that is its value afterwards; its extents; and whether it is of use to
+/// later calls alone.
+inline constexpr llvm::StringLiteral kStateAttr = "ssm.state";
+inline constexpr llvm::StringLiteral kDimsAttr = "ssm.dims";
+inline constexpr llvm::StringLiteral kLaterAttr = "ssm.later";
+/// The batch and the length among these extents.
+inline constexpr int64_t kBatchCode = -1, kLengthCode = -2;
 /// Marks the argument that is the length for which tables are prepared.
 inline constexpr llvm::StringLiteral kPreparedLengthAttr =
     "ssm.prepared_length";

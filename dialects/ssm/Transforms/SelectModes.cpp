@@ -156,6 +156,8 @@ void SelectModesPass::report(ScanOp scan, const RecurrenceInfo &info,
   }
   if (reasonAgainst(scan, info, ExecutionMode::Conv).empty())
     forms.push_back({ScanMode::conv, 0});
+  if (reasonAgainst(scan, info, ExecutionMode::Quadratic).empty())
+    forms.push_back({ScanMode::quadratic, 0});
   auto nameForm = [](Execution form) {
     std::string text = stringifyScanMode(form.mode).str();
     return form.mode == ScanMode::chunk ? text + " of " + std::to_string(form.chunk)

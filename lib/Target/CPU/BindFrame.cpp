@@ -241,9 +241,14 @@ LogicalResult Binder::run(bool isStep) {
           Value whole = memberOf(type, first,
                                  getValueOrCreateConstantIndexOp(
                                      builder, loc, view.getMixedOffsets().front()));
-          Value cast = whole;
-          if (view.getType() != whole.getType())
-            cast = memref::CastOp::create(builder, loc, view.getType(), whole);
+          // The view may have lost more dimensions of extent 1 than the member's.
+          FailureOr<Value> reduced = memref::SubViewOp::rankReduceIfNeeded(
+              builder, loc, whole, view.getType().getShape());
+          if (failed(reduced))
+            return user->emitError("a member of a family of weights is used in parts");
+          Value cast = *reduced;
+          if (view.getType() != cast.getType())
+            cast = memref::CastOp::create(builder, loc, view.getType(), cast);
           view.replaceAllUsesWith(cast);
           view.erase();
         }

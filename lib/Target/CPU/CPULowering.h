@@ -45,6 +45,10 @@ llvm::LogicalResult lowerScan(mlir::RewriterBase &rewriter,
                               mlir::ssm::ScanOp op, const VectorTarget &target);
 llvm::LogicalResult lowerConv(mlir::RewriterBase &rewriter,
                               mlir::ssm::ConvOp op, const VectorTarget &target);
+/// In tiles of queries and keys; where it cannot, a remark says why.
+llvm::LogicalResult lowerAttend(mlir::RewriterBase &rewriter,
+                                mlir::ssm::AttendOp op,
+                                const VectorTarget &target);
 llvm::LogicalResult lowerShift(mlir::RewriterBase &rewriter,
                                mlir::ssm::ShiftOp op,
                                const VectorTarget &target);

@@ -152,3 +152,24 @@ void ssmc::cpu::emitFinalHistory(OpBuilder &builder, Location loc,
               });
             });
 }
+
+void ssmc::cpu::emitPutRing(OpBuilder &builder, Location loc,
+                            const VectorTarget &target, Value input, Value ring,
+                            Value position) {
+  Value zero = indexConstant(builder, loc, 0), one = indexConstant(builder, loc, 1);
+  Value batches = getExtent(builder, loc, input, 0);
+  Value tokens = getExtent(builder, loc, input, 1);
+  Value ringTokens = getExtent(builder, loc, ring, 1);
+  Value skipped = arith::MaxSIOp::create(
+      builder, loc, subIndex(builder, loc, tokens, ringTokens), zero);
+  emitTasks(builder, loc, batches, one, std::nullopt, [&](Value begin, Value end) {
+    emitFor(builder, loc, begin, end, 1, [&](Value batch) {
+      emitFor(builder, loc, skipped, tokens, 1, [&](Value token) {
+        Value place =
+            arith::RemSIOp::create(builder, loc, addIndex(builder, loc, position, token),
+                                   ringTokens);
+        emitCopyToken(builder, loc, target, input, token, ring, place, batch);
+      });
+    });
+  });
+}

@@ -46,6 +46,12 @@ void emitFinalHistory(OpBuilder &builder, Location loc,
                       const VectorTarget &target, const CarriedTokens &carried,
                       Value destination);
 
+/// Puts the tokens of `input` into a ring of as many tokens as `ring` holds, where
+/// the token `q` of the sequence is at `q mod H`: the last ones if it has no room for
+/// all. `position` tokens came before.
+void emitPutRing(OpBuilder &builder, Location loc, const VectorTarget &target,
+                 Value input, Value ring, Value position);
+
 } // namespace ssmc::cpu
 
 #endif // SSMC_TARGET_CPU_CARRIEDTOKENS_H

@@ -9,8 +9,7 @@
 #ifndef SSMC_TARGET_CPU_CHUNKLOWERING_H
 #define SSMC_TARGET_CPU_CHUNKLOWERING_H
 
-#include "CPULowering.h"
-#include "VectorEmitter.h"
+#include "BlockProducts.h"
 
 namespace ssmc::cpu {
 
@@ -38,7 +37,7 @@ using namespace mlir::ssm;
 ///
 /// A unit of work is one batch row, one step of each further dimension that
 /// state and output share, and a block of value lanes.
-class ChunkLowering {
+class ChunkLowering : BlockProducts {
 public:
   ChunkLowering(RewriterBase &builder, ScanOp op, const VectorTarget &target);
   LogicalResult run();
@@ -73,9 +72,6 @@ private:
     Value scales;              ///< chunk
     SmallVector<Value> scores; ///< chunk x chunk, for each term
   };
-  /// The value of a matrix at a row or column, or at a block of columns.
-  using Element = llvm::function_ref<Value(int64_t, Value)>;
-  using Body = llvm::function_ref<void(Value, int64_t)>;
 
   // Analysis.
   bool chooseDims();
@@ -93,7 +89,6 @@ private:
   // Schedule.
   void allocateScratch();
   void allocateTermScratch();
-  Value allocate(ArrayRef<int64_t> shape);
   void emitTask(Value begin, Value end);
   void emitUnit(Value unit);
   void emitChunk(RegionEmitter &coefficients, RegionEmitter &epilogue,
@@ -154,48 +149,15 @@ private:
   void accumulateTriangle(MutableArrayRef<Value> sums, int64_t rows,
                           int64_t vectors, Value first, Element score,
                           Element value);
-  /// Adds A(row, at) * B(at, vector) for `at` in [lower, upper) to the sums.
-  SmallVector<Value> accumulate(ValueRange sums, int64_t rows, int64_t vectors,
-                                Value lower, Value upper, Element a, Element b);
-  /// Runs `body` for blocks of `block` units of `unit` elements, then for the
-  /// rest.
-  void forBlocks(int64_t size, int64_t block, int64_t unit, Body body);
-  void forBlocks(Value upper, int64_t block, int64_t unit, Body body);
-  /// Rows of a block product with `vectors` vectors a row.
-  int64_t getRows(int64_t vectors) const;
-  SmallVector<Value> zeros(int64_t count);
-  /// A decay that a few more tokens would make zero is zero: arithmetic on
-  /// denormal numbers is slow.
-  Value flush(Value vector);
-  Value multiply(Value a, Value b);
-  Value add(Value a, Value b);
-  Value convert(Value value, Type type) {
-    return convertFloat(builder, loc, value, type);
-  }
-  Value splat(Value scalar);
-  Value constant(double value);
-  Value loadScalar(Value memref, ValueRange indices);
-  Value loadVector(Value memref, ValueRange indices);
-  void storeVector(Value value, Value memref, ValueRange indices);
-  Value index(int64_t value) { return indexConstant(builder, loc, value); }
-  Value at(Value base, int64_t offset) {
-    return addIndex(builder, loc, base, index(offset));
-  }
 
-  RewriterBase &builder;
   ScanOp op;
-  Location loc;
-  VectorTarget target;
   CoefficientsOp roles;
   Block &coefficientsBody, &epilogueBody;
   unsigned numDims;
-  /// What scratch memory holds.
-  Type element;
-  VectorType vectorType;
 
   unsigned lane = 0, key = 0;
   SmallVector<unsigned> outerDims, unitKeys, copyDims;
-  int64_t width = 1, lanes = 1, laneBlock = 1, keys = 1, paddedKeys = 1;
+  int64_t lanes = 1, laneBlock = 1, keys = 1, paddedKeys = 1;
   int64_t copies = 1, chunk = 16, block = 16;
   bool keyDecay = false, negated = false;
   /// Of the write; those of time alone are shared by keys and lanes.

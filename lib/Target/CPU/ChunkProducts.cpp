@@ -19,106 +19,6 @@ using namespace ssmc;
 using namespace ssmc::cpu;
 
 //===----------------------------------------------------------------------===//
-// Building blocks
-//===----------------------------------------------------------------------===//
-
-Value ChunkLowering::multiply(Value a, Value b) {
-  Value result = arith::MulFOp::create(builder, loc, a, b);
-  allowContraction(result.getDefiningOp());
-  return result;
-}
-
-Value ChunkLowering::add(Value a, Value b) {
-  Value result = arith::AddFOp::create(builder, loc, a, b);
-  allowContraction(result.getDefiningOp());
-  return result;
-}
-
-Value ChunkLowering::splat(Value scalar) {
-  return vector::BroadcastOp::create(builder, loc, vectorType, scalar);
-}
-
-Value ChunkLowering::constant(double value) {
-  return arith::ConstantOp::create(
-      builder, loc,
-      DenseElementsAttr::get(vectorType, builder.getFloatAttr(element, value)));
-}
-
-SmallVector<Value> ChunkLowering::zeros(int64_t count) {
-  return SmallVector<Value>(count, constant(0));
-}
-
-Value ChunkLowering::loadScalar(Value memref, ValueRange indices) {
-  return memref::LoadOp::create(builder, loc, memref, indices);
-}
-
-Value ChunkLowering::loadVector(Value memref, ValueRange indices) {
-  return vector::LoadOp::create(builder, loc, vectorType, memref, indices);
-}
-
-void ChunkLowering::storeVector(Value value, Value memref, ValueRange indices) {
-  vector::StoreOp::create(builder, loc, value, memref, indices);
-}
-
-Value ChunkLowering::flush(Value vector) {
-  APFloat smallest = APFloat::getSmallestNormalized(
-      cast<FloatType>(element).getFloatSemantics());
-  Value bound = arith::ConstantOp::create(
-      builder, loc, DenseElementsAttr::get(vectorType, smallest));
-  Value magnitude = math::AbsFOp::create(builder, loc, vector);
-  Value isSmall = arith::CmpFOp::create(builder, loc, arith::CmpFPredicate::OLT,
-                                        magnitude, bound);
-  return arith::SelectOp::create(builder, loc, isSmall, constant(0), vector);
-}
-
-int64_t ChunkLowering::getRows(int64_t vectors) const {
-  int64_t sums = target.getRegisters() / 2;
-  return vectors * 8 <= sums ? 8 : 4;
-}
-
-SmallVector<Value> ChunkLowering::accumulate(ValueRange sums, int64_t rows,
-                                             int64_t vectors, Value lower,
-                                             Value upper, Element a,
-                                             Element b) {
-  return emitFor(builder, loc, lower, upper, 1, sums,
-                 [&](Value position, ValueRange carried) {
-                   SmallVector<Value> columns, next;
-                   for (int64_t v = 0; v < vectors; ++v)
-                     columns.push_back(b(v, position));
-                   for (int64_t r = 0; r < rows; ++r) {
-                     Value factor = splat(a(r, position));
-                     for (int64_t v = 0; v < vectors; ++v)
-                       next.push_back(add(multiply(factor, columns[v]),
-                                          carried[r * vectors + v]));
-                   }
-                   return next;
-                 });
-}
-
-void ChunkLowering::forBlocks(int64_t size, int64_t block, int64_t unit,
-                              Body body) {
-  int64_t units = llvm::divideCeil(size, unit);
-  int64_t whole = units / block * block;
-  emitFor(builder, loc, index(0), index(whole * unit), block * unit,
-          [&](Value first) { body(first, block); });
-  if (units > whole)
-    body(index(whole * unit), units - whole);
-}
-
-void ChunkLowering::forBlocks(Value upper, int64_t block, int64_t unit,
-                              Body body) {
-  Value size = index(block * unit);
-  Value whole =
-      mulIndex(builder, loc,
-               builder.createOrFold<arith::DivUIOp>(loc, upper, size), size);
-  emitFor(builder, loc, index(0), whole, block * unit,
-          [&](Value first) { body(first, block); });
-  if (block > 1)
-    emitFor(builder, loc, whole, upper, unit,
-            [&](Value first) { body(first, 1); });
-}
-
-//===----------------------------------------------------------------------===//
 // One decay for all keys
 //===----------------------------------------------------------------------===//
 
@@ -344,8 +244,7 @@ void ChunkLowering::accumulateTriangle(MutableArrayRef<Value> sums,
 }
 
 void ChunkLowering::emitRead() {
-  int64_t widest = target.getRegisters() == 32 ? 4 : 2;
-  forBlocks(laneBlock, widest, width, [&](Value column, int64_t vectors) {
+  forBlocks(laneBlock, getWidestBlock(), width, [&](Value column, int64_t vectors) {
     int64_t rows = getRows(vectors);
     auto loadValue = [&](int64_t v, Value token) {
       return loadVector(values, {token, at(column, v * width)});
@@ -382,9 +281,8 @@ Value ChunkLowering::getTotalDecay(Value k) {
 }
 
 void ChunkLowering::emitStateUpdate() {
-  int64_t widest = target.getRegisters() == 32 ? 4 : 2;
   Value written = keyDecay ? decayedKeys : keyColumns;
-  forBlocks(laneBlock, widest, width, [&](Value column, int64_t vectors) {
+  forBlocks(laneBlock, getWidestBlock(), width, [&](Value column, int64_t vectors) {
     forBlocks(keys, getRows(vectors), 1, [&](Value row, int64_t rows) {
       SmallVector<Value> sums;
       for (int64_t r = 0; r < rows; ++r) {

@@ -22,7 +22,7 @@ static constexpr int64_t maximumLanes = 256;
 
 ChunkLowering::ChunkLowering(RewriterBase &builder, ScanOp op,
                              const VectorTarget &target)
-    : builder(builder), op(op), loc(op.getLoc()), target(target),
+    : BlockProducts(builder, op.getLoc(), target), op(op),
       roles(op.getCoefficientsOp()),
       coefficientsBody(op.getCoefficients().front()),
       epilogueBody(op.getEpilogue().front()), numDims(op.getNumDims()),
@@ -136,8 +136,6 @@ int64_t ChunkLowering::getScratchElements() {
 }
 
 bool ChunkLowering::chooseSizes() {
-  width = target.getLanes(element.getIntOrFloatBitWidth());
-  vectorType = VectorType::get({width}, element);
   block = std::max<int64_t>(width, 4);
   paddedKeys = llvm::alignTo(keys, width);
   ScheduleAttr schedule = op.getScheduleAttr();
@@ -192,10 +190,10 @@ LogicalResult ChunkLowering::run() {
     for (Operation &inner : *body)
       if (inner.getNumRegions() != 0)
         return failure();
-  element = builder.getF32Type();
+  setElement(builder.getF32Type());
   for (Value operand : op->getOperands())
     if (cast<MemRefType>(operand.getType()).getElementType().isF64())
-      element = builder.getF64Type();
+      setElement(builder.getF64Type());
   if (!chooseDims() || !chooseSizes())
     return failure();
 
@@ -234,11 +232,6 @@ LogicalResult ChunkLowering::run() {
 //===----------------------------------------------------------------------===//
 // Schedule
 //===----------------------------------------------------------------------===//
-
-Value ChunkLowering::allocate(ArrayRef<int64_t> shape) {
-  return memref::AllocaOp::create(builder, loc, MemRefType::get(shape, element),
-                                  builder.getI64IntegerAttr(64));
-}
 
 void ChunkLowering::allocateScratch() {
   if (hasTerms())

@@ -44,7 +44,7 @@ void LowerToCPUPass::runOnOperation() {
   SmallVector<Operation *> ops;
   getOperation().walk([&](Operation *op) {
     if (isa<linalg::LinalgOp, memref::CopyOp, ScanOp, ConvOp, ShiftOp, NormOp,
-            SpectrumOp, ImpulseResponseOp>(op))
+            SpectrumOp, AttendOp, ImpulseResponseOp>(op))
       ops.push_back(op);
   });
   for (Operation *op : ops) {
@@ -75,6 +75,8 @@ void LowerToCPUPass::runOnOperation() {
         })
         .Case<ConvOp>(
             [&](auto conv) { return lowerConv(rewriter, conv, target); })
+        .Case<AttendOp>(
+            [&](auto attend) { return lowerAttend(rewriter, attend, target); })
         .Case<ShiftOp>(
             [&](auto shift) { return lowerShift(rewriter, shift, target); })
         .Case<SpectrumOp>(

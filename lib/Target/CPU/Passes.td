@@ -32,12 +32,13 @@ def LowerToCPUPass : Pass<"ssm-lower-to-cpu", "::mlir::func::FuncOp"> {
   let summary = "Structured ops on memory as tasks of vector loops";
   let description = [{
     Turns memref-form `linalg.generic` (and what generalises to it),
-    `memref.copy`, `ssm.scan`, `ssm.conv`, `ssm.shift` and `ssm.norm` into
-    `scf.parallel` over one dimension of tasks, with loops over vectors inside.
+    `memref.copy`, `ssm.scan`, `ssm.conv`, `ssm.attend`, `ssm.shift` and `ssm.norm`
+    into `scf.parallel` over one dimension of tasks, with loops over vectors inside.
     Tasks and the order of every sum follow from shapes and target alone. Where
     the time of a task is known, `ssm.cost` holds an estimate in nanoseconds.
     Buffers of a task are at the start of its body and have static size. Ops
-    that have no vector form are left for the literal lowering.
+    that have no vector form are left for the literal lowering; for `ssm.attend` a
+    remark says why.
   }];
   let options = [
     Option<"vectorBits", "vector-bits", "int64_t", "512",

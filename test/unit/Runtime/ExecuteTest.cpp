@@ -246,6 +246,35 @@ TEST_F(Execute, GrowingState) {
       "fake: position 2 and length 2; the state was made for 3 tokens");
 }
 
+TEST_F(Execute, StatesForLaterCalls) {
+  static const int64_t many[] = {SSMRT_BATCH, 1000};
+  ssmrt_value_info infos[] = {module.states[0], module.states[1],
+                              {"sums", f32, 2, many, SSMRT_LATER, 0, 0}};
+  module.state_bytes = nullptr;
+  int64_t before = ssmrt_workspace_bytes(&module, 2, 3);
+  int64_t stateBefore = ssmrt_state_bytes(&module, 2, 0);
+  module.states = infos;
+  module.num_states = 3;
+  ASSERT_EQ(ssmrt_module_check(&module), SSMRT_OK) << ssmrt_last_error();
+  // A call that keeps no state has no memory for them.
+  EXPECT_EQ(ssmrt_workspace_bytes(&module, 2, 3), before);
+  EXPECT_EQ(ssmrt_state_bytes(&module, 2, 0), stateBefore + 8000);
+  Array<float> u(f32, {1, 2, 3}, {1, 1, 1, 1, 1, 1}), y(f32, {1, 2, 3});
+  Array<float> kept(f32, {1, 2, 3});
+  ASSERT_EQ(forward({u.tensor, noGain}, {y.tensor}), SSMRT_OK)
+      << ssmrt_last_error();
+  Block state(ssmrt_state_bytes(&module, 1, 0));
+  ASSERT_EQ(ssmrt_state_reset(&module, state, 1, 0), SSMRT_OK);
+  ASSERT_EQ(forward({u.tensor, noGain}, {kept.tensor}, state), SSMRT_OK)
+      << ssmrt_last_error();
+  EXPECT_EQ(y.values, kept.values);
+  std::swap(infos[1], infos[2]);
+  EXPECT_EQ(ssmrt_module_check(&module), SSMRT_BAD_VERSION);
+  EXPECT_STREQ(ssmrt_last_error(),
+               "fake: state 'sums' is for later calls alone and stands before "
+               "'count'; wanted it after all others");
+}
+
 TEST_F(Execute, PreparedLength) {
   // The tables of this fixture were prepared for no token at all.
   ssmrt_value_info inputs[] = {module.inputs[0], module.inputs[1]};
@@ -257,6 +286,14 @@ TEST_F(Execute, PreparedLength) {
   EXPECT_STREQ(ssmrt_last_error(),
                "fake: input 'u' has length 2 at position 0; the layer's kernel "
                "was prepared for 0 tokens: prepare it for the longest sequence");
+  inputs[0].flags = SSMRT_LIMITED_LENGTH;
+  inputs[0].limit = 2;
+  EXPECT_EQ(forward({u.tensor, noGain}, {y.tensor}), SSMRT_OK);
+  inputs[0].limit = 1;
+  EXPECT_EQ(forward({u.tensor, noGain}, {y.tensor}), SSMRT_BAD_ARGUMENT);
+  EXPECT_STREQ(ssmrt_last_error(),
+               "fake: input 'u' has length 2 at position 0; the layer takes "
+               "sequences of at most 1 tokens, for which its weights were made");
   inputs[0].flags = SSMRT_EXACT_LENGTH;
   EXPECT_EQ(forward({u.tensor, noGain}, {y.tensor}), SSMRT_BAD_ARGUMENT);
   EXPECT_STREQ(ssmrt_last_error(),
