@@ -249,8 +249,12 @@ std::optional<Number> Elaborator::pointOfIndex(const ast::IndexExpr &expr,
                           "of '" + name + "' has " + llvm::Twine(axis.size));
         return std::nullopt;
       }
-      for (auto [i, member] : llvm::enumerate(members))
+      // An index of one value is 0: what is read of an axis then shows as a part of it.
+      for (auto [i, member] : llvm::enumerate(members)) {
+        if (sizes[i] == 1 && llvm::isa<AffineDimExpr>(member))
+          member = getAffineConstantExpr(0, &context);
         merged = i ? merged * sizes[i] + member : member;
+      }
       at.push_back(merged);
       terms.push_back(indexTerm(merged));
       continue;

@@ -81,15 +81,14 @@ Elaborator::VisibleSequences Elaborator::visibleSequences(Scope &scope) {
                       [&](const Axis &other) { return other.size == axis.size; }))
       found.axes.push_back(axis);
   };
-  bool sawRest = false;
   for (Scope *s = &scope; s; s = s->parent.get())
     for (const auto &[name, entry] : s->axes) {
       if (name != "..") {
         Axis axis = entry.first;
         axis.name = name;
         see(axis);
-      } else if (!sawRest) {
-        sawRest = true;
+      } else if (!found.hasRest) {
+        found.hasRest = true;
         found.rest = entry.first.members;
         llvm::for_each(entry.first.members, see);
       }

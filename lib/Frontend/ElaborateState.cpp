@@ -171,9 +171,12 @@ bool Elaborator::findDirection(StateBlock &block, std::shared_ptr<Scope> scope) 
   }
   for (const Axis &axis : visible.names)
     block.sequenceNames.push_back({axis.name, ids[axis.size]});
+  block.restIsSequences = visible.hasRest;
   for (const Axis &axis : visible.rest)
     if (axis.sequence)
       block.rest.push_back(ids[axis.size]);
+    else
+      block.restIsSequences = false;
   return true;
 }
 

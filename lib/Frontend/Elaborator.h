@@ -408,6 +408,7 @@ private:
     std::vector<Axis> axes;  // each once, in the order of their numbers
     std::vector<Axis> names; // under every name
     std::vector<Axis> rest;  // what `..` stands for
+    bool hasRest = false;
   };
   std::optional<int64_t> declareSequence(const ast::AxisPattern &pattern);
   std::string extentText(int64_t extent);

@@ -61,7 +61,7 @@ bool Elaborator::emitScan(StateBlock &block, std::shared_ptr<Scope> scope,
       resultAxes.back().name = axisName.str();
     };
     for (const ast::AxisPattern &pattern : output->target.axes) {
-      if (pattern.kind == ast::AxisPattern::Rest && !block.rest.empty()) {
+      if (pattern.kind == ast::AxisPattern::Rest && block.restIsSequences) {
         for (IndexId id : block.rest)
           addSequence(id, indexAxis(id).name);
         continue;

@@ -20,6 +20,7 @@ struct Elaborator::StateBlock {
   llvm::SmallVector<IndexId> others;
   std::vector<std::pair<std::string, IndexId>> sequenceNames;
   llvm::SmallVector<IndexId> rest;
+  bool restIsSequences = false; // and nothing else
   bool backward = false;
   Number decay, write;
   std::vector<LinearForm::Erase> erase;
