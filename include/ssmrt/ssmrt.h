@@ -28,7 +28,7 @@ extern "C" {
 #endif
 
 #define SSMRT_MAGIC UINT64_C(0x0031545253534D53)
-#define SSMRT_ABI_VERSION 1
+#define SSMRT_ABI_VERSION 2
 #define SSMRT_ALIGNMENT 64
 
 typedef enum ssmrt_status {
@@ -153,6 +153,10 @@ typedef struct ssmrt_value_info {
  * a weight of the layer has elements for so many. */
 #define SSMRT_LIMITED_LENGTH 128u
 
+/* A state that no call at position 0 reads or writes: a call that keeps no state
+ * has no memory for it. Such states come after the others. */
+#define SSMRT_LATER 128u
+
 /* The decay of a state block, where it is the same for every token: the
  * eigenvalues of the recurrence, which the prepared tables hold. */
 typedef struct ssmrt_decay_info {
@@ -176,6 +180,7 @@ typedef struct ssmrt_frame {
   void *const *outputs;
   int64_t prepared_length; /* max_length of the prepared tables */
   int64_t state_length;    /* max_length of the state; 0 if none is kept */
+  int64_t keeps_state;     /* whether anything reads the states after this call */
 } ssmrt_frame;
 
 typedef struct ssmrt_module {

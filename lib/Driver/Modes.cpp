@@ -38,12 +38,19 @@ static std::vector<double> predict(mlir::ModuleOp module, bool stepwise, bool qu
     mlir::ssm::ScanWork work(scan, info);
     mlir::ssm::CostModel model(work, machine);
     mlir::ssm::ScheduleAttr schedule = scan.getScheduleAttr();
+    // The other branch may be a convolution.
+    auto branch = scan->getParentOfType<mlir::scf::IfOp>();
+    auto shortest = branch ? branch->getAttrOfType<mlir::IntegerAttr>(
+                                 mlir::ssm::kShortestConvAttr)
+                           : mlir::IntegerAttr();
     for (auto [sum, length] : llvm::zip(clocks, lengths)) {
       mlir::ssm::Execution form;
       if (schedule && length >= schedule.getCrossover())
         form = {schedule.getMode(), schedule.getChunk()};
       if (isSum)
         form = {mlir::ssm::ScanMode::quadratic, 0};
+      if (shortest && length >= shortest.getInt())
+        form = {mlir::ssm::ScanMode::conv, 0};
       sum += trips * (stepwise ? double(length) * model.getClocks({}, 1)
                                : model.getClocks(form, length));
     }

@@ -226,10 +226,13 @@ bool Elaborator::runRolled(const ast::ForStmt &stmt, std::shared_ptr<Scope> scop
             strides(type.getRank(), b.getIndexAttr(1)), sizes;
         offsets[0] = forOp.getInductionVar();
         sizes.push_back(b.getIndexAttr(1));
-        for (int64_t d = 1; d < type.getRank(); ++d)
-          sizes.push_back(type.isDynamicDim(d)
-                              ? OpFoldResult(sizeOfBatch())
-                              : OpFoldResult(b.getIndexAttr(type.getDimSize(d))));
+        sizes.push_back(sizeOfBatch());
+        // As addState takes them: those of the whole state.
+        for (int64_t d = 2; d < type.getRank(); ++d)
+          sizes.push_back(
+              type.isDynamicDim(d)
+                  ? OpFoldResult(tensor::DimOp::create(b, l, arg, d).getResult())
+                  : OpFoldResult(b.getIndexAttr(type.getDimSize(d))));
         values.push_back(insertSlice(b, l, slot.inner, arg, offsets, sizes, strides));
       }
       return values;

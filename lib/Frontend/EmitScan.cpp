@@ -328,7 +328,8 @@ bool Elaborator::emitScan(StateBlock &block, std::shared_ptr<Scope> scope,
       AffineMap::get(numDims, 0, stateExprs, &context),
       AffineMap::get(numDims, 0, outputExprs, &context), keys, block.backward,
       isComplex, ssm::ScheduleAttr(), builder.getArrayAttr(dimNames),
-      matrixDims, block.realSums && isComplex && !erases.empty());
+      matrixDims, block.realSums && isComplex && !erases.empty(),
+      /*shortest_conv=*/IntegerAttr());
   scan->setAttr("state_name", builder.getStringAttr(name));
 
   OpBuilder::InsertionGuard guard(builder);

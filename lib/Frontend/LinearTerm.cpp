@@ -207,17 +207,17 @@ LinearForm ssmc::linearForm(const Number &number,
     return result;
   }
   auto orZero = [](TermRef term) { return term ? term : constant(0); };
-  // (a + ib)(x + iy): a multiplies x in the real part, b multiplies x in the
-  // imaginary part. re() or conj() of the state would break this symmetry.
-  if (re.coefficient[0] || im.coefficient[0])
-    result.decay = {orZero(re.coefficient[0]), orZero(im.coefficient[0])};
-  if (static_cast<bool>(re.coefficient[0]) !=
-          static_cast<bool>(im.coefficient[1]) ||
-      static_cast<bool>(re.coefficient[1]) !=
-          static_cast<bool>(im.coefficient[0])) {
-    result.failure = "re, im or conj of the state in its own update";
+  // (a + ib)(x + iy) is a x - b y + i (b x + a y). What treats x and y otherwise, as
+  // re() or conj() of the state does, is no product of the state.
+  TermRef negated = im.coefficient[0] ? negate(im.coefficient[0]) : nullptr;
+  if (!isEqual(re.coefficient[0], im.coefficient[1]) ||
+      !isEqual(re.coefficient[1], negated)) {
+    result.failure = "re, im or conj of the state in its own update: only complex "
+                     "multiples of the state itself are possible";
     return result;
   }
+  if (re.coefficient[0] || im.coefficient[0])
+    result.decay = {orZero(re.coefficient[0]), orZero(im.coefficient[0])};
   if (re.rest || im.rest)
     result.write = {orZero(re.rest), orZero(im.rest)};
   return result;

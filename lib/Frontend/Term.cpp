@@ -3,6 +3,8 @@
 #include "Term.h"
 #include "llvm/ADT/DenseMap.h"
 #include "llvm/ADT/DenseSet.h"
+#include "llvm/ADT/Hashing.h"
+#include "llvm/ADT/bit.h"
 #include <cmath>
 
 using namespace ssmc;
@@ -457,4 +459,72 @@ double ssmc::evaluate(const TermRef &term, llvm::ArrayRef<int64_t> point,
   default:
     return NAN;
   }
+}
+
+//===----------------------------------------------------------------------===//
+// Equality
+//===----------------------------------------------------------------------===//
+
+namespace {
+/// Values of terms where a number between 1/2 and 3/2, which follows from what it is,
+/// stands for each leaf. Terms that differ as functions have the same value by a
+/// coincidence of hashes only.
+class Samples {
+public:
+  double get(const TermRef &term) {
+    auto found = values.find(term.get());
+    if (found != values.end())
+      return found->second;
+    double value = compute(term);
+    return values[term.get()] = value;
+  }
+
+private:
+  double compute(const TermRef &term) {
+    if (term->kind == Term::Constant)
+      return term->value;
+    if (term->kind != Term::Operation || !foldable(term->op))
+      return draw(getHash(term));
+    // Both branches count, whatever the condition is.
+    if (term->op == Operator::Select) {
+      double weight = draw(getHash(term->operands[0]));
+      return weight * get(term->operands[1]) + (1 - weight) * get(term->operands[2]);
+    }
+    llvm::SmallVector<double, 3> operands;
+    for (const TermRef &operand : term->operands)
+      operands.push_back(get(operand));
+    return fold(term->op, operands);
+  }
+
+  static double draw(uint64_t hash) {
+    hash = (hash ^ (hash >> 31)) * 0x9e3779b97f4a7c15u;
+    return 0.5 + double(hash >> 11) / double(uint64_t(1) << 53);
+  }
+
+  size_t getHash(const TermRef &term) {
+    auto found = hashes.find(term.get());
+    if (found != hashes.end())
+      return found->second;
+    llvm::hash_code hash = llvm::hash_combine(
+        int(term->kind), int(term->op), llvm::bit_cast<uint64_t>(term->value),
+        term->index.getAsOpaquePointer(), term->tensor.getAsOpaquePointer(), term->part,
+        term->rule, term->inputRule);
+    for (AffineExpr expr : term->at)
+      hash = llvm::hash_combine(hash, expr.getAsOpaquePointer());
+    for (IndexId id : term->over)
+      hash = llvm::hash_combine(hash, id);
+    for (const TermRef &operand : term->operands)
+      hash = llvm::hash_combine(hash, getHash(operand));
+    return hashes[term.get()] = hash;
+  }
+
+  llvm::DenseMap<const Term *, double> values;
+  llvm::DenseMap<const Term *, size_t> hashes;
+};
+} // namespace
+
+bool ssmc::isEqual(const TermRef &a, const TermRef &b) {
+  Samples samples;
+  double left = a ? samples.get(a) : 0, right = b ? samples.get(b) : 0;
+  return std::fabs(left - right) <= 1e-9 * (1 + std::fabs(left) + std::fabs(right));
 }

@@ -207,6 +207,10 @@ RealForm realForm(const TermRef &term, llvm::ArrayRef<mlir::AffineExpr> at);
 /// Whether two terms are built alike of the same leaves.
 bool isSame(const TermRef &a, const TermRef &b);
 
+/// Whether two terms (null: zero) are one function of their leaves, however they are
+/// built: both are computed for numbers that stand for the leaves.
+bool isEqual(const TermRef &a, const TermRef &b);
+
 /// Splits a number that contains the state, at positions `at`, into its linear
 /// form. `complexState` says whether State terms come in pairs.
 LinearForm linearForm(const Number &number, llvm::ArrayRef<mlir::AffineExpr> at,

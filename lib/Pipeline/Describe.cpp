@@ -3,8 +3,12 @@
 #include "Describe.h"
 
 #include "Target/CPU/BindFrame.h"
+#include "mlir/Dialect/Bufferization/IR/Bufferization.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/IR/Builders.h"
+#include "mlir/IR/PatternMatch.h"
+#include "ssm/Analysis/CostModel.h"
 #include "ssm/IR/SSM.h"
 #include "ssmrt/ssmrt.h"
 #include "llvm/Support/MathExtras.h"
@@ -22,11 +26,22 @@ static std::string dtypeName(Type type) {
   return "i" + std::to_string(type.getIntOrFloatBitWidth());
 }
 
-static int64_t bytesOf(RankedTensorType type) {
-  int64_t bytes = (type.getElementTypeBitWidth() + 7) / 8;
-  for (int64_t extent : type.getShape())
-    bytes *= ShapedType::isDynamic(extent) ? 1 : extent;
-  return bytes;
+/// A token alone takes the recurrence where longer sequences may be convolved.
+static void dropConvolutions(func::FuncOp step) {
+  SmallVector<scf::IfOp> branches;
+  step.walk([&](scf::IfOp branch) {
+    auto shortest = branch->getAttrOfType<IntegerAttr>(ssm::kShortestConvAttr);
+    if (shortest && shortest.getInt() > 1)
+      branches.push_back(branch);
+  });
+  IRRewriter rewriter(step.getContext());
+  for (scf::IfOp branch : branches) {
+    scf::YieldOp yield = branch.elseYield();
+    SmallVector<Value> results(yield.getResults());
+    rewriter.eraseOp(yield);
+    rewriter.inlineBlockBefore(branch.elseBlock(), branch);
+    rewriter.replaceOp(branch, results);
+  }
 }
 
 LogicalResult ssmc::describeModule(ModuleOp module, const PipelineOptions &options) {
@@ -45,6 +60,14 @@ LogicalResult ssmc::describeModule(ModuleOp module, const PipelineOptions &optio
          builder.getNamedAttr("state", builder.getI64IntegerAttr(state)),
          builder.getNamedAttr("limit", builder.getI64IntegerAttr(limit))});
   };
+
+  // What belongs to the caller, or serves many calls, is not overwritten.
+  for (func::FuncOp function : {prepare, forward})
+    for (unsigned i = 0; i < function.getNumArguments(); ++i)
+      if (isa<RankedTensorType>(function.getArgumentTypes()[i]) &&
+          !function.getArgAttr(i, "ssm.state"))
+        function.setArgAttr(i, bufferization::BufferizationDialect::kWritableAttrName,
+                            builder.getBoolAttr(false));
 
   // Tables lie one behind the other: those that grow with the prepared length
   // after the others, at offsets that grow too.
@@ -94,7 +117,10 @@ LogicalResult ssmc::describeModule(ModuleOp module, const PipelineOptions &optio
         forward.setArgAttr(i, name, value);
       });
   bool isExact = forward->hasAttr("ssm.exact_length");
-  uint32_t lengthFlags = isExact ? SSMRT_EXACT_LENGTH : growth ? SSMRT_BOUNDED_LENGTH : 0;
+  bool isBounded = growth > 0;
+  for (unsigned i = 0; i < forward.getNumArguments(); ++i)
+    isBounded &= !forward.getArgAttr(i, "ssm.any_length");
+  uint32_t lengthFlags = isExact ? SSMRT_EXACT_LENGTH : isBounded ? SSMRT_BOUNDED_LENGTH : 0;
 
   // Weights: the members of a family one by one.
   SmallVector<Attribute> weights, inputs, outputs, states;
@@ -115,7 +141,6 @@ LogicalResult ssmc::describeModule(ModuleOp module, const PipelineOptions &optio
                               type.getElementType(), shape));
   }
 
-  int64_t perRow = 0, perToken = 0, fixed = 0; // bytes of the states
   SmallVector<NamedAttribute> unused;
   for (unsigned i = 0; i < forward.getNumArguments(); ++i) {
     auto type = dyn_cast<RankedTensorType>(forward.getArgumentTypes()[i]);
@@ -141,12 +166,8 @@ LogicalResult ssmc::describeModule(ModuleOp module, const PipelineOptions &optio
     auto name = forward.getArgAttrOfType<StringAttr>(i, "ssm.state");
     if (!name)
       continue;
-    // A block starts at a multiple of the alignment whatever the batch is, so the
-    // size is bounded by one alignment more.
-    (llvm::is_contained(dims.asArrayRef(), SSMRT_LENGTH) ? perToken : perRow) +=
-        bytesOf(type);
-    fixed += kBlockAlignment;
-    states.push_back(entry(name.getValue(), type.getElementType(), dims));
+    uint32_t flags = forward.getArgAttr(i, "ssm.later") ? SSMRT_LATER : 0;
+    states.push_back(entry(name.getValue(), type.getElementType(), dims, flags));
   }
   // The states that the signature names come after the inputs proper.
   int64_t index = 0;
@@ -226,13 +247,13 @@ LogicalResult ssmc::describeModule(ModuleOp module, const PipelineOptions &optio
       builder.getNamedAttr("states", builder.getArrayAttr(states)),
       builder.getNamedAttr("decays", builder.getArrayAttr(decays)),
       builder.getNamedAttr("prepared",
-                           builder.getDenseI64ArrayAttr({prepared, growth, 0, 0})),
-      builder.getNamedAttr("state", builder.getDenseI64ArrayAttr({fixed, perRow, 0, perToken}))};
+                           builder.getDenseI64ArrayAttr({prepared, growth, 0, 0}))};
   module->setAttr("ssm.module", builder.getDictionaryAttr(fields));
 
   if (!forward->hasAttr("ssm.whole_sequence")) {
     auto step = cast<func::FuncOp>(forward->clone());
     step.setName("step");
+    dropConvolutions(step);
     module.push_back(step);
   }
   return success();

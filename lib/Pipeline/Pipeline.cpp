@@ -62,7 +62,10 @@ static void buildLayerPipeline(OpPassManager &pm, const PipelineOptions &options
   pm.addPass(createCSEPass());
   if (!options.literal) {
     // Before values are computed once: kernels are computed in f64 from weights.
-    pm.addNestedPass<func::FuncOp>(ssm::createConvolveScansPass());
+    ssm::ConvolveScansPassOptions convolve;
+    convolve.vectorBits = target.vectorBits;
+    convolve.convolution = options.schedule.conv;
+    pm.addNestedPass<func::FuncOp>(ssm::createConvolveScansPass(convolve));
     pm.addNestedPass<func::FuncOp>(ssm::createFuseElementwisePass());
     pm.addNestedPass<func::FuncOp>(ssm::createHoistInvariantsPass());
     ssm::PackWeightsPassOptions pack;
@@ -91,6 +94,7 @@ static void buildLayerPipeline(OpPassManager &pm, const PipelineOptions &options
 
 /// Tensors to memory: every temporary in one arena, arguments in the frame.
 static void buildBuffersPipeline(OpPassManager &pm) {
+  pm.addNestedPass<func::FuncOp>(createJoinBranchesPass());
   pm.addNestedPass<func::FuncOp>(createSplitDestinationsPass());
   // What becomes a part of a larger tensor is written there at once.
   pm.addPass(bufferization::createEmptyTensorEliminationPass());

@@ -312,8 +312,7 @@ static ssmrt_status placeBlocks(const Call *call, void *state, void *workspace,
                                 bool isStep, ssmrt_frame *frame) {
   const ssmrt_module *module = call->module;
   int64_t stateBytes, bytes;
-  ssmrt_status status =
-      ssmrtStatePayload(module, frame->batch, frame->state_length, &stateBytes);
+  ssmrt_status status = ssmrtUnkeptPayload(module, frame->batch, &stateBytes);
   if (status != SSMRT_OK)
     return status;
   int64_t (*stepBytes)(int64_t) = module->step_workspace_bytes;
@@ -425,6 +424,9 @@ static ssmrt_status run(Call *call, bool isStep, ssmrt_context *context,
   frame.prepared_length = ((const ssmrtHeader *)prepared)->maxLength;
   /* What grows with the sequence serves later calls only. */
   frame.state_length = state ? ((const ssmrtHeader *)state)->maxLength : 0;
+  frame.keeps_state = state != NULL;
+  for (int64_t i = 0; i < call->module->num_outputs; ++i)
+    frame.keeps_state |= (call->module->outputs[i].flags & SSMRT_FINAL) != 0;
   status = placeBlocks(call, state, workspace, isStep, &frame);
   if (status != SSMRT_OK)
     return status;

@@ -142,6 +142,9 @@ ssmrt_tensor ssmrtStateTensor(const ssmrt_module *module, int64_t index,
 /* Bytes of the payload of a state block, without the header. */
 ssmrt_status ssmrtStatePayload(const ssmrt_module *module, int64_t batch,
                                int64_t maxLength, int64_t *bytes);
+/* The same for a call that keeps no state: without what is for later calls. */
+ssmrt_status ssmrtUnkeptPayload(const ssmrt_module *module, int64_t batch,
+                                int64_t *bytes);
 
 /*===----------------------------------------------------------------------===*\
 |* Headers of blocks                                                          *|

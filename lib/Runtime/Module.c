@@ -119,6 +119,19 @@ static ssmrt_status checkValues(const ssmrt_module *module, const char *role,
   return SSMRT_OK;
 }
 
+/* Without the last ones the others stay where they are. */
+static ssmrt_status checkLaterStates(const ssmrt_module *module) {
+  for (int64_t i = 1; i < module->num_states; ++i)
+    if ((module->states[i - 1].flags & SSMRT_LATER) &&
+        !(module->states[i].flags & SSMRT_LATER))
+      return ssmrtFail(SSMRT_BAD_VERSION,
+                       "%s: state '%s' is for later calls alone and stands "
+                       "before '%s'; wanted it after all others",
+                       module->name, module->states[i - 1].name,
+                       module->states[i].name);
+  return SSMRT_OK;
+}
+
 ssmrt_status ssmrt_module_check(const ssmrt_module *module) {
   ssmrt_status status = ssmrtCheckModule(module);
   if (status == SSMRT_OK)
@@ -133,6 +146,8 @@ ssmrt_status ssmrt_module_check(const ssmrt_module *module) {
   if (status == SSMRT_OK)
     status = checkValues(module, "state", module->states, module->num_states,
                          INT32_MAX, /*extentsAreStatic=*/false);
+  if (status == SSMRT_OK)
+    status = checkLaterStates(module);
   for (int64_t i = 0; status == SSMRT_OK && i < module->num_inputs; ++i)
     status = checkStateOf(module, "input", &module->inputs[i]);
   for (int64_t i = 0; status == SSMRT_OK && i < module->num_outputs; ++i)
@@ -201,7 +216,7 @@ int64_t ssmrt_workspace_bytes(const ssmrt_module *module, int64_t batch,
                               int64_t length) {
   int64_t state;
   if (checkExtents(module, batch, length) != SSMRT_OK ||
-      ssmrtStatePayload(module, batch, /*maxLength=*/0, &state) != SSMRT_OK)
+      ssmrtUnkeptPayload(module, batch, &state) != SSMRT_OK)
     return -1;
   int64_t forward = module->forward_workspace_bytes
                         ? module->forward_workspace_bytes(batch, length)

@@ -35,11 +35,15 @@ static bool getStateBytes(const ssmrt_value_info *info, int64_t batch,
          ssmrtRoundUp(*bytes, bytes);
 }
 
+/* Of all described variables but those that have one of the flags `without`. */
 static bool getDescribedBytes(const ssmrt_module *module, int64_t batch,
-                              int64_t maxLength, int64_t *bytes) {
+                              int64_t maxLength, uint32_t without,
+                              int64_t *bytes) {
   *bytes = 0;
   for (int64_t i = 0; i < module->num_states; ++i) {
     int64_t size;
+    if (module->states[i].flags & without)
+      continue;
     if (!getStateBytes(&module->states[i], batch, maxLength, &size) ||
         !ssmrtAdd(*bytes, size, bytes))
       return false;
@@ -52,7 +56,7 @@ ssmrt_status ssmrtStatePayload(const ssmrt_module *module, int64_t batch,
   /* The module's own function multiplies without looking: it is asked only
    * when the described variables fit. */
   int64_t wanted = 0;
-  bool fits = getDescribedBytes(module, batch, maxLength, bytes);
+  bool fits = getDescribedBytes(module, batch, maxLength, /*without=*/0, bytes);
   if (fits && module->state_bytes)
     wanted = module->state_bytes(batch, maxLength);
   if (!fits || wanted < 0 || !ssmrtRoundUp(wanted, &wanted))
@@ -63,6 +67,20 @@ ssmrt_status ssmrtStatePayload(const ssmrt_module *module, int64_t batch,
   if (*bytes < wanted)
     *bytes = wanted;
   return SSMRT_OK;
+}
+
+ssmrt_status ssmrtUnkeptPayload(const ssmrt_module *module, int64_t batch,
+                                int64_t *bytes) {
+  bool hasLater = false;
+  for (int64_t i = 0; i < module->num_states; ++i)
+    hasLater |= (module->states[i].flags & SSMRT_LATER) != 0;
+  if (!hasLater)
+    return ssmrtStatePayload(module, batch, /*maxLength=*/0, bytes);
+  if (getDescribedBytes(module, batch, /*maxLength=*/0, SSMRT_LATER, bytes))
+    return SSMRT_OK;
+  return ssmrtFail(SSMRT_BAD_ARGUMENT,
+                   "%s: the state of batch %lld does not fit into memory",
+                   module->name, (long long)batch);
 }
 
 /*===----------------------------------------------------------------------===*\
@@ -204,7 +222,8 @@ ssmrt_status ssmrt_state_select(const ssmrt_module *module, void *to,
   if (status != SSMRT_OK)
     return status;
   /* Bytes beyond the described variables belong to nobody's row. */
-  if (!getDescribedBytes(module, count, header.maxLength, &described) ||
+  if (!getDescribedBytes(module, count, header.maxLength, /*without=*/0,
+                         &described) ||
       described != payload)
     return ssmrtFail(SSMRT_BAD_VERSION,
                      "%s: its state has %lld bytes and describes %lld; rows of "

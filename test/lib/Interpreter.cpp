@@ -50,6 +50,7 @@ private:
   void runShift(ShiftOp op);
   void runNorm(NormOp op);
   void runAttend(AttendOp op);
+  void runImpulseResponse(ImpulseResponseOp op);
 
   Array &array(Value value) { return *arrays.find(value)->second; }
   double &at(Value memref, AffineMap map, const Point &point) {
@@ -598,6 +599,48 @@ void Interpreter::runAttend(AttendOp op) {
   }
 }
 
+/// Lag by lag, one state after the other.
+void Interpreter::runImpulseResponse(ImpulseResponseOp op) {
+  Array &transition = array(op.getTransition()), &input = array(op.getInput()),
+        &read = array(op.getRead());
+  int64_t rows = input.shape[2], width = input.shape[3], lags = 0;
+  for (int64_t o = 0; o < input.shape[0]; ++o)
+    for (int64_t i = 0; i < input.shape[1]; ++i)
+      for (int64_t l = 0; l < width; ++l) {
+        // The transition as a matrix, whatever its form.
+        std::vector<double> matrix(rows * rows, 0), state(rows);
+        for (int64_t r = 0; r < rows; ++r) {
+          state[r] = input.at({o, i, r, l});
+          for (int64_t c = 0; c < rows; ++c) {
+            int64_t parts = op.getDense() ? 1 : transition.shape[3];
+            double &element = matrix[r * rows + c];
+            if (op.getDense())
+              element = transition.at({o, i, r, c, l});
+            else if (parts == 1 && r == c)
+              element = transition.at({o, i, r, 0, l});
+            else if (parts == 2 && r / 2 == c / 2)
+              element = (r < c ? -1 : 1) * transition.at({o, i, r / 2, int64_t(r != c), l});
+          }
+        }
+        lags = array(op.getOuts().front()).shape[0];
+        for (int64_t lag = 0; lag < lags; ++lag) {
+          for (auto [p, out] : llvm::enumerate(op.getOuts()))
+            for (int64_t q = 0; q < read.shape[3]; ++q) {
+              double sum = 0;
+              for (int64_t r = 0; r < rows; ++r)
+                sum += read.at({o, i, int64_t(p), q, r, l}) * state[r];
+              array(out).at({op.getReverse() ? lags - 1 - lag : lag, o, q,
+                             i * width + l}) = sum;
+            }
+          std::vector<double> next(rows, 0);
+          for (int64_t r = 0; r < rows; ++r)
+            for (int64_t c = 0; c < rows; ++c)
+              next[r] += matrix[r * rows + c] * state[c];
+          state = next;
+        }
+      }
+}
+
 void Interpreter::run(Operation *op) {
   llvm::TypeSwitch<Operation *>(op)
       .Case<linalg::GenericOp>([&](auto o) { runGeneric(o); })
@@ -606,6 +649,7 @@ void Interpreter::run(Operation *op) {
       .Case<ShiftOp>([&](auto o) { runShift(o); })
       .Case<AttendOp>([&](auto o) { runAttend(o); })
       .Case<NormOp>([&](auto o) { runNorm(o); })
+      .Case<ImpulseResponseOp>([&](auto o) { runImpulseResponse(o); })
       .Case<memref::CopyOp>([&](auto o) {
         array(o.getTarget()).data = array(o.getSource()).data;
       })

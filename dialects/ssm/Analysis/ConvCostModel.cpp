@@ -41,6 +41,10 @@ ConvCostModel::ConvCostModel(ConvOp conv, const Machine &machine)
     lastLag = static_cast<double>(*reach);
 }
 
+ConvCostModel::ConvCostModel(const Machine &machine)
+    : firstLag(0), lastLag(std::numeric_limits<double>::infinity()),
+      fmaPerClock(std::max(machine.fmaPerClock, 0.5)) {}
+
 double ConvCostModel::countTaps(double length) const {
   // Pairs at most `lag` apart; those ahead have a negative lag.
   auto upTo = [&](double lag) {

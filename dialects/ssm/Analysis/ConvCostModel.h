@@ -18,6 +18,8 @@ namespace mlir::ssm {
 class ConvCostModel {
 public:
   ConvCostModel(ConvOp conv, const Machine &machine);
+  /// Of a causal kernel as long as the sequence.
+  explicit ConvCostModel(const Machine &machine);
 
   /// Blocks of the Toeplitz matrix times tokens.
   double getDirectClocks(int64_t length) const;

@@ -6,7 +6,9 @@
 //===----------------------------------------------------------------------===//
 
 #include "ssm/Analysis/CostModel.h"
+#include "ssm/Analysis/ConvCostModel.h"
 #include "ssm/Analysis/InvariantForm.h"
+#include "ssm/IR/SpectrumBlocks.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -23,8 +25,14 @@ static constexpr int64_t tokenMultiple = 16, longestChunk = 128;
 static constexpr double tabulatedChunks = 6;
 /// Queries of a block, and keys of a tile, of a sum over earlier tokens.
 static constexpr double sumBlock = 64;
-/// Lengths beyond which nothing changes any more.
-static constexpr int64_t longLength = 4096;
+/// Lengths beyond which nothing changes any more; of transforms, lengths up to which
+/// they are compared.
+static constexpr int64_t longLength = 4096, longestTransformed = 65536;
+/// What a convolution may take of the time of another form: it has tables of some 30
+/// bytes a lag and channel, which have to be prepared and kept.
+static constexpr double convolutionShare = 0.8;
+/// Bytes of a spectrum over those of the kernel: two parts, and a piece more than lags.
+static constexpr double spectrumShare = 2.25;
 
 // Clocks that are no arithmetic of the recurrence.
 static constexpr double unitOverhead = 300;  // start of an independent recurrence
@@ -285,7 +293,9 @@ double CostModel::getTabulatedClocks(double chunk, double length) const {
   auto getChunk = [&](double tokens) {
     double products = tokens * rows * (work.inputs + reads) +
                       work.inputs * reads * tokens * (tokens + 1) / 2;
-    double carry = rows * (work.dense ? rows : work.parts) + boundarySlots * rows;
+    // What erases is written out as a matrix.
+    bool isMatrix = work.dense || work.erasePairs > 0;
+    double carry = rows * (isMatrix ? rows : work.parts) + boundarySlots * rows;
     double staged = tokens * ((work.inputs + reads) * stagedVector +
                               getCoefficientClocks(work.atLanes));
     return (products / productEfficiency + carry) / machine.fmaPerClock + staged +
@@ -341,6 +351,23 @@ double CostModel::getQuadraticClocks(double length) const {
          getStateClocks(work, machine);
 }
 
+/// Vectors of channels one by one, directly or by transforms; the kernel, or what is
+/// kept of its transforms, comes from memory unless all of it fits the second cache.
+double CostModel::getConvClocks(int64_t length) const {
+  ConvCostModel model(machine);
+  double clocks = model.getDirectClocks(length), share = 1;
+  if (length >= kShortestTransform && model.getTransformClocks(length) < clocks) {
+    clocks = model.getTransformClocks(length);
+    share = spectrumShare;
+  }
+  double kernels = work.outer * std::ceil(work.lanes / lanesOfVector()) * work.copies *
+                   work.outputs * std::max(work.inputs, 1.0);
+  double bytes = kernels * share * double(length) * machine.vectorBits / 8;
+  double tables = bytes <= machine.l2Bytes / 2 ? 0 : bytes / machine.memoryBytesPerClock;
+  double arithmetic = std::max(kernels * clocks + tables, getMemoryClocks(length));
+  return work.leavesStates ? arithmetic + getScanClocks(length) : arithmetic;
+}
+
 double CostModel::getClocks(Execution execution, int64_t length) const {
   if (length <= 0)
     return 0;
@@ -351,10 +378,7 @@ double CostModel::getClocks(Execution execution, int64_t length) const {
   case ScanMode::quadratic:
     return getQuadraticClocks(double(length));
   case ScanMode::conv:
-    // Every token meets every one before it, in each lane.
-    return getScanClocks(double(length)) + work.outer * work.lanes * work.copies *
-                                               double(length) * double(length) / 2 /
-                                               (lanesOfVector() * machine.fmaPerClock);
+    return getConvClocks(length);
   case ScanMode::chunk:
     return getChunkClocks(double(std::max<int64_t>(execution.chunk, 1)), double(length));
   }
@@ -401,4 +425,17 @@ std::optional<int64_t> CostModel::getCrossover(Execution execution,
     crossover = length;
   }
   return crossover;
+}
+
+std::optional<int64_t> CostModel::getShortestConv(Execution other,
+                                                  int64_t crossover) const {
+  std::optional<int64_t> shortest;
+  for (int64_t length = longestTransformed; length > 1; length -= (length + 7) / 8) {
+    Execution beside = length >= crossover ? other : Execution();
+    if (getClocks({ScanMode::conv, 0}, length) >
+        convolutionShare * getClocks(beside, length))
+      break;
+    shortest = length;
+  }
+  return shortest;
 }

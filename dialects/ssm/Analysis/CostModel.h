@@ -15,6 +15,10 @@
 
 namespace mlir::ssm {
 
+/// Marks a branch that may be a convolution instead of a recurrence: the tokens from
+/// which on it is one.
+inline constexpr llvm::StringLiteral kShortestConvAttr = "ssm.shortest_conv";
+
 /// Scalar operations of coefficients at one point.
 struct OperationCount {
   double simple = 0, functions = 0, divisions = 0;
@@ -41,6 +45,8 @@ struct ScanWork {
   double terms = 1;
   bool hasInitial = false;
   bool reads = false;
+  /// Something in the layer reads the last states, which a convolution does not give.
+  bool leavesStates = false;
   /// Of coefficients that change over time, by what else they depend on: keys and
   /// lanes, lanes, keys, nothing.
   OperationCount atStates, atLanes, atKeys, atTokens;
@@ -67,6 +73,11 @@ public:
   /// `other` at every length; none where there is no such length.
   std::optional<int64_t> getCrossover(Execution execution, Execution other) const;
 
+  /// The shortest length from which on a convolution is predicted to be so much cheaper
+  /// than `other`, which may be a scan below `crossover` tokens, that its tables are
+  /// worth their memory; none where there is no such length.
+  std::optional<int64_t> getShortestConv(Execution other, int64_t crossover) const;
+
 private:
   double getScanClocks(double length) const;
   double getChunkClocks(double chunk, double length) const;
@@ -75,6 +86,7 @@ private:
   double getTabulatedClocks(double chunk, double length) const;
   /// Of a sum over the tokens before, by tiles of queries and keys.
   double getQuadraticClocks(double length) const;
+  double getConvClocks(int64_t length) const;
   /// Bytes of the tables of chunks for one vector of lanes.
   double getTableBytes(double chunk) const;
   bool isTabulated() const { return work.inputs > 0; }

@@ -23,14 +23,15 @@ class FormAnalysis {
 public:
   FormAnalysis(ScanOp op, std::string &reason)
       : op(op), reason(reason), roles(op.getCoefficientsOp()),
-        rows(op.getNumDims()) {}
+        rows(op.getNumDims()), matrices(op.getNumDims()) {}
   std::optional<InvariantForm> run();
   std::optional<InvariantForm> getDims();
 
 private:
   bool chooseDims();
   bool chooseInputs();
-  std::optional<Terms> expand(Value value, bool inverse);
+  std::optional<Terms> expand(Value value, bool inverse, bool isWhole = true);
+  std::optional<Terms> expandInput(Value value, bool inverse);
   bool depends(Value value, ArrayRef<unsigned> dims);
   bool changes(Value value) { return depends(value, {0, 1}); }
   bool refuse(const Twine &why) {
@@ -42,6 +43,7 @@ private:
   std::string &reason;
   CoefficientsOp roles;
   llvm::SmallBitVector rows;
+  llvm::SmallBitVector matrices; ///< dimensions of what is the same at every token
   InvariantForm form;
 };
 } // namespace
@@ -95,17 +97,22 @@ bool FormAnalysis::chooseDims() {
 
 /// Expands a product of sums into products of factors that are the same at every token
 /// and factors that are the same for all keys.
-std::optional<Terms> FormAnalysis::expand(Value value, bool inverse) {
+std::optional<Terms> FormAnalysis::expand(Value value, bool inverse, bool isWhole) {
   llvm::SmallBitVector dims = op.getDependentDims(value);
   if (!dims.test(0) && !dims.test(1))
     return Terms{Term{false, {{value, inverse}}, {}}};
-  if (!dims.anyCommon(rows))
-    return Terms{Term{false, {}, {{value, inverse}}}};
+  if (isWhole && !dims.anyCommon(rows))
+    return expandInput(value, inverse);
   Operation *definition = value.getDefiningOp();
   if (!definition)
     return std::nullopt;
   auto expandOperand = [&](unsigned number, bool inverted) {
-    return expand(definition->getOperand(number), inverted);
+    Value operand = definition->getOperand(number);
+    std::optional<Terms> terms = expand(operand, inverted, isWhole);
+    // Of an input: what is no product or sum is a factor as it is.
+    if (!terms && !isWhole)
+      return std::optional(Terms{Term{false, {}, {{operand, inverted}}}});
+    return terms;
   };
   // The state is at least as wide as what is converted.
   if (isa<arith::ExtFOp, arith::TruncFOp, arith::NegFOp>(definition)) {
@@ -147,6 +154,32 @@ std::optional<Terms> FormAnalysis::expand(Value value, bool inverse) {
   return result;
 }
 
+static void sortFactors(SmallVectorImpl<WriteFactor> &factors) {
+  // The order of factors does not matter.
+  llvm::sort(factors, [](const WriteFactor &a, const WriteFactor &b) {
+    return std::make_pair(a.value.getAsOpaquePointer(), a.inverse) <
+           std::make_pair(b.value.getAsOpaquePointer(), b.inverse);
+  });
+}
+
+/// An input that is a sum of multiples of one is that one, and the sum a gain, unless
+/// the matrices do not depend on what the multiples do: they would grow.
+std::optional<Terms> FormAnalysis::expandInput(Value value, bool inverse) {
+  std::optional<Terms> terms = expand(value, inverse, /*isWhole=*/false);
+  if (terms)
+    for (Term &term : *terms)
+      sortFactors(term.moving);
+  bool isMultiple = terms && llvm::all_of(*terms, [&](const Term &term) {
+                      return term.moving == terms->front().moving &&
+                             llvm::all_of(term.fixed, [&](const WriteFactor &factor) {
+                               return !op.getDependentDims(factor.value).test(matrices);
+                             });
+                    });
+  if (isMultiple)
+    return terms;
+  return Terms{Term{false, {}, {{value, inverse}}}};
+}
+
 bool FormAnalysis::chooseInputs() {
   if (roles.getWrite().empty())
     return refuse("nothing is written to the state");
@@ -157,11 +190,7 @@ bool FormAnalysis::chooseInputs() {
       return refuse("the write is no sum of constants times inputs that are the same "
                     "for all keys");
     for (Term &term : *terms) {
-      // The order of factors does not matter.
-      llvm::sort(term.moving, [](const WriteFactor &a, const WriteFactor &b) {
-        return std::make_pair(a.value.getAsOpaquePointer(), a.inverse) <
-               std::make_pair(b.value.getAsOpaquePointer(), b.inverse);
-      });
+      sortFactors(term.moving);
       auto *input = llvm::find_if(form.inputs, [&](const WriteInput &other) {
         return other.factors == term.moving;
       });
@@ -185,10 +214,12 @@ std::optional<InvariantForm> FormAnalysis::run() {
   for (Value value : llvm::concat<Value>(SmallVector<Value>(roles.getDecay()),
                                          SmallVector<Value>(roles.getDense()),
                                          SmallVector<Value>(roles.getErase()),
-                                         SmallVector<Value>(roles.getRead())))
+                                         SmallVector<Value>(roles.getRead()))) {
     if (changes(value))
       return refuse("its matrices differ between tokens or rows of the batch"),
              std::nullopt;
+    matrices |= op.getDependentDims(value);
+  }
   if (!chooseDims() || !chooseInputs())
     return std::nullopt;
   auto note = [&](Value value) {

@@ -209,10 +209,36 @@ static LogicalResult verifyConvSpectrum(ConvOp op) {
   return success();
 }
 
+/// (C10): what calls pass on besides the history.
+static LogicalResult verifyConvRelaxed(ConvOp op) {
+  if (!op.getRelaxed())
+    return success();
+  if (!op.getSpectrum() || !op.getPosition() || !op.getHistory() ||
+      !op.getFinalHistory() || op.getFirst() ||
+      static_cast<int64_t>(op.getStaticFirst()) < 0)
+    return op.emitOpError("(C10) relaxed: wanted a spectrum, a position, a "
+                          "history with its destination, and no lag below 0");
+  Type element = getElementTypeOrSelf(op.getSpectrum());
+  auto sums = cast<ShapedType>(op.getPartialSums().getType());
+  if (sums.getRank() != 3 || sums.getElementType() != element)
+    return op.emitOpError() << "(C10) partial sums: found " << sums
+                            << ", wanted three dimensions of " << element;
+  auto position = cast<ShapedType>(op.getPartialSumsPosition().getType());
+  if (position.getRank() != 1 || !position.getElementType().isInteger(64) ||
+      !agree(position.getDimSize(0), getShape(op.getOutput()).front()) ||
+      !agree(sums.getDimSize(0), getShape(op.getOutput()).front()))
+    return op.emitOpError() << "(C10) partial sums and their position: found "
+                            << sums << " and " << position
+                            << ", wanted one row and one i64 for each sequence "
+                               "of "
+                            << op.getOutput().getType();
+  return success();
+}
+
 LogicalResult ConvOp::verify() {
   if (failed(verifyOneForm(*this)) ||
-      failed(verifyNumOuts(*this, getOuts().size(), getSpectrum() ? 2 : 1,
-                           getSpectrum() ? 3 : 2)) ||
+      failed(verifyNumOuts(*this, getOuts().size(), 1 + getNumExtraOuts(),
+                           2 + getNumExtraOuts())) ||
       failed(verifyFloats(*this, "input", getInput())) ||
       failed(verifyFloats(*this, "kernel", getKernel())) ||
       failed(verifyFloats(*this, "output", getOutput())))
@@ -231,7 +257,8 @@ LogicalResult ConvOp::verify() {
       failed(verifyMaps(*this, "(C1)", "epilogue", getEpilogueMaps(), numDims,
                         getEpilogueIns())) ||
       failed(verifyConvDims(*this)) || failed(verifyConvExtents(*this)) ||
-      failed(verifyConvLags(*this)) || failed(verifyConvSpectrum(*this)))
+      failed(verifyConvLags(*this)) || failed(verifyConvSpectrum(*this)) ||
+      failed(verifyConvRelaxed(*this)))
     return failure();
   Value history = getHistory();
   Value finalHistory = getFinalHistory();

@@ -41,6 +41,13 @@ def SSM_ConvOp : SSM_DestinationOp<"conv", [AttrSizedOperandSegments]> {
     mean nothing afterwards; dimension `spectrum_lane` of the iteration space is
     the one that the spectrum has in tiles.
 
+    With `relaxed`, two more of `outs` pass from call to call what the tokens so
+    far add to outputs that are still to come: numbers, and for each sequence the
+    position at which they were left. A lowering may read them where that is the
+    position of this call, and otherwise makes them anew from the history; both
+    are zero before the first token. The values do not depend on them, and a
+    lowering that adds up all taps leaves them alone.
+
     Constraints:
     * (C1) the maps have the same number of dimensions, at least three;
     * (C2) `output_map` starts with `d0, d1` and is made of all dimensions but
@@ -59,7 +66,10 @@ def SSM_ConvOp : SSM_DestinationOp<"conv", [AttrSizedOperandSegments]> {
     * (C8) `position` goes with a history, and a history with a lag above 0;
     * (C9) a spectrum goes with roots, `spectrum_lane` and the memory for
       transforms, `B x T x n` with at least four elements of each output channel,
-      tiles filled up; every index of its kernel is a dimension alone.
+      tiles filled up; every index of its kernel is a dimension alone;
+    * (C10) `relaxed` goes with a spectrum, a position, a history and its
+      destination, with no lag below 0, and the last two of `outs`: `B x n x m`
+      of the spectrum's elements, and `B` 64-bit integers.
 
     ```mlir
     func.func @short_conv(%u: tensor<?x?x8xf32>, %k: tensor<8x4xf32>,
@@ -138,7 +148,8 @@ def SSM_ConvOp : SSM_DestinationOp<"conv", [AttrSizedOperandSegments]> {
                        AffineMapAttr:$output_map, I64Attr:$lags,
                        DefaultValuedAttr<I64Attr, "0">:$static_first,
                        OptionalAttr<I64Attr>:$spectrum_lane,
-                       OptionalAttr<I64Attr>:$shortest_fft);
+                       OptionalAttr<I64Attr>:$shortest_fft,
+                       UnitAttr:$relaxed);
   let results = (outs Variadic<AnyRankedTensor>:$results);
   let regions = (region SizedRegion<1>:$epilogue);
   let hasCustomAssemblyFormat = 1;
@@ -152,14 +163,31 @@ def SSM_ConvOp : SSM_DestinationOp<"conv", [AttrSizedOperandSegments]> {
           .getValue();
     }
     ::mlir::Value getOutput() { return getOuts().front(); }
+    /// How many of `outs` come after output and final history.
+    unsigned getNumExtraOuts() {
+      return (getSpectrum() ? 1 : 0) + (getRelaxed() ? 2 : 0);
+    }
     /// Destination of the final history, or null.
     ::mlir::Value getFinalHistory() {
-      return getOuts().size() > (getSpectrum() ? 2u : 1u) ? getOuts()[1]
-                                                           : ::mlir::Value();
+      return getOuts().size() > 1 + getNumExtraOuts() ? getOuts()[1]
+                                                      : ::mlir::Value();
     }
     /// Memory for transforms, or null.
     ::mlir::Value getWorkspace() {
-      return getSpectrum() ? getOuts().back() : ::mlir::Value();
+      return getSpectrum() ? getOuts().drop_back(getRelaxed() ? 2 : 0).back()
+                           : ::mlir::Value();
+    }
+    /// What tokens so far add to later outputs, or null.
+    ::mlir::Value getPartialSums() {
+      return getRelaxed() ? getOuts().drop_back().back() : ::mlir::Value();
+    }
+    /// The position at which these sums were left, or null.
+    ::mlir::Value getPartialSumsPosition() {
+      return getRelaxed() ? getOuts().back() : ::mlir::Value();
+    }
+    /// Whether `out`, one of `outs`, is read before it is written.
+    bool isUpdated(::mlir::OpOperand &out) {
+      return getRelaxed() && out.getOperandNumber() + 2 >= (*this)->getNumOperands();
     }
     ::mlir::ssm::YieldOp getEpilogueYield();
     /// As many lags as the kernel has at run time.

@@ -193,3 +193,7 @@ LogicalResult MatrixPowerOp::fold(FoldAdaptor,
 LogicalResult KrylovOp::fold(FoldAdaptor, SmallVectorImpl<OpFoldResult> &) {
   return memref::foldMemRefCast(*this);
 }
+
+LogicalResult ImpulseResponseOp::fold(FoldAdaptor, SmallVectorImpl<OpFoldResult> &) {
+  return memref::foldMemRefCast(*this);
+}

@@ -83,3 +83,67 @@ LogicalResult KrylovOp::verify() {
                          << " with one more dimension before the last";
   return success();
 }
+
+//===----------------------------------------------------------------------===//
+// Impulse responses
+//===----------------------------------------------------------------------===//
+
+int64_t ImpulseResponseOp::getRows() { return getShape(getInput())[2]; }
+int64_t ImpulseResponseOp::getWidth() { return getShape(getInput())[3]; }
+int64_t ImpulseResponseOp::getReads() { return getShape(getRead())[3]; }
+int64_t ImpulseResponseOp::getParts() {
+  return getDense() ? 1 : getShape(getTransition())[3];
+}
+
+LogicalResult ImpulseResponseOp::verify() {
+  if (failed(verifyOneForm(*this)))
+    return failure();
+  if (getOuts().empty())
+    return emitOpError() << "(C4) there are no outs; wanted one at least";
+  auto isKnown = [&](Value value, size_t rank) {
+    auto type = cast<ShapedType>(value.getType());
+    return type.getElementType().isF64() && type.hasStaticShape() &&
+           type.getShape().size() == rank;
+  };
+  if (!isKnown(getInput(), 4))
+    return emitOpError() << "(C1) input: found " << getInput().getType()
+                         << ", wanted O x T x N x W of f64, known extents all";
+  ArrayRef<int64_t> input = getShape(getInput());
+  int64_t rows = getRows(), width = getWidth();
+  bool fits = isKnown(getTransition(), 5);
+  if (fits) {
+    ArrayRef<int64_t> shape = getShape(getTransition());
+    fits = shape.take_front(2) == input.take_front(2) && shape[4] == width;
+    fits &= getDense() ? shape[2] == rows && shape[3] == rows
+                       : (shape[3] == 1 || shape[3] == 2) && shape[2] * shape[3] == rows;
+  }
+  if (!fits) {
+    InFlightDiagnostic diagnostic = emitOpError();
+    diagnostic << "(C2) transition: found " << getTransition().getType() << ", wanted "
+               << input[0] << " x " << input[1] << " x ";
+    if (getDense())
+      diagnostic << rows << " x " << rows;
+    else
+      diagnostic << "N/P x P, " << rows << " numbers in one part or two each,";
+    return diagnostic << " x " << width << " of f64";
+  }
+  int64_t numOuts = getOuts().size();
+  ArrayRef<int64_t> read = getShape(getRead());
+  if (!isKnown(getRead(), 6) || read.take_front(2) != input.take_front(2) ||
+      read[2] != numOuts || read[4] != rows || read[5] != width)
+    return emitOpError() << "(C3) read: found " << getRead().getType() << ", wanted "
+                         << input[0] << " x " << input[1] << " x " << numOuts
+                         << " x Q x " << rows << " x " << width << " of f64";
+  for (Value out : getOuts()) {
+    if (failed(verifyFloats(*this, "out", out)))
+      return failure();
+    ArrayRef<int64_t> shape = getShape(out);
+    if (shape.size() != 4 || shape[1] != input[0] || shape[2] != read[3] ||
+        shape[3] != input[1] * width ||
+        !agree(shape[0], getShape(getOuts().front()).front()))
+      return emitOpError() << "(C4) out: found " << out.getType() << ", wanted lags x "
+                           << input[0] << " x " << read[3] << " x " << input[1] * width
+                           << ", as many lags in each";
+  }
+  return success();
+}

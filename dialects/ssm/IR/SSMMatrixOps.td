@@ -131,4 +131,65 @@ def SSM_KrylovOp : SSM_DestinationOp<"krylov"> {
   let extraClassDeclaration = dpsDeclaration;
 }
 
+def SSM_ImpulseResponseOp : SSM_DestinationOp<"impulse_response"> {
+  let summary = "The kernel of a time-invariant linear system";
+  let description = [{
+    For every lag `j` from 0 on what a system with the transition `A` answers to
+    an impulse:
+
+    ```
+    out_p[j, o, q, i W + l] = sum over the rows of read[o, i, p, q] (A[o, i]^j input[o, i])
+    ```
+
+    where `o` counts independent systems, `i` the vectors of `W` lanes `l` in
+    which systems lie side by side, `p` the outs and `q` what is read of one
+    state besides. The state has `N` rows, real numbers all. `A` is a matrix with
+    `dense`; otherwise `N / P` numbers of `P` parts, a real or a complex one
+    each, whose parts are rows that follow each other. With `reverse` the lag of
+    the last place is 0, that of the first one the largest.
+
+    States are f64, and so is the sum, which is rounded once; a magnitude below
+    the smallest normal number of the out is zero. A lowering may compute the
+    states of a block of lags and, from block to block, what is read of them, so
+    that the kernel is the product of two matrices.
+
+    Constraints:
+    * (C1) operands are f64, `input` is `O x T x N x W`, known extents all;
+    * (C2) `transition` is `O x T x N x N x W` with `dense`, otherwise
+      `O x T x N/P x P x W` with one part or two;
+    * (C3) `read` is `O x T x outs x Q x N x W`;
+    * (C4) the outs are `? x O x Q x T*W`, as many lags in each.
+
+    ```mlir
+    func.func @vandermonde(%a: tensor<1x2x4x2x8xf64>, %b: tensor<1x2x8x8xf64>,
+        %c: tensor<1x2x1x1x8x8xf64>, %k0: tensor<?x1x1x16xf32>)
+        -> tensor<?x1x1x16xf32> {
+      %k = ssm.impulse_response transition(%a : tensor<1x2x4x2x8xf64>)
+          input(%b : tensor<1x2x8x8xf64>) read(%c : tensor<1x2x1x1x8x8xf64>)
+          outs(%k0 : tensor<?x1x1x16xf32>) -> tensor<?x1x1x16xf32>
+      return %k : tensor<?x1x1x16xf32>
+    }
+    ```
+  }];
+  let arguments = (ins UnitAttr:$dense, UnitAttr:$reverse, SSM_Shaped:$transition,
+                       SSM_Shaped:$input, SSM_Shaped:$read,
+                       Variadic<SSM_Init>:$outs);
+  let results = (outs Variadic<AnyRankedTensor>:$results);
+  let assemblyFormat = [{
+    (`reverse` $reverse^)? (`dense` $dense^)?
+    `transition` `(` $transition `:` type($transition) `)`
+    `input` `(` $input `:` type($input) `)` `read` `(` $read `:` type($read) `)`
+    `outs` `(` $outs `:` type($outs) `)` attr-dict (`->` type($results)^)?
+  }];
+  let hasVerifier = 1;
+  let extraClassDeclaration = dpsDeclaration # [{
+    /// Rows of a state, lanes of a vector, and numbers read of a state in each out.
+    int64_t getRows();
+    int64_t getWidth();
+    int64_t getReads();
+    /// 1, or 2 where the transition is of complex numbers; 1 if it is dense.
+    int64_t getParts();
+  }];
+}
+
 #endif // SSM_IR_SSMMATRIXOPS_TD

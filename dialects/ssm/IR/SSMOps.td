@@ -72,6 +72,10 @@ def SSM_ScanOp : SSM_DestinationOp<"scan", [AttrSizedOperandSegments]> {
     of complex numbers are written out: the tables are real matrices. They say
     nothing that the coefficients do not, so a lowering may ignore them.
 
+    **Convolutions.** From `shortest_conv` tokens on a time-invariant recurrence is
+    cheaper as a convolution with its impulse response, where no state is carried:
+    `ssm-convolve-scans` gives it that form as well. The schedule is that of the rest.
+
     **Carry.** `initial` (optional) is the state before the first token, of the
     shape given by `state_map`; the last `outs` receive the state after the last
     token. A sequence of length 0 copies one to the other.
@@ -177,7 +181,8 @@ def SSM_ScanOp : SSM_DestinationOp<"scan", [AttrSizedOperandSegments]> {
                        OptionalAttr<SSM_ScheduleAttr>:$schedule,
                        OptionalAttr<StrArrayAttr>:$dim_names,
                        OptionalAttr<DenseI64ArrayAttr>:$dense,
-                       UnitAttr:$real_sums);
+                       UnitAttr:$real_sums,
+                       OptionalAttr<I64Attr>:$shortest_conv);
   let results = (outs Variadic<AnyRankedTensor>:$results);
   let regions = (region SizedRegion<1>:$coefficients, SizedRegion<1>:$epilogue);
   let hasCustomAssemblyFormat = 1;

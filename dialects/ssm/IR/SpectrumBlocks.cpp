@@ -84,3 +84,59 @@ int64_t ssm::getSpectrumPlaces(int64_t lags, int64_t first) {
   }
   return places;
 }
+
+//===----------------------------------------------------------------------===//
+// Relaxed convolutions
+//===----------------------------------------------------------------------===//
+
+SmallVector<RelaxedLevel>
+ssm::getRelaxedLevels(OpBuilder &builder, Location loc,
+                      ArrayRef<SpectrumBlocks> pieces, Value history,
+                      bool isWhole) {
+  auto index = [&](int64_t value) -> Value {
+    return arith::ConstantIndexOp::create(builder, loc, value);
+  };
+  auto add = [&](Value a, Value b) {
+    return builder.createOrFold<arith::AddIOp>(loc, a, b);
+  };
+  SmallVector<RelaxedLevel> levels;
+  Value offset = index(0);
+  for (const SpectrumBlocks &size : pieces) {
+    RelaxedLevel &level = levels.emplace_back();
+    level.pieces = size;
+    Value exists = builder.createOrFold<arith::CmpIOp>(
+        loc, arith::CmpIPredicate::sgt, size.numPieces, index(0));
+    Value isFar = builder.createOrFold<arith::CmpIOp>(
+        loc, arith::CmpIPredicate::sge, history, index(2 * size.block));
+    level.isUsed = builder.createOrFold<arith::AndIOp>(loc, exists, isFar);
+    // Of the pieces 2 to the last one.
+    level.slots = add(add(size.firstPiece, size.numPieces), index(-2));
+    level.slots =
+        builder.createOrFold<arith::MaxSIOp>(loc, level.slots, index(1));
+    if (isWhole) {
+      Value most = add(builder.createOrFold<arith::ShRSIOp>(
+                           loc, add(history, index(-1)),
+                           index(llvm::Log2_64(size.block))),
+                       index(-1));
+      most = builder.createOrFold<arith::MaxSIOp>(loc, most, index(1));
+      level.slots =
+          builder.createOrFold<arith::MinSIOp>(loc, level.slots, most);
+    }
+    level.offset = offset;
+    Value places = builder.createOrFold<arith::MulIOp>(
+        loc, add(level.slots, index(2)), index(size.getStride()));
+    offset = add(offset, builder.createOrFold<arith::SelectOp>(
+                             loc, level.isUsed, places, index(0)));
+  }
+  return levels;
+}
+
+int64_t ssm::getRelaxedPlaces(int64_t lags, int64_t first) {
+  int64_t places = 0, largest = getLargestBlock(lags), last = first + lags - 1;
+  for (int64_t block = kFirstBlock; block <= largest && last >= 2 * block;
+       block *= 4) {
+    int64_t lastPiece = block == largest ? last / block + 1 : kMaxBlocks - 1;
+    places += (std::max<int64_t>(lastPiece - 1, 1) + 2) * (block + kPiecePadding);
+  }
+  return places;
+}

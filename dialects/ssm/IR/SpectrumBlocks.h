@@ -47,6 +47,34 @@ SmallVector<SpectrumBlocks> getSpectrumBlocks(OpBuilder &builder, Location loc,
 int64_t getSpectrumPlaces(int64_t lags, int64_t first);
 int64_t getLargestBlock(int64_t lags);
 
+/// What blocks of one size of a relaxed convolution keep between calls: `slots`
+/// transforms of blocks of the input, then the sums of two blocks of the output.
+struct RelaxedLevel {
+  SpectrumBlocks pieces;
+  /// There are outputs so far from an input.
+  Value isUsed;
+  Value slots;
+  /// Place of the first one.
+  Value offset;
+};
+
+/// Sums reach back at least this far: up to two of the smallest blocks are added
+/// tap by tap in any case.
+inline constexpr int64_t kRelaxedReach = 2 * kFirstBlock;
+/// Places a token of the history that suffice where its length is known at run
+/// time only.
+inline constexpr int64_t kRelaxedPlacesPerToken = 3;
+
+/// The levels by size of blocks, from the pieces of the spectrum. `history` is the
+/// number of tokens that the history has room for; where the history has room for
+/// the whole sequence (`isWhole`), so have the levels.
+SmallVector<RelaxedLevel> getRelaxedLevels(OpBuilder &builder, Location loc,
+                                           ArrayRef<SpectrumBlocks> pieces,
+                                           Value history, bool isWhole);
+
+/// Places that the levels of a kernel of known lags take.
+int64_t getRelaxedPlaces(int64_t lags, int64_t first);
+
 } // namespace mlir::ssm
 
 #endif // SSM_IR_SPECTRUMBLOCKS_H

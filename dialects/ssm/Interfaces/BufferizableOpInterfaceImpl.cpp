@@ -1,7 +1,7 @@
 //===- BufferizableOpInterfaceImpl.cpp - Bufferization of ssm -------------===//
 //
-// Outs are written and not read: every op writes all of them. What an op
-// carries (initial and final state, history and final history) may be one
+// Outs are written and not read: every op writes all of them, but for the partial
+// sums of a relaxed convolution, which it updates. What an op carries (initial and final state, history and final history) may be one
 // buffer: all lowerings read a point of the first before they write the same
 // point of the second.
 //
@@ -55,6 +55,8 @@ struct DestinationOpModel
                                                      OpTy> {
   bool bufferizesToMemoryRead(Operation *op, OpOperand &operand,
                               const AnalysisState &state) const {
+    if (auto conv = dyn_cast<ConvOp>(op); conv && conv.isUpdated(operand))
+      return true;
     return !cast<DestinationStyleOpInterface>(op).isDpsInit(&operand);
   }
 
@@ -110,6 +112,7 @@ void mlir::ssm::registerBufferizableOpInterfaceExternalModels(
     MatmulOp::attachInterface<DestinationOpModel<MatmulOp>>(*context);
     DiscretizeMatrixOp::attachInterface<DestinationOpModel<DiscretizeMatrixOp>>(
         *context);
+    ImpulseResponseOp::attachInterface<DestinationOpModel<ImpulseResponseOp>>(*context);
     KrylovOp::attachInterface<DestinationOpModel<KrylovOp>>(*context);
     MatrixPowerOp::attachInterface<DestinationOpModel<MatrixPowerOp>>(*context);
   });

@@ -3,20 +3,23 @@
 // ssm-convolve-scans: a time-invariant scan whose schedule asks for a convolution
 // becomes one with its impulse response, for each input of the state.
 //
-// The response is that of the recurrence itself, run in f64 over an impulse as long as
-// the longest sequence that is prepared for: it depends on weights alone, so
-// ssm-split-prepare moves it out of @forward. Dimensions on which no coefficient
-// depends are none of the kernel.
+// The response depends on weights alone and is as long as the longest sequence that is
+// prepared for, so ssm-split-prepare moves it out of @forward. A convolution knows
+// nothing of states: where one was before the call, or is wanted after it, the
+// recurrence stays, in a branch of its own.
 //
 //===----------------------------------------------------------------------===//
 
 #include "PreparedValues.h"
+#include "Tabulator.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/IRMapping.h"
-#include "mlir/IR/Matchers.h"
+#include "ssm/Analysis/ConvCostModel.h"
+#include "ssm/Analysis/CostModel.h"
 #include "ssm/Analysis/InvariantForm.h"
 #include "ssm/Transforms/Passes.h"
 #include "llvm/ADT/SetVector.h"
@@ -29,28 +32,30 @@ namespace mlir::ssm {
 using namespace mlir;
 using namespace mlir::ssm;
 
+/// A token alone is a step: the recurrence's.
+static constexpr int64_t fewestTokens = 2;
+
 namespace {
 class Convolver {
 public:
-  Convolver(ScanOp scan, const InvariantForm &form);
+  Convolver(ScanOp scan, const InvariantForm &form, int64_t vectorBits,
+            std::optional<bool> transforms);
   void run();
 
 private:
-  SmallVector<Value> makeKernels(const WriteInput &input);
-  Value makeImpulse();
-  void chooseKernelDims();
+  Value makeCondition();
+  Value isZero(OpBuilder &nested, ValueRange tensors);
   Value makeInput(const WriteInput &input, AffineMap &map);
   Value convolve(Value input, AffineMap inputMap, Value kernel);
-  SmallVector<Value> respondToInitial();
   SmallVector<Value> finish(ArrayRef<Value> sums);
-  SmallVector<Value> advanceStates();
+  SmallVector<Value> convolveAll();
+  SmallVector<Value> getLastStates(bool isBranch);
 
-  Value widen(OpBuilder &nested, Value value) {
-    return value.getType() == wide ? value
-                                   : arith::ExtFOp::create(nested, loc, wide, value);
-  }
   Value zero(OpBuilder &nested, Type type, double value = 0) {
     return arith::ConstantOp::create(nested, loc, nested.getFloatAttr(type, value));
+  }
+  Value index(int64_t value) {
+    return arith::ConstantIndexOp::create(builder, loc, value);
   }
   Value makeEmpty(ArrayRef<unsigned> dims, Value batch, Value tokens, Type type);
   AffineMap select(unsigned numDims, ArrayRef<unsigned> dims) {
@@ -66,55 +71,55 @@ private:
   Location loc;
   CoefficientsOp roles;
   Block *body;
-  Type element, wide;
-  Value length; ///< of the kernel
-  /// Arguments of the coefficients that are the same at every token.
-  SmallVector<unsigned> constants;
-  /// Dimensions of the kernel's recurrence, in order: batch, token, then those on
-  /// which a coefficient depends; and by dimension of the scan its number there.
+  Type element;
+  Tabulator tabulator;
+  std::optional<bool> transforms; ///< whether by transforms, if not by cost
+  bool isPrepared = false; ///< the kernel is that of the longest sequence
+  bool usesStates = false; ///< something reads the states after the last token
+  bool mayKeep = false;    ///< and only a caller does, if it keeps them
+  int64_t shortest = 0;    ///< sequence that is convolved
+  Value tokens, length;    ///< of this call, and of the kernel
+  SmallVector<SmallVector<Value>> kernels; ///< by input, by output
   SmallVector<unsigned> kernelDims;
-  SmallVector<AffineExpr> renumbered;
 };
 } // namespace
 
-Convolver::Convolver(ScanOp scan, const InvariantForm &form)
+/// The argument of a layer with the unit attribute `name`, made where it is missing.
+static Value getArgument(func::FuncOp function, StringRef name, Type type,
+                         StringRef also = "") {
+  for (BlockArgument argument : function.getArguments())
+    if (function.getArgAttr(argument.getArgNumber(), name))
+      return argument;
+  Builder builder(function.getContext());
+  NamedAttrList attributes;
+  attributes.set(name, builder.getUnitAttr());
+  if (!also.empty())
+    attributes.set(also, builder.getUnitAttr());
+  unsigned number = function.getNumArguments();
+  (void)function.insertArgument(number, type, attributes.getDictionary(type.getContext()),
+                                function.getLoc());
+  return function.getArgument(number);
+}
+
+Convolver::Convolver(ScanOp scan, const InvariantForm &form, int64_t vectorBits,
+                     std::optional<bool> transforms)
     : scan(scan), form(form), builder(scan), loc(scan.getLoc()),
       roles(scan.getCoefficientsOp()), body(&scan.getCoefficients().front()),
       element(getElementTypeOrSelf(scan.getFinalStates().front())),
-      wide(builder.getF64Type()) {
-  length = getPreparedLength(scan->getParentOfType<func::FuncOp>());
-  if (!length)
-    length = tensor::DimOp::create(builder, loc, scan.getOutputInits().front(), 1);
-  chooseKernelDims();
-}
-
-void Convolver::chooseKernelDims() {
-  llvm::SmallBitVector needed(scan.getNumDims());
-  auto note = [&](Value value) { needed |= scan.getDependentDims(value); };
-  for (ValueRange values : {ValueRange(roles.getDecay()), ValueRange(roles.getDense()),
-                            ValueRange(roles.getErase()), ValueRange(roles.getRead())})
-    llvm::for_each(values, note);
-  for (const WriteInput &input : form.inputs)
-    for (const auto &gains : input.gains)
-      for (const WriteGain &gain : gains)
-        for (const WriteFactor &factor : gain.factors)
-          note(factor.value);
-  // What is summed stays, even if the terms are equal.
-  for (unsigned dim : scan.getKeyDims())
-    needed.set(dim);
-  if (std::optional<unsigned> target = scan.getDenseTarget())
-    needed.set(*target);
-  needed.set(0, 2);
-  renumbered.assign(scan.getNumDims(), builder.getAffineConstantExpr(0));
-  for (unsigned dim : needed.set_bits()) {
-    renumbered[dim] = builder.getAffineDimExpr(kernelDims.size());
-    kernelDims.push_back(dim);
-  }
-  for (unsigned i = 0; i < scan.getIns().size(); ++i) {
-    AffineMap map = scan.getInsMap(i);
-    if (!map.isFunctionOfDim(0) && !map.isFunctionOfDim(1))
-      constants.push_back(i);
-  }
+      tabulator(scan, form, std::max<int64_t>(vectorBits / 64, 1), /*isWide=*/true),
+      transforms(transforms) {
+  auto function = scan->getParentOfType<func::FuncOp>();
+  tokens = tensor::DimOp::create(builder, loc, scan.getOutputInits().front(), 1);
+  isPrepared = isLayer(function) && hasPreparedCoefficients(scan);
+  // Longer sequences than those that are prepared for take the recurrence, so that this
+  // table asks for no bound.
+  length = isPrepared ? getArgument(function, kPreparedLengthAttr,
+                                    builder.getIndexType(), kAnyLengthAttr)
+                      : tokens;
+  auto states = scan.getResults().take_back(scan.getNumStates());
+  usesStates = llvm::any_of(states, [](Value state) { return !state.use_empty(); });
+  mayKeep = usesStates && areKeptOnly(scan);
+  kernelDims = tabulator.getKernelDims();
 }
 
 /// An empty tensor over `dims` of the scan, among which are batch and tokens.
@@ -122,201 +127,85 @@ Value Convolver::makeEmpty(ArrayRef<unsigned> dims, Value batch, Value tokens,
                            Type type) {
   SmallVector<OpFoldResult> sizes;
   for (unsigned dim : dims)
-    sizes.push_back(dim == 0   ? (batch ? OpFoldResult(batch)
-                                        : OpFoldResult(builder.getIndexAttr(1)))
+    sizes.push_back(dim == 0   ? OpFoldResult(batch)
                     : dim == 1 ? OpFoldResult(tokens)
                                : OpFoldResult(builder.getIndexAttr(scan.getDimSize(dim))));
   return tensor::EmptyOp::create(builder, loc, sizes, type);
 }
 
 //===----------------------------------------------------------------------===//
-// The kernel
+// Where a convolution does
 //===----------------------------------------------------------------------===//
 
-/// 1 at the token that a scan meets first, over one row.
-Value Convolver::makeImpulse() {
-  Value empty = makeEmpty({0, 1}, Value(), length, wide);
-  Value first = arith::ConstantIndexOp::create(builder, loc, 0);
-  if (scan.getReverse())
-    first = arith::AddIOp::create(builder, loc, length,
-                                  arith::ConstantIndexOp::create(builder, loc, -1));
-  AffineMap map = builder.getMultiDimIdentityMap(2);
-  SmallVector<utils::IteratorType> parallel(2, utils::IteratorType::parallel);
-  return linalg::GenericOp::create(
-             builder, loc, empty.getType(), ValueRange(), empty, map, parallel,
-             [&](OpBuilder &nested, Location, ValueRange) {
-               Value token = linalg::IndexOp::create(nested, loc, 1);
-               Value isFirst = arith::CmpIOp::create(
-                   nested, loc, arith::CmpIPredicate::eq, token, first);
-               Value value = arith::SelectOp::create(
-                   nested, loc, isFirst, zero(nested, wide, 1), zero(nested, wide));
-               linalg::YieldOp::create(nested, loc, value);
+/// Whether all elements are zero; what is no number is not.
+Value Convolver::isZero(OpBuilder &nested, ValueRange tensors) {
+  auto type = cast<RankedTensorType>(tensors.front().getType());
+  Value no = arith::ConstantOp::create(nested, loc, nested.getBoolAttr(false));
+  Value init = tensor::EmptyOp::create(nested, loc, ArrayRef<int64_t>(),
+                                       nested.getI1Type());
+  init = linalg::FillOp::create(nested, loc, no, init).getResult(0);
+  SmallVector<AffineMap> maps(tensors.size(),
+                              nested.getMultiDimIdentityMap(type.getRank()));
+  maps.push_back(AffineMap::get(type.getRank(), 0, nested.getContext()));
+  SmallVector<utils::IteratorType> iterators(type.getRank(),
+                                             utils::IteratorType::reduction);
+  Value found =
+      linalg::GenericOp::create(
+          nested, loc, init.getType(), tensors, init, maps, iterators,
+          [&](OpBuilder &inner, Location, ValueRange values) {
+            Value any = values.back();
+            for (Value value : values.drop_back()) {
+              Value isOther = arith::CmpFOp::create(
+                  inner, loc, arith::CmpFPredicate::UNE, value,
+                  zero(inner, value.getType()));
+              any = arith::OrIOp::create(inner, loc, any, isOther);
+            }
+            linalg::YieldOp::create(inner, loc, any);
+          })
+          .getResult(0);
+  found = tensor::ExtractOp::create(nested, loc, found, ValueRange());
+  Value yes = arith::ConstantOp::create(nested, loc, nested.getBoolAttr(true));
+  return arith::XOrIOp::create(nested, loc, found, yes);
+}
+
+/// Whether this call can be a convolution; null if every call can.
+Value Convolver::makeCondition() {
+  Value condition;
+  auto also = [&](Value next) {
+    condition = condition
+                    ? arith::AndIOp::create(builder, loc, condition, next).getResult()
+                    : next;
+  };
+  auto compare = [&](arith::CmpIPredicate predicate, Value left, Value right) -> Value {
+    return arith::CmpIOp::create(builder, loc, predicate, left, right);
+  };
+  if (isPrepared) {
+    shortest = std::max<int64_t>(scan.getShortestConv().value_or(0), fewestTokens);
+    also(compare(arith::CmpIPredicate::sge, tokens, index(shortest)));
+    also(compare(arith::CmpIPredicate::sle, tokens, length));
+  }
+  if (mayKeep) {
+    Value keeps = getArgument(scan->getParentOfType<func::FuncOp>(), kKeepsStateAttr,
+                              builder.getI1Type());
+    also(compare(arith::CmpIPredicate::eq, keeps,
+                 arith::ConstantOp::create(builder, loc, builder.getBoolAttr(false))));
+  }
+  if (scan.getInitial().empty())
+    return condition;
+  if (!condition)
+    return isZero(builder, scan.getInitial());
+  // The state is looked at where everything else permits a convolution.
+  return scf::IfOp::create(
+             builder, loc, condition,
+             [&](OpBuilder &nested, Location) {
+               scf::YieldOp::create(nested, loc, isZero(nested, scan.getInitial()));
+             },
+             [&](OpBuilder &nested, Location) {
+               Value no =
+                   arith::ConstantOp::create(nested, loc, nested.getBoolAttr(false));
+               scf::YieldOp::create(nested, loc, no);
              })
       .getResult(0);
-}
-
-/// Clones what `value` is computed from with every number in f64.
-static Value cloneWide(OpBuilder &nested, IRMapping &mapping, Value value, Block *body) {
-  if (Value known = mapping.lookupOrNull(value))
-    return known;
-  Operation *op = value.getDefiningOp();
-  if (!op || op->getBlock() != body) {
-    auto type = dyn_cast<FloatType>(value.getType());
-    FloatAttr number;
-    if (!type || type.isF64())
-      return value;
-    // A constant as the source has it.
-    Value wide =
-        matchPattern(value, m_Constant(&number))
-            ? arith::ConstantOp::create(
-                  nested, value.getLoc(),
-                  nested.getF64FloatAttr(number.getValueAsDouble()))
-                  .getResult()
-            : arith::ExtFOp::create(nested, value.getLoc(), nested.getF64Type(), value)
-                  .getResult();
-    mapping.map(value, wide);
-    return wide;
-  }
-  if (isa<arith::ExtFOp, arith::TruncFOp>(op)) {
-    Value operand = cloneWide(nested, mapping, op->getOperand(0), body);
-    mapping.map(value, operand);
-    return operand;
-  }
-  for (Value operand : op->getOperands())
-    cloneWide(nested, mapping, operand, body);
-  Operation *copy = nested.clone(*op, mapping);
-  auto widened = [&](Type type) -> Type {
-    return isa<FloatType>(type) ? Type(nested.getF64Type()) : type;
-  };
-  if (auto constant = dyn_cast<arith::ConstantOp>(copy))
-    if (auto number = dyn_cast<FloatAttr>(constant.getValue()))
-      constant.setValueAttr(nested.getF64FloatAttr(number.getValueAsDouble()));
-  for (auto [from, to] : llvm::zip(op->getResults(), copy->getResults())) {
-    to.setType(widened(to.getType()));
-    mapping.map(from, to);
-  }
-  return mapping.lookup(value);
-}
-
-/// What each output is, at every lag, for an impulse of `input`: over the lags, then
-/// the output's dimensions that the kernel has.
-SmallVector<Value> Convolver::makeKernels(const WriteInput &input) {
-  unsigned numDims = kernelDims.size();
-  auto renumber = [&](AffineMap map) {
-    return map.replaceDimsAndSymbols(renumbered, {}, numDims, 0);
-  };
-  auto keep = [&](AffineMap map) {
-    SmallVector<unsigned> dims;
-    for (AffineExpr expr : map.getResults())
-      if (unsigned dim = cast<AffineDimExpr>(expr).getPosition();
-          llvm::is_contained(kernelDims, dim))
-        dims.push_back(dim);
-    return dims;
-  };
-  SmallVector<Value> ins{makeImpulse()};
-  SmallVector<Attribute> maps{AffineMapAttr::get(select(numDims, {0, 1}))};
-  for (unsigned number : constants) {
-    ins.push_back(scan.getIns()[number]);
-    maps.push_back(AffineMapAttr::get(renumber(scan.getInsMap(number))));
-  }
-  SmallVector<unsigned> stateDims = keep(scan.getStateMap());
-  SmallVector<unsigned> outputDims = keep(scan.getOutputMap());
-  SmallVector<Value> outs;
-  for (unsigned i = 0; i < scan.getNumOutputs(); ++i)
-    outs.push_back(makeEmpty(outputDims, Value(), length, wide));
-  for (unsigned i = 0; i < scan.getNumStates(); ++i)
-    outs.push_back(makeEmpty(stateDims, Value(), Value(), wide));
-  auto mapOf = [&](ArrayRef<unsigned> dims) {
-    return renumber(select(scan.getNumDims(), dims));
-  };
-  auto numberOf = [&](int64_t dim) {
-    return int64_t(llvm::find(kernelDims, unsigned(dim)) - kernelDims.begin());
-  };
-  SmallVector<int64_t> keys;
-  for (int64_t dim : scan.getKeys())
-    keys.push_back(numberOf(dim));
-  DenseI64ArrayAttr dense;
-  if (auto pair = scan.getDense())
-    dense = builder.getDenseI64ArrayAttr({numberOf((*pair)[0]), numberOf((*pair)[1])});
-  SmallVector<Attribute> names;
-  for (unsigned dim : kernelDims)
-    names.push_back(builder.getStringAttr(scan.getDimName(dim)));
-  auto response = ScanOp::create(
-      builder, loc, ValueRange(outs).getTypes(), ins, ValueRange(), ValueRange(),
-      ValueRange(), outs, builder.getArrayAttr(maps), builder.getArrayAttr({}),
-      mapOf(stateDims), mapOf(outputDims), keys, scan.getReverse(), scan.getComplex(),
-      ScheduleAttr::get(builder.getContext(), ScanMode::scan, 0, 0, 0, 0),
-      builder.getArrayAttr(names), dense);
-  response.setRealSums(scan.getRealSums());
-
-  OpBuilder::InsertionGuard guard(builder);
-  Block *block = builder.createBlock(&response.getCoefficients());
-  IRMapping mapping;
-  Value impulse = block->addArgument(wide, loc);
-  for (unsigned number : constants) {
-    Value argument = block->addArgument(body->getArgument(number).getType(), loc);
-    mapping.map(body->getArgument(number),
-                isa<FloatType>(argument.getType()) ? widen(builder, argument) : argument);
-  }
-  auto cloneAll = [&](ValueRange values) {
-    SmallVector<Value> copies;
-    for (Value value : values)
-      copies.push_back(cloneWide(builder, mapping, value, body));
-    return copies;
-  };
-  SmallVector<Value> decay = cloneAll(roles.getDecay());
-  SmallVector<Value> read = cloneAll(roles.getRead());
-  SmallVector<Value> transition = cloneAll(roles.getDense());
-  SmallVector<Value> erase = cloneAll(roles.getErase());
-  SmallVector<Value> write;
-  for (const auto &gains : input.gains) {
-    Value sum = zero(builder, wide);
-    for (const WriteGain &gain : gains) {
-      Value product = zero(builder, wide, gain.negative ? -1 : 1);
-      for (const WriteFactor &factor : gain.factors) {
-        Value value = cloneWide(builder, mapping, factor.value, body);
-        product = factor.inverse
-                      ? arith::DivFOp::create(builder, loc, product, value).getResult()
-                      : arith::MulFOp::create(builder, loc, product, value).getResult();
-      }
-      sum = arith::AddFOp::create(builder, loc, sum, product);
-    }
-    write.push_back(arith::MulFOp::create(builder, loc, sum, impulse));
-  }
-  CoefficientsOp::create(builder, loc, decay, write, read, erase, Value(),
-                         transition);
-  Block *epilogue = builder.createBlock(&response.getEpilogue());
-  for (unsigned i = 0; i < scan.getNumOutputs(); ++i)
-    epilogue->addArgument(wide, loc);
-  YieldOp::create(builder, loc, epilogue->getArguments());
-
-  // One row: without the batch, and as narrow as the convolution.
-  builder.setInsertionPoint(scan);
-  SmallVector<Value> kernels;
-  SmallVector<unsigned> dims(ArrayRef(outputDims).drop_front());
-  for (unsigned i = 0; i < scan.getNumOutputs(); ++i) {
-    Value empty = makeEmpty(dims, Value(), length, element);
-    unsigned rank = dims.size();
-    SmallVector<AffineExpr> exprs{builder.getAffineConstantExpr(0)};
-    for (unsigned dim = 0; dim < rank; ++dim)
-      exprs.push_back(builder.getAffineDimExpr(dim));
-    SmallVector<AffineMap> indexing{
-        AffineMap::get(rank, 0, exprs, builder.getContext()),
-        builder.getMultiDimIdentityMap(rank)};
-    SmallVector<utils::IteratorType> parallel(rank, utils::IteratorType::parallel);
-    kernels.push_back(
-        linalg::GenericOp::create(
-            builder, loc, empty.getType(), response.getResult(i), empty, indexing,
-            parallel,
-            [&](OpBuilder &nested, Location, ValueRange values) {
-              Value value = values[0];
-              if (element != wide)
-                value = arith::TruncFOp::create(nested, loc, element, value);
-              linalg::YieldOp::create(nested, loc, value);
-            })
-            .getResult(0));
-  }
-  return kernels;
 }
 
 //===----------------------------------------------------------------------===//
@@ -409,23 +298,15 @@ Value Convolver::convolve(Value input, AffineMap inputMap, Value kernel) {
                                     builder.getAffineConstantExpr(0));
   for (auto [at, dim] : llvm::enumerate(outputDims))
     positions[dim] = builder.getAffineDimExpr(at);
-  AffineExpr lag = builder.getAffineDimExpr(numDims - 1);
-  SmallVector<AffineExpr> kernelExprs;
-  for (unsigned dim : outputDims)
-    if (dim == 1)
-      kernelExprs.push_back(lag);
-    else if (dim != 0 && llvm::is_contained(kernelDims, dim))
-      kernelExprs.push_back(positions[dim]);
+  SmallVector<AffineExpr> kernelExprs = {builder.getAffineDimExpr(numDims - 1)};
+  for (unsigned dim : ArrayRef(kernelDims).drop_front())
+    kernelExprs.push_back(positions[dim]);
   Value first;
-  if (scan.getReverse()) {
-    Value minus = arith::ConstantIndexOp::create(builder, loc, -1);
-    Value one = arith::ConstantIndexOp::create(builder, loc, 1);
-    first = arith::AddIOp::create(
-        builder, loc, arith::MulIOp::create(builder, loc, length, minus), one);
-  }
+  if (scan.getReverse())
+    first = arith::SubIOp::create(builder, loc, index(1), length);
   Value like = scan.getOutputInits().front();
   Value empty = makeEmpty(outputDims, tensor::DimOp::create(builder, loc, like, 0),
-                          tensor::DimOp::create(builder, loc, like, 1), element);
+                          tokens, element);
   auto conv = ConvOp::create(
       builder, loc, empty.getType(), input, kernel, Value(), Value(), Value(),
       ValueRange(), first, /*spectrum=*/Value(), /*roots=*/Value(), empty,
@@ -440,51 +321,13 @@ Value Convolver::convolve(Value input, AffineMap inputMap, Value kernel) {
   OpBuilder::InsertionGuard guard(builder);
   Block *block = builder.createBlock(&conv.getEpilogue());
   YieldOp::create(builder, loc, ValueRange(block->addArgument(element, loc)));
+  Machine machine = Machine::get(conv);
+  std::optional<int64_t> shortest = ConvCostModel(conv, machine).getCrossover();
+  if (transforms)
+    shortest = *transforms ? std::optional<int64_t>(0) : std::nullopt;
+  if (shortest)
+    conv.setShortestFft(shortest);
   return conv.getResult(0);
-}
-
-//===----------------------------------------------------------------------===//
-// What the state adds, and what becomes of it
-//===----------------------------------------------------------------------===//
-
-/// The scan as it is, in chunks or token by token, with `write` taken out if asked.
-static ScanOp cloneScan(OpBuilder &builder, ScanOp scan, bool keepsWrite) {
-  auto copy = cast<ScanOp>(builder.clone(*scan));
-  copy.setScheduleAttr(
-      ScheduleAttr::get(builder.getContext(), ScanMode::scan, 0, 0, 0, 0));
-  if (!keepsWrite)
-    copy.getCoefficientsOp().getWriteMutable().clear();
-  return copy;
-}
-
-/// What the outputs are if nothing is written: nothing without an initial state.
-SmallVector<Value> Convolver::respondToInitial() {
-  if (scan.getInitial().empty())
-    return {};
-  ScanOp free = cloneScan(builder, scan, /*keepsWrite=*/false);
-  // Its outputs are those before the epilogue, as wide as the state.
-  Block &epilogue = free.getEpilogue().front();
-  SmallVector<Value> outs, results;
-  for (Value out : free.getOutputInits()) {
-    builder.setInsertionPoint(free);
-    outs.push_back(tensor::EmptyOp::create(
-        builder, loc, tensor::getMixedSizes(builder, loc, out), element));
-  }
-  for (auto [number, out] : llvm::enumerate(outs)) {
-    free.getOutsMutable()[number].set(out);
-    free.getResult(number).setType(out.getType());
-    epilogue.getArgument(number).setType(element);
-  }
-  epilogue.getTerminator()->setOperands(
-      epilogue.getArguments().take_front(outs.size()));
-  for (Operation &op : llvm::make_early_inc_range(llvm::reverse(epilogue)))
-    if (!op.hasTrait<OpTrait::IsTerminator>())
-      op.erase();
-  epilogue.eraseArguments(outs.size(), epilogue.getNumArguments() - outs.size());
-  free.getEpilogueInsMutable().clear();
-  free.setEpilogueMapsAttr(builder.getArrayAttr({}));
-  builder.setInsertionPoint(scan);
-  return SmallVector<Value>(free.getResults().take_front(outs.size()));
 }
 
 /// The original epilogue over the sums of what the outputs are made of.
@@ -537,35 +380,77 @@ SmallVector<Value> Convolver::finish(ArrayRef<Value> sums) {
   return SmallVector<Value>(generic.getResults());
 }
 
-/// The states after the last token, if anything uses them: by the recurrence.
-SmallVector<Value> Convolver::advanceStates() {
-  auto states = scan.getResults().take_back(scan.getNumStates());
-  if (llvm::all_of(states, [](Value state) { return state.use_empty(); }))
-    return {};
-  ScanOp copy = cloneScan(builder, scan, /*keepsWrite=*/true);
-  return SmallVector<Value>(copy.getResults().take_back(scan.getNumStates()));
-}
-
-void Convolver::run() {
-  unsigned numOutputs = scan.getNumOutputs();
-  SmallVector<SmallVector<Value>> terms(numOutputs);
-  for (const WriteInput &input : form.inputs) {
+SmallVector<Value> Convolver::convolveAll() {
+  SmallVector<SmallVector<Value>> terms(scan.getNumOutputs());
+  for (auto [input, list] : llvm::zip(form.inputs, kernels)) {
     AffineMap inputMap;
     Value tensor = makeInput(input, inputMap);
-    for (auto [output, kernel] : llvm::enumerate(makeKernels(input)))
+    for (auto [output, kernel] : llvm::enumerate(list))
       terms[output].push_back(convolve(tensor, inputMap, kernel));
   }
-  for (auto [output, value] : llvm::enumerate(respondToInitial()))
-    terms[output].push_back(value);
   SmallVector<Value> sums;
   for (const SmallVector<Value> &list : terms)
     llvm::append_range(sums, list);
-  SmallVector<Value> results = finish(sums);
-  SmallVector<Value> states = advanceStates();
-  for (auto [number, result] : llvm::enumerate(results))
-    scan.getResult(number).replaceAllUsesWith(result);
-  for (auto [number, state] : llvm::enumerate(states))
-    scan.getResult(numOutputs + number).replaceAllUsesWith(state);
+  return finish(sums);
+}
+
+/// The scan as it is, in chunks or token by token.
+static ScanOp cloneScan(OpBuilder &builder, ScanOp scan) {
+  auto copy = cast<ScanOp>(builder.clone(*scan));
+  copy.removeShortestConvAttr();
+  if (copy.getScheduleAttr().getMode() == ScanMode::conv)
+    copy.setScheduleAttr(
+        ScheduleAttr::get(builder.getContext(), ScanMode::scan, 0, 0, 0, 0));
+  return copy;
+}
+
+/// The states after the last token, if anything uses them. Where nobody keeps them, they
+/// are those before.
+SmallVector<Value> Convolver::getLastStates(bool isBranch) {
+  if (!usesStates)
+    return {};
+  if (!isBranch || !mayKeep) {
+    ScanOp copy = cloneScan(builder, scan);
+    return SmallVector<Value>(copy.getResults().take_back(scan.getNumStates()));
+  }
+  if (!scan.getInitial().empty())
+    return SmallVector<Value>(scan.getInitial());
+  SmallVector<Value> states;
+  for (Value out : scan.getFinalStates())
+    states.push_back(
+        linalg::FillOp::create(builder, loc, zero(builder, element), out).getResult(0));
+  return states;
+}
+
+void Convolver::run() {
+  kernels = tabulator.makeKernels(length);
+  Value condition = makeCondition();
+  SmallVector<Value> replaced(scan.getResults().take_front(scan.getNumOutputs()));
+  if (usesStates)
+    replaced.assign(scan.getResults().begin(), scan.getResults().end());
+  SmallVector<Value> results;
+  auto convolution = [&](bool isBranch) {
+    SmallVector<Value> values = convolveAll();
+    llvm::append_range(values, getLastStates(isBranch));
+    return values;
+  };
+  if (!condition) {
+    results = convolution(/*isBranch=*/false);
+  } else {
+    auto branch = scf::IfOp::create(builder, loc, ValueRange(replaced).getTypes(),
+                                    condition, /*withElseRegion=*/true);
+    branch->setAttr(kShortestConvAttr, builder.getI64IntegerAttr(shortest));
+    builder.setInsertionPointToStart(branch.thenBlock());
+    SmallVector<Value> values = convolution(/*isBranch=*/true);
+    scf::YieldOp::create(builder, loc, values);
+    builder.setInsertionPointToStart(branch.elseBlock());
+    ScanOp recurrence = cloneScan(builder, scan);
+    scf::YieldOp::create(builder, loc,
+                         recurrence.getResults().take_front(replaced.size()));
+    llvm::append_range(results, branch.getResults());
+  }
+  for (auto [value, result] : llvm::zip_equal(replaced, results))
+    value.replaceAllUsesWith(result);
   scan.erase();
 }
 
@@ -578,10 +463,13 @@ struct ConvolveScansPass
     SmallVector<ScanOp> scans;
     getOperation().walk([&](ScanOp scan) {
       ScheduleAttr schedule = scan.getScheduleAttr();
-      if (schedule && schedule.getMode() == ScanMode::conv &&
-          scan.hasPureTensorSemantics())
+      if (schedule && scan.hasPureTensorSemantics() &&
+          (schedule.getMode() == ScanMode::conv || scan.getShortestConv()))
         scans.push_back(scan);
     });
+    std::optional<bool> transforms;
+    if (convolution == "fft" || convolution == "direct")
+      transforms = convolution == "fft";
     for (ScanOp scan : scans) {
       std::string reason;
       std::optional<InvariantForm> form = getInvariantForm(scan, reason);
@@ -589,7 +477,7 @@ struct ConvolveScansPass
         scan.emitError() << "mode 'conv' is not possible: " << reason;
         return signalPassFailure();
       }
-      Convolver(scan, *form).run();
+      Convolver(scan, *form, vectorBits, transforms).run();
     }
   }
 };

@@ -25,7 +25,8 @@ bool ssm::containsCostlyScalar(Operation *op) {
       ->walk([](Operation *nested) {
         bool isCostly = isCostlyScalar(nested) ||
                         isa<ssm::DiscretizeMatrixOp, ssm::MatrixPowerOp,
-                            ssm::KrylovOp, ssm::RootsOp, ssm::SpectrumOp>(nested);
+                            ssm::KrylovOp, ssm::ImpulseResponseOp,
+                            ssm::RootsOp, ssm::SpectrumOp>(nested);
         return isCostly ? WalkResult::interrupt() : WalkResult::advance();
       })
       .wasInterrupted();

@@ -206,7 +206,8 @@ static void dropUnitCopies(RewriterBase &rewriter, ssm::ScanOp scan) {
       renumber(scan.getStateMap()),
       AffineMap::get(newDims, 0, outputExprs, rewriter.getContext()),
       renumberDims(scan.getKeys()), scan.getReverse(), scan.getComplex(),
-      scan.getScheduleAttr(), names, dense, scan.getRealSums());
+      scan.getScheduleAttr(), names, dense, scan.getRealSums(),
+      scan.getShortestConvAttr());
   smaller->setDiscardableAttrs(scan->getDiscardableAttrDictionary());
   smaller.getCoefficients().takeBody(scan.getCoefficients());
   smaller.getEpilogue().takeBody(scan.getEpilogue());

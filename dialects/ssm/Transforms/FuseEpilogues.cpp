@@ -8,7 +8,9 @@
 
 #include "ElementwiseBody.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/IR/Dominance.h"
+#include "mlir/IR/IRMapping.h"
 #include "mlir/Transforms/RegionUtils.h"
 #include "ssm/IR/SSM.h"
 #include "ssm/Transforms/Passes.h"
@@ -260,6 +262,53 @@ static bool tryFuse(RewriterBase &rewriter, Operation *consumer,
   return false;
 }
 
+/// Moves `consumer` of what comes out of two branches into both of them, where the ops
+/// that produce it there may take it. Returns what has become of it.
+static SmallVector<Operation *> sink(RewriterBase &rewriter, Operation *consumer,
+                                     DominanceInfo &dominance) {
+  auto generic = dyn_cast<linalg::GenericOp>(consumer);
+  if (!generic || generic->getNumResults() != 1 || ssm::refuseElementwise(generic))
+    return {};
+  for (Value operand : generic->getOperands()) {
+    auto branch = operand.getDefiningOp<scf::IfOp>();
+    if (!branch || branch->getBlock() != generic->getBlock() ||
+        operand.getType() != generic.getResult(0).getType())
+      continue;
+    auto result = cast<OpResult>(operand);
+    bool isAlone = llvm::all_of(result.getUsers(),
+                                [&](Operation *user) { return user == generic; });
+    SmallVector<Value> late;
+    for (Value other : generic->getOperands())
+      if (other != operand && !dominance.properlyDominates(other, branch))
+        late.push_back(other);
+    SmallVector<scf::YieldOp> yields = {branch.thenYield(), branch.elseYield()};
+    bool areProducers = llvm::all_of(yields, [&](scf::YieldOp yield) {
+      auto value = dyn_cast<OpResult>(yield.getOperand(result.getResultNumber()));
+      if (!value || value.getOwner()->getBlock() != yield->getBlock())
+        return false;
+      std::optional<EpilogueOp> producer = EpilogueOp::get(value.getOwner());
+      return producer && value.getResultNumber() < producer->numOutputs &&
+             value.hasOneUse();
+    });
+    if (!isAlone || !areProducers ||
+        (!late.empty() && failed(moveValueDefinitions(rewriter, late, branch, dominance))))
+      continue;
+    SmallVector<Operation *> copies;
+    for (scf::YieldOp yield : yields) {
+      rewriter.setInsertionPoint(yield);
+      IRMapping mapping;
+      mapping.map(operand, yield.getOperand(result.getResultNumber()));
+      copies.push_back(rewriter.clone(*generic, mapping));
+      rewriter.modifyOpInPlace(yield, [&] {
+        yield->setOperand(result.getResultNumber(), copies.back()->getResult(0));
+      });
+    }
+    rewriter.replaceOp(generic, operand);
+    return copies;
+  }
+  return {};
+}
+
 namespace {
 class FuseEpiloguesPass
     : public ssm::impl::FuseEpiloguesPassBase<FuseEpiloguesPass> {
@@ -274,7 +323,9 @@ class FuseEpiloguesPass
     IRRewriter rewriter(&getContext());
     DominanceInfo dominance(getOperation());
     for (Operation *consumer : consumers)
-      tryFuse(rewriter, consumer, dominance);
+      if (!tryFuse(rewriter, consumer, dominance))
+        for (Operation *copy : sink(rewriter, consumer, dominance))
+          tryFuse(rewriter, copy, dominance);
   }
 };
 } // namespace

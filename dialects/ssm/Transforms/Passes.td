@@ -222,7 +222,8 @@ def FuseEpiloguesPass : Pass<"ssm-fuse-epilogues", "mlir::func::FuncOp"> {
     epilogue of that op: a bias, an activation, a gate, a residual. Its other
     operands become operands of the epilogue with composed maps. A `linalg.copy`
     of the output makes its destination that of the op, so a residual is added
-    where it is. Of several producers the last one takes the consumer. Example:
+    where it is. Of several producers the last one takes the consumer. A consumer of
+    what two branches yield moves into both. Example:
 
     ```mlir
     func.func @scale(%x: tensor<?x8xf32>, %w: tensor<8xf32>,
@@ -471,8 +472,9 @@ def SelectModesPass : Pass<"ssm-select-modes", "mlir::func::FuncOp"> {
     (`ssm/Analysis/CostModel.h`) predicts to be cheapest for the figures of the
     machine, which are read from the module's `dlti.target_system_spec` (see
     `ssm/Analysis/Machine.def`): the sequential form, or from a length on the one by
-    matrix products. A schedule that is there already stays. `scan` and `step` ask
-    for the sequential form, `chunk` for products at every length. A mode that the
+    matrix products; a time-invariant one gets `shortest_conv` besides where a
+    convolution is predicted to be cheaper from a length on. A schedule that is there
+    already stays. `scan` and `step` ask for the sequential form, `chunk` for products at every length. A mode that the
     mathematics does not allow for a block is an error that names the axis in the way
     (see `ssm/Analysis/RecurrenceClass.h`); `step` is an error where a part of the
     layer looks ahead. `chunk-tokens`, `lanes`, `segments` and `crossover` replace
@@ -521,13 +523,21 @@ def SelectModesPass : Pass<"ssm-select-modes", "mlir::func::FuncOp"> {
 def ConvolveScansPass : Pass<"ssm-convolve-scans", "mlir::func::FuncOp"> {
   let summary = "Time-invariant recurrences as convolutions";
   let description = [{
-    A time-invariant `ssm.scan` whose schedule asks for `conv` becomes an `ssm.conv`
-    with its impulse response, one for each input of the state and each part of the
-    output, and the scan's epilogue over their sum. The response is a scan in f64 of
-    an impulse, as long as the longest sequence that is prepared for; it depends on
-    weights alone, so that `ssm-split-prepare` moves it out of `@forward`. Dimensions
-    on which no coefficient depends are none of the kernel. What an initial state adds,
-    and the final state where it is used, stay recurrences. Example: of
+    A time-invariant `ssm.scan` whose schedule asks for `conv`, or that has
+    `shortest_conv`, becomes an `ssm.conv` with its impulse response, one for each
+    input of the state and each part of the output, and the scan's epilogue over their
+    sum. The response, `ssm.impulse_response`, is computed in f64 and as long as the
+    longest sequence that is prepared for; it depends on weights alone, so that
+    `ssm-split-prepare` moves it out of `@forward`. Dimensions on which no coefficient
+    depends are none of the kernel. The convolutions get `shortest_fft` from their own
+    cost model, unless `convolution` decides.
+
+    The recurrence stays as the other branch of an `scf.if`, in its own schedule, for
+    calls that a convolution does not answer: with a state before the first token that
+    is not all zero, with one after the last that the caller keeps (an argument
+    `ssm.keeps_state` of the layer says so), shorter than `shortest_conv`, or longer
+    than what is prepared for. Final states that the layer itself reads are computed
+    by the recurrence besides. Example: of
 
     ```mlir
     func.func @average(%a: tensor<8xf32> {ssm.weight = "a"}, %u: tensor<?x?x8xf32>,
@@ -552,8 +562,14 @@ def ConvolveScansPass : Pass<"ssm-convolve-scans", "mlir::func::FuncOp"> {
 
     the kernel is `a^j`.
   }];
+  let options = [
+    Option<"vectorBits", "vector-bits", "int64_t", "512",
+           "Bits of a vector register, for lanes of the response">,
+    Option<"convolution", "convolution", "std::string", "\"auto\"",
+           "How they are convolved: auto, fft or direct">,
+  ];
   let dependentDialects = ["mlir::arith::ArithDialect", "mlir::linalg::LinalgDialect",
-                           "mlir::tensor::TensorDialect"];
+                           "mlir::scf::SCFDialect", "mlir::tensor::TensorDialect"];
 }
 
 def TabulateChunksPass : Pass<"ssm-tabulate-chunks", "mlir::func::FuncOp"> {

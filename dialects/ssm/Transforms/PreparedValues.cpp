@@ -61,6 +61,39 @@ bool ssm::isKnownBeforehand(Value value) {
   return dependsOnWeightsAlone(value).has_value();
 }
 
+bool ssm::isLayer(func::FuncOp function) {
+  for (unsigned i = 0; i < function.getNumArguments(); ++i)
+    if (function.getArgAttr(i, kWeightAttr) || function.getArgAttr(i, "ssm.input"))
+      return true;
+  return false;
+}
+
+bool ssm::hasPreparedCoefficients(ScanOp scan) {
+  for (auto [i, operand] : llvm::enumerate(scan.getIns())) {
+    AffineMap map = scan.getInsMap(i);
+    if (!map.isFunctionOfDim(0) && !map.isFunctionOfDim(1) &&
+        !isKnownBeforehand(operand))
+      return false;
+  }
+  return true;
+}
+
+static bool goesToStatesOnly(Value value) {
+  return llvm::all_of(value.getUses(), [](OpOperand &use) {
+    if (auto insert = dyn_cast<tensor::InsertSliceOp>(use.getOwner()))
+      return goesToStatesOnly(insert.getResult());
+    auto terminator = dyn_cast<func::ReturnOp>(use.getOwner());
+    if (!terminator)
+      return false;
+    auto function = cast<func::FuncOp>(terminator->getParentOp());
+    return bool(function.getResultAttr(use.getOperandNumber(), "ssm.state"));
+  });
+}
+
+bool ssm::areKeptOnly(ScanOp scan) {
+  return llvm::all_of(scan.getResults().take_back(scan.getNumStates()), goesToStatesOnly);
+}
+
 //===----------------------------------------------------------------------===//
 // Extents
 //===----------------------------------------------------------------------===//
@@ -269,6 +302,11 @@ void PreparedValues::classifyBlock(Block &block, scf::ForOp loop) {
         known[result] = *info;
       continue;
     }
+    // What is computed in one branch only can be prepared all the same.
+    if (auto branch = dyn_cast<scf::IfOp>(op))
+      for (Region &region : branch->getRegions())
+        if (!region.empty())
+          classifyBlock(region.front(), loop);
     // The index of an inner loop, or of one whose trips cannot be counted,
     // stays unknown: what depends on it is computed in place.
     auto nested = dyn_cast<scf::ForOp>(op);

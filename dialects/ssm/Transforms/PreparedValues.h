@@ -10,6 +10,7 @@
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
+#include "ssm/IR/SSM.h"
 #include "llvm/ADT/SetVector.h"
 
 namespace mlir::ssm {
@@ -17,9 +18,22 @@ namespace mlir::ssm {
 /// Names of the argument attributes of weights and of prepared tables.
 inline constexpr llvm::StringLiteral kWeightAttr = "ssm.weight";
 inline constexpr llvm::StringLiteral kTableAttr = "ssm.table";
+/// Name of an argument that calls pass on, zero before the first token, and of the
+/// result that is its value afterwards; its extents; and whether it is of use to
+/// later calls alone.
+inline constexpr llvm::StringLiteral kStateAttr = "ssm.state";
+inline constexpr llvm::StringLiteral kDimsAttr = "ssm.dims";
+inline constexpr llvm::StringLiteral kLaterAttr = "ssm.later";
+/// The batch and the length among these extents.
+inline constexpr int64_t kBatchCode = -1, kLengthCode = -2;
 /// Marks the argument that is the length for which tables are prepared.
 inline constexpr llvm::StringLiteral kPreparedLengthAttr =
     "ssm.prepared_length";
+/// Beside it: tables that grow with it serve the sequences that fit, and others do
+/// without.
+inline constexpr llvm::StringLiteral kAnyLengthAttr = "ssm.any_length";
+/// Marks the argument that says whether a caller gets the states after this call.
+inline constexpr llvm::StringLiteral kKeepsStateAttr = "ssm.keeps_state";
 /// The extents of a table that grows with that length: `scale, offset` for each
 /// dimension.
 inline constexpr llvm::StringLiteral kExtentsAttr = "ssm.extents";
@@ -39,6 +53,9 @@ Value getPreparedLength(func::FuncOp function);
 /// The value of an extent.
 OpFoldResult emitExtent(OpBuilder &builder, Location loc, PreparedExtent extent,
                         Value preparedLength);
+
+/// Whether `function` is a compiled layer, which has a length to prepare for.
+bool isLayer(func::FuncOp function);
 
 /// What is known of a value that can be prepared.
 struct Prepared {
@@ -77,6 +94,13 @@ private:
 bool isDeterminedByWeights(Value value);
 /// The same, or whether `value` depends on nothing at all.
 bool isKnownBeforehand(Value value);
+
+/// Whether all that a scan's coefficients need of what is the same at every token is
+/// known beforehand.
+bool hasPreparedCoefficients(ScanOp scan);
+/// Whether nothing but a state of the layer after the call receives what `scan` leaves
+/// as its last states.
+bool areKeptOnly(ScanOp scan);
 
 /// Values that `op` reads, those of its regions included.
 SetVector<Value> getReadValues(Operation *op);

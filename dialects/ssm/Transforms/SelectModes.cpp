@@ -81,23 +81,18 @@ std::string mlir::ssm::reasonAgainst(ScanOp scan, const RecurrenceInfo &info,
   return "";
 }
 
-/// Whether the tables of a time-invariant recurrence's chunks can be made before any
-/// input is there. Otherwise each call would make them anew, which pays only where it is
-/// asked for.
+/// Whether the tables of a time-invariant recurrence can be made before any input is
+/// there. Otherwise each call would make them anew, which pays only where it is asked
+/// for.
 static bool hasPreparedTables(ScanOp scan, const RecurrenceInfo &info) {
-  if (info.kind != RecurrenceClass::I && info.kind != RecurrenceClass::Id)
-    return true;
-  for (auto [i, operand] : llvm::enumerate(scan.getIns())) {
-    AffineMap map = scan.getInsMap(i);
-    if (!map.isFunctionOfDim(0) && !map.isFunctionOfDim(1) &&
-        !isKnownBeforehand(operand))
-      return false;
-  }
-  return true;
+  bool isInvariant =
+      info.kind == RecurrenceClass::I || info.kind == RecurrenceClass::Id;
+  return !isInvariant || hasPreparedCoefficients(scan);
 }
 
 /// "chunk of 64 tokens from length 20 on, scan below".
-static std::string describe(ScheduleAttr schedule) {
+static std::string describe(ScheduleAttr schedule,
+                            std::optional<int64_t> shortestConv) {
   std::string text = stringifyScanMode(schedule.getMode()).str();
   if (schedule.getChunk() > 0)
     text += llvm::formatv("{0} of {1} tokens",
@@ -109,6 +104,9 @@ static std::string describe(ScheduleAttr schedule) {
     text += llvm::formatv(", {0} segments", schedule.getSegments());
   if (schedule.getCrossover() > 1)
     text += llvm::formatv(" from length {0} on, scan below", schedule.getCrossover());
+  if (shortestConv)
+    text += llvm::formatv("; conv from length {0} on where no state is carried",
+                          *shortestConv);
   return text;
 }
 
@@ -156,7 +154,7 @@ void SelectModesPass::report(ScanOp scan, const RecurrenceInfo &info,
                             [](Execution a, Execution b) { return a.chunk == b.chunk; }),
                 forms.end());
   }
-  if (schedule.getMode() == ScanMode::conv)
+  if (reasonAgainst(scan, info, ExecutionMode::Conv).empty())
     forms.push_back({ScanMode::conv, 0});
   if (reasonAgainst(scan, info, ExecutionMode::Quadratic).empty())
     forms.push_back({ScanMode::quadratic, 0});
@@ -166,6 +164,8 @@ void SelectModesPass::report(ScanOp scan, const RecurrenceInfo &info,
                                         : text;
   };
   auto isChosen = [&](Execution form) {
+    if (form.mode == ScanMode::conv && scan.getShortestConv())
+      return true;
     return form.mode == schedule.getMode() &&
            (form.mode != ScanMode::chunk || form.chunk == schedule.getChunk());
   };
@@ -174,7 +174,7 @@ void SelectModesPass::report(ScanOp scan, const RecurrenceInfo &info,
   };
   constexpr int64_t longest = shownLengths[std::size(shownLengths) - 1];
   remark::passed(scan.getLoc(), remarkNamed("Mode"))
-      << remark::add("{0}", describe(schedule)) << remark::metric("state", nameOf(scan))
+      << remark::add("{0}", describe(schedule, scan.getShortestConv())) << remark::metric("state", nameOf(scan))
       << remark::metric("class", stringifyRecurrenceClass(info.kind));
   for (Execution form : forms)
     if (!isChosen(form))
@@ -196,7 +196,7 @@ void SelectModesPass::report(ScanOp scan, const RecurrenceInfo &info,
   if (auto where = scan.getLoc()->findInstanceOf<FileLineColLoc>())
     os << " at " << where.getFilename().getValue() << ":" << where.getLine();
   os << ": class " << stringifyRecurrenceClass(info.kind) << ", runs as "
-     << describe(schedule) << "\n  predicted clocks a token, of one core for one row\n  "
+     << describe(schedule, scan.getShortestConv()) << "\n  predicted clocks a token, of one core for one row\n  "
      << llvm::left_justify("length", 14);
   for (int64_t length : shownLengths)
     os << llvm::right_justify(std::to_string(length), 9);
@@ -233,10 +233,22 @@ LogicalResult SelectModesPass::select(ScanOp scan, std::optional<ExecutionMode> 
     length = extent;
   Machine machine = Machine::get(scan);
   ScanWork work(scan, info);
+  work.leavesStates =
+      !areKeptOnly(scan) || !isLayer(scan->getParentOfType<func::FuncOp>());
   CostModel model(work, machine);
   ScheduleAttr schedule = given ? given : choose(model, wanted, mayChunk,
                                                   hasPreparedTables(scan, info), length);
   scan.setScheduleAttr(schedule);
+  // Nothing is asked for: a convolution besides, where that pays.
+  bool isFree = !asked && !given && chunk == 0 && crossover < 0 && convolution != "direct";
+  if (isFree && isLayer(scan->getParentOfType<func::FuncOp>()) &&
+      reasonAgainst(scan, info, ExecutionMode::Conv).empty() &&
+      hasPreparedTables(scan, info)) {
+    std::optional<int64_t> shortest = model.getShortestConv(
+        {schedule.getMode(), schedule.getChunk()}, schedule.getCrossover());
+    if (shortest && (!length || *length >= *shortest))
+      scan.setShortestConv(shortest);
+  }
   report(scan, info, model, schedule, mayChunk);
   return success();
 }

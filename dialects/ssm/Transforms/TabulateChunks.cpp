@@ -16,6 +16,7 @@
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/IRMapping.h"
+#include "mlir/IR/Matchers.h"
 #include "ssm/Transforms/Passes.h"
 #include "llvm/ADT/SetVector.h"
 #include "llvm/Support/MathExtras.h"
@@ -31,11 +32,12 @@ using namespace mlir::ssm;
 using Number = SmallVector<Value, 2>;
 using Dims = SmallVector<unsigned>;
 
-Tabulator::Tabulator(ScanOp scan, const InvariantForm &form, int64_t vectorBits)
+Tabulator::Tabulator(ScanOp scan, const InvariantForm &form, int64_t vectorLanes,
+                     bool isWide)
     : scan(scan), form(form), builder(scan), loc(scan.getLoc()),
       roles(scan.getCoefficientsOp()), body(&scan.getCoefficients().front()),
       element(getElementTypeOrSelf(scan.getFinalStates().front())),
-      wide(builder.getF64Type()), parts(scan.getNumStates()),
+      wide(builder.getF64Type()), isWide(isWide), parts(scan.getNumStates()),
       outputs(scan.getNumOutputs()), chunk(scan.getScheduleAttr().getChunk()) {
   keys = InvariantForm::getExtent(scan, form.rows);
   copies = InvariantForm::getExtent(scan, form.copies);
@@ -43,8 +45,7 @@ Tabulator::Tabulator(ScanOp scan, const InvariantForm &form, int64_t vectorBits)
     outer = InvariantForm::getExtent(scan, form.outer);
   if (form.onLane) {
     lanes = scan.getDimSize(*form.lane);
-    width = std::min<int64_t>(vectorBits / element.getIntOrFloatBitWidth(),
-                              llvm::PowerOf2Ceil(lanes));
+    width = std::min<int64_t>(vectorLanes, llvm::PowerOf2Ceil(lanes));
     tiles = llvm::divideCeil(lanes, width);
   }
 }
@@ -52,6 +53,49 @@ Tabulator::Tabulator(ScanOp scan, const InvariantForm &form, int64_t vectorBits)
 //===----------------------------------------------------------------------===//
 // Numbers of the coefficients, as tensors
 //===----------------------------------------------------------------------===//
+
+/// Clones what `value` is computed from with every number in f64.
+static Value cloneWide(OpBuilder &nested, IRMapping &mapping, Value value, Block *body) {
+  if (Value known = mapping.lookupOrNull(value))
+    return known;
+  Operation *op = value.getDefiningOp();
+  if (!op || op->getBlock() != body) {
+    auto type = dyn_cast<FloatType>(value.getType());
+    FloatAttr number;
+    if (!type || type.isF64())
+      return value;
+    // A constant as the source has it.
+    Value wide =
+        matchPattern(value, m_Constant(&number))
+            ? arith::ConstantOp::create(
+                  nested, value.getLoc(),
+                  nested.getF64FloatAttr(number.getValueAsDouble()))
+                  .getResult()
+            : arith::ExtFOp::create(nested, value.getLoc(), nested.getF64Type(), value)
+                  .getResult();
+    mapping.map(value, wide);
+    return wide;
+  }
+  if (isa<arith::ExtFOp, arith::TruncFOp>(op)) {
+    Value operand = cloneWide(nested, mapping, op->getOperand(0), body);
+    mapping.map(value, operand);
+    return operand;
+  }
+  for (Value operand : op->getOperands())
+    cloneWide(nested, mapping, operand, body);
+  Operation *copy = nested.clone(*op, mapping);
+  auto widened = [&](Type type) -> Type {
+    return isa<FloatType>(type) ? Type(nested.getF64Type()) : type;
+  };
+  if (auto constant = dyn_cast<arith::ConstantOp>(copy))
+    if (auto number = dyn_cast<FloatAttr>(constant.getValue()))
+      constant.setValueAttr(nested.getF64FloatAttr(number.getValueAsDouble()));
+  for (auto [from, to] : llvm::zip(op->getResults(), copy->getResults())) {
+    to.setType(widened(to.getType()));
+    mapping.map(from, to);
+  }
+  return mapping.lookup(value);
+}
 
 /// Computes numbers at all points of the dimensions in `groups`, each of which becomes
 /// one dimension; the last is that of the lanes.
@@ -103,11 +147,18 @@ Tabulator::layOut(function_ref<Number(OpBuilder &, IRMapping &)> compute,
   SmallVector<Value> results = emitGeneric(
       shape, ins, maps, parts, wide, [&](OpBuilder &nested, ValueRange values) {
         IRMapping mapping;
-        for (auto [argument, value] : llvm::zip(arguments, values))
-          mapping.map(body->getArgument(argument), value);
-        for (Operation &op : *body)
-          if (ops.contains(&op))
-            nested.clone(op, mapping);
+        for (auto [argument, value] : llvm::zip(arguments, values)) {
+          bool widens = isWide && isa<FloatType>(value.getType());
+          mapping.map(body->getArgument(argument),
+                      widens ? emitFactor(nested, mapping, value) : value);
+        }
+        if (isWide)
+          for (Value value : needed)
+            cloneWide(nested, mapping, value, body);
+        else
+          for (Operation &op : *body)
+            if (ops.contains(&op))
+              nested.clone(op, mapping);
         return SmallVector<Value>(compute(nested, mapping));
       });
   for (Value &result : results) {
@@ -523,7 +574,10 @@ struct TabulateChunksPass
       std::string reason;
       // Other recurrences have chunks of another form.
       if (std::optional<InvariantForm> form = getInvariantForm(scan, reason))
-        Tabulator(scan, *form, vectorBits).run();
+        Tabulator(scan, *form,
+                  vectorBits / getElementTypeOrSelf(scan.getFinalStates().front())
+                                   .getIntOrFloatBitWidth())
+            .run();
     }
   }
 };

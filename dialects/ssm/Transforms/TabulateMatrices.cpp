@@ -48,10 +48,11 @@ static Value onDiagonal(OpBuilder &nested, Location loc, unsigned left, unsigned
   return arith::SelectOp::create(nested, loc, isEqual, value, zero);
 }
 
-/// [outer, tiles, width, rows, rows]
-Value Tabulator::makeTransition() {
-  // Dimensions: outer, tiles, width, key, part, key before, part before.
-  constexpr unsigned rowKey = 3, rowPart = 4, columnKey = 5, columnPart = 6;
+/// [outer, tiles, width, rows, rows], or with the width as the last dimension
+Value Tabulator::makeTransition(bool lanesLast) {
+  // Dimensions: outer, tiles, (width,) key, part, key before, part before(, width).
+  unsigned lane = lanesLast ? 6 : 2, rowKey = lanesLast ? 2 : 3;
+  unsigned rowPart = rowKey + 1, columnKey = rowKey + 2, columnPart = rowKey + 3;
   SmallVector<Value> ins;
   SmallVector<AffineMap> maps;
   auto add = [&](ArrayRef<Value> values, ArrayRef<unsigned> dims) {
@@ -60,7 +61,8 @@ Value Tabulator::makeTransition() {
       maps.push_back(select(7, dims));
     }
   };
-  SmallVector<unsigned> atRow = {0, rowKey, 1, 2}, atColumn = {0, columnKey, 1, 2};
+  SmallVector<unsigned> atRow = {0, rowKey, 1, lane},
+                        atColumn = {0, columnKey, 1, lane};
   auto layOutRole = [&](ValueRange values, ArrayRef<Dims> groups) {
     SmallVector<Value> needed(values);
     return layOut(
@@ -76,7 +78,7 @@ Value Tabulator::makeTransition() {
   if (scan.getDense()) {
     SmallVector<Dims> groups = getGroups();
     groups.insert(groups.begin() + 2, Dims{*scan.getDenseSource()});
-    add(layOutRole(roles.getDense(), groups), {0, rowKey, columnKey, 1, 2});
+    add(layOutRole(roles.getDense(), groups), {0, rowKey, columnKey, 1, lane});
   } else {
     add(getDecay(), atRow);
   }
@@ -86,9 +88,11 @@ Value Tabulator::makeTransition() {
     add(layOutRole(roles.getErase().slice(2 * parts * pair + parts, parts), getGroups()),
         atRow);
   }
+  SmallVector<int64_t> shape = {outer, tiles, keys, parts, keys, parts};
+  shape.insert(shape.begin() + lane, width);
   Value transition =
       emitGeneric(
-          {outer, tiles, width, keys, parts, keys, parts}, ins, maps, 1, wide,
+          shape, ins, maps, 1, wide,
           [&](OpBuilder &nested, ValueRange values) {
             auto times = [&](Value a, Value b) -> Value {
               return arith::MulFOp::create(nested, loc, a, b);
@@ -138,6 +142,8 @@ Value Tabulator::makeTransition() {
                 choose(nested, loc, columnPart, entries[2], entries[3]))};
           })
           .front();
+  if (lanesLast)
+    return collapse(builder, loc, transition, {1, 1, 2, 2, 1});
   return collapse(builder, loc, transition, {1, 1, 1, 2, 2});
 }
 
@@ -166,32 +172,40 @@ SmallVector<Value> Tabulator::getImages(Value transition) {
   return images;
 }
 
-/// [outer, tiles, width, copies, outputs, rows]: an output as a sum over rows.
-Value Tabulator::getReadRows() {
-  // Dimensions: outer, tiles, width, copy, output, key, part.
+/// [outer, tiles, width, copies, outputs, rows]: an output as a sum over rows; or
+/// [outer, tiles, outputs, copies, rows, width].
+Value Tabulator::getReadRows(bool lanesLast) {
+  // Dimensions: outer, tiles, width, copy, output, key, part; or outer, tiles, output,
+  // copy, key, part, width.
+  unsigned lane = lanesLast ? 6 : 2, copy = 3, output = lanesLast ? 2 : 4;
+  unsigned key = lanesLast ? 4 : 5, part = key + 1;
   SmallVector<int64_t> shape = {outer, tiles, width, copies, outputs, keys, parts};
+  if (lanesLast)
+    shape = {outer, tiles, outputs, copies, keys, parts, width};
   bool isState = roles.getRead().empty(); // the output is the state itself
   SmallVector<Value> ins;
   if (!isState)
     ins = getRead();
   Value rows =
-      emitGeneric(shape, ins, SmallVector<AffineMap>(ins.size(), select(7, {0, 3, 5, 1, 2})),
+      emitGeneric(shape, ins, SmallVector<AffineMap>(ins.size(), select(7, {0, copy, key, 1, lane})),
                   1, wide,
                   [&](OpBuilder &nested, ValueRange values) -> SmallVector<Value> {
                     if (isState)
-                      return {onDiagonal(nested, loc, 3, 5,
-                                         onDiagonal(nested, loc, 4, 6,
+                      return {onDiagonal(nested, loc, copy, key,
+                                         onDiagonal(nested, loc, output, part,
                                                     constant(nested, 1)))};
                     if (parts == 1)
                       return {values[0]};
                     Value minus = arith::NegFOp::create(nested, loc, values[1]);
-                    Value real = choose(nested, loc, 6, values[0], minus);
+                    Value real = choose(nested, loc, part, values[0], minus);
                     if (outputs == 1)
                       return {real};
-                    Value imaginary = choose(nested, loc, 6, values[1], values[0]);
-                    return {choose(nested, loc, 4, real, imaginary)};
+                    Value imaginary = choose(nested, loc, part, values[1], values[0]);
+                    return {choose(nested, loc, output, real, imaginary)};
                   })
           .front();
+  if (lanesLast)
+    return collapse(builder, loc, rows, {1, 1, 1, 1, 2, 1});
   return collapse(builder, loc, rows, {1, 1, 1, 1, 1, 2});
 }
 

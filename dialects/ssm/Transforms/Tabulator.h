@@ -18,8 +18,17 @@ namespace mlir::ssm {
 
 class Tabulator {
 public:
-  Tabulator(ScanOp scan, const InvariantForm &form, int64_t vectorBits);
+  /// Lanes are cut into vectors of at most `vectorLanes`. With `isWide` numbers of the
+  /// coefficients are computed in f64 from the operands on.
+  Tabulator(ScanOp scan, const InvariantForm &form, int64_t vectorLanes,
+            bool isWide = false);
   void run();
+
+  /// The kernel of each output for each input, by input: over the dimensions of
+  /// getKernelDims, the first being `length` lags (TabulateResponse.cpp).
+  SmallVector<SmallVector<Value>> makeKernels(Value length);
+  /// The dimensions of the scan that a kernel has; that of the tokens are the lags.
+  SmallVector<unsigned> getKernelDims();
 
 private:
   /// Real, or real and imaginary part.
@@ -46,9 +55,12 @@ private:
   Value makeDecay();
   // Of a transition that mixes (TabulateMatrices.cpp).
   bool isMixing() { return scan.getDense() || !roles.getErase().empty(); }
-  Value makeTransition();
+  Value makeTransition(bool lanesLast = false);
   SmallVector<Value> getImages(Value transition);
-  Value getReadRows();
+  Value getReadRows(bool lanesLast = false);
+  // Of the kernel of all lags.
+  Value joinParts(ArrayRef<Value> number);
+  Value dropPadding(Value kernel);
   SmallVector<Value> makeMatrixTables();
   Value permute(Value tensor, ArrayRef<int64_t> shape, ArrayRef<AffineExpr> positions);
   SmallVector<Value> emitGeneric(ArrayRef<int64_t> shape, ArrayRef<Value> ins,
@@ -79,6 +91,7 @@ private:
   CoefficientsOp roles;
   Block *body;
   Type element, wide;
+  bool isWide;
   unsigned parts, outputs;
   int64_t chunk, outer = 1, keys = 1, copies = 1, lanes = 1, tiles = 1, width = 1;
   SmallVector<Value> decay;              ///< [outer, keys, tiles, width], by part

@@ -59,7 +59,8 @@ def SplitDestinationsPass : Pass<"ssm-split-destinations", "::mlir::func::FuncOp
   let description = [{
     CSE merges equal `tensor.empty` ops. As destinations of one op they would
     become one buffer where a result is not used, although the op writes both; so
-    every use gets its own again. Runs before bufferization.
+    every use gets its own again, but for uses in branches of which one is taken. Runs
+    before bufferization.
 
     ```mlir
     func.func @f(%b: index) -> (tensor<?xf32>, tensor<?xf32>) {
@@ -70,6 +71,34 @@ def SplitDestinationsPass : Pass<"ssm-split-destinations", "::mlir::func::FuncOp
     gets a second `tensor.empty` for the second operand of the return.
   }];
   let dependentDialects = ["::mlir::tensor::TensorDialect"];
+}
+
+def JoinBranchesPass : Pass<"ssm-join-branches", "::mlir::func::FuncOp"> {
+  let summary = "Gives what two branches yield one destination";
+  let description = [{
+    Where both branches of an `scf.if` yield what an op writes into an empty tensor of
+    one shape, they get one empty tensor before the branch, so that whichever runs
+    writes to the same place and nothing is copied. Expansions of what both yield move
+    behind the branch. Runs before bufferization and `ssm-split-destinations`, which
+    leaves such a tensor alone.
+
+    ```mlir
+    func.func @f(%c: i1, %b: index, %v: f32, %w: f32) -> tensor<?xf32> {
+      %r = scf.if %c -> tensor<?xf32> {
+        %e = tensor.empty(%b) : tensor<?xf32>
+        %0 = linalg.fill ins(%v : f32) outs(%e : tensor<?xf32>) -> tensor<?xf32>
+        scf.yield %0 : tensor<?xf32>
+      } else {
+        %e = tensor.empty(%b) : tensor<?xf32>
+        %0 = linalg.fill ins(%w : f32) outs(%e : tensor<?xf32>) -> tensor<?xf32>
+        scf.yield %0 : tensor<?xf32>
+      }
+      return %r : tensor<?xf32>
+    }
+    ```
+    has one `tensor.empty` afterwards, before the branch.
+  }];
+  let dependentDialects = ["::mlir::scf::SCFDialect", "::mlir::tensor::TensorDialect"];
 }
 
 #endif // SSMC_TRANSFORMS_PASSES_TD

@@ -101,6 +101,7 @@ void populateAttendPatterns(mlir::RewritePatternSet &patterns);
 void populateNormPatterns(mlir::RewritePatternSet &patterns);
 void populateMatmulPatterns(mlir::RewritePatternSet &patterns);
 void populateMatrixPatterns(mlir::RewritePatternSet &patterns);
+void populateImpulsePatterns(mlir::RewritePatternSet &patterns);
 
 } // namespace ssmc::detail
 

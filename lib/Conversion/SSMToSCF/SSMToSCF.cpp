@@ -56,4 +56,5 @@ void ssmc::populateSSMToSCFConversionPatterns(RewritePatternSet &patterns) {
   detail::populateNormPatterns(patterns);
   detail::populateMatmulPatterns(patterns);
   detail::populateMatrixPatterns(patterns);
+  detail::populateImpulsePatterns(patterns);
 }

@@ -30,7 +30,7 @@ using namespace ssmc;
 namespace {
 /// Fields of ssmrt_frame, in order.
 enum Field { Context, Prepared, State, Workspace, Batch, Length, Position, Inputs,
-             Outputs, PreparedLength, StateLength };
+             Outputs, PreparedLength, StateLength, KeepsState };
 
 struct BindFramePass : ssmc::cpu::impl::BindFramePassBase<BindFramePass> {
   using BindFramePassBase::BindFramePassBase;
@@ -81,7 +81,7 @@ private:
   LLVMTypeConverter converter;
   OpBuilder builder;
   Value frame;
-  Value fields[StateLength + 1];
+  Value fields[KeepsState + 1];
   bool step = false;
 };
 } // namespace
@@ -93,7 +93,7 @@ Value Binder::field(Field which) {
   Type pointer = pointerType(), i64 = builder.getI64Type();
   auto type = LLVM::LLVMStructType::getLiteral(
       context, {pointer, pointer, pointer, pointer, i64, i64, i64, pointer, pointer,
-                i64, i64});
+                i64, i64, i64});
   bool isPointer = which <= Workspace || which == Inputs || which == Outputs;
   Value slot = LLVM::GEPOp::create(builder, loc, pointer, type, frame,
                                    ArrayRef<LLVM::GEPArg>{0, int32_t(which)});
@@ -184,7 +184,7 @@ LogicalResult Binder::run(bool isStep) {
   step = isStep;
   Block &entry = function.front();
   frame = entry.insertArgument(0u, pointerType(), loc);
-  for (int which = Context; which <= StateLength; ++which) // all at the entry
+  for (int which = Context; which <= KeepsState; ++which) // all at the entry
     field(Field(which));
   auto attrOf = [&](unsigned argument, StringRef name) -> Attribute {
     return function.getArgAttr(argument, name); // before the frame was added
@@ -205,6 +205,9 @@ LogicalResult Binder::run(bool isStep) {
     if (attrOf(i, "ssm.position")) {
       value = arith::IndexCastOp::create(builder, loc, builder.getIndexType(),
                                          field(Position));
+    } else if (attrOf(i, "ssm.keeps_state")) {
+      value = LLVM::ICmpOp::create(builder, loc, LLVM::ICmpPredicate::ne,
+                                   field(KeepsState), constant(0));
     } else if (attrOf(i, "ssm.prepared_length")) {
       value = arith::IndexCastOp::create(builder, loc, builder.getIndexType(),
                                          field(PreparedLength));
@@ -238,9 +241,14 @@ LogicalResult Binder::run(bool isStep) {
           Value whole = memberOf(type, first,
                                  getValueOrCreateConstantIndexOp(
                                      builder, loc, view.getMixedOffsets().front()));
-          Value cast = whole;
-          if (view.getType() != whole.getType())
-            cast = memref::CastOp::create(builder, loc, view.getType(), whole);
+          // The view may have lost more dimensions of extent 1 than the member's.
+          FailureOr<Value> reduced = memref::SubViewOp::rankReduceIfNeeded(
+              builder, loc, whole, view.getType().getShape());
+          if (failed(reduced))
+            return user->emitError("a member of a family of weights is used in parts");
+          Value cast = *reduced;
+          if (view.getType() != cast.getType())
+            cast = memref::CastOp::create(builder, loc, view.getType(), cast);
           view.replaceAllUsesWith(cast);
           view.erase();
         }

@@ -54,6 +54,9 @@ llvm::LogicalResult lowerShift(mlir::RewriterBase &rewriter,
                                const VectorTarget &target);
 llvm::LogicalResult lowerSpectrum(mlir::RewriterBase &rewriter,
                                   mlir::ssm::SpectrumOp op);
+llvm::LogicalResult
+lowerImpulseResponse(mlir::RewriterBase &rewriter, mlir::ssm::ImpulseResponseOp op,
+                     const VectorTarget &target);
 llvm::LogicalResult lowerNorm(mlir::RewriterBase &rewriter,
                               mlir::ssm::NormOp op, const VectorTarget &target);
 

@@ -7,6 +7,9 @@
 // not all of the outputs have, are added one by one; so are those that read
 // the history, a ring of tokens.
 //
+// A relaxed convolution (RelaxedConv.h) adds only the nearest taps one by one, in
+// blocks of tokens that are those of its smallest sums.
+//
 // All outputs of a unit take the taps of one stretch before those of the next,
 // with their sums in scratch memory meanwhile: so a stretch of the kernel, and
 // the tokens that it meets, are read from the nearest cache.
@@ -15,6 +18,7 @@
 
 #include "CarriedTokens.h"
 #include "ConvEmitter.h"
+#include "RelaxedConv.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
@@ -30,6 +34,10 @@ using namespace ssmc::cpu;
 static constexpr int64_t blockSize = 8;
 /// Taps of a stretch.
 static constexpr int64_t stretchSize = 128;
+/// Nanoseconds of a token of a vector of channels of a relaxed convolution.
+static constexpr double relaxedCost = 300;
+/// Taps of the history that are added at a time.
+static constexpr int64_t historyTaps = 4;
 /// Lags assumed where they are known at run time only, for the size of tasks.
 static constexpr int64_t typicalLags = 1024;
 
@@ -41,7 +49,13 @@ public:
 
 private:
   void emitChoice();
+  void emitSums() { relaxed ? emitRelaxed() : emitDirect(); }
   void emitDirect();
+  void emitRelaxed();
+  void emitRelaxedUnit(RegionEmitter &emitter, Value tile);
+  void emitRelaxedTokens(RelaxedConv::ForLanes forLanes);
+  SmallVector<Value> loadTokens(RegionEmitter &emitter, Value first, Value step,
+                                int64_t count);
   void emitLanes(RegionEmitter &emitter);
   void emitTokens(RegionEmitter &emitter);
   void emitTile(RegionEmitter &emitter, Value token, int64_t rows,
@@ -56,6 +70,8 @@ private:
   Value addTaps(RegionEmitter &emitter, Value token, Value begin, Value end,
                 Value sum);
   Value addHistory(RegionEmitter &emitter, Value token, Value sum);
+  Value addHistoryTaps(RegionEmitter &emitter, Value tap, Value place,
+                       Value count, Value sum);
   SmallVector<Value> addBlocks(RegionEmitter &emitter, Value token, Value begin,
                                Value end, SmallVector<Value> sums);
   Value loadInput(RegionEmitter &emitter, Value token);
@@ -71,6 +87,9 @@ private:
   Value batches, tokens, lags, first;
   Value ringTokens, position;
   Value sums; ///< of the outputs of a unit, in scratch memory
+  std::optional<RelaxedConv> relaxed;
+  std::optional<RelaxedConv::Unit> unit; ///< of a relaxed convolution
+  Value nearEnd; ///< of the taps of the token 0, where others are not added here
 };
 } // namespace
 
@@ -94,14 +113,15 @@ LogicalResult LongConvLowering::run() {
     position = op.getPosition();
     ringTokens = getExtent(op.getHistory(), 1);
   }
-  bool mayTransform = false;
-  if (std::optional<int64_t> shortest = op.getShortestFft())
-    mayTransform = getConstant(tokens).value_or(*shortest) >= *shortest &&
-                   canUseFFT(builder, op, target);
-  if (mayTransform)
+  bool hasTransforms = op.getShortestFft() && canUseFFT(builder, op, target);
+  int64_t shortest = op.getShortestFft().value_or(0);
+  if (op.getRelaxed() && hasTransforms)
+    relaxed.emplace(builder, op, element, width);
+  if (hasTransforms &&
+      getConstant(tokens).value_or(shortest) >= shortest)
     emitChoice();
   else
-    emitDirect();
+    emitSums();
   if (op.getFinalHistory())
     emitPutRing(builder, loc, target, op.getInput(), op.getFinalHistory(), position);
   builder.eraseOp(op);
@@ -129,7 +149,7 @@ void LongConvLowering::emitChoice() {
   builder.setInsertionPoint(branch.thenBlock()->getTerminator());
   emitFFTConv(builder, op, target);
   builder.setInsertionPoint(branch.elseBlock()->getTerminator());
-  emitDirect();
+  emitSums();
 }
 
 void LongConvLowering::emitDirect() {
@@ -146,6 +166,158 @@ void LongConvLowering::emitDirect() {
       [&](RegionEmitter &emitter) { emitLanes(emitter); });
 }
 
+//===----------------------------------------------------------------------===//
+// Relaxed convolutions
+//===----------------------------------------------------------------------===//
+
+void LongConvLowering::emitRelaxed() {
+  Value tiles = index(llvm::divideCeil(getSize(*lane), width));
+  Value units = tiles;
+  for (unsigned dim : outer)
+    units = mulIndex(builder, loc, units, index(getSize(dim)));
+  relaxed->prepare(lags, first, ringTokens, units);
+  // Sequences are next to each other: they share the kernel and its spectrum.
+  emitTasks(builder, loc, mulIndex(builder, loc, tiles, batches),
+            getUnitsPerTask(builder, loc, tokens, relaxedCost), std::nullopt,
+            [&](Value begin, Value end) {
+              sums = memref::AllocaOp::create(
+                  builder, loc, MemRefType::get({tokenBlock * width}, element),
+                  builder.getI64IntegerAttr(64));
+              relaxed->beginTask();
+              emitFor(builder, loc, begin, end, 1, [&](Value number) {
+                SmallVector<Value> digits =
+                    delinearize(builder, loc, number, {tiles, batches});
+                RegionEmitter emitter = epilogueBase;
+                emitter.bindDim(0, digits[1]);
+                forChannels(emitter, [&](RegionEmitter &inner) {
+                  emitRelaxedUnit(inner, digits[0]);
+                });
+              });
+            });
+  relaxed->setPosition(add(position, tokens));
+}
+
+void LongConvLowering::emitRelaxedUnit(RegionEmitter &emitter, Value tile) {
+  Value number = index(0);
+  for (unsigned dim : outer)
+    number = add(mulIndex(builder, loc, number, index(getSize(dim))),
+                 emitter.getDim(dim));
+  int64_t size = getSize(*lane);
+  number = add(
+      mulIndex(builder, loc, number, index(llvm::divideCeil(size, width))), tile);
+  SmallVector<Value> spectrumIndices;
+  for (AffineExpr expr : op.getKernelMap().getResults()) {
+    unsigned dim = cast<AffineDimExpr>(expr).getPosition();
+    if (dim != lag && dim != *lane)
+      spectrumIndices.push_back(emitter.getDim(dim));
+  }
+  spectrumIndices.push_back(tile);
+  unit = relaxed->getUnit(emitter.getDim(0), number, spectrumIndices);
+  Value begin = size <= width ? index(0)
+                              : mulIndex(builder, loc, tile, index(width));
+  Value end =
+      size <= width ? index(size) : min(add(begin, index(width)), index(size));
+  emitRelaxedTokens([&](llvm::function_ref<void(RegionEmitter &)> body) {
+    emitLaneLoops(emitter, loc, *lane, begin, end, width, 1, size,
+                  [&](RegionEmitter &lanes, int64_t) { body(lanes); });
+  });
+  unit.reset();
+}
+
+/// Tokens up to the end of a block, the work that they are given, and so on.
+void LongConvLowering::emitRelaxedTokens(RelaxedConv::ForLanes forLanes) {
+  static_assert(tokenBlock == kFirstBlock, "sums of a block fit scratch memory");
+  Value size = index(tokenBlock), end = add(position, tokens);
+  auto blockOf = [&](Value token) {
+    return builder.createOrFold<arith::DivUIOp>(loc, token, size);
+  };
+  Value firstBlock = blockOf(position);
+  Value blocks = sub(blockOf(add(end, sub(size, index(1)))), firstBlock);
+  auto load = [&](RegionEmitter &lanes, Value begin, Value step, int64_t count) {
+    return loadTokens(lanes, begin, step, count);
+  };
+  auto compare = [&](arith::CmpIPredicate predicate, Value a, Value b) {
+    return arith::CmpIOp::create(builder, loc, predicate, a, b).getResult();
+  };
+  auto emitIf = [&](Value condition, llvm::function_ref<void()> body) {
+    auto branch = scf::IfOp::create(builder, loc, condition, false);
+    OpBuilder::InsertionGuard guard(builder);
+    builder.setInsertionPoint(branch.thenBlock()->getTerminator());
+    body();
+  };
+  Value isStale = relaxed->isStale(*unit);
+  // Once more than there are blocks, for the work of the last tokens.
+  emitFor(builder, loc, index(0), add(blocks, index(1)), 1, [&](Value number) {
+    Value block = mulIndex(builder, loc, add(firstBlock, number), size);
+    Value from = max(sub(block, size), position);
+    Value to = min(max(block, position), end);
+    Value isFirst = compare(arith::CmpIPredicate::eq, number, index(0));
+    Value isLater = compare(arith::CmpIPredicate::ne, number, index(0));
+    Value isNeeded = arith::OrIOp::create(builder, loc, isStale, isLater);
+    emitIf(isNeeded, [&] {
+      relaxed->advance(*unit, from, to, isFirst, forLanes, load);
+    });
+    emitIf(compare(arith::CmpIPredicate::slt, to, end), [&] {
+      firstToken = sub(to, position);
+      endToken = sub(min(add(block, size), end), position);
+      nearEnd = sub(sub(add(position, index(1)), first),
+                    relaxed->getNearBegin(to));
+      forLanes([&](RegionEmitter &lanes) { emitTokens(lanes); });
+      nearEnd = Value();
+    });
+  });
+}
+
+/// Tokens counted from the sequence's beginning, of this call or of the history.
+SmallVector<Value> LongConvLowering::loadTokens(RegionEmitter &emitter,
+                                                Value begin, Value step,
+                                                int64_t count) {
+  Value place = arith::RemSIOp::create(builder, loc, begin, ringTokens);
+  Value oldest = sub(position, ringTokens);
+  Value token = begin;
+  SmallVector<Value> values;
+  for (int64_t i = 0; i < count; ++i) {
+    auto compare = [&](Value a, Value b) {
+      return arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::sge, a, b)
+          .getResult();
+    };
+    auto choose = [&](Value condition, llvm::function_ref<Value()> whenTrue,
+                      llvm::function_ref<Value()> whenFalse) -> Value {
+      auto branch = scf::IfOp::create(
+          builder, loc, TypeRange(emitter.getLanesType(element)), condition,
+          /*withElseRegion=*/true);
+      OpBuilder::InsertionGuard guard(builder);
+      builder.setInsertionPointToEnd(branch.thenBlock());
+      scf::YieldOp::create(builder, loc, whenTrue());
+      builder.setInsertionPointToEnd(branch.elseBlock());
+      scf::YieldOp::create(builder, loc, whenFalse());
+      return branch.getResult(0);
+    };
+    values.push_back(choose(
+        compare(token, position),
+        [&] { return loadInput(emitter, sub(token, position)); },
+        [&] {
+          return choose(
+              compare(token, oldest),
+              [&] {
+                RegionEmitter at = emitter;
+                at.bindDim(1, place);
+                return ConvEmitter::load(at, history);
+              },
+              [&] { return zero(emitter); });
+        }));
+    token = add(token, step);
+    place = add(place, step);
+    place = arith::SelectOp::create(builder, loc, compare(place, ringTokens),
+                                    sub(place, ringTokens), place);
+  }
+  return values;
+}
+
+//===----------------------------------------------------------------------===//
+// Sums of taps
+//===----------------------------------------------------------------------===//
+
 void LongConvLowering::emitLanes(RegionEmitter &emitter) {
   if (!lane)
     return emitTokens(emitter);
@@ -160,7 +332,10 @@ Value LongConvLowering::getBegin(Value token) {
 }
 
 Value LongConvLowering::getEnd(Value token) {
-  return max(min(add(sub(token, first), index(1)), lags), index(0));
+  Value end = min(add(sub(token, first), index(1)), lags);
+  if (nearEnd)
+    end = min(end, add(nearEnd, token));
+  return max(end, index(0));
 }
 
 void LongConvLowering::emitTokens(RegionEmitter &emitter) {
@@ -206,6 +381,8 @@ void LongConvLowering::emitResult(RegionEmitter &emitter, Value token) {
   Value sum = loadSum(emitter, token);
   if (ringTokens)
     sum = addHistory(emitter, token, sum);
+  if (unit)
+    sum = relaxed->addSums(*unit, add(position, token), sum);
   RegionEmitter inner = emitter;
   inner.bindDim(1, token);
   storeResult(inner, sum, {inner.zeroOffsets()});
@@ -234,29 +411,56 @@ Value LongConvLowering::addTaps(RegionEmitter &emitter, Value token,
                  })[0];
 }
 
-/// The taps that read the ring: from the newest token in it backward.
+/// The taps that read the ring: from the newest token in it backward, to where it
+/// begins and on from its end.
 Value LongConvLowering::addHistory(RegionEmitter &emitter, Value token,
                                    Value sum) {
   Value zero = index(0), one = index(1);
   Value begin = max(add(sub(token, first), one), zero);
   Value kept = min(ringTokens, position);
   Value end = min(lags, add(add(sub(token, first), kept), one));
+  if (nearEnd)
+    end = min(end, add(nearEnd, token));
   // The place of the token that the first of these taps reads.
   Value newest = add(position, sub(sub(token, first), begin));
   Value place = arith::RemSIOp::create(builder, loc, max(newest, zero),
                                        max(ringTokens, one));
-  return emitFor(builder, loc, begin, end, 1, {place, sum},
-                 [&](Value tap, ValueRange state) {
-                   RegionEmitter at = emitter;
-                   at.bindDim(1, state[0]);
-                   Value next = multiplyAdd(loadTap(emitter, tap),
-                                            load(at, history), state[1]);
-                   Value isFirst = arith::CmpIOp::create(
-                       builder, loc, arith::CmpIPredicate::eq, state[0], zero);
-                   Value earlier = arith::SelectOp::create(
-                       builder, loc, isFirst, ringTokens, state[0]);
-                   return SmallVector<Value>{sub(earlier, one), next};
-                 })[1];
+  Value count = max(sub(end, begin), zero);
+  Value untilStart = min(count, add(place, one));
+  sum = addHistoryTaps(emitter, begin, place, untilStart, sum);
+  return addHistoryTaps(emitter, add(begin, untilStart), sub(ringTokens, one),
+                        sub(count, untilStart), sum);
+}
+
+/// `count` taps from `tap` on, of tokens from `place` of the ring backward. Several
+/// sums run side by side, as each waits for its last addition.
+Value LongConvLowering::addHistoryTaps(RegionEmitter &emitter, Value tap,
+                                       Value place, Value count, Value sum) {
+  auto addOne = [&](Value distance, Value partial) {
+    RegionEmitter at = emitter;
+    at.bindDim(1, sub(place, distance));
+    return multiplyAdd(loadTap(emitter, add(tap, distance)), load(at, history),
+                       partial);
+  };
+  Value odd = arith::RemSIOp::create(builder, loc, count, index(historyTaps));
+  Value whole = sub(count, odd);
+  SmallVector<Value> partial(historyTaps, zero(emitter));
+  partial[0] = sum;
+  partial = emitFor(builder, loc, index(0), whole, historyTaps, partial,
+                    [&](Value distance, ValueRange state) {
+                      SmallVector<Value> next(state);
+                      for (int64_t i = 0; i < historyTaps; ++i)
+                        next[i] = addOne(add(distance, index(i)), next[i]);
+                      return next;
+                    });
+  partial[0] = emitFor(builder, loc, whole, count, 1, partial[0],
+                       [&](Value distance, ValueRange state) {
+                         return SmallVector<Value>{addOne(distance, state[0])};
+                       })[0];
+  for (int64_t i = 1; i < historyTaps; ++i)
+    partial[0] =
+        arith::AddFOp::create(builder, loc, partial[0], partial[i]);
+  return partial[0];
 }
 
 /// Blocks of taps that all outputs of the tile have.

@@ -44,7 +44,7 @@ void LowerToCPUPass::runOnOperation() {
   SmallVector<Operation *> ops;
   getOperation().walk([&](Operation *op) {
     if (isa<linalg::LinalgOp, memref::CopyOp, ScanOp, ConvOp, ShiftOp, NormOp,
-            SpectrumOp, AttendOp>(op))
+            SpectrumOp, AttendOp, ImpulseResponseOp>(op))
       ops.push_back(op);
   });
   for (Operation *op : ops) {
@@ -81,6 +81,9 @@ void LowerToCPUPass::runOnOperation() {
             [&](auto shift) { return lowerShift(rewriter, shift, target); })
         .Case<SpectrumOp>(
             [&](auto spectrum) { return lowerSpectrum(rewriter, spectrum); })
+        .Case<ImpulseResponseOp>([&](auto response) {
+          return lowerImpulseResponse(rewriter, response, target);
+        })
         .Case<NormOp>(
             [&](auto norm) { return lowerNorm(rewriter, norm, target); })
         .Default([](Operation *) { return failure(); });

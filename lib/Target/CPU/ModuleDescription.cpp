@@ -69,6 +69,7 @@ private:
   llvm::Constant *decays(ArrayAttr list);
   /// `k[0] + k[1]*a + k[2]*b + k[3]*a*b` as a function of `arity` i64 arguments.
   llvm::Constant *size(llvm::ArrayRef<int64_t> k, unsigned arity, llvm::StringRef name);
+  llvm::Constant *stateSize(ArrayAttr states);
   llvm::Constant *functionOrNull(llvm::StringRef name);
 
   llvm::Module &module;
@@ -141,6 +142,29 @@ llvm::Constant *Emitter::size(llvm::ArrayRef<int64_t> k, unsigned arity,
   return function;
 }
 
+/// Each state begins at a multiple of the alignment, whatever the batch is.
+llvm::Constant *Emitter::stateSize(ArrayAttr states) {
+  auto *function = llvm::Function::Create(
+      llvm::FunctionType::get(i64, {i64, i64}, false),
+      llvm::GlobalValue::InternalLinkage, "state_bytes", module);
+  llvm::IRBuilder<> builder(llvm::BasicBlock::Create(context, "", function));
+  llvm::Value *sum = int64(0);
+  for (mlir::Attribute attr : states) {
+    auto state = llvm::cast<DictionaryAttr>(attr);
+    llvm::Value *bytes = int64(int64_t(ssmrt_dtype_size(
+        dtypeNamed(state.getAs<StringAttr>("dtype").getValue()))));
+    for (int64_t extent : state.getAs<DenseI64ArrayAttr>("dims").asArrayRef())
+      bytes = builder.CreateMul(bytes, extent == SSMRT_BATCH ? function->getArg(0)
+                                       : extent == SSMRT_LENGTH
+                                           ? function->getArg(1)
+                                           : static_cast<llvm::Value *>(int64(extent)));
+    bytes = builder.CreateAdd(bytes, int64(SSMRT_ALIGNMENT - 1));
+    sum = builder.CreateAdd(sum, builder.CreateAnd(bytes, int64(-SSMRT_ALIGNMENT)));
+  }
+  builder.CreateRet(sum);
+  return function;
+}
+
 llvm::Constant *Emitter::functionOrNull(llvm::StringRef name) {
   if (llvm::Function *function = module.getFunction(name)) {
     function->setLinkage(llvm::GlobalValue::InternalLinkage);
@@ -184,7 +208,7 @@ void Emitter::run(DictionaryAttr description) {
       values(list("outputs"), "outputs"),
       values(list("states"), "states"),
       size(numbers("prepared"), 1, "prepared_bytes"),
-      size(numbers("state"), 2, "state_bytes"),
+      stateSize(list("states")),
       size(prepareSizes, 1, "prepare_workspace_bytes"),
       size(numbers("forward_workspace"), 2, "forward_workspace_bytes"),
       size(stepSizes, 1, "step_workspace_bytes"),

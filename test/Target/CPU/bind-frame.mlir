@@ -25,3 +25,15 @@ func.func @step(
     -> (memref<?x?x8xf32> {ssm.output = "y", ssm.dims = array<i64: -1, -2, 8>}) {
   return %x : memref<?x?x8xf32>
 }
+
+// Whether a caller gets the states: any number but 0.
+// CHECK-LABEL: func.func @keeps(
+// CHECK: %[[KEEPS:.*]] = llvm.icmp "ne"
+// CHECK: scf.if %[[KEEPS]]
+func.func @keeps(%x: memref<4xf32> {ssm.input = "x", ssm.dims = array<i64: 4>},
+    %keeps: i1 {ssm.keeps_state}) {
+  scf.if %keeps {
+    memref.copy %x, %x : memref<4xf32> to memref<4xf32>
+  }
+  return
+}

@@ -246,6 +246,35 @@ TEST_F(Execute, GrowingState) {
       "fake: position 2 and length 2; the state was made for 3 tokens");
 }
 
+TEST_F(Execute, StatesForLaterCalls) {
+  static const int64_t many[] = {SSMRT_BATCH, 1000};
+  ssmrt_value_info infos[] = {module.states[0], module.states[1],
+                              {"sums", f32, 2, many, SSMRT_LATER, 0, 0}};
+  module.state_bytes = nullptr;
+  int64_t before = ssmrt_workspace_bytes(&module, 2, 3);
+  int64_t stateBefore = ssmrt_state_bytes(&module, 2, 0);
+  module.states = infos;
+  module.num_states = 3;
+  ASSERT_EQ(ssmrt_module_check(&module), SSMRT_OK) << ssmrt_last_error();
+  // A call that keeps no state has no memory for them.
+  EXPECT_EQ(ssmrt_workspace_bytes(&module, 2, 3), before);
+  EXPECT_EQ(ssmrt_state_bytes(&module, 2, 0), stateBefore + 8000);
+  Array<float> u(f32, {1, 2, 3}, {1, 1, 1, 1, 1, 1}), y(f32, {1, 2, 3});
+  Array<float> kept(f32, {1, 2, 3});
+  ASSERT_EQ(forward({u.tensor, noGain}, {y.tensor}), SSMRT_OK)
+      << ssmrt_last_error();
+  Block state(ssmrt_state_bytes(&module, 1, 0));
+  ASSERT_EQ(ssmrt_state_reset(&module, state, 1, 0), SSMRT_OK);
+  ASSERT_EQ(forward({u.tensor, noGain}, {kept.tensor}, state), SSMRT_OK)
+      << ssmrt_last_error();
+  EXPECT_EQ(y.values, kept.values);
+  std::swap(infos[1], infos[2]);
+  EXPECT_EQ(ssmrt_module_check(&module), SSMRT_BAD_VERSION);
+  EXPECT_STREQ(ssmrt_last_error(),
+               "fake: state 'sums' is for later calls alone and stands before "
+               "'count'; wanted it after all others");
+}
+
 TEST_F(Execute, PreparedLength) {
   // The tables of this fixture were prepared for no token at all.
   ssmrt_value_info inputs[] = {module.inputs[0], module.inputs[1]};
@@ -325,6 +354,26 @@ TEST_F(Execute, InitialAndFinalStates) {
                "fake: output 'count' and its state 's' differ in shape");
   outputs[2].state = 2;
   EXPECT_EQ(ssmrt_module_check(&module), SSMRT_BAD_VERSION);
+}
+
+// Code may leave the states alone where nobody reads them after the call.
+TEST_F(Execute, KeepsState) {
+  static int64_t kept;
+  module.forward = [](const ssmrt_frame *frame) { kept = frame->keeps_state; };
+  Array<float> u(f32, {1, 1, 3}), y(f32, {1, 1, 3}), final(f32, {1, 3});
+  ASSERT_EQ(forward({u.tensor, noGain}, {y.tensor}), SSMRT_OK) << ssmrt_last_error();
+  EXPECT_EQ(kept, 0);
+  Block state(ssmrt_state_bytes(&module, 1, 0));
+  ASSERT_EQ(ssmrt_state_reset(&module, state, 1, 0), SSMRT_OK);
+  ASSERT_EQ(forward({u.tensor, noGain}, {y.tensor}, state), SSMRT_OK);
+  EXPECT_EQ(kept, 1);
+  ssmrt_value_info outputs[] = {module.outputs[0], module.states[0]};
+  outputs[1].flags = SSMRT_FINAL;
+  module.outputs = outputs;
+  module.num_outputs = 2;
+  ASSERT_EQ(forward({u.tensor, noGain}, {y.tensor, final.tensor}), SSMRT_OK)
+      << ssmrt_last_error();
+  EXPECT_EQ(kept, 1);
 }
 
 TEST_F(Execute, LimitsOfIntegers) {

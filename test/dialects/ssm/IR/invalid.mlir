@@ -1672,6 +1672,54 @@ func.func @conv_c9_shape(%u: tensor<?x?x8xf32>, %k: tensor<?x8xf32>, %r: tensor<
 
 // -----
 
+func.func @conv_c10_history(%u: tensor<?x?x8xf32>, %k: tensor<?x8xf32>, %r: tensor<64x2xf32>, %s: tensor<1x?x2x16xf32>, %h: tensor<?x?x8xf32>, %p: index, %y0: tensor<?x?x8xf32>, %w: tensor<?x?x64xf32>, %a: tensor<?x?x96xf32>, %q: tensor<?xi64>) {
+  // expected-error @+1 {{(C10) relaxed: wanted a spectrum, a position, a history with its destination, and no lag below 0}}
+  %y, %w1, %a1, %q1 = ssm.conv input(%u : tensor<?x?x8xf32>) kernel(%k : tensor<?x8xf32>) spectrum(%s : tensor<1x?x2x16xf32>) roots(%r : tensor<64x2xf32>)
+      outs(%y0, %w, %a, %q : tensor<?x?x8xf32>, tensor<?x?x64xf32>, tensor<?x?x96xf32>, tensor<?xi64>)
+      maps {input = affine_map<(b, t, c, j) -> (b, t, c)>,
+            kernel = affine_map<(b, t, c, j) -> (j, c)>,
+            output = affine_map<(b, t, c, j) -> (b, t, c)>} lags ?
+      epilogue {
+  ^bb0(%acc: f32):
+    ssm.yield %acc : f32
+  } attributes {relaxed, spectrum_lane = 2 : i64} -> tensor<?x?x8xf32>, tensor<?x?x64xf32>, tensor<?x?x96xf32>, tensor<?xi64>
+  return
+}
+
+// -----
+
+func.func @conv_c10_sums(%u: tensor<?x?x8xf32>, %k: tensor<?x8xf32>, %r: tensor<64x2xf32>, %s: tensor<1x?x2x16xf32>, %h: tensor<?x?x8xf32>, %p: index, %y0: tensor<?x?x8xf32>, %w: tensor<?x?x64xf32>, %a: tensor<?x96xf32>, %q: tensor<?xi64>) {
+  // expected-error @+1 {{(C10) partial sums: found 'tensor<?x96xf32>', wanted three dimensions of 'f32'}}
+  %y, %h1, %w1, %a1, %q1 = ssm.conv input(%u : tensor<?x?x8xf32>) kernel(%k : tensor<?x8xf32>) history(%h : tensor<?x?x8xf32>) position(%p : index) spectrum(%s : tensor<1x?x2x16xf32>) roots(%r : tensor<64x2xf32>)
+      outs(%y0, %h, %w, %a, %q : tensor<?x?x8xf32>, tensor<?x?x8xf32>, tensor<?x?x64xf32>, tensor<?x96xf32>, tensor<?xi64>)
+      maps {input = affine_map<(b, t, c, j) -> (b, t, c)>,
+            kernel = affine_map<(b, t, c, j) -> (j, c)>,
+            output = affine_map<(b, t, c, j) -> (b, t, c)>} lags ?
+      epilogue {
+  ^bb0(%acc: f32):
+    ssm.yield %acc : f32
+  } attributes {relaxed, spectrum_lane = 2 : i64} -> tensor<?x?x8xf32>, tensor<?x?x8xf32>, tensor<?x?x64xf32>, tensor<?x96xf32>, tensor<?xi64>
+  return
+}
+
+// -----
+
+func.func @conv_c10_position(%u: tensor<?x?x8xf32>, %k: tensor<?x8xf32>, %r: tensor<64x2xf32>, %s: tensor<1x?x2x16xf32>, %h: tensor<?x?x8xf32>, %p: index, %y0: tensor<?x?x8xf32>, %w: tensor<?x?x64xf32>, %a: tensor<?x?x96xf32>, %q: tensor<?xf32>) {
+  // expected-error @+1 {{(C10) partial sums and their position: found 'tensor<?x?x96xf32>' and 'tensor<?xf32>', wanted one row and one i64 for each sequence of 'tensor<?x?x8xf32>'}}
+  %y, %h1, %w1, %a1, %q1 = ssm.conv input(%u : tensor<?x?x8xf32>) kernel(%k : tensor<?x8xf32>) history(%h : tensor<?x?x8xf32>) position(%p : index) spectrum(%s : tensor<1x?x2x16xf32>) roots(%r : tensor<64x2xf32>)
+      outs(%y0, %h, %w, %a, %q : tensor<?x?x8xf32>, tensor<?x?x8xf32>, tensor<?x?x64xf32>, tensor<?x?x96xf32>, tensor<?xf32>)
+      maps {input = affine_map<(b, t, c, j) -> (b, t, c)>,
+            kernel = affine_map<(b, t, c, j) -> (j, c)>,
+            output = affine_map<(b, t, c, j) -> (b, t, c)>} lags ?
+      epilogue {
+  ^bb0(%acc: f32):
+    ssm.yield %acc : f32
+  } attributes {relaxed, spectrum_lane = 2 : i64} -> tensor<?x?x8xf32>, tensor<?x?x8xf32>, tensor<?x?x64xf32>, tensor<?x?x96xf32>, tensor<?xf32>
+  return
+}
+
+// -----
+
 func.func @roots_c1(%r0: tensor<64x3xf32>) -> tensor<64x3xf32> {
   // expected-error @+1 {{(C1) roots: found 'tensor<64x3xf32>', wanted pairs of floating-point numbers, ? x 2}}
   %r = ssm.roots outs(%r0 : tensor<64x3xf32>) -> tensor<64x3xf32>

@@ -77,3 +77,58 @@ func.func @scan_c10_real_sums(%d: tensor<3xf32>, %u: tensor<?x?x3xf32>,
   } -> tensor<?x?x3xf32>, tensor<?x3xf32>
   return
 }
+
+// -----
+
+func.func @impulse_response_c1(%a: tensor<1x2x3x2x8xf64>, %b: tensor<1x2x6x8xf32>, %c: tensor<1x2x1x1x6x8xf64>,
+    %k0: tensor<?x1x1x16xf32>) {
+  // expected-error @+1 {{(C1) input: found 'tensor<1x2x6x8xf32>', wanted O x T x N x W of f64, known extents all}}
+  %k = ssm.impulse_response transition(%a : tensor<1x2x3x2x8xf64>) input(%b : tensor<1x2x6x8xf32>)
+      read(%c : tensor<1x2x1x1x6x8xf64>) outs(%k0 : tensor<?x1x1x16xf32>)
+      -> tensor<?x1x1x16xf32>
+  return
+}
+
+// -----
+
+func.func @impulse_response_c2_diagonal(%a: tensor<1x2x2x3x8xf64>, %b: tensor<1x2x6x8xf64>, %c: tensor<1x2x1x1x6x8xf64>,
+    %k0: tensor<?x1x1x16xf32>) {
+  // expected-error @+1 {{(C2) transition: found 'tensor<1x2x2x3x8xf64>', wanted 1 x 2 x N/P x P, 6 numbers in one part or two each, x 8 of f64}}
+  %k = ssm.impulse_response transition(%a : tensor<1x2x2x3x8xf64>) input(%b : tensor<1x2x6x8xf64>)
+      read(%c : tensor<1x2x1x1x6x8xf64>) outs(%k0 : tensor<?x1x1x16xf32>)
+      -> tensor<?x1x1x16xf32>
+  return
+}
+
+// -----
+
+func.func @impulse_response_c2_dense(%a: tensor<1x2x3x2x8xf64>, %b: tensor<1x2x6x8xf64>, %c: tensor<1x2x1x1x6x8xf64>,
+    %k0: tensor<?x1x1x16xf32>) {
+  // expected-error @+1 {{(C2) transition: found 'tensor<1x2x3x2x8xf64>', wanted 1 x 2 x 6 x 6 x 8 of f64}}
+  %k = ssm.impulse_response dense transition(%a : tensor<1x2x3x2x8xf64>) input(%b : tensor<1x2x6x8xf64>)
+      read(%c : tensor<1x2x1x1x6x8xf64>) outs(%k0 : tensor<?x1x1x16xf32>)
+      -> tensor<?x1x1x16xf32>
+  return
+}
+
+// -----
+
+func.func @impulse_response_c3(%a: tensor<1x2x3x2x8xf64>, %b: tensor<1x2x6x8xf64>, %c: tensor<1x2x2x1x6x8xf64>,
+    %k0: tensor<?x1x1x16xf32>) {
+  // expected-error @+1 {{(C3) read: found 'tensor<1x2x2x1x6x8xf64>', wanted 1 x 2 x 1 x Q x 6 x 8 of f64}}
+  %k = ssm.impulse_response transition(%a : tensor<1x2x3x2x8xf64>) input(%b : tensor<1x2x6x8xf64>)
+      read(%c : tensor<1x2x2x1x6x8xf64>) outs(%k0 : tensor<?x1x1x16xf32>)
+      -> tensor<?x1x1x16xf32>
+  return
+}
+
+// -----
+
+func.func @impulse_response_c4(%a: tensor<1x2x3x2x8xf64>, %b: tensor<1x2x6x8xf64>, %c: tensor<1x2x1x1x6x8xf64>,
+    %k0: tensor<?x1x1x8xf32>) {
+  // expected-error @+1 {{(C4) out: found 'tensor<?x1x1x8xf32>', wanted lags x 1 x 1 x 16, as many lags in each}}
+  %k = ssm.impulse_response transition(%a : tensor<1x2x3x2x8xf64>) input(%b : tensor<1x2x6x8xf64>)
+      read(%c : tensor<1x2x1x1x6x8xf64>) outs(%k0 : tensor<?x1x1x8xf32>)
+      -> tensor<?x1x1x8xf32>
+  return
+}

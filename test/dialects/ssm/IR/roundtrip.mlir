@@ -171,3 +171,12 @@ func.func @discretizations(%re: f32, %im: f32, %dt: f32) -> f32 {
       -> decay(f32) gain(f32)
   return %d0#0 : f32
 }
+// CHECK-LABEL: @responses
+// CHECK: ssm.impulse_response reverse dense transition(%{{.*}} : memref<1x2x6x6x8xf64>) input(%{{.*}} : memref<1x2x6x8xf64>) read(%{{.*}} : memref<1x2x2x1x6x8xf64>) outs(%{{.*}}, %{{.*}} : memref<?x1x1x16xf32>, memref<?x1x1x16xf64>)
+func.func @responses(%a: memref<1x2x6x6x8xf64>, %b: memref<1x2x6x8xf64>,
+    %c: memref<1x2x2x1x6x8xf64>, %k: memref<?x1x1x16xf32>, %m: memref<?x1x1x16xf64>) {
+  ssm.impulse_response reverse dense transition(%a : memref<1x2x6x6x8xf64>)
+      input(%b : memref<1x2x6x8xf64>) read(%c : memref<1x2x2x1x6x8xf64>)
+      outs(%k, %m : memref<?x1x1x16xf32>, memref<?x1x1x16xf64>)
+  return
+}

@@ -4,17 +4,15 @@
 #bte = affine_map<(b, t, e, n) -> (b, t, e)>
 #en = affine_map<(b, t, e, n) -> (e, n)>
 
-// Keys are summed in the response, in f64 over one row; nothing asks for the final
-// state, so that no scan of the tokens is left.
+// Keys are summed in the response, lanes filled up to whole vectors; no state is carried,
+// so that no scan of the tokens is left.
 // CHECK-LABEL: @keys
-// CHECK-SAME: %[[A:[^:]*]]: tensor<10x3xf32>, %[[U:[^:]*]]: tensor<?x?x10xf32>
-// CHECK: %[[R:.*]]:2 = ssm.scan ins(%{{.*}}, %[[A]], %{{.*}}, %{{.*}} : tensor<1x?xf64>
-// CHECK-SAME: outs(%{{.*}}, %{{.*}} : tensor<1x?x10xf64>, tensor<1x10x3xf64>)
-// CHECK: ssm.coefficients decay(%{{.*}} : f64) write(%{{.*}} : f64) read(%{{.*}} : f64)
-// CHECK: mode = scan
-// CHECK: %[[K:.*]] = linalg.generic {{.*}} ins(%[[R]]#0
-// CHECK: arith.truncf
+// CHECK: %[[R:.*]] = ssm.impulse_response transition(%{{.*}} : tensor<1x2x3x1x8xf64>) input(%{{.*}} : tensor<1x2x3x8xf64>) read(%{{.*}} : tensor<1x2x1x1x3x8xf64>) outs(%{{.*}} : tensor<?x1x1x16xf32>)
+// CHECK: %[[L:.*]] = tensor.extract_slice %[[R]]{{.*}} to tensor<?x1x1x10xf32>
+// CHECK: %[[K:.*]] = tensor.collapse_shape %[[L]]
+// CHECK-NOT: scf.if
 // CHECK: ssm.conv input(%{{.*}} : tensor<?x?x10xf32>) kernel(%[[K]] : tensor<?x10xf32>)
+// CHECK: shortest_fft =
 // CHECK-NOT: ssm.scan
 // CHECK: return
 func.func @keys(%a: tensor<10x3xf32>, %u: tensor<?x?x10xf32>, %w: tensor<10x3xf32>,
@@ -43,18 +41,20 @@ func.func @keys(%a: tensor<10x3xf32>, %u: tensor<?x?x10xf32>, %w: tensor<10x3xf3
 #bte = affine_map<(b, t, e) -> (b, t, e)>
 #bt = affine_map<(b, t, e) -> (b, t)>
 
-// A decay that is the same for all channels has one kernel for all. What the initial
-// state adds and the final state stay recurrences.
+// A decay that is the same for all channels has one kernel for all. From a state that is
+// not zero the recurrence goes on; final states that are read are its own as well.
 // CHECK-LABEL: @states
-// CHECK: ssm.scan {{.*}} outs(%{{.*}}, %{{.*}} : tensor<1x?xf64>, tensor<1xf64>)
+// CHECK-SAME: %[[S0:[^:]*]]: tensor<?x8xf32>, %{{[^:]*}}: tensor<?x?x8xf32>
+// CHECK: ssm.impulse_response {{.*}} outs(%{{.*}} : tensor<?x1x1x1xf32>)
+// CHECK: linalg.generic {{.*}} ins(%[[S0]] : tensor<?x8xf32>)
+// CHECK: arith.cmpf une
+// CHECK: %[[IF:.*]]:2 = scf.if
 // CHECK: ssm.conv input(%{{.*}} : tensor<?x?x8xf32>) kernel(%{{.*}} : tensor<?xf32>)
-// CHECK: %[[FREE:.*]]:2 = ssm.scan {{.*}}initial
-// CHECK: ssm.coefficients decay(%{{[^)]*}})
-// CHECK-NOT: write
-// CHECK: linalg.generic {{.*}} %[[FREE]]#0
-// CHECK: %[[LAST:.*]]:2 = ssm.scan {{.*}}initial
-// CHECK: write(
-// CHECK: return %{{.*}}, %[[LAST]]#1
+// CHECK: ssm.scan {{.*}}initial
+// CHECK: else
+// CHECK: ssm.scan {{.*}}initial
+// CHECK: mode = scan
+// CHECK: return %[[IF]]#0, %[[IF]]#1
 func.func @states(%u: tensor<?x?x8xf32>, %s0: tensor<?x8xf32>, %y: tensor<?x?x8xf32>,
     %s: tensor<?x8xf32>) -> (tensor<?x?x8xf32>, tensor<?x8xf32>) {
   %0:2 = ssm.scan ins(%u : tensor<?x?x8xf32>) initial(%s0 : tensor<?x8xf32>)
@@ -92,4 +92,46 @@ func.func @varying(%u: tensor<?x?x8xf32>, %y: tensor<?x?x8xf32>, %s: tensor<?x8x
   } attributes {schedule = #ssm.schedule<mode = conv>}
       -> tensor<?x?x8xf32>, tensor<?x8xf32>
   return %0#0 : tensor<?x?x8xf32>
+}
+
+// -----
+
+#bte = affine_map<(b, t, e, n) -> (b, t, e)>
+#en = affine_map<(b, t, e, n) -> (e, n)>
+
+// A layer: the kernel is as long as what is prepared for. Calls that keep the state after
+// them take the recurrence in its own schedule, and others leave the state as it is.
+// CHECK-LABEL: @layer
+// CHECK-SAME: %[[S0:[^:]*]]: tensor<?x16x3xf32> {ssm.state = "s"}
+// CHECK-SAME: %[[LENGTH:[^:]*]]: index {ssm.any_length, ssm.prepared_length}, %[[KEEPS:[^:]*]]: i1 {ssm.keeps_state}
+// CHECK: ssm.impulse_response {{.*}} outs(%{{.*}} : tensor<?x1x1x16xf32>)
+// CHECK: arith.cmpi sge, %{{.*}}, %c100
+// CHECK: arith.cmpi sle, %{{.*}}, %[[LENGTH]]
+// CHECK: arith.cmpi eq, %[[KEEPS]], %false
+// CHECK: %[[IF:.*]]:2 = scf.if
+// CHECK: ssm.conv
+// CHECK: scf.yield %{{.*}}, %[[S0]]
+// CHECK: else
+// CHECK: ssm.scan
+// CHECK: mode = chunk, chunk = 16
+// CHECK-NOT: shortest_conv
+// CHECK: {ssm.shortest_conv = 100 : i64}
+func.func @layer(%a: tensor<16x3xf32> {ssm.weight = "a"},
+    %u: tensor<?x?x16xf32> {ssm.input = "u"}, %s: tensor<?x16x3xf32> {ssm.state = "s"},
+    %y: tensor<?x?x16xf32>)
+    -> (tensor<?x?x16xf32> {ssm.output = "y"}, tensor<?x16x3xf32> {ssm.state = "s"}) {
+  %0:2 = ssm.scan ins(%a, %u : tensor<16x3xf32>, tensor<?x?x16xf32>)
+      initial(%s : tensor<?x16x3xf32>)
+      outs(%y, %s : tensor<?x?x16xf32>, tensor<?x16x3xf32>)
+      maps {ins = [#en, #bte],
+            state = affine_map<(b, t, e, n) -> (b, e, n)>, output = #bte}
+      coefficients {
+  ^bb0(%av: f32, %uv: f32):
+    ssm.coefficients decay(%av : f32) write(%uv : f32) read(%av : f32)
+  } epilogue {
+  ^bb0(%o: f32):
+    ssm.yield %o : f32
+  } attributes {schedule = #ssm.schedule<mode = chunk, chunk = 16>, shortest_conv = 100 : i64}
+      -> tensor<?x?x16xf32>, tensor<?x16x3xf32>
+  return %0#0, %0#1 : tensor<?x?x16xf32>, tensor<?x16x3xf32>
 }

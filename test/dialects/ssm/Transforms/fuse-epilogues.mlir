@@ -285,3 +285,45 @@ func.func @both_parts(%a: tensor<8xf32>, %u: tensor<?x?x8xf32>, %y: tensor<?x?x8
   } -> tensor<?x?x8xf32>
   return %1 : tensor<?x?x8xf32>
 }
+
+// -----
+
+#x = affine_map<(b, t, c, j) -> (b, t, c)>
+#k = affine_map<(b, t, c, j) -> (c, -j + 3)>
+#id = affine_map<(b, t, c) -> (b, t, c)>
+
+// An activation of what comes out of two branches is computed in both, where it was.
+// CHECK-LABEL: func.func @branches(
+// CHECK:         %[[IF:.*]] = scf.if
+// CHECK:           ssm.conv
+// CHECK:             math.tanh
+// CHECK-NOT:       linalg.generic
+// CHECK:         else
+// CHECK:           ssm.conv
+// CHECK:             math.tanh
+// CHECK-NOT:     linalg.generic
+// CHECK:         return %[[IF]]
+func.func @branches(%c: i1, %y: tensor<?x?x8xf32>, %x: tensor<?x?x8xf32>, %w: tensor<8x4xf32>, %v: tensor<8x4xf32>) -> tensor<?x?x8xf32> {
+  %0 = scf.if %c -> tensor<?x?x8xf32> {
+    %1 = ssm.conv input(%x : tensor<?x?x8xf32>) kernel(%w : tensor<8x4xf32>) outs(%y : tensor<?x?x8xf32>)
+        maps {input = #x, kernel = #k, output = #x} lags 4 epilogue {
+    ^bb0(%a: f32):
+      ssm.yield %a : f32
+    } -> tensor<?x?x8xf32>
+    scf.yield %1 : tensor<?x?x8xf32>
+  } else {
+    %1 = ssm.conv input(%x : tensor<?x?x8xf32>) kernel(%v : tensor<8x4xf32>) outs(%y : tensor<?x?x8xf32>)
+        maps {input = #x, kernel = #k, output = #x} lags 4 epilogue {
+    ^bb0(%a: f32):
+      ssm.yield %a : f32
+    } -> tensor<?x?x8xf32>
+    scf.yield %1 : tensor<?x?x8xf32>
+  }
+  %2 = linalg.generic {indexing_maps = [#id, #id], iterator_types = ["parallel", "parallel", "parallel"]}
+      ins(%0 : tensor<?x?x8xf32>) outs(%y : tensor<?x?x8xf32>) {
+  ^bb0(%in: f32, %out: f32):
+    %3 = math.tanh %in : f32
+    linalg.yield %3 : f32
+  } -> tensor<?x?x8xf32>
+  return %2 : tensor<?x?x8xf32>
+}

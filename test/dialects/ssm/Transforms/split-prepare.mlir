@@ -280,3 +280,26 @@ func.func @forward(%w: tensor<6xf32> {ssm.weight = "w"}, %p: index {ssm.prepared
   } -> tensor<?x?x2x3xf32>
   return %0 : tensor<?x?x2x3xf32>
 }
+
+// -----
+
+// What one branch alone needs is a table like any other.
+// CHECK-LABEL: func.func @prepare(
+// CHECK:         linalg.exp
+// CHECK-LABEL: func.func @forward(
+// CHECK-SAME:    %[[T:[^ :,]+]]: tensor<4xf32> {ssm.table = 0 : i64}
+// CHECK:         scf.if
+// CHECK-NOT:     linalg.exp
+// CHECK:         linalg.add ins(%{{.*}}, %[[T]] :
+func.func @forward(%w: tensor<4xf32> {ssm.weight = "w"}, %x: tensor<4xf32> {ssm.input = "x"},
+    %c: i1) -> tensor<4xf32> {
+  %r = scf.if %c -> tensor<4xf32> {
+    %e = tensor.empty() : tensor<4xf32>
+    %0 = linalg.exp ins(%w : tensor<4xf32>) outs(%e : tensor<4xf32>) -> tensor<4xf32>
+    %1 = linalg.add ins(%x, %0 : tensor<4xf32>, tensor<4xf32>) outs(%e : tensor<4xf32>) -> tensor<4xf32>
+    scf.yield %1 : tensor<4xf32>
+  } else {
+    scf.yield %x : tensor<4xf32>
+  }
+  return %r : tensor<4xf32>
+}

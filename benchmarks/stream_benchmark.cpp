@@ -1,0 +1,145 @@
+//===- stream_benchmark.cpp - A long convolution, token by token ----------===//
+//
+//   stream_benchmark MODEL.so [options of Google Benchmark]
+//
+// The model is long_convolution.ssm. `step` runs tokens one by one after L tokens,
+// `continued` a call of 256 tokens there. Every token is measured several times,
+// each time from the same state: counters give the mean over tokens of the best
+// time, and the longest one, in the thread's own time.
+//
+//===----------------------------------------------------------------------===//
+
+#include "benchmark/benchmark.h"
+#include "compiled.h"
+
+#include <ctime>
+
+using namespace ssmc::benchmarks;
+
+static const ssmrt_module *module;
+static int64_t channels;
+
+static double now() {
+  timespec time;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return double(time.tv_sec) + 1e-9 * double(time.tv_nsec);
+}
+
+static ssmrt_tensor view(void *data, int64_t *shape, int32_t ndim) {
+  ssmrt_tensor tensor = {};
+  tensor.data = data;
+  tensor.device.device_type = 1;
+  tensor.ndim = ndim;
+  tensor.dtype = module->inputs[0].dtype;
+  tensor.shape = shape;
+  return tensor;
+}
+
+namespace {
+/// The layer after a first call.
+class Stream {
+public:
+  Stream(int64_t before, int64_t after)
+      : longest(before + after), tokens(size_t(longest * channels)),
+        outputs(size_t(longest * channels)) {
+    std::mt19937 random(1);
+    std::uniform_real_distribution<float> draw(0.0001f, 0.01f);
+    std::vector<float> weights[2];
+    ssmrt_tensor tensors[2];
+    for (int i = 0; i < 2; ++i) {
+      for (int64_t h = 0; h < channels; ++h)
+        weights[i].push_back(draw(random));
+      tensors[i] = view(weights[i].data(), &channels, 1);
+    }
+    std::normal_distribution<float> normal;
+    for (float &token : tokens)
+      token = normal(random);
+    prepared = allocate(ssmrt_prepared_bytes(module, longest));
+    Block scratch = allocate(ssmrt_prepare_workspace_bytes(module, longest));
+    check(ssmrt_prepare(module, nullptr, tensors, 2, prepared.get(), longest,
+                        scratch.get()),
+          "prepare");
+    workspace = allocate(ssmrt_workspace_bytes(module, 1, longest));
+    for (Block *block : {&state, &start})
+      *block = allocate(ssmrt_state_bytes(module, 1, longest));
+    check(ssmrt_state_reset(module, state.get(), 1, longest), "reset");
+    run(0, before, /*isStep=*/false);
+    run(before, 1, /*isStep=*/true); // what a long call leaves to the next one
+    check(ssmrt_state_copy(module, start.get(), state.get()), "copy");
+  }
+
+  void restart() { check(ssmrt_state_copy(module, state.get(), start.get()), "copy"); }
+
+  /// Seconds of a call.
+  double run(int64_t first, int64_t count, bool isStep) {
+    int64_t shape[3] = {1, count, channels};
+    ssmrt_tensor in = view(&tokens[size_t(first * channels)], shape, 3);
+    ssmrt_tensor out = view(&outputs[size_t(first * channels)], shape, 3);
+    double begin = now();
+    check((isStep ? ssmrt_step : ssmrt_forward)(module, nullptr, prepared.get(), &in, 1,
+                                                &out, 1, state.get(), workspace.get()),
+          "call");
+    return now() - begin;
+  }
+
+private:
+  int64_t longest;
+  std::vector<float> tokens, outputs;
+  Block prepared, workspace, state, start;
+};
+} // namespace
+
+static void step(benchmark::State &state) {
+  int64_t before = state.range(0), count = 1024;
+  Stream stream(before, count + 1);
+  std::vector<double> best(size_t(count), 1e30);
+  for (auto _ : state) {
+    stream.restart();
+    double total = 0;
+    for (int64_t i = 0; i < count; ++i) {
+      double seconds = stream.run(before + 1 + i, 1, /*isStep=*/true);
+      best[size_t(i)] = std::min(best[size_t(i)], seconds);
+      total += seconds;
+    }
+    state.SetIterationTime(total);
+  }
+  double sum = 0;
+  for (double seconds : best)
+    sum += seconds;
+  state.counters["mean_us"] = 1e6 * sum / double(count);
+  state.counters["longest_us"] = 1e6 * *std::max_element(best.begin(), best.end());
+}
+
+static void continued(benchmark::State &state) {
+  int64_t before = state.range(0), count = 256;
+  Stream stream(before, count + 1);
+  double best = 1e30;
+  for (auto _ : state) {
+    stream.restart();
+    double seconds = stream.run(before + 1, count, /*isStep=*/false);
+    best = std::min(best, seconds);
+    state.SetIterationTime(seconds);
+  }
+  state.counters["mean_us"] = 1e6 * best / double(count);
+}
+
+BENCHMARK(step)->ArgName("L")->UseManualTime()->Arg(1 << 8)->Arg(1 << 10)->Arg(1 << 12)->Arg(1 << 14)->Arg(1 << 16);
+BENCHMARK(continued)->ArgName("L")->UseManualTime()->Arg(1 << 10)->Arg(1 << 12)->Arg(1 << 14)->Arg(1 << 16);
+
+int main(int argc, char **argv) {
+  benchmark::Initialize(&argc, argv);
+  void *library = nullptr;
+  if (argc != 2) {
+    std::fprintf(stderr, "usage: stream_benchmark MODEL.so\n");
+    return 2;
+  }
+  check(ssmrt_library_open(argv[1], &library), "open");
+  check(ssmrt_library_module(library, nullptr, &module), "module");
+  if (module->num_weights != 2 || module->num_inputs != 1 || module->num_outputs != 1) {
+    std::fprintf(stderr, "stream_benchmark: %s is not long_convolution.ssm\n", argv[1]);
+    return 1;
+  }
+  channels = module->weights[0].shape[0];
+  benchmark::RunSpecifiedBenchmarks();
+  return 0;
+}

@@ -1,0 +1,63 @@
+//===- SpectrumBlocksTest.cpp - Memory of relaxed convolutions ------------===//
+
+#include "ssm/IR/SpectrumBlocks.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Utils/StaticValueUtils.h"
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/IR/OwningOpRef.h"
+#include "gtest/gtest.h"
+
+using namespace mlir;
+using namespace mlir::ssm;
+
+/// Places that the levels take, for a history of `tokens` tokens.
+static int64_t countPlaces(int64_t lags, int64_t first, int64_t tokens,
+                           bool isWhole) {
+  MLIRContext context;
+  context.loadDialect<arith::ArithDialect>();
+  Location loc = UnknownLoc::get(&context);
+  OwningOpRef<ModuleOp> module = ModuleOp::create(loc);
+  OpBuilder builder = OpBuilder::atBlockBegin(module->getBody());
+  auto index = [&](int64_t value) -> Value {
+    return arith::ConstantIndexOp::create(builder, loc, value);
+  };
+  SmallVector<SpectrumBlocks> pieces =
+      getSpectrumBlocks(builder, loc, index(lags), index(first));
+  int64_t places = 0, numUsed = 0;
+  SmallVector<RelaxedLevel> levels =
+      getRelaxedLevels(builder, loc, pieces, index(tokens), isWhole);
+  for (auto [number, level] : llvm::enumerate(levels)) {
+    if (*getConstantIntValue(level.isUsed) == 0)
+      continue;
+    EXPECT_EQ(number, size_t(numUsed++)) << "smaller blocks are used first";
+    EXPECT_EQ(*getConstantIntValue(level.offset), places);
+    places += (*getConstantIntValue(level.slots) + 2) * level.pieces.getStride();
+  }
+  return places;
+}
+
+TEST(RelaxedLevels, KnownLags) {
+  for (int64_t lags : {128, 129, 130, 500, 512, 513, 514, 600, 2048, 2049, 5000,
+                       70000, 1 << 20, 33554432})
+    for (int64_t first : {0, 1, 63})
+      EXPECT_EQ(countPlaces(lags, first, first + lags - 1, /*isWhole=*/false),
+                getRelaxedPlaces(lags, first))
+          << lags << " lags from " << first;
+  EXPECT_EQ(getRelaxedPlaces(100, 0), 0);
+}
+
+// Lengths at run time: the memory grows by a fixed number of places a token, which
+// is tightest where a size of blocks begins to be used.
+TEST(RelaxedLevels, LagsOfTheSequence) {
+  SmallVector<int64_t> lengths = {0, 1, 127, 1000, 1000000};
+  for (int64_t block = 64; block <= 1 << 22; block *= 4)
+    for (int64_t more : {-1, 0, 1, 2, 63, 64, 65})
+      for (int64_t blocks : {2, 3, 5, 8, 9})
+        lengths.push_back(blocks * block + more);
+  for (int64_t tokens : lengths)
+    for (int64_t lags : {tokens / 8 + 1, tokens, tokens + 1, 8 * tokens + 1})
+      EXPECT_LE(countPlaces(lags, 0, tokens, /*isWhole=*/true),
+                kRelaxedPlacesPerToken * tokens)
+          << tokens << " tokens, prepared for " << lags;
+}
