@@ -24,7 +24,7 @@ struct ModeChoice {
 /// options ask for.
 std::vector<ModeChoice> tryModes(const Source &source, const WeightFiles &weights,
                                  const Options &options, BuildRequest request,
-                                 llvm::ArrayRef<int64_t> lengths = {});
+                                 llvm::ArrayRef<Lengths> lengths = {});
 
 } // namespace ssmc
 

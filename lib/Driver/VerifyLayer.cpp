@@ -152,18 +152,19 @@ llvm::Expected<LayerVerifier::Subject> LayerVerifier::load(Job &job) {
 //===----------------------------------------------------------------------===//
 
 /// Nothing, one token, two, a prime, whole tiles and chunks with a token more or less,
-/// both sides of where another form takes over, and several chunks.
-std::vector<int64_t> LayerVerifier::chooseLengths() const {
+/// both sides of where another form takes over, and several chunks. Of several sequence
+/// axes each gets the long ones while the others are short.
+std::vector<Lengths> LayerVerifier::chooseLengths() const {
   const ssmrt_module *module = oracle.layer.get();
   bool hasSequence = false;
   for (int64_t i = 0; i < module->num_inputs; ++i)
     hasSequence |= lengthDimension(module->inputs[i]) >= 0;
   if (!hasSequence)
-    return {0}; // there is only one case
+    return {{0}}; // there is only one case
   if (!options.lengths.empty())
     return options.lengths;
   if (int64_t fixed = fixedLength(*module))
-    return {0, fixed};
+    return {{0}, {fixed}};
   std::set<int64_t> lengths = {0, 1, 2, 7};
   int64_t longest = 0;
   for (const ModeChoice &choice : choices)
@@ -177,13 +178,24 @@ std::vector<int64_t> LayerVerifier::chooseLengths() const {
     lengths.erase(lengths.upper_bound(limit), lengths.end());
     lengths.insert(limit);
   }
-  return {lengths.begin(), lengths.end()};
+  std::vector<Lengths> all;
+  for (int64_t length : lengths)
+    for (int64_t axis = 0; axis < module->num_axes; ++axis) {
+      Lengths one(module->num_axes, 3);
+      one[axis] = length;
+      all.push_back(one);
+    }
+  if (module->num_axes > 1)
+    all.insert(all.end(), {{1}, {11, 7, 5, 3}});
+  return all;
 }
 
-/// Calls `visit` with each run of consecutive bytes of the tokens [begin, end).
+/// Calls `visit` with each run of consecutive bytes of the tokens [begin, end) along a
+/// sequence axis.
 static void forTokens(const ssmrt_value_info &info, const Tensor &tensor, int64_t begin,
-                      int64_t end, llvm::function_ref<void(int64_t, int64_t)> visit) {
-  int dimension = lengthDimension(info);
+                      int64_t end, llvm::function_ref<void(int64_t, int64_t)> visit,
+                      int axis = 0) {
+  int dimension = lengthDimension(info, axis);
   llvm::ArrayRef<int64_t> shape = tensor.getShape();
   int64_t outer = 1, inner = int64_t(ssmrt_dtype_size(tensor.getDType()));
   for (int i = 0; i < int(shape.size()); ++i)
@@ -193,51 +205,69 @@ static void forTokens(const ssmrt_value_info &info, const Tensor &tensor, int64_
     visit((i * shape[dimension] + begin) * inner, (end - begin) * inner);
 }
 
+/// The token that is not zero: a third of the way along each axis.
+static int64_t impulseAt(int64_t length) { return length / 3; }
+
 llvm::Error LayerVerifier::makeCase(Case &sequence) {
   const ssmrt_module *module = oracle.layer.get();
-  int64_t length = sequence.length, impulse = sequence.impulse;
+  const Lengths &lengths = sequence.lengths;
+  bool isImpulse = sequence.isImpulse;
   // f32 holds the data of every dtype.
-  auto inputs = drawInputs(module, batch, length, dataSeed);
+  auto inputs = drawInputs(module, batch, lengths, dataSeed);
   if (!inputs)
     return inputs.takeError();
-  for (auto [i, tensor] : llvm::enumerate(*inputs)) {
+  for (auto [number, tensor] : llvm::enumerate(*inputs)) {
     if (!isFloat(tensor.getDType()))
       continue;
     if (tensor.getDType().bits == 64)
       for (int64_t i = 0; i < tensor.count(); ++i)
         tensor.data<double>()[i] = float(tensor.data<double>()[i]);
-    if (impulse < 0 || lengthDimension(module->inputs[i]) < 0)
-      continue;
-    auto clear = [&](int64_t at, int64_t bytes) {
-      std::memset(tensor.data() + at, 0, size_t(bytes));
+    auto clear = [data = tensor.data()](int64_t at, int64_t bytes) {
+      std::memset(data + at, 0, size_t(bytes));
     };
-    forTokens(module->inputs[i], tensor, 0, impulse, clear);
-    forTokens(module->inputs[i], tensor, impulse + 1, length, clear);
+    const ssmrt_value_info &info = module->inputs[number];
+    for (int axis = 0; isImpulse && axis < module->num_axes; ++axis) {
+      if (lengthDimension(info, axis) < 0)
+        continue;
+      int64_t length = lengthOf(lengths, axis), impulse = impulseAt(length);
+      forTokens(info, tensor, 0, impulse, clear, axis);
+      forTokens(info, tensor, impulse + 1, length, clear, axis);
+    }
   }
   sequence.inputs = std::move(*inputs);
-  auto judge = Session::create(module, serial.get(), oracle.weights, length);
+  auto judge = Session::create(module, serial.get(), oracle.weights,
+                               *llvm::max_element(lengths));
   if (!judge)
     return judge.takeError();
-  auto wanted = judge->makeOutputs(batch, length);
+  auto wanted = judge->makeOutputs(batch, lengths);
   if (!wanted)
     return wanted.takeError();
   sequence.wanted = std::move(*wanted);
-  return call(*judge, sequence.inputs, sequence.wanted, batch, length, false);
+  return call(*judge, sequence.inputs, sequence.wanted, batch, lengths[0], false);
 }
 
 llvm::Error LayerVerifier::makeCases() {
   Progress progress("running the literal form of " + layer().str());
-  std::vector<int64_t> lengths = chooseLengths();
-  for (int64_t length : lengths)
-    cases.push_back({length, {}, {}});
+  const ssmrt_module *module = oracle.layer.get();
+  std::vector<Lengths> all = chooseLengths();
+  for (const Lengths &lengths : all)
+    if (lengths.size() > 1 && int64_t(lengths.size()) < module->num_axes)
+      return failure("--lengths " + llvm::Twine(lengthsText(lengths)) + ": layer '" + layer() +
+                     "' has " + llvm::Twine(module->num_axes) + " sequence axes");
+  for (const Lengths &lengths : all)
+    cases.push_back({lengths, {}, {}});
   // Lags to both sides show best in what one token does.
-  std::set<int64_t> some;
-  for (int64_t length : lengths)
-    if (length > 2 && !oracle.layer.get()->step)
-      some.insert(length);
-  for (auto at = some.begin(); at != some.end(); ++at)
-    if (at == some.begin() || std::next(at) == some.end())
-      cases.push_back({*at, {}, {}, /*impulse=*/*at / 3});
+  std::vector<Lengths> some;
+  for (const Lengths &lengths : all)
+    if (tokensOf(lengths, *module) > 2 && !module->step)
+      some.push_back(lengths);
+  auto isShorter = [&](const Lengths &a, const Lengths &b) {
+    return tokensOf(a, *module) < tokensOf(b, *module);
+  };
+  auto [shortest, longest] = std::minmax_element(some.begin(), some.end(), isShorter);
+  if (!some.empty())
+    for (const Lengths &lengths : std::set<Lengths>{*shortest, *longest})
+      cases.push_back({lengths, {}, {}, /*isImpulse=*/true});
   return runInParallel(cases.size(), [&](size_t i) { return makeCase(cases[i]); });
 }
 
@@ -296,7 +326,7 @@ llvm::Error LayerVerifier::comparePieces(Session &session, llvm::ArrayRef<Tensor
                                          const Case &sequence, bool stepwise,
                                          Verdict &verdict) {
   const ssmrt_module &module = session.module();
-  int64_t length = sequence.length;
+  int64_t length = sequence.lengths[0];
   std::set<int64_t> cuts = {1, length / 2, length - 1};
   for (int64_t cut : cuts)
     for (bool stepRest : {false, true}) {
@@ -331,7 +361,8 @@ llvm::Error LayerVerifier::comparePieces(Session &session, llvm::ArrayRef<Tensor
 /// Each row alone.
 llvm::Error LayerVerifier::compareRows(Session &session, llvm::ArrayRef<Tensor> inputs,
                                        llvm::ArrayRef<Tensor> found, bool stepwise,
-                                       int64_t length, Verdict &verdict) {
+                                       llvm::ArrayRef<int64_t> lengths,
+                                       Verdict &verdict) {
   const ssmrt_module *module = &session.module();
   for (int64_t row = 0; row < batch && batch > 1; ++row) {
     auto inputRow = takeRow(inputs, module->inputs, row);
@@ -340,14 +371,13 @@ llvm::Error LayerVerifier::compareRows(Session &session, llvm::ArrayRef<Tensor> 
     auto wanted = takeRow(found, module->outputs, row);
     if (!wanted)
       return wanted.takeError();
-    auto outputs = session.makeOutputs(1, length);
+    auto outputs = session.makeOutputs(1, lengths);
     if (!outputs)
       return outputs.takeError();
-    if (llvm::Error error = call(session, *inputRow, *outputs, 1, length, stepwise))
+    if (llvm::Error error = call(session, *inputRow, *outputs, 1, lengths[0], stepwise))
       return error;
     compareAll(module, *outputs, *wanted,
-               "row " + std::to_string(row) + " alone, length " +
-                   std::to_string(length),
+               "row " + std::to_string(row) + " alone, length " + lengthsText(lengths),
                verdict);
   }
   return llvm::Error::success();
@@ -356,7 +386,8 @@ llvm::Error LayerVerifier::compareRows(Session &session, llvm::ArrayRef<Tensor> 
 /// The same bits with any number of threads.
 llvm::Error LayerVerifier::compareThreads(Subject &subject, llvm::ArrayRef<Tensor> inputs,
                                           llvm::ArrayRef<Tensor> found, bool stepwise,
-                                          int64_t length, Verdict &verdict) {
+                                          llvm::ArrayRef<int64_t> lengths,
+                                          Verdict &verdict) {
   const ssmrt_module *module = subject.layer.get();
   // More threads than cores do no harm here, and one core must not hide a race. They
   // are this comparison's own: those that work for another would not take part.
@@ -364,20 +395,20 @@ llvm::Error LayerVerifier::compareThreads(Subject &subject, llvm::ArrayRef<Tenso
     auto context = makeContext(threads);
     if (!context)
       return context.takeError();
-    auto parallel =
-        Session::create(module, context->get(), subject.weights, length);
+    auto parallel = Session::create(module, context->get(), subject.weights,
+                                    *llvm::max_element(lengths));
     if (!parallel)
       return parallel.takeError();
-    auto outputs = parallel->makeOutputs(batch, length);
+    auto outputs = parallel->makeOutputs(batch, lengths);
     if (!outputs)
       return outputs.takeError();
-    if (llvm::Error error = call(*parallel, inputs, *outputs, batch, length, stepwise))
+    if (llvm::Error error = call(*parallel, inputs, *outputs, batch, lengths[0], stepwise))
       return error;
     for (auto [i, tensor] : llvm::enumerate(*outputs))
       if (std::memcmp(tensor.data(), found[i].data(), size_t(tensor.bytes())) != 0 &&
           verdict.failure.empty())
         verdict.failure = std::string(module->outputs[i].name) + ", length " +
-                          std::to_string(length) + ": other bits with " +
+                          lengthsText(lengths) + ": other bits with " +
                           std::to_string((*context)->threads) + " threads";
   }
   return llvm::Error::success();
@@ -431,23 +462,27 @@ llvm::Error LayerVerifier::compareCase(Subject &subject, const ModeChoice &choic
                                        Case &sequence, Verdict &verdict) {
   const ssmrt_module *module = subject.layer.get();
   bool stepwise = choice.mode == "step";
-  int64_t length = sequence.length;
+  const Lengths &lengths = sequence.lengths;
+  int64_t length = lengths[0];
   auto inputs = convertAll(sequence.inputs, module->inputs);
   if (!inputs)
     return inputs.takeError();
-  auto session = Session::create(module, serial.get(), subject.weights, length);
+  auto session = Session::create(module, serial.get(), subject.weights,
+                                 *llvm::max_element(lengths));
   if (!session)
     return session.takeError();
   verdict.warnings = session->findGrowth();
-  auto found = session->makeOutputs(batch, length);
+  auto found = session->makeOutputs(batch, lengths);
   if (!found)
     return found.takeError();
   if (llvm::Error error = call(*session, *inputs, *found, batch, length, stepwise))
     return error;
-  std::string place = "length " + std::to_string(length);
-  if (sequence.impulse >= 0) {
+  std::string place = "length " + lengthsText(lengths);
+  if (sequence.isImpulse) {
+    Lengths token(lengths);
+    llvm::for_each(token, [](int64_t &length) { length = impulseAt(length); });
     compareAll(module, *found, sequence.wanted,
-               place + ", token " + std::to_string(sequence.impulse) + " alone", verdict);
+               place + ", token " + lengthsText(token) + " alone", verdict);
     return llvm::Error::success();
   }
   compareAll(module, *found, sequence.wanted, place, verdict);
@@ -460,9 +495,9 @@ llvm::Error LayerVerifier::compareCase(Subject &subject, const ModeChoice &choic
                                              length, verdict))
       return error;
   if (llvm::Error error =
-          compareRows(*session, *inputs, *found, stepwise, length, verdict))
+          compareRows(*session, *inputs, *found, stepwise, lengths, verdict))
     return error;
-  return compareThreads(subject, *inputs, *found, stepwise, length, verdict);
+  return compareThreads(subject, *inputs, *found, stepwise, lengths, verdict);
 }
 
 /// What each mode is compared in; those that are the same program called the same way

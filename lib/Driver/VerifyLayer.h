@@ -13,6 +13,7 @@
 
 #include "Modes.h"
 #include "Session.h"
+#include <deque>
 #include <set>
 
 namespace ssmc {
@@ -59,11 +60,11 @@ private:
     std::string failure;
     Subject subject;
   };
-  /// Inputs of a length and what the oracle says to them.
+  /// Inputs of some lengths and what the oracle says to them.
   struct Case {
-    int64_t length;
+    Lengths lengths;
     std::vector<Tensor> inputs, wanted;
-    int64_t impulse = -1; // the only token that is not zero, if 0 or more
+    bool isImpulse = false; // a single token is not zero
   };
 
   BuildRequest requestFor(llvm::StringRef mode, bool literal, bool doublePrecision) const;
@@ -78,7 +79,7 @@ private:
   /// Whether the mode is compared in f64 too.
   bool wantsDouble(const ModeChoice &choice) const;
   llvm::Expected<Subject> load(Job &job);
-  std::vector<int64_t> chooseLengths() const;
+  std::vector<Lengths> chooseLengths() const;
   llvm::Error makeCases();
   llvm::Error makeCase(Case &sequence);
   std::vector<Comparison> chooseComparisons();
@@ -90,11 +91,11 @@ private:
   llvm::Error comparePieces(Session &session, llvm::ArrayRef<Tensor> inputs,
                             const Case &sequence, bool stepwise, Verdict &verdict);
   llvm::Error compareRows(Session &session, llvm::ArrayRef<Tensor> inputs,
-                          llvm::ArrayRef<Tensor> found, bool stepwise, int64_t length,
-                          Verdict &verdict);
+                          llvm::ArrayRef<Tensor> found, bool stepwise,
+                          llvm::ArrayRef<int64_t> lengths, Verdict &verdict);
   llvm::Error compareThreads(Subject &subject, llvm::ArrayRef<Tensor> inputs,
-                             llvm::ArrayRef<Tensor> found, bool stepwise, int64_t length,
-                             Verdict &verdict);
+                             llvm::ArrayRef<Tensor> found, bool stepwise,
+                             llvm::ArrayRef<int64_t> lengths, Verdict &verdict);
   llvm::Error call(Session &session, llvm::ArrayRef<Tensor> inputs,
                    llvm::ArrayRef<Tensor> outputs, int64_t rows, int64_t length,
                    bool stepwise);
@@ -105,7 +106,7 @@ private:
   std::vector<ModeChoice> choices;
   std::vector<Job> jobs;
   Subject oracle;
-  std::vector<Case> cases;
+  std::deque<Case> cases;
   Context serial;
   int64_t batch = 2;
 };

@@ -174,7 +174,8 @@ void SelectModesPass::report(ScanOp scan, const RecurrenceInfo &info,
   };
   constexpr int64_t longest = shownLengths[std::size(shownLengths) - 1];
   remark::passed(scan.getLoc(), remarkNamed("Mode"))
-      << remark::add("{0}", describe(schedule, scan.getShortestConv())) << remark::metric("state", nameOf(scan))
+      << remark::add("{0}", describe(schedule, scan.getShortestConv()))
+      << remark::metric("state", nameOf(scan))
       << remark::metric("class", stringifyRecurrenceClass(info.kind));
   for (Execution form : forms)
     if (!isChosen(form))
@@ -196,7 +197,8 @@ void SelectModesPass::report(ScanOp scan, const RecurrenceInfo &info,
   if (auto where = scan.getLoc()->findInstanceOf<FileLineColLoc>())
     os << " at " << where.getFilename().getValue() << ":" << where.getLine();
   os << ": class " << stringifyRecurrenceClass(info.kind) << ", runs as "
-     << describe(schedule, scan.getShortestConv()) << "\n  predicted clocks a token, of one core for one row\n  "
+     << describe(schedule, scan.getShortestConv())
+     << "\n  predicted clocks a token, of one core for one row\n  "
      << llvm::left_justify("length", 14);
   for (int64_t length : shownLengths)
     os << llvm::right_justify(std::to_string(length), 9);
@@ -372,6 +374,12 @@ void SelectModesPass::runOnOperation() {
   }
   if (chunk < 0 || lanes < 0 || segments < 0) {
     getOperation().emitError("chunk-tokens, lanes and segments are 0 or more");
+    return signalPassFailure();
+  }
+  if (mode == "step" && getOperation()->hasAttr("ssm.sequence_axes")) {
+    getOperation().emitError()
+        << "mode 'step' is not possible: the layer has several sequence axes, so its "
+           "tokens have no order in which they could come";
     return signalPassFailure();
   }
   if (mode == "step" && getOperation()->hasAttr("ssm.whole_sequence")) {

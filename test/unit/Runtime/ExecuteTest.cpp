@@ -411,7 +411,7 @@ TEST_F(Execute, BlockErrors) {
   module.hash = 7;
   EXPECT_EQ(run(prepared, workspace), SSMRT_BAD_ARGUMENT);
   module.hash = 0x1234;
-  module.forward_workspace_bytes = [](int64_t, int64_t) -> int64_t {
+  module.forward_workspace_bytes = [](int64_t, const int64_t *) -> int64_t {
     return -1;
   };
   EXPECT_EQ(run(prepared, workspace), SSMRT_BAD_ARGUMENT);
