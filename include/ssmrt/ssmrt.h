@@ -155,11 +155,11 @@ typedef struct ssmrt_value_info {
 #define SSMRT_FIXED_LENGTH 64u
 /* An input whose sequence, from its first token on, has at most `limit` tokens:
  * a weight of the layer has elements for so many. */
-#define SSMRT_LIMITED_LENGTH 128u
+#define SSMRT_LIMITED_LENGTH 256u
 
 /* A state that no call at position 0 reads or writes: a call that keeps no state
  * has no memory for it. Such states come after the others. */
-#define SSMRT_LATER 128u
+#define SSMRT_LATER 256u
 
 /* The decay of a state block, where it is the same for every token: the
  * eigenvalues of the recurrence, which the prepared tables hold. */

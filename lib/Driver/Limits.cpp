@@ -310,16 +310,18 @@ double FlopCount::of(int64_t batch, llvm::ArrayRef<int64_t> lengths) const {
     if (length > 0)
       perRow += 2 * taps * kernel.sumsPerToken * (tokens / length);
   }
-  int64_t length = lengths[0]; // layers with several axes have no such sums
-  for (const SeenTokens &sum : seen)
+  for (const SeenTokens &sum : seen) {
+    int64_t length = lengthOf(lengths, sum.axis);
     for (int64_t token = 0; token < length; ++token) {
       int64_t begin = 0, end = length;
       for (int64_t bound : sum.from.compose({token}))
         begin = std::max(begin, bound);
       for (int64_t bound : sum.to.compose({token}))
         end = std::min(end, bound);
-      perRow += sum.flopPerPair * double(std::max<int64_t>(end - begin, 0));
+      perRow += sum.flopPerPair * double(std::max<int64_t>(end - begin, 0)) *
+                (tokens / double(length));
     }
+  }
   return fixed + double(batch) * perRow;
 }
 
@@ -360,12 +362,14 @@ FlopCount ssmc::countFlop(mlir::ModuleOp module, bool quadratic) {
     (points.dynamic ? total.perToken : total.fixed) += flop * points.count * trips;
     if (auto attend = llvm::dyn_cast<mlir::ssm::AttendOp>(op))
       total.seen.push_back(
-          {trips * flopOfPair(attend), attend.getFromMap(), attend.getToMap()});
+          {trips * flopOfPair(attend), attend.getFromMap(), attend.getToMap(),
+           sequenceAxisOf(op)});
     else if (isSum) // the token itself and those before
       total.seen.push_back(
           {trips * flopOfPair(scan), mlir::AffineMap::get(1, 0, op->getContext()),
            mlir::AffineMap::get(
-               1, 0, mlir::getAffineDimExpr(0, op->getContext()) + 1)});
+               1, 0, mlir::getAffineDimExpr(0, op->getContext()) + 1),
+           sequenceAxisOf(op)});
   });
   return total;
 }

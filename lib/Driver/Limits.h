@@ -40,6 +40,7 @@ struct FlopCount {
   struct SeenTokens {
     double flopPerPair;
     mlir::AffineMap from, to;
+    int axis; // of the sequence
   };
   double fixed = 0, perToken = 0;
   std::vector<LongKernel> kernels;

@@ -2,6 +2,7 @@
 
 #include "Limits.h"
 #include "Modes.h"
+#include "Parallel.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
@@ -61,7 +62,7 @@ static std::vector<double> predict(mlir::ModuleOp module, bool stepwise, bool qu
         form = {mlir::ssm::ScanMode::conv, 0};
       sum += trips * rows *
              (stepwise ? double(length) * model.getClocks({}, 1)
-                               : model.getClocks(form, length));
+                       : model.getClocks(form, length));
     }
   });
   return clocks;
@@ -84,11 +85,14 @@ std::vector<ModeChoice> ssmc::tryModes(const Source &source, const WeightFiles &
                                        llvm::ArrayRef<Lengths> lengths) {
   std::vector<ModeChoice> modes;
   request.quiet = true;
-  for (const char *mode : {"auto", "step", "scan", "chunk", "conv", "quadratic"}) {
-    request.mode = mode;
-    ModeChoice choice;
-    choice.mode = mode;
-    Build build(source, weights, options, request);
+  for (const char *mode : {"auto", "step", "scan", "chunk", "conv", "quadratic"})
+    if (options.mode == "auto" || options.mode == mode)
+      modes.emplace_back().mode = mode;
+  llvm::Error error = runInParallel(modes.size(), [&](size_t i) {
+    ModeChoice &choice = modes[i];
+    BuildRequest asked = request;
+    asked.mode = choice.mode;
+    Build build(source, weights, options, asked);
     build.pipeline().explain = false;
     build.pipeline().dumpDirectory.clear();
     bool isQuadratic = choice.mode == "quadratic";
@@ -116,7 +120,8 @@ std::vector<ModeChoice> ssmc::tryModes(const Source &source, const WeightFiles &
       if (choice.mode == "auto")
         choice.refusal.clear();
     }
-    modes.push_back(std::move(choice));
-  }
+    return llvm::Error::success();
+  });
+  llvm::cantFail(std::move(error)); // refusals are no errors
   return modes;
 }

@@ -246,8 +246,8 @@ static const OptionSpec specs[] = {
     {"config", 0, "FILE", Arity::One, compiling,
      "a config.json for a model's parameters, where SOURCE is a .ssm file",
      TEXT(configFile)},
-    {"mode", 0, "MODE", Arity::One, compiling & ~on(Verb::Verify),
-     "auto (default), step, scan, chunk, conv or quadratic",
+    {"mode", 0, "MODE", Arity::One, compiling,
+     "auto (default; bench, verify: all), step, scan, chunk, conv or quadratic",
      APPLY {
        return applyChoice(o.mode, v,
                           {"auto", "step", "scan", "chunk", "conv", "quadratic"});

@@ -2,11 +2,11 @@
 
 #include "VerifyLayer.h"
 #include "Error.h"
+#include "Parallel.h"
 #include "Progress.h"
 #include "RandomData.h"
 
 #include "llvm/ADT/StringSwitch.h"
-#include "llvm/Support/ThreadPool.h"
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -35,6 +35,16 @@ void Verdict::note(double error, const std::string &place) {
     failure = place + " disagrees";
 }
 
+void Verdict::add(const Verdict &part) {
+  comparisons += part.comparisons;
+  if (!(part.worst <= worst)) {
+    worst = part.worst;
+    where = part.where;
+  }
+  if (failure.empty())
+    failure = part.failure;
+}
+
 //===----------------------------------------------------------------------===//
 // Compiling
 //===----------------------------------------------------------------------===//
@@ -50,6 +60,11 @@ BuildRequest LayerVerifier::requestFor(llvm::StringRef mode, bool literal,
   return request;
 }
 
+bool LayerVerifier::wantsDouble(const ModeChoice &choice) const {
+  // What the options ask for: that mode.
+  return options.dtypeGiven ? options.dtype == "f64" : choice.mode == options.mode;
+}
+
 llvm::Error LayerVerifier::compile() {
   if (options.batch)
     batch = int64_t(options.batch);
@@ -57,13 +72,6 @@ llvm::Error LayerVerifier::compile() {
   if (!one)
     return one.takeError();
   serial = std::move(*one);
-  // More threads than cores do no harm here, and one core must not hide a race.
-  for (uint64_t threads : {uint64_t(2), options.threads ? options.threads : 5}) {
-    auto several = makeContext(threads);
-    if (!several)
-      return several.takeError();
-    threaded.push_back(std::move(*several));
-  }
   Progress progress("compiling " + source.layer + " of " + source.name);
   auto add = [&](llvm::StringRef mode, uint64_t program, bool literal,
                  bool doublePrecision) {
@@ -83,29 +91,26 @@ llvm::Error LayerVerifier::compile() {
     return error;
   choices = tryModes(source, files, options, requestFor("auto", false, false));
   // f32 in every mode, and f64 where the compiler has the choice, which takes every form
-  // that it may choose; or the dtype asked for in every mode.
+  // that it may choose; or the dtype asked for in every mode; or the one mode asked for.
   for (const ModeChoice &choice : choices)
     if (choice.refusal.empty()) {
       if (options.dtype != "f64")
         add(choice.mode, choice.program, false, false);
-      if (options.dtypeGiven ? options.dtype == "f64" : choice.mode == "auto")
+      if (wantsDouble(choice))
         add(choice.mode, choice.program, false, true);
     }
-  {
-    llvm::DefaultThreadPool pool(llvm::hardware_concurrency());
-    for (Job &job : jobs)
-      pool.async([&job] {
-        auto object = job.build->makeObject();
-        if (object)
-          job.object = std::move(*object);
-        else
-          llvm::handleAllErrors(
-              object.takeError(),
-              [&](const ReportedError &) { job.failure = "does not compile"; },
-              [&](const llvm::ErrorInfoBase &error) { job.failure = error.message(); });
-      });
-    pool.wait();
-  }
+  llvm::cantFail(runInParallel(jobs.size(), [&](size_t i) {
+    Job &job = jobs[i];
+    auto object = job.build->makeObject();
+    if (object)
+      job.object = std::move(*object);
+    else
+      llvm::handleAllErrors(
+          object.takeError(),
+          [&](const ReportedError &) { job.failure = "does not compile"; },
+          [&](const llvm::ErrorInfoBase &error) { job.failure = error.message(); });
+    return llvm::Error::success();
+  }));
   for (Job &job : jobs) {
     if (job.object) {
       auto subject = load(job);
@@ -203,9 +208,10 @@ static void forTokens(const ssmrt_value_info &info, const Tensor &tensor, int64_
 /// The token that is not zero: a third of the way along each axis.
 static int64_t impulseAt(int64_t length) { return length / 3; }
 
-llvm::Error LayerVerifier::makeCase(llvm::ArrayRef<int64_t> lengths, bool isImpulse) {
+llvm::Error LayerVerifier::makeCase(Case &sequence) {
   const ssmrt_module *module = oracle.layer.get();
-  Case sequence{Lengths(lengths), {}, {}, isImpulse};
+  const Lengths &lengths = sequence.lengths;
+  bool isImpulse = sequence.isImpulse;
   // f32 holds the data of every dtype.
   auto inputs = drawInputs(module, batch, lengths, dataSeed);
   if (!inputs)
@@ -237,11 +243,7 @@ llvm::Error LayerVerifier::makeCase(llvm::ArrayRef<int64_t> lengths, bool isImpu
   if (!wanted)
     return wanted.takeError();
   sequence.wanted = std::move(*wanted);
-  if (llvm::Error error =
-          call(*judge, sequence.inputs, sequence.wanted, batch, lengths[0], false))
-    return error;
-  cases.push_back(std::move(sequence));
-  return llvm::Error::success();
+  return call(*judge, sequence.inputs, sequence.wanted, batch, lengths[0], false);
 }
 
 llvm::Error LayerVerifier::makeCases() {
@@ -254,20 +256,20 @@ llvm::Error LayerVerifier::makeCases() {
                      layer() + "' has " + llvm::Twine(module->num_axes) +
                      " sequence axes");
   for (const Lengths &lengths : all)
-    if (llvm::Error error = makeCase(lengths, /*isImpulse=*/false))
-      return error;
-  if (module->step)
-    return llvm::Error::success();
+    cases.push_back({lengths, {}, {}});
   // Lags to both sides show best in what one token does.
-  std::set<Lengths> some;
+  std::vector<Lengths> some;
   for (const Lengths &lengths : all)
-    if (tokensOf(lengths, *module) > 2)
-      some.insert(lengths);
-  for (auto at = some.begin(); at != some.end(); ++at)
-    if (at == some.begin() || std::next(at) == some.end())
-      if (llvm::Error error = makeCase(*at, /*isImpulse=*/true))
-        return error;
-  return llvm::Error::success();
+    if (tokensOf(lengths, *module) > 2 && !module->step)
+      some.push_back(lengths);
+  auto isShorter = [&](const Lengths &a, const Lengths &b) {
+    return tokensOf(a, *module) < tokensOf(b, *module);
+  };
+  auto [shortest, longest] = std::minmax_element(some.begin(), some.end(), isShorter);
+  if (!some.empty())
+    for (const Lengths &lengths : std::set<Lengths>{*shortest, *longest})
+      cases.push_back({lengths, {}, {}, /*isImpulse=*/true});
+  return runInParallel(cases.size(), [&](size_t i) { return makeCase(cases[i]); });
 }
 
 //===----------------------------------------------------------------------===//
@@ -388,8 +390,13 @@ llvm::Error LayerVerifier::compareThreads(Subject &subject, llvm::ArrayRef<Tenso
                                           llvm::ArrayRef<int64_t> lengths,
                                           Verdict &verdict) {
   const ssmrt_module *module = subject.layer.get();
-  for (Context &context : threaded) {
-    auto parallel = Session::create(module, context.get(), subject.weights,
+  // More threads than cores do no harm here, and one core must not hide a race. They
+  // are this comparison's own: those that work for another would not take part.
+  for (uint64_t threads : {uint64_t(2), options.threads ? options.threads : 5}) {
+    auto context = makeContext(threads);
+    if (!context)
+      return context.takeError();
+    auto parallel = Session::create(module, context->get(), subject.weights,
                                     *llvm::max_element(lengths));
     if (!parallel)
       return parallel.takeError();
@@ -403,7 +410,7 @@ llvm::Error LayerVerifier::compareThreads(Subject &subject, llvm::ArrayRef<Tenso
           verdict.failure.empty())
         verdict.failure = std::string(module->outputs[i].name) + ", length " +
                           lengthsText(lengths) + ": other bits with " +
-                          std::to_string(context->threads) + " threads";
+                          std::to_string((*context)->threads) + " threads";
   }
   return llvm::Error::success();
 }
@@ -465,9 +472,7 @@ llvm::Error LayerVerifier::compareCase(Subject &subject, const ModeChoice &choic
                                  *llvm::max_element(lengths));
   if (!session)
     return session.takeError();
-  for (const std::string &message : session->findGrowth())
-    if (warned.insert(message).second)
-      warn(message);
+  verdict.warnings = session->findGrowth();
   auto found = session->makeOutputs(batch, lengths);
   if (!found)
     return found.takeError();
@@ -496,49 +501,78 @@ llvm::Error LayerVerifier::compareCase(Subject &subject, const ModeChoice &choic
   return compareThreads(subject, *inputs, *found, stepwise, lengths, verdict);
 }
 
-llvm::Expected<std::vector<Verdict>> LayerVerifier::run() {
-  if (llvm::Error error = makeCases())
-    return std::move(error);
-  std::vector<Verdict> verdicts;
+/// What each mode is compared in; those that are the same program called the same way
+/// give the same numbers, and are compared once.
+std::vector<LayerVerifier::Comparison> LayerVerifier::chooseComparisons() {
+  std::vector<Comparison> comparisons;
   for (const ModeChoice &choice : choices) {
     if (!choice.refusal.empty()) {
-      Verdict refused;
-      refused.mode = choice.mode;
-      refused.refusal = choice.refusal;
-      verdicts.push_back(std::move(refused));
+      Comparison &refused = comparisons.emplace_back();
+      refused.verdict.mode = choice.mode;
+      refused.verdict.refusal = choice.refusal;
       continue;
     }
     for (Job &job : jobs) {
       if (job.literal || job.program != choice.program)
         continue;
       // Made for `auto`, though other modes may share the program.
-      if (job.doublePrecision && !options.dtypeGiven && choice.mode != "auto")
+      if (job.doublePrecision && !wantsDouble(choice))
         continue;
-      Progress progress("verifying mode " + choice.mode + " of " + layer().str());
-      Verdict verdict;
+      Comparison comparison;
+      comparison.choice = &choice;
+      comparison.job = &job;
+      Verdict &verdict = comparison.verdict;
       verdict.mode = choice.mode;
       verdict.dtype = job.doublePrecision ? "f64" : options.dtype;
       verdict.tolerance = toleranceOf(verdict.dtype);
       verdict.failure = job.failure;
-      // The same program called the same way gives the same numbers.
-      const Verdict *same = nullptr;
-      for (const Verdict &other : verdicts)
-        for (const ModeChoice &earlier : choices)
-          if (other.mode == earlier.mode && earlier.program == choice.program &&
-              other.dtype == verdict.dtype &&
-              (other.mode == "step") == (choice.mode == "step"))
-            same = &other;
-      if (same) {
-        std::string mode = verdict.mode;
-        verdict = *same;
-        verdict.mode = mode;
-      } else if (job.failure.empty()) {
-        for (Case &sequence : cases)
-          if (llvm::Error error = compareCase(job.subject, choice, sequence, verdict))
-            return std::move(error);
-      }
-      verdicts.push_back(std::move(verdict));
+      for (auto [i, other] : llvm::enumerate(comparisons))
+        if (other.job == &job && !other.same &&
+            (other.choice->mode == "step") == (choice.mode == "step"))
+          comparison.same = i;
+      comparisons.push_back(std::move(comparison));
     }
+  }
+  return comparisons;
+}
+
+llvm::Expected<std::vector<Verdict>> LayerVerifier::run() {
+  if (llvm::Error error = makeCases())
+    return std::move(error);
+  std::vector<Comparison> comparisons = chooseComparisons();
+  struct Part {
+    Comparison *comparison;
+    Case *sequence;
+    Verdict verdict;
+  };
+  std::vector<Part> parts;
+  // The last ones, which are begun first, are the longest.
+  for (Case &sequence : cases)
+    for (Comparison &comparison : comparisons)
+      if (comparison.job && !comparison.same && comparison.job->failure.empty())
+        parts.push_back({&comparison, &sequence, comparison.verdict});
+  Progress progress("comparing the modes of " + layer().str());
+  if (llvm::Error error = runInParallel(parts.size(), [&](size_t i) {
+        Part &part = parts[i];
+        return compareCase(part.comparison->job->subject, *part.comparison->choice,
+                           *part.sequence, part.verdict);
+      }))
+    return std::move(error);
+  std::set<std::string> warned; // each message once
+  for (Part &part : parts) {
+    part.comparison->verdict.add(part.verdict);
+    for (const std::string &message : part.verdict.warnings)
+      if (warned.insert(message).second)
+        warn(message);
+  }
+  std::vector<Verdict> verdicts;
+  for (Comparison &comparison : comparisons) {
+    Verdict verdict = comparison.verdict;
+    if (comparison.same) {
+      verdict = comparisons[*comparison.same].verdict;
+      verdict.mode = comparison.verdict.mode;
+    }
+    verdicts.push_back(std::move(verdict));
   }
   return verdicts;
 }

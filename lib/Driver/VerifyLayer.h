@@ -26,8 +26,11 @@ struct Verdict {
   std::string where;   // of the worst error
   std::string failure; // what disagreed first, or ""
   int comparisons = 0;
+  std::vector<std::string> warnings;
 
   void note(double error, const std::string &place);
+  /// Counts what another part of the same comparison found.
+  void add(const Verdict &part);
 };
 
 class LayerVerifier {
@@ -65,10 +68,21 @@ private:
   };
 
   BuildRequest requestFor(llvm::StringRef mode, bool literal, bool doublePrecision) const;
+  /// A mode in a dtype.
+  struct Comparison {
+    Verdict verdict;
+    const ModeChoice *choice = nullptr;
+    Job *job = nullptr;         // null where the mode is not possible
+    std::optional<size_t> same; // an earlier one with the same result
+  };
+
+  /// Whether the mode is compared in f64 too.
+  bool wantsDouble(const ModeChoice &choice) const;
   llvm::Expected<Subject> load(Job &job);
   std::vector<Lengths> chooseLengths() const;
   llvm::Error makeCases();
-  llvm::Error makeCase(llvm::ArrayRef<int64_t> lengths, bool isImpulse);
+  llvm::Error makeCase(Case &sequence);
+  std::vector<Comparison> chooseComparisons();
   llvm::Error compareCase(Subject &subject, const ModeChoice &choice, Case &sequence,
                           Verdict &verdict);
   llvm::Error compareCausality(Session &session, llvm::ArrayRef<Tensor> inputs,
@@ -94,8 +108,6 @@ private:
   Subject oracle;
   std::deque<Case> cases;
   Context serial;
-  std::vector<Context> threaded;
-  std::set<std::string> warned; // each message once
   int64_t batch = 2;
 };
 

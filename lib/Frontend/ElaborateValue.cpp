@@ -113,7 +113,9 @@ std::optional<Entity> Elaborator::evaluate(const ast::Expr &expr,
     if (name) {
       Entity library;
       Entity *entity = findCallee(name->name, *scope, library);
-      if (!entity && (name->name == "forward" || name->name == "backward")) {
+      // Of a matrix and a step it is a rule of discretisation.
+      if (!entity && call.args.size() == 1 &&
+          (name->name == "forward" || name->name == "backward")) {
         auto direction = evaluate(*name, scope);
         return directionAlong(*direction, call, *scope);
       }

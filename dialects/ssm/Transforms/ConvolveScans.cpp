@@ -69,7 +69,6 @@ private:
   const InvariantForm &form;
   OpBuilder builder;
   Location loc;
-  CoefficientsOp roles;
   Block *body;
   Type element;
   Tabulator tabulator;
@@ -104,7 +103,7 @@ static Value getArgument(func::FuncOp function, StringRef name, Type type,
 Convolver::Convolver(ScanOp scan, const InvariantForm &form, int64_t vectorBits,
                      std::optional<bool> transforms)
     : scan(scan), form(form), builder(scan), loc(scan.getLoc()),
-      roles(scan.getCoefficientsOp()), body(&scan.getCoefficients().front()),
+      body(&scan.getCoefficients().front()),
       element(getElementTypeOrSelf(scan.getFinalStates().front())),
       tabulator(scan, form, std::max<int64_t>(vectorBits / 64, 1), /*isWide=*/true),
       transforms(transforms) {

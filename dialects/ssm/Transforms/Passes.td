@@ -474,11 +474,11 @@ def SelectModesPass : Pass<"ssm-select-modes", "mlir::func::FuncOp"> {
     `ssm/Analysis/Machine.def`): the sequential form, or from a length on the one by
     matrix products; a time-invariant one gets `shortest_conv` besides where a
     convolution is predicted to be cheaper from a length on. A schedule that is there
-    already stays. `scan` and `step` ask for the sequential form, `chunk` for products at every length. A mode that the
-    mathematics does not allow for a block is an error that names the axis in the way
-    (see `ssm/Analysis/RecurrenceClass.h`); `step` is an error where a part of the
-    layer looks ahead. `chunk-tokens`, `lanes`, `segments` and `crossover` replace
-    what the model chose.
+    already stays. `scan` and `step` ask for the sequential form, `chunk` for products
+    at every length. A mode that the mathematics does not allow for a block is an error
+    that names the axis in the way (see `ssm/Analysis/RecurrenceClass.h`); `step` is an
+    error where a part of the layer looks ahead. `chunk-tokens`, `lanes`, `segments` and
+    `crossover` replace what the model chose.
 
     Each choice is a remark, each rejected form a missed one. With `explain`, the
     class of each block, the choice, the predicted clocks of every form and the reason

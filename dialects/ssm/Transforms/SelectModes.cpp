@@ -174,7 +174,8 @@ void SelectModesPass::report(ScanOp scan, const RecurrenceInfo &info,
   };
   constexpr int64_t longest = shownLengths[std::size(shownLengths) - 1];
   remark::passed(scan.getLoc(), remarkNamed("Mode"))
-      << remark::add("{0}", describe(schedule, scan.getShortestConv())) << remark::metric("state", nameOf(scan))
+      << remark::add("{0}", describe(schedule, scan.getShortestConv()))
+      << remark::metric("state", nameOf(scan))
       << remark::metric("class", stringifyRecurrenceClass(info.kind));
   for (Execution form : forms)
     if (!isChosen(form))
@@ -196,7 +197,8 @@ void SelectModesPass::report(ScanOp scan, const RecurrenceInfo &info,
   if (auto where = scan.getLoc()->findInstanceOf<FileLineColLoc>())
     os << " at " << where.getFilename().getValue() << ":" << where.getLine();
   os << ": class " << stringifyRecurrenceClass(info.kind) << ", runs as "
-     << describe(schedule, scan.getShortestConv()) << "\n  predicted clocks a token, of one core for one row\n  "
+     << describe(schedule, scan.getShortestConv())
+     << "\n  predicted clocks a token, of one core for one row\n  "
      << llvm::left_justify("length", 14);
   for (int64_t length : shownLengths)
     os << llvm::right_justify(std::to_string(length), 9);

@@ -187,8 +187,9 @@ Value Tabulator::getReadRows(bool lanesLast) {
   if (!isState)
     ins = getRead();
   Value rows =
-      emitGeneric(shape, ins, SmallVector<AffineMap>(ins.size(), select(7, {0, copy, key, 1, lane})),
-                  1, wide,
+      emitGeneric(shape, ins,
+                  SmallVector<AffineMap>(ins.size(), select(7, {0, copy, key, 1, lane})), 1,
+                  wide,
                   [&](OpBuilder &nested, ValueRange values) -> SmallVector<Value> {
                     if (isState)
                       return {onDiagonal(nested, loc, copy, key,

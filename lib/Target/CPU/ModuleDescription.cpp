@@ -148,29 +148,6 @@ llvm::Constant *Emitter::size(llvm::ArrayRef<int64_t> k, unsigned arity,
   return function;
 }
 
-llvm::Constant *Emitter::sizeForAxes(llvm::ArrayRef<int64_t> k, llvm::StringRef name) {
-  auto *function = llvm::Function::Create(
-      llvm::FunctionType::get(i64, {i64, pointer}, false),
-      llvm::GlobalValue::InternalLinkage, name, module);
-  llvm::IRBuilder<> builder(llvm::BasicBlock::Create(context, "", function));
-  llvm::SmallVector<llvm::Value *> factors = {function->getArg(0)};
-  for (unsigned axis = 0; (2u << axis) < k.size(); ++axis)
-    factors.push_back(builder.CreateLoad(
-        i64, builder.CreateConstGEP1_64(i64, function->getArg(1), axis)));
-  llvm::Value *sum = int64(0);
-  for (auto [mask, coefficient] : llvm::enumerate(k)) {
-    if (!coefficient)
-      continue;
-    llvm::Value *product = int64(coefficient);
-    for (auto [bit, factor] : llvm::enumerate(factors))
-      if (mask >> bit & 1)
-        product = builder.CreateMul(product, factor);
-    sum = builder.CreateAdd(sum, product);
-  }
-  builder.CreateRet(sum);
-  return function;
-}
-
 /// Each state begins at a multiple of the alignment, whatever the batch is.
 llvm::Constant *Emitter::stateSize(ArrayAttr states) {
   auto *function = llvm::Function::Create(
@@ -189,6 +166,29 @@ llvm::Constant *Emitter::stateSize(ArrayAttr states) {
                                            : static_cast<llvm::Value *>(int64(extent)));
     bytes = builder.CreateAdd(bytes, int64(SSMRT_ALIGNMENT - 1));
     sum = builder.CreateAdd(sum, builder.CreateAnd(bytes, int64(-SSMRT_ALIGNMENT)));
+  }
+  builder.CreateRet(sum);
+  return function;
+}
+
+llvm::Constant *Emitter::sizeForAxes(llvm::ArrayRef<int64_t> k, llvm::StringRef name) {
+  auto *function = llvm::Function::Create(
+      llvm::FunctionType::get(i64, {i64, pointer}, false),
+      llvm::GlobalValue::InternalLinkage, name, module);
+  llvm::IRBuilder<> builder(llvm::BasicBlock::Create(context, "", function));
+  llvm::SmallVector<llvm::Value *> factors = {function->getArg(0)};
+  for (unsigned axis = 0; (2u << axis) < k.size(); ++axis)
+    factors.push_back(builder.CreateLoad(
+        i64, builder.CreateConstGEP1_64(i64, function->getArg(1), axis)));
+  llvm::Value *sum = int64(0);
+  for (auto [mask, coefficient] : llvm::enumerate(k)) {
+    if (!coefficient)
+      continue;
+    llvm::Value *product = int64(coefficient);
+    for (auto [bit, factor] : llvm::enumerate(factors))
+      if (mask >> bit & 1)
+        product = builder.CreateMul(product, factor);
+    sum = builder.CreateAdd(sum, product);
   }
   builder.CreateRet(sum);
   return function;
