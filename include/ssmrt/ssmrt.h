@@ -117,7 +117,11 @@ ssmrt_context *ssmrt_context_serial(void);
 /* Extents of a described shape that are known only at run time. */
 #define SSMRT_BATCH (-1)  /* the batch */
 #define SSMRT_LENGTH (-2) /* the length of the sequence; in states max_length */
+/* A layer may have several sequence axes, such as height and width of an image:
+ * SSMRT_LENGTH is the length of axis 0, and of axis a it is SSMRT_LENGTH - a. All
+ * values of a call agree in the length of each axis; those of two axes may differ. */
 
+#define SSMRT_MAX_AXES 4    /* sequence axes of a layer */
 #define SSMRT_MAX_DIMS 16   /* dimensions of a value */
 #define SSMRT_MAX_VALUES 64 /* inputs, and outputs, of a layer */
 
@@ -125,7 +129,7 @@ typedef struct ssmrt_value_info {
   const char *name;
   ssmrt_dtype dtype;
   int32_t ndim;
-  const int64_t *shape; /* SSMRT_BATCH, SSMRT_LENGTH or an extent */
+  const int64_t *shape; /* SSMRT_BATCH, SSMRT_LENGTH - a or an extent */
   uint32_t flags;
   int32_t state;        /* index of a state, for the two flags below */
   int64_t limit;        /* integers are in [0, limit); 0: any; or see below */
@@ -151,11 +155,11 @@ typedef struct ssmrt_value_info {
 #define SSMRT_FIXED_LENGTH 64u
 /* An input whose sequence, from its first token on, has at most `limit` tokens:
  * a weight of the layer has elements for so many. */
-#define SSMRT_LIMITED_LENGTH 128u
+#define SSMRT_LIMITED_LENGTH 256u
 
 /* A state that no call at position 0 reads or writes: a call that keeps no state
  * has no memory for it. Such states come after the others. */
-#define SSMRT_LATER 128u
+#define SSMRT_LATER 256u
 
 /* The decay of a state block, where it is the same for every token: the
  * eigenvalues of the recurrence, which the prepared tables hold. */
@@ -181,6 +185,7 @@ typedef struct ssmrt_frame {
   int64_t prepared_length; /* max_length of the prepared tables */
   int64_t state_length;    /* max_length of the state; 0 if none is kept */
   int64_t keeps_state;     /* whether anything reads the states after this call */
+  int64_t more_lengths[SSMRT_MAX_AXES - 1]; /* of sequence axes 1, 2, ... */
 } ssmrt_frame;
 
 typedef struct ssmrt_module {
@@ -196,11 +201,12 @@ typedef struct ssmrt_module {
   const ssmrt_value_info *weights, *inputs, *outputs, *states;
   /* Sizes in bytes of what the frame points to, without any header; NULL
    * stands for 0. The state's payload is the described states in their order,
-   * each in C order of its shape and beginning at a multiple of 64 bytes. */
+   * each in C order of its shape and beginning at a multiple of 64 bytes.
+   * `lengths` are those of the num_axes sequence axes. */
   int64_t (*prepared_bytes)(int64_t max_length);
   int64_t (*state_bytes)(int64_t batch, int64_t max_length);
   int64_t (*prepare_workspace_bytes)(int64_t max_length);
-  int64_t (*forward_workspace_bytes)(int64_t batch, int64_t length);
+  int64_t (*forward_workspace_bytes)(int64_t batch, const int64_t *lengths);
   int64_t (*step_workspace_bytes)(int64_t batch);
   /* Code. `forward` runs a whole segment from the state in the frame and
    * leaves the state after it; `step` is forward of one token, with the same
@@ -216,6 +222,8 @@ typedef struct ssmrt_module {
   /* The weights that the artefact carries (ssmc compile --embed-weights), in
    * the order and the dtypes of the description; NULL: none. */
   const ssmrt_tensor *embedded_weights;
+  int64_t num_axes; /* sequence axes, 1 to SSMRT_MAX_AXES; with several of them
+                     * there are no states and no step */
 } ssmrt_module;
 
 /* Checks magic, version, sizes and descriptions. Every function below checks
@@ -231,12 +239,17 @@ ssmrt_status ssmrt_library_module(void *library, const char *name,
 void ssmrt_library_close(void *library);
 
 /* Sizes of blocks, headers included; -1 on failure. `max_length` bounds the
- * tokens of a sequence, for layers that keep something for each. */
+ * tokens of a sequence, along any of its axes, for layers that keep something for
+ * each. A workspace serves smaller batches and shorter sequences too. */
 int64_t ssmrt_prepared_bytes(const ssmrt_module *module, int64_t max_length);
 int64_t ssmrt_state_bytes(const ssmrt_module *module, int64_t batch,
                           int64_t max_length);
 int64_t ssmrt_workspace_bytes(const ssmrt_module *module, int64_t batch,
                               int64_t length); /* for forward and step */
+/* The same for sequence axes of different lengths, module->num_axes of them;
+ * ssmrt_workspace_bytes is for axes that all have the length given. */
+int64_t ssmrt_workspace_bytes_for_axes(const ssmrt_module *module, int64_t batch,
+                                       const int64_t *lengths);
 int64_t ssmrt_prepare_workspace_bytes(const ssmrt_module *module,
                                       int64_t max_length);
 
@@ -256,10 +269,10 @@ double ssmrt_largest_decay(const ssmrt_module *module, const void *prepared,
                            int64_t index, double eigenvalue[2]);
 
 /* Runs a segment: inputs and outputs in the order of the description; C order,
- * the described dtype, one batch and one length in all; outputs apart from
- * everything else. Batch and length may be 0. `state` may be NULL in forward:
- * the sequence starts at zero and its state is not kept (the workspace holds
- * it). */
+ * the described dtype, one batch and one length of each sequence axis in all;
+ * outputs apart from everything else. Batch and lengths may be 0. `state` may be
+ * NULL in forward: the sequence starts at zero and its state is not kept (the
+ * workspace holds it). */
 ssmrt_status ssmrt_forward(const ssmrt_module *module, ssmrt_context *context,
                            const void *prepared, const ssmrt_tensor *inputs,
                            int64_t num_inputs, ssmrt_tensor *outputs,

@@ -32,7 +32,9 @@ namespace {
 /// One line of the table.
 struct Figure {
   std::string mode;
-  int64_t length, batch, calls;
+  Lengths lengths; // one where all are equal
+  int64_t tokens;  // of a row
+  int64_t batch, calls;
   double seconds; // of the fastest call: the others were disturbed
   double bytes, flop;
   double predicted; // by the cost model: clocks of a core for the state blocks
@@ -52,13 +54,14 @@ struct Candidate {
 /// Bytes that a call must read and write at least: the tables made from the weights and
 /// the state (in and out) once, and inputs and outputs; a call a token where it steps.
 /// What stays in a cache between calls arrives faster than memory delivers.
-static double bytesOf(const ssmrt_module *module, int64_t batch, int64_t length,
-                      bool stepwise) {
+static double bytesOf(const ssmrt_module *module, int64_t batch,
+                      llvm::ArrayRef<int64_t> lengths, bool stepwise) {
+  int64_t length = *llvm::max_element(lengths);
   double perCall = double(ssmrt_prepared_bytes(module, length)), streamed = 0;
   auto add = [&](const ssmrt_value_info *infos, int64_t count) {
     for (int64_t i = 0; i < count; ++i) {
       double bytes = double(ssmrt_dtype_size(infos[i].dtype));
-      for (int64_t extent : shapeFor(infos[i], batch, length))
+      for (int64_t extent : shapeFor(infos[i], batch, lengths))
         bytes *= double(extent);
       streamed += bytes;
     }
@@ -73,31 +76,33 @@ static double bytesOf(const ssmrt_module *module, int64_t batch, int64_t length,
 class Sampler {
 public:
   static llvm::Expected<Sampler> create(Candidate &candidate, ssmrt_context *context,
-                                        int64_t batch, int64_t length,
+                                        int64_t batch, llvm::ArrayRef<int64_t> lengths,
                                         size_t lengthIndex) {
     const ssmrt_module *module = candidate.layer.get();
     Sampler result;
-    result.stepwise = candidate.choice.mode == "step" && length > 0;
-    auto session = Session::create(module, context, candidate.weights.tensors, length);
+    result.stepwise = candidate.choice.mode == "step" && lengths[0] > 0;
+    auto session = Session::create(module, context, candidate.weights.tensors,
+                                   *llvm::max_element(lengths));
     if (!session)
       return session.takeError();
     result.session = std::move(*session);
-    auto inputs = drawInputs(module, batch, length, 1);
+    auto inputs = drawInputs(module, batch, lengths, 1);
     if (!inputs)
       return inputs.takeError();
     result.inputs = std::move(*inputs);
-    auto outputs = result.session.makeOutputs(batch, length);
+    auto outputs = result.session.makeOutputs(batch, lengths);
     if (!outputs)
       return outputs.takeError();
     result.outputs = std::move(*outputs);
     const std::vector<double> &clocks = candidate.choice.clocks;
     result.figure = {candidate.choice.mode,
-                     length,
+                     Lengths(lengths),
+                     tokensOf(lengths, *module),
                      batch,
                      0,
                      1e30,
-                     bytesOf(module, batch, length, result.stepwise),
-                     candidate.flop.of(batch, length),
+                     bytesOf(module, batch, lengths, result.stepwise),
+                     candidate.flop.of(batch, lengths),
                      lengthIndex < clocks.size() ? double(batch) * clocks[lengthIndex] : 0,
                      {}};
     return std::move(result);
@@ -114,7 +119,7 @@ public:
         return state.takeError();
       Clock::time_point begin = Clock::now();
       if (llvm::Error error =
-              session.segment(viewAll(inputs), outputs, figure.batch, 0, figure.length,
+              session.segment(viewAll(inputs), outputs, figure.batch, 0, figure.lengths[0],
                               stepwise, stepwise ? state->get() : nullptr))
         return error;
       figure.seconds = std::min(figure.seconds, secondsSince(begin));
@@ -131,19 +136,26 @@ private:
   bool stepwise = false;
 };
 
+/// A number, or an array where the lengths differ.
+static llvm::json::Value lengthsValue(llvm::ArrayRef<int64_t> lengths) {
+  if (llvm::all_equal(lengths))
+    return lengths.front();
+  return llvm::json::Array(lengths);
+}
+
 static void print(const Options &options, const ssmrt_module *module,
                   llvm::ArrayRef<Figure> figures, const Limits &limits) {
   Table table({"mode", ">batch", ">length", ">ms", ">tokens/s", ">GB/s", ">of memory",
                ">GFLOP/s", ">of peak", ">predicted clocks"});
   llvm::json::Array list;
   for (const Figure &figure : figures) {
-    double tokens = double(figure.batch * figure.length) / figure.seconds;
+    double tokens = double(figure.batch * figure.tokens) / figure.seconds;
     double bandwidth = figure.bytes / figure.seconds * 1e-9;
     double rate = figure.flop / figure.seconds * 1e-9;
     auto share = [](double value, double limit) {
       return llvm::formatv("{0:f0} %", limit > 0 ? 100 * value / limit : 0).str();
     };
-    table.add({figure.mode, std::to_string(figure.batch), std::to_string(figure.length),
+    table.add({figure.mode, std::to_string(figure.batch), lengthsText(figure.lengths),
                numberText(figure.seconds * 1e3), llvm::formatv("{0:f0}", tokens).str(),
                numberText(bandwidth), share(bandwidth, figure.limits.bytesPerSecond * 1e-9),
                numberText(rate), share(rate, figure.limits.flopPerSecond * 1e-9),
@@ -151,7 +163,7 @@ static void print(const Options &options, const ssmrt_module *module,
     list.push_back(llvm::json::Object{{"layer", module->layer},
                                       {"mode", figure.mode},
                                       {"batch", figure.batch},
-                                      {"length", figure.length},
+                                      {"length", lengthsValue(figure.lengths)},
                                       {"calls", figure.calls},
                                       {"seconds", figure.seconds},
                                       {"bytes", figure.bytes},
@@ -175,7 +187,7 @@ static void print(const Options &options, const ssmrt_module *module,
   table.print(llvm::outs());
 }
 
-/// Time over length, a curve a mode.
+/// Time over length, or over tokens of several axes, a curve a mode.
 static llvm::Error draw(const Options &options, const ssmrt_module *module,
                         llvm::ArrayRef<Figure> figures, uint32_t threads) {
   std::vector<Curve> curves;
@@ -184,7 +196,7 @@ static llvm::Error draw(const Options &options, const ssmrt_module *module,
         curves, [&](const Curve &other) { return other.name == figure.mode; });
     if (curve == curves.end())
       curve = curves.insert(curve, Curve{figure.mode, {}});
-    curve->points.emplace_back(double(figure.length), figure.seconds);
+    curve->points.emplace_back(double(figure.tokens), figure.seconds);
   }
   for (Curve &curve : curves)
     llvm::sort(curve.points);
@@ -247,9 +259,18 @@ llvm::Error ssmc::runBench(const Options &options) {
   auto context = makeContext(options.threads);
   if (!context)
     return context.takeError();
-  std::vector<int64_t> lengths = options.lengths;
-  if (lengths.empty())
-    lengths = {1, 512, 2048};
+  std::vector<Lengths> lengths = options.lengths;
+  BuildRequest request(options);
+  request.lastToken = options.lastToken;
+  request.needsInitializers = true;
+  if (lengths.empty()) {
+    Build build(*source, *files, options, request);
+    if (llvm::Error error = build.runFrontend())
+      return error;
+    lengths = {{1}, {512}, {2048}};
+    if (countFlop(build.module()).axes > 1)
+      lengths = {{1}, {32}, {128}};
+  }
   int64_t batch = options.batch ? int64_t(options.batch) : 1;
   double seconds = options.seconds > 0 ? options.seconds : 0.5;
 
@@ -264,9 +285,6 @@ llvm::Error ssmc::runBench(const Options &options) {
     candidates.push_back(std::move(*candidate));
     return llvm::Error::success();
   };
-  BuildRequest request(options);
-  request.lastToken = options.lastToken;
-  request.needsInitializers = true;
   for (const ModeChoice &choice :
        tryModes(*source, *files, options, request, lengths)) {
     bool asked = choice.mode == options.mode;
@@ -275,11 +293,17 @@ llvm::Error ssmc::runBench(const Options &options) {
         return error;
   }
 
+  const ssmrt_module *module = candidates.front().layer.get();
+  for (const Lengths &all : lengths)
+    if (all.size() > 1 && int64_t(all.size()) != module->num_axes)
+      return failure("--lengths " + lengthsText(all) + ": layer '" + module->layer +
+                     "' has " + llvm::Twine(module->num_axes) +
+                     (module->num_axes == 1 ? " sequence axis" : " sequence axes"));
   std::vector<Figure> figures;
   Limits best;
   best.threads = (*context)->threads;
   for (auto [index, length] : llvm::enumerate(lengths)) {
-    Progress progress("timing length " + std::to_string(length));
+    Progress progress("timing length " + lengthsText(length));
     std::vector<Sampler> samplers;
     for (Candidate &candidate : candidates) {
       auto sampler =
@@ -310,7 +334,6 @@ llvm::Error ssmc::runBench(const Options &options) {
       figures.push_back(sampler.figure);
     }
   }
-  const ssmrt_module *module = candidates.front().layer.get();
   print(options, module, figures, best);
   return options.svg.empty() ? llvm::Error::success()
                              : draw(options, module, figures, best.threads);

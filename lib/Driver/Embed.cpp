@@ -53,6 +53,7 @@ WeightsDescription::WeightsDescription(mlir::DictionaryAttr description) {
   module.layer = layer.c_str();
   module.num_weights = int64_t(infos.size());
   module.weights = infos.data();
+  module.num_axes = 1;
   module.forward = [](const ssmrt_frame *) {}; // without it, it is no module
 }
 

@@ -20,7 +20,8 @@ llvm::Expected<FileArray> readArray(const std::string &path, llvm::StringRef nam
 /// The inputs of a call in the order of the module.
 struct BoundInputs {
   std::vector<ssmrt_tensor> tensors; // without data: absent
-  int64_t batch = 1, length = 0;
+  int64_t batch = 1;
+  Lengths lengths = {0};
   std::vector<FileArray> files;
   std::vector<Tensor> converted;
 };

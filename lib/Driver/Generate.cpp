@@ -128,7 +128,7 @@ llvm::Error Generator::readPrompt() {
       return bound.takeError();
     const ssmrt_tensor &given = bound->tensors[model.ids];
     batch = bound->batch;
-    promptLength = bound->length;
+    promptLength = bound->lengths[0];
     auto wide = Tensor::create({SSMRT_INT, 64, 1}, {batch, promptLength});
     if (!wide)
       return wide.takeError();

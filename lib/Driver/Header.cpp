@@ -3,6 +3,7 @@
 #include "Error.h"
 #include "Help.h"
 #include "Link.h"
+#include "Tensor.h"
 
 #include "llvm/ADT/StringExtras.h"
 #include "ssmrt/ssmrt.h"
@@ -16,15 +17,8 @@ static llvm::ArrayRef<mlir::Attribute> listOf(mlir::DictionaryAttr description,
 }
 
 static std::string shapeOf(mlir::DictionaryAttr value) {
-  std::string text = "[";
-  if (auto dims = value.getAs<mlir::DenseI64ArrayAttr>("dims"))
-    for (int64_t extent : dims.asArrayRef()) {
-      text += text.size() > 1 ? ", " : "";
-      text += extent == SSMRT_BATCH    ? "batch"
-              : extent == SSMRT_LENGTH ? "length"
-                                       : std::to_string(extent);
-    }
-  return text + "]";
+  auto dims = value.getAs<mlir::DenseI64ArrayAttr>("dims");
+  return shapeText(dims ? dims.asArrayRef() : llvm::ArrayRef<int64_t>());
 }
 
 static std::string constantOf(llvm::StringRef name, llvm::StringRef role,

@@ -59,22 +59,25 @@ struct Extent {
 } // namespace
 
 static llvm::Error checkShape(const ssmrt_value_info &info, const ssmrt_tensor &tensor,
-                              const std::string &file, Extent &batch, Extent &length) {
+                              const std::string &file, Extent &batch,
+                              llvm::MutableArrayRef<Extent> lengths) {
   std::string wanted = "; input '" + std::string(info.name) + "' wants " +
                        shapeText(shapeOf(info));
   bool matches = tensor.ndim == info.ndim;
   for (int i = 0; matches && i < info.ndim; ++i) {
     bool isBatch = info.shape[i] == SSMRT_BATCH;
-    if (!isBatch && info.shape[i] != SSMRT_LENGTH) {
+    int axis = sequenceAxis(info.shape[i]);
+    if (!isBatch && axis < 0) {
       matches = info.shape[i] == tensor.shape[i];
       continue;
     }
-    Extent &extent = isBatch ? batch : length;
+    Extent &extent = isBatch ? batch : lengths[axis];
     if (extent.value < 0) {
       extent = {tensor.shape[i], file};
     } else if (extent.value != tensor.shape[i]) {
       matches = false;
       wanted += " with " + std::string(isBatch ? "batch " : "length ") +
+                (axis > 0 ? std::to_string(axis + 1) + " = " : "") +
                 std::to_string(extent.value) + " as in " + extent.file;
     }
   }
@@ -159,7 +162,7 @@ llvm::Expected<BoundInputs> ssmc::bindInputs(const ssmrt_module *module,
     if (!known)
       return noInput(module, binding);
   }
-  Extent batch, length;
+  Extent batch, lengths[SSMRT_MAX_AXES];
   for (int64_t i = 0; i < module->num_inputs; ++i) {
     const ssmrt_value_info &info = module->inputs[i];
     const FileBinding *given = nullptr;
@@ -184,7 +187,7 @@ llvm::Expected<BoundInputs> ssmc::bindInputs(const ssmrt_module *module,
     ssmrt_tensor &tensor = result.tensors[i];
     tensor = array->tensor;
     result.files.push_back(std::move(*array));
-    if (llvm::Error error = checkShape(info, tensor, given->file, batch, length))
+    if (llvm::Error error = checkShape(info, tensor, given->file, batch, lengths))
       return std::move(error);
     bool same = tensor.dtype.code == info.dtype.code &&
                 tensor.dtype.bits == info.dtype.bits;
@@ -196,7 +199,8 @@ llvm::Expected<BoundInputs> ssmc::bindInputs(const ssmrt_module *module,
   }
   if (batch.value >= 0)
     result.batch = batch.value;
-  if (length.value >= 0)
-    result.length = length.value;
+  result.lengths.clear();
+  for (const Extent &length : llvm::ArrayRef(lengths).take_front(module->num_axes))
+    result.lengths.push_back(std::max<int64_t>(length.value, 0));
   return std::move(result);
 }

@@ -37,8 +37,10 @@ static json::Array collectValues(const ssmrt_value_info *infos, int64_t count) {
     const ssmrt_value_info &info = infos[i];
     json::Array shape;
     for (int64_t extent : shapeOf(info))
-      if (extent == SSMRT_BATCH || extent == SSMRT_LENGTH)
-        shape.push_back(extent == SSMRT_BATCH ? "batch" : "length");
+      if (int axis = sequenceAxis(extent); axis > 0)
+        shape.push_back("length " + std::to_string(axis + 1));
+      else if (extent == SSMRT_BATCH || axis == 0)
+        shape.push_back(axis == 0 ? "length" : "batch");
       else
         shape.push_back(extent);
     json::Object value{{"name", json::fixUTF8(info.name)},
@@ -128,7 +130,9 @@ static llvm::Expected<json::Object> collect(const Options &options) {
   for (const std::string &name : files->unused(module))
     unread.push_back(json::fixUTF8(name));
   result["unread"] = std::move(unread);
-  constexpr int64_t length = 1024;
+  // Along each axis.
+  int64_t length = module->num_axes > 1 ? 64 : 1024;
+  result["sequence_axes"] = module->num_axes;
   result["sizes"] = json::Object{
       {"length", length},
       {"prepared_bytes", ssmrt_prepared_bytes(module, length)},
@@ -189,8 +193,9 @@ static void printText(const json::Object &all) {
   printValues(all, "outputs", "bytes a row and token");
   printValues(all, "states", "bytes a row");
   const json::Object &sizes = *all.getObject("sizes");
+  bool isSeveral = *all.getInteger("sequence_axes") > 1;
   llvm::outs() << "memory for batch 1, length " << *sizes.getInteger("length")
-               << ": tables " << bytesText(double(*sizes.getInteger("prepared_bytes")))
+               << (isSeveral ? " along each sequence axis" : "") << ": tables " << bytesText(double(*sizes.getInteger("prepared_bytes")))
                << ", state " << bytesText(double(*sizes.getInteger("state_bytes")))
                << ", workspace "
                << bytesText(double(*sizes.getInteger("workspace_bytes"))) << '\n'

@@ -298,27 +298,44 @@ static double tapsUpTo(double lag, double tokens) {
   return most * (most + 1) / 2;
 }
 
-double FlopCount::of(int64_t batch, int64_t length) const {
-  double tokens = double(length), perRow = tokens * perToken;
+double FlopCount::of(int64_t batch, llvm::ArrayRef<int64_t> lengths) const {
+  double tokens = 1;
+  for (int axis = 0; axis < axes; ++axis)
+    tokens *= double(lengthOf(lengths, axis));
+  double perRow = tokens * perToken;
   for (const LongKernel &kernel : kernels) {
-    double taps = tapsUpTo(kernel.lastLag, tokens) -
-                  tapsUpTo(kernel.firstLag - 1, tokens);
-    perRow += 2 * taps * kernel.sumsPerToken;
+    double length = double(lengthOf(lengths, kernel.axis));
+    double taps = tapsUpTo(kernel.lastLag, length) -
+                  tapsUpTo(kernel.firstLag - 1, length);
+    if (length > 0)
+      perRow += 2 * taps * kernel.sumsPerToken * (tokens / length);
   }
-  for (const SeenTokens &sum : seen)
+  for (const SeenTokens &sum : seen) {
+    int64_t length = lengthOf(lengths, sum.axis);
     for (int64_t token = 0; token < length; ++token) {
       int64_t begin = 0, end = length;
       for (int64_t bound : sum.from.compose({token}))
         begin = std::max(begin, bound);
       for (int64_t bound : sum.to.compose({token}))
         end = std::min(end, bound);
-      perRow += sum.flopPerPair * double(std::max<int64_t>(end - begin, 0));
+      perRow += sum.flopPerPair * double(std::max<int64_t>(end - begin, 0)) *
+                (tokens / double(length));
     }
+  }
   return fixed + double(batch) * perRow;
+}
+
+int ssmc::sequenceAxisOf(mlir::Operation *op) {
+  auto axis = op->getAttrOfType<mlir::IntegerAttr>("sequence_axis");
+  return axis ? int(axis.getInt()) : 0;
 }
 
 FlopCount ssmc::countFlop(mlir::ModuleOp module, bool quadratic) {
   FlopCount total;
+  module.walk([&](mlir::Operation *function) {
+    if (auto axes = function->getAttrOfType<mlir::ArrayAttr>("ssm.sequence_axes"))
+      total.axes = int64_t(axes.size());
+  });
   module.walk([&](mlir::Operation *op) {
     Points points;
     double flop = flopOf(op, points, quadratic);
@@ -339,18 +356,20 @@ FlopCount ssmc::countFlop(mlir::ModuleOp module, bool quadratic) {
       total.kernels.push_back(
           {points.count * trips,
            conv.getFirst() ? -all : double(int64_t(conv.getStaticFirst())),
-           conv.getReach() ? double(*conv.getReach()) : all});
+           conv.getReach() ? double(*conv.getReach()) : all, sequenceAxisOf(op)});
       return;
     }
     (points.dynamic ? total.perToken : total.fixed) += flop * points.count * trips;
     if (auto attend = llvm::dyn_cast<mlir::ssm::AttendOp>(op))
       total.seen.push_back(
-          {trips * flopOfPair(attend), attend.getFromMap(), attend.getToMap()});
+          {trips * flopOfPair(attend), attend.getFromMap(), attend.getToMap(),
+           sequenceAxisOf(op)});
     else if (isSum) // the token itself and those before
       total.seen.push_back(
           {trips * flopOfPair(scan), mlir::AffineMap::get(1, 0, op->getContext()),
            mlir::AffineMap::get(
-               1, 0, mlir::getAffineDimExpr(0, op->getContext()) + 1)});
+               1, 0, mlir::getAffineDimExpr(0, op->getContext()) + 1),
+           sequenceAxisOf(op)});
   });
   return total;
 }

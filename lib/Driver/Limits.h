@@ -4,7 +4,7 @@
 #define SSMC_LIB_DRIVER_LIMITS_H
 
 #include "mlir/IR/BuiltinOps.h"
-#include "ssmrt/ssmrt.h"
+#include "Tensor.h"
 #include "llvm/Support/Error.h"
 #include <algorithm>
 #include <vector>
@@ -32,6 +32,7 @@ struct FlopCount {
   /// follow the sequence; there are no taps outside of it.
   struct LongKernel {
     double sumsPerToken, firstLag, lastLag;
+    int axis; // of the sequence
   };
   /// Sums over the tokens that a token sees, for each of those: from the largest result
   /// of `from` to below the smallest of `to`, functions of the token whose context the
@@ -39,16 +40,20 @@ struct FlopCount {
   struct SeenTokens {
     double flopPerPair;
     mlir::AffineMap from, to;
+    int axis; // of the sequence
   };
   double fixed = 0, perToken = 0;
   std::vector<LongKernel> kernels;
   std::vector<SeenTokens> seen;
-  double of(int64_t batch, int64_t length) const;
+  int64_t axes = 1; // of the sequence
+  double of(int64_t batch, llvm::ArrayRef<int64_t> lengths) const;
 };
 /// Counts a module in the frontend's phase; what depends on weights alone, which
 /// prepare computes once, is not told apart. With `quadratic`, recurrences are sums over
 /// earlier tokens where they have that form.
 FlopCount countFlop(mlir::ModuleOp module, bool quadratic = false);
+/// The sequence axis that an op walks.
+int sequenceAxisOf(mlir::Operation *op);
 
 } // namespace ssmc
 

@@ -1,6 +1,8 @@
 //===- Modes.cpp - Which modes a layer may be executed in -----------------===//
 
+#include "Limits.h"
 #include "Modes.h"
+#include "Parallel.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
@@ -20,7 +22,7 @@ static uint64_t fingerprint(mlir::ModuleOp module) {
 /// What the schedules of the layer's recurrences are predicted to take. With
 /// `quadratic`, the module is one in which they are recurrences still.
 static std::vector<double> predict(mlir::ModuleOp module, bool stepwise, bool quadratic,
-                                   llvm::ArrayRef<int64_t> lengths) {
+                                   llvm::ArrayRef<Lengths> lengths) {
   std::vector<double> clocks(lengths.size(), 0);
   module.walk([&](mlir::ssm::ScanOp scan) {
     if (scan->getParentOfType<mlir::func::FuncOp>().getName() != "forward")
@@ -43,16 +45,24 @@ static std::vector<double> predict(mlir::ModuleOp module, bool stepwise, bool qu
     auto shortest = branch ? branch->getAttrOfType<mlir::IntegerAttr>(
                                  mlir::ssm::kShortestConvAttr)
                            : mlir::IntegerAttr();
-    for (auto [sum, length] : llvm::zip(clocks, lengths)) {
+    int axis = sequenceAxisOf(scan);
+    auto axes = scan->getParentOfType<mlir::func::FuncOp>()->getAttrOfType<mlir::ArrayAttr>(
+        "ssm.sequence_axes");
+    for (auto [sum, all] : llvm::zip(clocks, lengths)) {
       mlir::ssm::Execution form;
+      int64_t length = lengthOf(all, axis);
+      double rows = 1; // the tokens along other axes
+      for (int other = 0; axes && other < int(axes.size()); ++other)
+        rows *= other == axis ? 1 : double(lengthOf(all, other));
       if (schedule && length >= schedule.getCrossover())
         form = {schedule.getMode(), schedule.getChunk()};
       if (isSum)
         form = {mlir::ssm::ScanMode::quadratic, 0};
       if (shortest && length >= shortest.getInt())
         form = {mlir::ssm::ScanMode::conv, 0};
-      sum += trips * (stepwise ? double(length) * model.getClocks({}, 1)
-                               : model.getClocks(form, length));
+      sum += trips * rows *
+             (stepwise ? double(length) * model.getClocks({}, 1)
+                       : model.getClocks(form, length));
     }
   });
   return clocks;
@@ -72,14 +82,17 @@ static std::vector<int64_t> findTiles(mlir::ModuleOp module) {
 
 std::vector<ModeChoice> ssmc::tryModes(const Source &source, const WeightFiles &weights,
                                        const Options &options, BuildRequest request,
-                                       llvm::ArrayRef<int64_t> lengths) {
+                                       llvm::ArrayRef<Lengths> lengths) {
   std::vector<ModeChoice> modes;
   request.quiet = true;
-  for (const char *mode : {"auto", "step", "scan", "chunk", "conv", "quadratic"}) {
-    request.mode = mode;
-    ModeChoice choice;
-    choice.mode = mode;
-    Build build(source, weights, options, request);
+  for (const char *mode : {"auto", "step", "scan", "chunk", "conv", "quadratic"})
+    if (options.mode == "auto" || options.mode == mode)
+      modes.emplace_back().mode = mode;
+  llvm::Error error = runInParallel(modes.size(), [&](size_t i) {
+    ModeChoice &choice = modes[i];
+    BuildRequest asked = request;
+    asked.mode = choice.mode;
+    Build build(source, weights, options, asked);
     build.pipeline().explain = false;
     build.pipeline().dumpDirectory.clear();
     bool isQuadratic = choice.mode == "quadratic";
@@ -107,7 +120,8 @@ std::vector<ModeChoice> ssmc::tryModes(const Source &source, const WeightFiles &
       if (choice.mode == "auto")
         choice.refusal.clear();
     }
-    modes.push_back(std::move(choice));
-  }
+    return llvm::Error::success();
+  });
+  llvm::cantFail(std::move(error)); // refusals are no errors
   return modes;
 }

@@ -20,10 +20,11 @@ struct ModeChoice {
   std::vector<double> clocks;
 };
 
-/// `auto` and what the compiler says to each of the other modes.
+/// `auto` and what the compiler says to each of the other modes; or the one that the
+/// options ask for.
 std::vector<ModeChoice> tryModes(const Source &source, const WeightFiles &weights,
                                  const Options &options, BuildRequest request,
-                                 llvm::ArrayRef<int64_t> lengths = {});
+                                 llvm::ArrayRef<Lengths> lengths = {});
 
 } // namespace ssmc
 

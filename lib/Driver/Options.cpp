@@ -71,10 +71,16 @@ static Applied applyLengths(Options &options, llvm::StringRef value) {
   llvm::SmallVector<llvm::StringRef> parts;
   value.split(parts, ',');
   for (llvm::StringRef part : parts) {
-    auto count = parseCount(part);
-    if (!count)
-      return "lengths such as 1K,4K";
-    options.lengths.push_back(int64_t(*count));
+    llvm::SmallVector<llvm::StringRef> axes;
+    part.split(axes, 'x');
+    Lengths lengths;
+    for (llvm::StringRef axis : axes) {
+      auto count = parseCount(axis);
+      if (!count || lengths.size() == SSMRT_MAX_AXES)
+        return "lengths such as 1K,4K, or 28x30 for two sequence axes";
+      lengths.push_back(int64_t(*count));
+    }
+    options.lengths.push_back(lengths);
   }
   return "";
 }
@@ -209,7 +215,7 @@ static const OptionSpec specs[] = {
     {"source", 0, "NAME", Arity::One, on(Verb::Inspect),
      "print the text of a shipped module (`all`: their names)", TEXT(shippedSource)},
     {"lengths", 0, "L,L,...", Arity::One, on(Verb::Bench) | on(Verb::Verify),
-     "lengths of the sequence, such as 1K,4K", APPLY { return applyLengths(o, v); }},
+     "lengths of the sequence, such as 1K,4K; 28x30 for two axes", APPLY { return applyLengths(o, v); }},
     {"batch", 0, "N", Arity::One, on(Verb::Bench) | on(Verb::Verify),
      "rows (bench: 1, verify: 2)",
      APPLY {
@@ -240,8 +246,8 @@ static const OptionSpec specs[] = {
     {"config", 0, "FILE", Arity::One, compiling,
      "a config.json for a model's parameters, where SOURCE is a .ssm file",
      TEXT(configFile)},
-    {"mode", 0, "MODE", Arity::One, compiling & ~on(Verb::Verify),
-     "auto (default), step, scan, chunk, conv or quadratic",
+    {"mode", 0, "MODE", Arity::One, compiling,
+     "auto (default; bench, verify: all), step, scan, chunk, conv or quadratic",
      APPLY {
        return applyChoice(o.mode, v,
                           {"auto", "step", "scan", "chunk", "conv", "quadratic"});

@@ -3,6 +3,7 @@
 #ifndef SSMC_LIB_DRIVER_OPTIONS_H
 #define SSMC_LIB_DRIVER_OPTIONS_H
 
+#include "Tensor.h"
 #include "ssmc/Pipeline/Pipeline.h"
 #include "llvm/ADT/ArrayRef.h"
 #include "llvm/Support/Error.h"
@@ -66,7 +67,7 @@ struct Options {
   // inspect, verify, bench
   std::string shippedSource;
   bool json = false, csv = false;
-  std::vector<int64_t> lengths;
+  std::vector<Lengths> lengths;
   uint64_t batch = 0;
   double seconds = 0;
   std::string svg;

@@ -26,12 +26,13 @@ static void draw(const ssmrt_value_info &info, double *values, int64_t count,
 }
 
 llvm::Expected<std::vector<Tensor>> ssmc::drawInputs(const ssmrt_module *module,
-                                                     int64_t batch, int64_t length,
+                                                     int64_t batch,
+                                                     llvm::ArrayRef<int64_t> lengths,
                                                      uint64_t seed) {
   std::vector<Tensor> inputs;
   for (int64_t i = 0; i < module->num_inputs; ++i) {
     const ssmrt_value_info &info = module->inputs[i];
-    llvm::SmallVector<int64_t, 4> shape = shapeFor(info, batch, length);
+    llvm::SmallVector<int64_t, 4> shape = shapeFor(info, batch, lengths);
     auto drawn = Tensor::create({SSMRT_FLOAT, 64, 1}, shape);
     if (!drawn)
       return drawn.takeError();

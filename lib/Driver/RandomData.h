@@ -11,7 +11,8 @@ namespace ssmc {
 /// 1/2, integers below their limit. A value depends on the seed, the input, the row
 /// and its place in the row, not on the batch: rows are the same in any batch.
 llvm::Expected<std::vector<Tensor>> drawInputs(const ssmrt_module *module,
-                                               int64_t batch, int64_t length,
+                                               int64_t batch,
+                                               llvm::ArrayRef<int64_t> lengths,
                                                uint64_t seed);
 
 /// The same values in the dtypes of another module of the same layer.

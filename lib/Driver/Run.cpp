@@ -50,13 +50,13 @@ llvm::Error ssmc::runRun(const Options &options) {
   auto inputs = bindInputs(module, options.inputs);
   if (!inputs)
     return inputs.takeError();
-  bool stepwise = options.mode == "step" && inputs->length > 0;
+  bool stepwise = options.mode == "step" && inputs->lengths[0] > 0;
   if (options.mode == "step" && !module->step)
     return noStep(*module);
-  auto session = (*layer)->prepare(inputs->length);
+  auto session = (*layer)->prepare(*llvm::max_element(inputs->lengths));
   if (!session)
     return session.takeError();
-  auto outputs = session->makeOutputs(inputs->batch, inputs->length);
+  auto outputs = session->makeOutputs(inputs->batch, inputs->lengths);
   if (!outputs)
     return outputs.takeError();
   llvm::Expected<Block> state = Block();
@@ -66,8 +66,8 @@ llvm::Error ssmc::runRun(const Options &options) {
     return state.takeError();
   std::optional<Progress> progress(std::in_place, "running");
   if (llvm::Error error =
-          session->segment(inputs->tensors, *outputs, inputs->batch, 0, inputs->length,
-                           stepwise, stepwise ? state->get() : nullptr))
+          session->segment(inputs->tensors, *outputs, inputs->batch, 0,
+                           inputs->lengths[0], stepwise, stepwise ? state->get() : nullptr))
     return error;
   progress.reset();
 

@@ -15,6 +15,11 @@ llvm::Expected<Context> ssmc::makeContext(uint64_t threads) {
 }
 
 llvm::Error ssmc::noStep(const ssmrt_module &module) {
+  if (module.num_axes > 1)
+    return failure(llvm::Twine("layer '") + module.layer +
+                   "' has no step: it has " + llvm::Twine(module.num_axes) +
+                   " sequence axes, so that its tokens have no order, and needs its "
+                   "whole sequence at once");
   for (int64_t i = 0; i < module.num_inputs; ++i)
     if (module.inputs[i].flags & SSMRT_EXACT_LENGTH)
       return failure(llvm::Twine("layer '") + module.layer +
@@ -132,12 +137,12 @@ llvm::Expected<Block> Session::makeState(int64_t batch) const {
   return std::move(*state);
 }
 
-llvm::Expected<std::vector<Tensor>> Session::makeOutputs(int64_t batch,
-                                                         int64_t length) const {
+llvm::Expected<std::vector<Tensor>>
+Session::makeOutputs(int64_t batch, llvm::ArrayRef<int64_t> lengths) const {
   std::vector<Tensor> outputs;
   for (int64_t i = 0; i < layer->num_outputs; ++i) {
     const ssmrt_value_info &info = layer->outputs[i];
-    auto tensor = Tensor::create(info.dtype, shapeFor(info, batch, length));
+    auto tensor = Tensor::create(info.dtype, shapeFor(info, batch, lengths));
     if (!tensor)
       return tensor.takeError();
     outputs.push_back(std::move(*tensor));
@@ -145,8 +150,11 @@ llvm::Expected<std::vector<Tensor>> Session::makeOutputs(int64_t batch,
   return std::move(outputs);
 }
 
-llvm::Error Session::reserve(int64_t batch, int64_t length) {
-  int64_t bytes = ssmrt_workspace_bytes(layer, batch, length);
+llvm::Error Session::reserve(int64_t batch, llvm::ArrayRef<int64_t> lengths) {
+  int64_t all[SSMRT_MAX_AXES];
+  for (int axis = 0; axis < SSMRT_MAX_AXES; ++axis)
+    all[axis] = lengthOf(lengths, axis);
+  int64_t bytes = ssmrt_workspace_bytes_for_axes(layer, batch, all);
   if (bytes < 0)
     return runtimeFailure();
   if (bytes <= workspaceBytes)
@@ -165,8 +173,8 @@ llvm::Error Session::reserve(int64_t batch, int64_t length) {
 
 llvm::Error Session::call(bool isStep, llvm::ArrayRef<ssmrt_tensor> inputs,
                           llvm::ArrayRef<Tensor> outputs, int64_t batch,
-                          int64_t length, void *state) {
-  if (llvm::Error error = reserve(batch, length))
+                          llvm::ArrayRef<int64_t> lengths, void *state) {
+  if (llvm::Error error = reserve(batch, lengths))
     return error;
   llvm::SmallVector<ssmrt_tensor> results;
   for (const Tensor &output : outputs)
@@ -181,15 +189,15 @@ llvm::Error Session::call(bool isStep, llvm::ArrayRef<ssmrt_tensor> inputs,
 
 llvm::Error Session::forward(llvm::ArrayRef<ssmrt_tensor> inputs,
                              llvm::ArrayRef<Tensor> outputs, int64_t batch,
-                             int64_t length, void *state) {
-  return call(/*isStep=*/false, inputs, outputs, batch, length, state);
+                             llvm::ArrayRef<int64_t> lengths, void *state) {
+  return call(/*isStep=*/false, inputs, outputs, batch, lengths, state);
 }
 
 llvm::Error Session::step(llvm::ArrayRef<ssmrt_tensor> inputs,
                           llvm::ArrayRef<Tensor> outputs, int64_t batch, void *state) {
   if (!layer->step)
     return noStep(*layer);
-  return call(/*isStep=*/true, inputs, outputs, batch, 1, state);
+  return call(/*isStep=*/true, inputs, outputs, batch, int64_t(1), state);
 }
 
 /// Copies `count` tokens between an array of a whole sequence, from token `at` on,
@@ -220,12 +228,14 @@ llvm::Error Session::segment(llvm::ArrayRef<ssmrt_tensor> inputs,
                              int64_t begin, int64_t end, bool stepwise, void *state) {
   if (stepwise && !layer->step)
     return noStep(*layer);
-  int64_t length = 0;
+  Lengths lengths(layer->num_axes, 0);
   for (int64_t i = 0; i < layer->num_inputs; ++i)
-    if (int dimension = lengthDimension(layer->inputs[i]); dimension >= 0)
-      length = inputs[i].data ? inputs[i].shape[dimension] : length;
+    for (int axis = 0; axis < layer->num_axes && inputs[i].data; ++axis)
+      if (int dimension = lengthDimension(layer->inputs[i], axis); dimension >= 0)
+        lengths[axis] = inputs[i].shape[dimension];
+  int64_t length = lengths[0];
   if (!stepwise && begin == 0 && end == length)
-    return forward(inputs, outputs, batch, length, state);
+    return forward(inputs, outputs, batch, lengths, state);
   int64_t count = stepwise ? 1 : end - begin;
   std::vector<Tensor> slices(layer->num_inputs);
   std::vector<ssmrt_tensor> parts(inputs.begin(), inputs.end());

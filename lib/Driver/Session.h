@@ -24,7 +24,8 @@ llvm::Expected<Context> makeContext(uint64_t threads);
 /// A layer's code with its prepared tables, for sequences up to a length.
 class Session {
 public:
-  /// Prepares tables from weights in the order of the module.
+  /// Prepares tables from weights in the order of the module, for sequences that are no
+  /// longer than `maxLength` along any axis.
   static llvm::Expected<Session> create(const ssmrt_module *module,
                                         ssmrt_context *context,
                                         llvm::ArrayRef<ssmrt_tensor> weights,
@@ -36,26 +37,27 @@ public:
   /// A state before the first token.
   llvm::Expected<Block> makeState(int64_t batch) const;
   /// Outputs of the described shapes.
-  llvm::Expected<std::vector<Tensor>> makeOutputs(int64_t batch, int64_t length) const;
+  llvm::Expected<std::vector<Tensor>> makeOutputs(int64_t batch,
+                                                  llvm::ArrayRef<int64_t> lengths) const;
 
   /// One segment. Inputs without data are absent.
   llvm::Error forward(llvm::ArrayRef<ssmrt_tensor> inputs,
-                      llvm::ArrayRef<Tensor> outputs, int64_t batch, int64_t length,
-                      void *state = nullptr);
+                      llvm::ArrayRef<Tensor> outputs, int64_t batch,
+                      llvm::ArrayRef<int64_t> lengths, void *state = nullptr);
   llvm::Error step(llvm::ArrayRef<ssmrt_tensor> inputs, llvm::ArrayRef<Tensor> outputs,
                    int64_t batch, void *state);
   /// The tokens [begin, end) of a sequence, in one call of forward or token by
   /// token; reads from the inputs, and writes to the outputs, of the whole
-  /// sequence.
+  /// sequence. With several sequence axes these are all along the first of them.
   llvm::Error segment(llvm::ArrayRef<ssmrt_tensor> inputs,
                       llvm::ArrayRef<Tensor> outputs, int64_t batch, int64_t begin,
                       int64_t end, bool stepwise, void *state);
 
 private:
-  llvm::Error reserve(int64_t batch, int64_t length);
+  llvm::Error reserve(int64_t batch, llvm::ArrayRef<int64_t> lengths);
   llvm::Error call(bool isStep, llvm::ArrayRef<ssmrt_tensor> inputs,
-                   llvm::ArrayRef<Tensor> outputs, int64_t batch, int64_t length,
-                   void *state);
+                   llvm::ArrayRef<Tensor> outputs, int64_t batch,
+                   llvm::ArrayRef<int64_t> lengths, void *state);
 
   const ssmrt_module *layer = nullptr;
   ssmrt_context *context = nullptr;

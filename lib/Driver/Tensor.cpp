@@ -3,6 +3,7 @@
 #include "Tensor.h"
 #include "Error.h"
 
+#include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/MathExtras.h"
 #include <sys/mman.h>
 
@@ -74,11 +75,38 @@ std::string ssmc::shapeText(llvm::ArrayRef<int64_t> shape) {
   std::string text = "[";
   for (int64_t extent : shape) {
     text += text.size() > 1 ? ", " : "";
-    text += extent == SSMRT_BATCH    ? "batch"
-            : extent == SSMRT_LENGTH ? "length"
-                                     : std::to_string(extent);
+    int axis = sequenceAxis(extent);
+    text += extent == SSMRT_BATCH ? "batch"
+            : axis == 0           ? "length"
+            : axis > 0            ? "length " + std::to_string(axis + 1)
+                                  : std::to_string(extent);
   }
   return text + "]";
+}
+
+int64_t ssmc::lengthOf(llvm::ArrayRef<int64_t> lengths, int axis) {
+  return size_t(axis) < lengths.size() ? lengths[axis] : lengths.back();
+}
+
+int64_t ssmc::tokensOf(llvm::ArrayRef<int64_t> lengths, const ssmrt_module &module) {
+  int64_t tokens = 1;
+  for (int axis = 0; axis < module.num_axes; ++axis)
+    tokens *= lengthOf(lengths, axis);
+  return tokens;
+}
+
+std::string ssmc::lengthsText(llvm::ArrayRef<int64_t> lengths) {
+  if (llvm::all_equal(lengths))
+    return std::to_string(lengths.front());
+  std::string text;
+  for (int64_t length : lengths)
+    text += (text.empty() ? "" : "x") + std::to_string(length);
+  return text;
+}
+
+int ssmc::sequenceAxis(int64_t extent) {
+  bool isLength = extent <= SSMRT_LENGTH && extent > SSMRT_LENGTH - SSMRT_MAX_AXES;
+  return isLength ? int(SSMRT_LENGTH - extent) : -1;
 }
 
 llvm::ArrayRef<int64_t> ssmc::shapeOf(const ssmrt_value_info &info) {
@@ -86,18 +114,20 @@ llvm::ArrayRef<int64_t> ssmc::shapeOf(const ssmrt_value_info &info) {
 }
 
 llvm::SmallVector<int64_t, 4> ssmc::shapeFor(const ssmrt_value_info &info,
-                                             int64_t batch, int64_t length) {
+                                             int64_t batch,
+                                             llvm::ArrayRef<int64_t> lengths) {
   llvm::SmallVector<int64_t, 4> shape(shapeOf(info));
   for (int64_t &extent : shape)
-    extent = extent == SSMRT_BATCH    ? batch
-             : extent == SSMRT_LENGTH ? length
-                                      : extent;
+    if (extent == SSMRT_BATCH)
+      extent = batch;
+    else if (int axis = sequenceAxis(extent); axis >= 0)
+      extent = lengthOf(lengths, axis);
   return shape;
 }
 
-int ssmc::lengthDimension(const ssmrt_value_info &info) {
+int ssmc::lengthDimension(const ssmrt_value_info &info, int axis) {
   for (int i = 0; i < info.ndim; ++i)
-    if (info.shape[i] == SSMRT_LENGTH)
+    if (info.shape[i] == SSMRT_LENGTH - axis)
       return i;
   return -1;
 }

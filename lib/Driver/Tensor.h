@@ -46,14 +46,26 @@ private:
   Block block;
 };
 
-/// "[2, 3]"; run-time extents print as batch and length.
+/// "[2, 3]"; run-time extents print as batch, length, length 2 (of the second sequence
+/// axis) and so on.
 std::string shapeText(llvm::ArrayRef<int64_t> shape);
 llvm::ArrayRef<int64_t> shapeOf(const ssmrt_value_info &info);
-/// The described shape with the batch and the length filled in.
+
+/// The lengths of the sequence axes of a layer, of which most have one. What takes them
+/// also takes fewer: the last is the length of all further axes.
+using Lengths = llvm::SmallVector<int64_t, 2>;
+int64_t lengthOf(llvm::ArrayRef<int64_t> lengths, int axis);
+/// Tokens of a row.
+int64_t tokensOf(llvm::ArrayRef<int64_t> lengths, const ssmrt_module &module);
+/// "1024"; "28x30" where they differ.
+std::string lengthsText(llvm::ArrayRef<int64_t> lengths);
+/// The sequence axis that a described extent is the length of, or -1.
+int sequenceAxis(int64_t extent);
+/// The described shape with the batch and the lengths filled in.
 llvm::SmallVector<int64_t, 4> shapeFor(const ssmrt_value_info &info, int64_t batch,
-                                       int64_t length);
-/// The dimension of the sequence, or -1.
-int lengthDimension(const ssmrt_value_info &info);
+                                       llvm::ArrayRef<int64_t> lengths);
+/// The dimension of a sequence axis, or -1.
+int lengthDimension(const ssmrt_value_info &info, int axis = 0);
 /// The length that the layer's sequences must have, or 0.
 int64_t fixedLength(const ssmrt_module &module);
 /// The most tokens that a sequence of the layer may have, or 0 if there is no such limit.

@@ -62,7 +62,9 @@ llvm::Error ssmc::runVerify(const Options &options) {
       continue;
     }
     for (const Verdict &verdict : *verdicts) {
-      disagrees |= !verdict.failure.empty();
+      // A mode that was asked for has to be possible.
+      disagrees |= !verdict.failure.empty() ||
+                   (!verdict.refusal.empty() && options.mode != "auto");
       bool compared = verdict.comparisons > 0;
       std::string result = !verdict.refusal.empty() ? "refused: " + verdict.refusal
                            : verdict.failure.empty() ? "ok"

@@ -2,11 +2,11 @@
 
 #include "VerifyLayer.h"
 #include "Error.h"
+#include "Parallel.h"
 #include "Progress.h"
 #include "RandomData.h"
 
 #include "llvm/ADT/StringSwitch.h"
-#include "llvm/Support/ThreadPool.h"
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -35,6 +35,16 @@ void Verdict::note(double error, const std::string &place) {
     failure = place + " disagrees";
 }
 
+void Verdict::add(const Verdict &part) {
+  comparisons += part.comparisons;
+  if (!(part.worst <= worst)) {
+    worst = part.worst;
+    where = part.where;
+  }
+  if (failure.empty())
+    failure = part.failure;
+}
+
 //===----------------------------------------------------------------------===//
 // Compiling
 //===----------------------------------------------------------------------===//
@@ -50,6 +60,11 @@ BuildRequest LayerVerifier::requestFor(llvm::StringRef mode, bool literal,
   return request;
 }
 
+bool LayerVerifier::wantsDouble(const ModeChoice &choice) const {
+  // What the options ask for: that mode.
+  return options.dtypeGiven ? options.dtype == "f64" : choice.mode == options.mode;
+}
+
 llvm::Error LayerVerifier::compile() {
   if (options.batch)
     batch = int64_t(options.batch);
@@ -57,13 +72,6 @@ llvm::Error LayerVerifier::compile() {
   if (!one)
     return one.takeError();
   serial = std::move(*one);
-  // More threads than cores do no harm here, and one core must not hide a race.
-  for (uint64_t threads : {uint64_t(2), options.threads ? options.threads : 5}) {
-    auto several = makeContext(threads);
-    if (!several)
-      return several.takeError();
-    threaded.push_back(std::move(*several));
-  }
   Progress progress("compiling " + source.layer + " of " + source.name);
   auto add = [&](llvm::StringRef mode, uint64_t program, bool literal,
                  bool doublePrecision) {
@@ -83,29 +91,26 @@ llvm::Error LayerVerifier::compile() {
     return error;
   choices = tryModes(source, files, options, requestFor("auto", false, false));
   // f32 in every mode, and f64 where the compiler has the choice, which takes every form
-  // that it may choose; or the dtype asked for in every mode.
+  // that it may choose; or the dtype asked for in every mode; or the one mode asked for.
   for (const ModeChoice &choice : choices)
     if (choice.refusal.empty()) {
       if (options.dtype != "f64")
         add(choice.mode, choice.program, false, false);
-      if (options.dtypeGiven ? options.dtype == "f64" : choice.mode == "auto")
+      if (wantsDouble(choice))
         add(choice.mode, choice.program, false, true);
     }
-  {
-    llvm::DefaultThreadPool pool(llvm::hardware_concurrency());
-    for (Job &job : jobs)
-      pool.async([&job] {
-        auto object = job.build->makeObject();
-        if (object)
-          job.object = std::move(*object);
-        else
-          llvm::handleAllErrors(
-              object.takeError(),
-              [&](const ReportedError &) { job.failure = "does not compile"; },
-              [&](const llvm::ErrorInfoBase &error) { job.failure = error.message(); });
-      });
-    pool.wait();
-  }
+  llvm::cantFail(runInParallel(jobs.size(), [&](size_t i) {
+    Job &job = jobs[i];
+    auto object = job.build->makeObject();
+    if (object)
+      job.object = std::move(*object);
+    else
+      llvm::handleAllErrors(
+          object.takeError(),
+          [&](const ReportedError &) { job.failure = "does not compile"; },
+          [&](const llvm::ErrorInfoBase &error) { job.failure = error.message(); });
+    return llvm::Error::success();
+  }));
   for (Job &job : jobs) {
     if (job.object) {
       auto subject = load(job);
@@ -147,18 +152,19 @@ llvm::Expected<LayerVerifier::Subject> LayerVerifier::load(Job &job) {
 //===----------------------------------------------------------------------===//
 
 /// Nothing, one token, two, a prime, whole tiles and chunks with a token more or less,
-/// both sides of where another form takes over, and several chunks.
-std::vector<int64_t> LayerVerifier::chooseLengths() const {
+/// both sides of where another form takes over, and several chunks. Of several sequence
+/// axes each gets the long ones while the others are short.
+std::vector<Lengths> LayerVerifier::chooseLengths() const {
   const ssmrt_module *module = oracle.layer.get();
   bool hasSequence = false;
   for (int64_t i = 0; i < module->num_inputs; ++i)
     hasSequence |= lengthDimension(module->inputs[i]) >= 0;
   if (!hasSequence)
-    return {0}; // there is only one case
+    return {{0}}; // there is only one case
   if (!options.lengths.empty())
     return options.lengths;
   if (int64_t fixed = fixedLength(*module))
-    return {0, fixed};
+    return {{0}, {fixed}};
   std::set<int64_t> lengths = {0, 1, 2, 7};
   int64_t longest = 0;
   for (const ModeChoice &choice : choices)
@@ -172,13 +178,24 @@ std::vector<int64_t> LayerVerifier::chooseLengths() const {
     lengths.erase(lengths.upper_bound(limit), lengths.end());
     lengths.insert(limit);
   }
-  return {lengths.begin(), lengths.end()};
+  std::vector<Lengths> all;
+  for (int64_t length : lengths)
+    for (int64_t axis = 0; axis < module->num_axes; ++axis) {
+      Lengths one(module->num_axes, 3);
+      one[axis] = length;
+      all.push_back(one);
+    }
+  if (module->num_axes > 1)
+    all.insert(all.end(), {{1}, {11, 7, 5, 3}});
+  return all;
 }
 
-/// Calls `visit` with each run of consecutive bytes of the tokens [begin, end).
+/// Calls `visit` with each run of consecutive bytes of the tokens [begin, end) along a
+/// sequence axis.
 static void forTokens(const ssmrt_value_info &info, const Tensor &tensor, int64_t begin,
-                      int64_t end, llvm::function_ref<void(int64_t, int64_t)> visit) {
-  int dimension = lengthDimension(info);
+                      int64_t end, llvm::function_ref<void(int64_t, int64_t)> visit,
+                      int axis = 0) {
+  int dimension = lengthDimension(info, axis);
   llvm::ArrayRef<int64_t> shape = tensor.getShape();
   int64_t outer = 1, inner = int64_t(ssmrt_dtype_size(tensor.getDType()));
   for (int i = 0; i < int(shape.size()); ++i)
@@ -188,60 +205,70 @@ static void forTokens(const ssmrt_value_info &info, const Tensor &tensor, int64_
     visit((i * shape[dimension] + begin) * inner, (end - begin) * inner);
 }
 
-llvm::Error LayerVerifier::makeCase(int64_t length, int64_t impulse) {
+/// The token that is not zero: a third of the way along each axis.
+static int64_t impulseAt(int64_t length) { return length / 3; }
+
+llvm::Error LayerVerifier::makeCase(Case &sequence) {
   const ssmrt_module *module = oracle.layer.get();
-  Case sequence{length, {}, {}, impulse};
+  const Lengths &lengths = sequence.lengths;
+  bool isImpulse = sequence.isImpulse;
   // f32 holds the data of every dtype.
-  auto inputs = drawInputs(module, batch, length, dataSeed);
+  auto inputs = drawInputs(module, batch, lengths, dataSeed);
   if (!inputs)
     return inputs.takeError();
-  for (auto [i, tensor] : llvm::enumerate(*inputs)) {
+  for (auto [number, tensor] : llvm::enumerate(*inputs)) {
     if (!isFloat(tensor.getDType()))
       continue;
     if (tensor.getDType().bits == 64)
       for (int64_t i = 0; i < tensor.count(); ++i)
         tensor.data<double>()[i] = float(tensor.data<double>()[i]);
-    if (impulse < 0 || lengthDimension(module->inputs[i]) < 0)
-      continue;
-    auto clear = [&](int64_t at, int64_t bytes) {
-      std::memset(tensor.data() + at, 0, size_t(bytes));
+    auto clear = [data = tensor.data()](int64_t at, int64_t bytes) {
+      std::memset(data + at, 0, size_t(bytes));
     };
-    forTokens(module->inputs[i], tensor, 0, impulse, clear);
-    forTokens(module->inputs[i], tensor, impulse + 1, length, clear);
+    const ssmrt_value_info &info = module->inputs[number];
+    for (int axis = 0; isImpulse && axis < module->num_axes; ++axis) {
+      if (lengthDimension(info, axis) < 0)
+        continue;
+      int64_t length = lengthOf(lengths, axis), impulse = impulseAt(length);
+      forTokens(info, tensor, 0, impulse, clear, axis);
+      forTokens(info, tensor, impulse + 1, length, clear, axis);
+    }
   }
   sequence.inputs = std::move(*inputs);
-  auto judge = Session::create(module, serial.get(), oracle.weights, length);
+  auto judge = Session::create(module, serial.get(), oracle.weights,
+                               *llvm::max_element(lengths));
   if (!judge)
     return judge.takeError();
-  auto wanted = judge->makeOutputs(batch, length);
+  auto wanted = judge->makeOutputs(batch, lengths);
   if (!wanted)
     return wanted.takeError();
   sequence.wanted = std::move(*wanted);
-  if (llvm::Error error =
-          call(*judge, sequence.inputs, sequence.wanted, batch, length, false))
-    return error;
-  cases.push_back(std::move(sequence));
-  return llvm::Error::success();
+  return call(*judge, sequence.inputs, sequence.wanted, batch, lengths[0], false);
 }
 
 llvm::Error LayerVerifier::makeCases() {
   Progress progress("running the literal form of " + layer().str());
-  std::vector<int64_t> lengths = chooseLengths();
-  for (int64_t length : lengths)
-    if (llvm::Error error = makeCase(length, /*impulse=*/-1))
-      return error;
-  if (oracle.layer.get()->step)
-    return llvm::Error::success();
+  const ssmrt_module *module = oracle.layer.get();
+  std::vector<Lengths> all = chooseLengths();
+  for (const Lengths &lengths : all)
+    if (lengths.size() > 1 && int64_t(lengths.size()) < module->num_axes)
+      return failure("--lengths " + llvm::Twine(lengthsText(lengths)) + ": layer '" + layer() +
+                     "' has " + llvm::Twine(module->num_axes) + " sequence axes");
+  for (const Lengths &lengths : all)
+    cases.push_back({lengths, {}, {}});
   // Lags to both sides show best in what one token does.
-  std::set<int64_t> some;
-  for (int64_t length : lengths)
-    if (length > 2)
-      some.insert(length);
-  for (auto at = some.begin(); at != some.end(); ++at)
-    if (at == some.begin() || std::next(at) == some.end())
-      if (llvm::Error error = makeCase(*at, /*impulse=*/*at / 3))
-        return error;
-  return llvm::Error::success();
+  std::vector<Lengths> some;
+  for (const Lengths &lengths : all)
+    if (tokensOf(lengths, *module) > 2 && !module->step)
+      some.push_back(lengths);
+  auto isShorter = [&](const Lengths &a, const Lengths &b) {
+    return tokensOf(a, *module) < tokensOf(b, *module);
+  };
+  auto [shortest, longest] = std::minmax_element(some.begin(), some.end(), isShorter);
+  if (!some.empty())
+    for (const Lengths &lengths : std::set<Lengths>{*shortest, *longest})
+      cases.push_back({lengths, {}, {}, /*isImpulse=*/true});
+  return runInParallel(cases.size(), [&](size_t i) { return makeCase(cases[i]); });
 }
 
 //===----------------------------------------------------------------------===//
@@ -299,7 +326,7 @@ llvm::Error LayerVerifier::comparePieces(Session &session, llvm::ArrayRef<Tensor
                                          const Case &sequence, bool stepwise,
                                          Verdict &verdict) {
   const ssmrt_module &module = session.module();
-  int64_t length = sequence.length;
+  int64_t length = sequence.lengths[0];
   std::set<int64_t> cuts = {1, length / 2, length - 1};
   for (int64_t cut : cuts)
     for (bool stepRest : {false, true}) {
@@ -334,7 +361,8 @@ llvm::Error LayerVerifier::comparePieces(Session &session, llvm::ArrayRef<Tensor
 /// Each row alone.
 llvm::Error LayerVerifier::compareRows(Session &session, llvm::ArrayRef<Tensor> inputs,
                                        llvm::ArrayRef<Tensor> found, bool stepwise,
-                                       int64_t length, Verdict &verdict) {
+                                       llvm::ArrayRef<int64_t> lengths,
+                                       Verdict &verdict) {
   const ssmrt_module *module = &session.module();
   for (int64_t row = 0; row < batch && batch > 1; ++row) {
     auto inputRow = takeRow(inputs, module->inputs, row);
@@ -343,14 +371,13 @@ llvm::Error LayerVerifier::compareRows(Session &session, llvm::ArrayRef<Tensor> 
     auto wanted = takeRow(found, module->outputs, row);
     if (!wanted)
       return wanted.takeError();
-    auto outputs = session.makeOutputs(1, length);
+    auto outputs = session.makeOutputs(1, lengths);
     if (!outputs)
       return outputs.takeError();
-    if (llvm::Error error = call(session, *inputRow, *outputs, 1, length, stepwise))
+    if (llvm::Error error = call(session, *inputRow, *outputs, 1, lengths[0], stepwise))
       return error;
     compareAll(module, *outputs, *wanted,
-               "row " + std::to_string(row) + " alone, length " +
-                   std::to_string(length),
+               "row " + std::to_string(row) + " alone, length " + lengthsText(lengths),
                verdict);
   }
   return llvm::Error::success();
@@ -359,23 +386,30 @@ llvm::Error LayerVerifier::compareRows(Session &session, llvm::ArrayRef<Tensor> 
 /// The same bits with any number of threads.
 llvm::Error LayerVerifier::compareThreads(Subject &subject, llvm::ArrayRef<Tensor> inputs,
                                           llvm::ArrayRef<Tensor> found, bool stepwise,
-                                          int64_t length, Verdict &verdict) {
+                                          llvm::ArrayRef<int64_t> lengths,
+                                          Verdict &verdict) {
   const ssmrt_module *module = subject.layer.get();
-  for (Context &context : threaded) {
-    auto parallel = Session::create(module, context.get(), subject.weights, length);
+  // More threads than cores do no harm here, and one core must not hide a race. They
+  // are this comparison's own: those that work for another would not take part.
+  for (uint64_t threads : {uint64_t(2), options.threads ? options.threads : 5}) {
+    auto context = makeContext(threads);
+    if (!context)
+      return context.takeError();
+    auto parallel = Session::create(module, context->get(), subject.weights,
+                                    *llvm::max_element(lengths));
     if (!parallel)
       return parallel.takeError();
-    auto outputs = parallel->makeOutputs(batch, length);
+    auto outputs = parallel->makeOutputs(batch, lengths);
     if (!outputs)
       return outputs.takeError();
-    if (llvm::Error error = call(*parallel, inputs, *outputs, batch, length, stepwise))
+    if (llvm::Error error = call(*parallel, inputs, *outputs, batch, lengths[0], stepwise))
       return error;
     for (auto [i, tensor] : llvm::enumerate(*outputs))
       if (std::memcmp(tensor.data(), found[i].data(), size_t(tensor.bytes())) != 0 &&
           verdict.failure.empty())
         verdict.failure = std::string(module->outputs[i].name) + ", length " +
-                          std::to_string(length) + ": other bits with " +
-                          std::to_string(context->threads) + " threads";
+                          lengthsText(lengths) + ": other bits with " +
+                          std::to_string((*context)->threads) + " threads";
   }
   return llvm::Error::success();
 }
@@ -428,25 +462,27 @@ llvm::Error LayerVerifier::compareCase(Subject &subject, const ModeChoice &choic
                                        Case &sequence, Verdict &verdict) {
   const ssmrt_module *module = subject.layer.get();
   bool stepwise = choice.mode == "step";
-  int64_t length = sequence.length;
+  const Lengths &lengths = sequence.lengths;
+  int64_t length = lengths[0];
   auto inputs = convertAll(sequence.inputs, module->inputs);
   if (!inputs)
     return inputs.takeError();
-  auto session = Session::create(module, serial.get(), subject.weights, length);
+  auto session = Session::create(module, serial.get(), subject.weights,
+                                 *llvm::max_element(lengths));
   if (!session)
     return session.takeError();
-  for (const std::string &message : session->findGrowth())
-    if (warned.insert(message).second)
-      warn(message);
-  auto found = session->makeOutputs(batch, length);
+  verdict.warnings = session->findGrowth();
+  auto found = session->makeOutputs(batch, lengths);
   if (!found)
     return found.takeError();
   if (llvm::Error error = call(*session, *inputs, *found, batch, length, stepwise))
     return error;
-  std::string place = "length " + std::to_string(length);
-  if (sequence.impulse >= 0) {
+  std::string place = "length " + lengthsText(lengths);
+  if (sequence.isImpulse) {
+    Lengths token(lengths);
+    llvm::for_each(token, [](int64_t &length) { length = impulseAt(length); });
     compareAll(module, *found, sequence.wanted,
-               place + ", token " + std::to_string(sequence.impulse) + " alone", verdict);
+               place + ", token " + lengthsText(token) + " alone", verdict);
     return llvm::Error::success();
   }
   compareAll(module, *found, sequence.wanted, place, verdict);
@@ -459,54 +495,83 @@ llvm::Error LayerVerifier::compareCase(Subject &subject, const ModeChoice &choic
                                              length, verdict))
       return error;
   if (llvm::Error error =
-          compareRows(*session, *inputs, *found, stepwise, length, verdict))
+          compareRows(*session, *inputs, *found, stepwise, lengths, verdict))
     return error;
-  return compareThreads(subject, *inputs, *found, stepwise, length, verdict);
+  return compareThreads(subject, *inputs, *found, stepwise, lengths, verdict);
 }
 
-llvm::Expected<std::vector<Verdict>> LayerVerifier::run() {
-  if (llvm::Error error = makeCases())
-    return std::move(error);
-  std::vector<Verdict> verdicts;
+/// What each mode is compared in; those that are the same program called the same way
+/// give the same numbers, and are compared once.
+std::vector<LayerVerifier::Comparison> LayerVerifier::chooseComparisons() {
+  std::vector<Comparison> comparisons;
   for (const ModeChoice &choice : choices) {
     if (!choice.refusal.empty()) {
-      Verdict refused;
-      refused.mode = choice.mode;
-      refused.refusal = choice.refusal;
-      verdicts.push_back(std::move(refused));
+      Comparison &refused = comparisons.emplace_back();
+      refused.verdict.mode = choice.mode;
+      refused.verdict.refusal = choice.refusal;
       continue;
     }
     for (Job &job : jobs) {
       if (job.literal || job.program != choice.program)
         continue;
       // Made for `auto`, though other modes may share the program.
-      if (job.doublePrecision && !options.dtypeGiven && choice.mode != "auto")
+      if (job.doublePrecision && !wantsDouble(choice))
         continue;
-      Progress progress("verifying mode " + choice.mode + " of " + layer().str());
-      Verdict verdict;
+      Comparison comparison;
+      comparison.choice = &choice;
+      comparison.job = &job;
+      Verdict &verdict = comparison.verdict;
       verdict.mode = choice.mode;
       verdict.dtype = job.doublePrecision ? "f64" : options.dtype;
       verdict.tolerance = toleranceOf(verdict.dtype);
       verdict.failure = job.failure;
-      // The same program called the same way gives the same numbers.
-      const Verdict *same = nullptr;
-      for (const Verdict &other : verdicts)
-        for (const ModeChoice &earlier : choices)
-          if (other.mode == earlier.mode && earlier.program == choice.program &&
-              other.dtype == verdict.dtype &&
-              (other.mode == "step") == (choice.mode == "step"))
-            same = &other;
-      if (same) {
-        std::string mode = verdict.mode;
-        verdict = *same;
-        verdict.mode = mode;
-      } else if (job.failure.empty()) {
-        for (Case &sequence : cases)
-          if (llvm::Error error = compareCase(job.subject, choice, sequence, verdict))
-            return std::move(error);
-      }
-      verdicts.push_back(std::move(verdict));
+      for (auto [i, other] : llvm::enumerate(comparisons))
+        if (other.job == &job && !other.same &&
+            (other.choice->mode == "step") == (choice.mode == "step"))
+          comparison.same = i;
+      comparisons.push_back(std::move(comparison));
     }
+  }
+  return comparisons;
+}
+
+llvm::Expected<std::vector<Verdict>> LayerVerifier::run() {
+  if (llvm::Error error = makeCases())
+    return std::move(error);
+  std::vector<Comparison> comparisons = chooseComparisons();
+  struct Part {
+    Comparison *comparison;
+    Case *sequence;
+    Verdict verdict;
+  };
+  std::vector<Part> parts;
+  // The last ones, which are begun first, are the longest.
+  for (Case &sequence : cases)
+    for (Comparison &comparison : comparisons)
+      if (comparison.job && !comparison.same && comparison.job->failure.empty())
+        parts.push_back({&comparison, &sequence, comparison.verdict});
+  Progress progress("comparing the modes of " + layer().str());
+  if (llvm::Error error = runInParallel(parts.size(), [&](size_t i) {
+        Part &part = parts[i];
+        return compareCase(part.comparison->job->subject, *part.comparison->choice,
+                           *part.sequence, part.verdict);
+      }))
+    return std::move(error);
+  std::set<std::string> warned; // each message once
+  for (Part &part : parts) {
+    part.comparison->verdict.add(part.verdict);
+    for (const std::string &message : part.verdict.warnings)
+      if (warned.insert(message).second)
+        warn(message);
+  }
+  std::vector<Verdict> verdicts;
+  for (Comparison &comparison : comparisons) {
+    Verdict verdict = comparison.verdict;
+    if (comparison.same) {
+      verdict = comparisons[*comparison.same].verdict;
+      verdict.mode = comparison.verdict.mode;
+    }
+    verdicts.push_back(std::move(verdict));
   }
   return verdicts;
 }

@@ -13,6 +13,7 @@
 
 #include "Modes.h"
 #include "Session.h"
+#include <deque>
 #include <set>
 
 namespace ssmc {
@@ -25,8 +26,11 @@ struct Verdict {
   std::string where;   // of the worst error
   std::string failure; // what disagreed first, or ""
   int comparisons = 0;
+  std::vector<std::string> warnings;
 
   void note(double error, const std::string &place);
+  /// Counts what another part of the same comparison found.
+  void add(const Verdict &part);
 };
 
 class LayerVerifier {
@@ -56,18 +60,29 @@ private:
     std::string failure;
     Subject subject;
   };
-  /// Inputs of a length and what the oracle says to them.
+  /// Inputs of some lengths and what the oracle says to them.
   struct Case {
-    int64_t length;
+    Lengths lengths;
     std::vector<Tensor> inputs, wanted;
-    int64_t impulse = -1; // the only token that is not zero, if 0 or more
+    bool isImpulse = false; // a single token is not zero
   };
 
   BuildRequest requestFor(llvm::StringRef mode, bool literal, bool doublePrecision) const;
+  /// A mode in a dtype.
+  struct Comparison {
+    Verdict verdict;
+    const ModeChoice *choice = nullptr;
+    Job *job = nullptr;         // null where the mode is not possible
+    std::optional<size_t> same; // an earlier one with the same result
+  };
+
+  /// Whether the mode is compared in f64 too.
+  bool wantsDouble(const ModeChoice &choice) const;
   llvm::Expected<Subject> load(Job &job);
-  std::vector<int64_t> chooseLengths() const;
+  std::vector<Lengths> chooseLengths() const;
   llvm::Error makeCases();
-  llvm::Error makeCase(int64_t length, int64_t impulse);
+  llvm::Error makeCase(Case &sequence);
+  std::vector<Comparison> chooseComparisons();
   llvm::Error compareCase(Subject &subject, const ModeChoice &choice, Case &sequence,
                           Verdict &verdict);
   llvm::Error compareCausality(Session &session, llvm::ArrayRef<Tensor> inputs,
@@ -76,11 +91,11 @@ private:
   llvm::Error comparePieces(Session &session, llvm::ArrayRef<Tensor> inputs,
                             const Case &sequence, bool stepwise, Verdict &verdict);
   llvm::Error compareRows(Session &session, llvm::ArrayRef<Tensor> inputs,
-                          llvm::ArrayRef<Tensor> found, bool stepwise, int64_t length,
-                          Verdict &verdict);
+                          llvm::ArrayRef<Tensor> found, bool stepwise,
+                          llvm::ArrayRef<int64_t> lengths, Verdict &verdict);
   llvm::Error compareThreads(Subject &subject, llvm::ArrayRef<Tensor> inputs,
-                             llvm::ArrayRef<Tensor> found, bool stepwise, int64_t length,
-                             Verdict &verdict);
+                             llvm::ArrayRef<Tensor> found, bool stepwise,
+                             llvm::ArrayRef<int64_t> lengths, Verdict &verdict);
   llvm::Error call(Session &session, llvm::ArrayRef<Tensor> inputs,
                    llvm::ArrayRef<Tensor> outputs, int64_t rows, int64_t length,
                    bool stepwise);
@@ -91,10 +106,8 @@ private:
   std::vector<ModeChoice> choices;
   std::vector<Job> jobs;
   Subject oracle;
-  std::vector<Case> cases;
+  std::deque<Case> cases;
   Context serial;
-  std::vector<Context> threaded;
-  std::set<std::string> warned; // each message once
   int64_t batch = 2;
 };
 

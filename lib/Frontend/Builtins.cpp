@@ -187,7 +187,7 @@ std::optional<Number> Elaborator::pointOfCall(const ast::CallExpr &expr,
       diagnostics.error(expr.range, "'len' takes the sequence axis, len(t)");
       return std::nullopt;
     }
-    return real(lengthTerm());
+    return real(lengthTerm(known ? sequenceNumber(known->first.size) : 0));
   }
   bool known = false;
   auto tensor = callBuiltinTensor(expr, name->name, scope, known);

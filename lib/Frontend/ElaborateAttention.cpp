@@ -30,6 +30,8 @@ bool Elaborator::runOver(const ast::OverStmt &stmt, std::shared_ptr<Scope> scope
     diagnostics.note(other->second, "the axis is declared here");
     return false;
   }
+  if (!refuseSeveral("a second index over a sequence", stmt.range))
+    return false;
   if (scope->findCut())
     return diagnostics.error(stmt.range, "a second index over a sequence that is cut "
                                          "is not available in this version");
@@ -614,7 +616,7 @@ std::optional<TermRef> Elaborator::attend(IndexId s, const TermRef &body,
       unsigned d = llvm::cast<AffineDimExpr>(rename.lookup(dim(id))).getPosition();
       return block->getArgument(firstIndex + d - 1);
     };
-    emitter.length = [&] { return sizeOfLength(); };
+    emitter.length = [&](unsigned sequence) { return sizeOfLength(sequence); };
     emitter.preparedLength = [&] { return prepared; };
     ssm::YieldOp::create(builder, loc, emitter.emit(*taken, scalarType));
   }

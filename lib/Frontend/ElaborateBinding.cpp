@@ -120,6 +120,13 @@ std::optional<TensorValue> Elaborator::bindParameter(const ast::Pattern &pattern
   };
   if (splits && llvm::any_of(pattern.axes, isMerged))
     return splitAxes(pattern, value, scope, where);
+  auto sizeText = [&](int64_t size) {
+    if (!isSequenceExtent(size))
+      return std::to_string(size);
+    return sequences.size() < 2 ? std::string("those of the sequence")
+                                : "those of the sequence axis '" +
+                                      sequences[sequenceNumber(size)].name + "'";
+  };
   size_t named = 0;
   bool hasRest = false;
   for (const ast::AxisPattern &axis : pattern.axes)
@@ -149,8 +156,8 @@ std::optional<TensorValue> Elaborator::bindParameter(const ast::Pattern &pattern
   for (const ast::AxisPattern &axisPattern : pattern.axes) {
     if (axisPattern.kind == ast::AxisPattern::Rest) {
       Axis rest;
-      for (; position < rank - named; ++position)
-        rest.members.push_back(value.axes[position]);
+      for (size_t count = rank - named; count > 0; --count)
+        rest.members.push_back(value.axes[position++]);
       scope.axes[".."] = {rest, axisPattern.range};
       continue;
     }
@@ -159,14 +166,18 @@ std::optional<TensorValue> Elaborator::bindParameter(const ast::Pattern &pattern
         !scope.findConstant(axisPattern.name.name)) {
       // An axis by name: known in this layer, or met here.
       auto *known = scope.findAxis(axisPattern.name.name);
+      if (axisPattern.extent == ast::AxisPattern::Seq && !have.sequence) {
+        diagnostics.error(where, "'" + pattern.name.name + "' wants a sequence axis '" +
+                                     axisPattern.name.name + "', this value has " +
+                                     sizeText(have.size) + " elements there");
+        diagnostics.note(axisPattern.range, "declared here");
+        return std::nullopt;
+      }
       if (known && known->first.size != have.size) {
         diagnostics.error(where, "axis '" + axisPattern.name.name + "' of '" +
                                      pattern.name.name + "' has " +
-                                     llvm::Twine(known->first.size) +
-                                     " elements, this value has " +
-                                     (have.size == kDynamicExtent
-                                          ? llvm::Twine("those of the sequence")
-                                          : llvm::Twine(have.size)));
+                                     sizeText(known->first.size) +
+                                     " elements, this value has " + sizeText(have.size));
         diagnostics.note(known->second, "the axis is declared here");
         return std::nullopt;
       }
@@ -185,11 +196,8 @@ std::optional<TensorValue> Elaborator::bindParameter(const ast::Pattern &pattern
       return std::nullopt;
     if (axis->size != have.size) {
       diagnostics.error(where, "'" + pattern.name.name + "' wants " +
-                                   llvm::Twine(axis->size) + " elements here, the "
-                                   "value has " +
-                                   (have.size == kDynamicExtent
-                                        ? llvm::Twine("those of the sequence")
-                                        : llvm::Twine(have.size)));
+                                   sizeText(axis->size) + " elements here, the value has " +
+                                   sizeText(have.size));
       diagnostics.note(axisPattern.range, "declared here");
       return std::nullopt;
     }

@@ -9,18 +9,29 @@
 using namespace ssmc;
 using namespace mlir;
 
+/// The place of `..`, or the number of axes.
+static size_t findRest(const std::vector<ast::AxisPattern> &axes) {
+  return llvm::find_if(axes, [](const ast::AxisPattern &axis) {
+           return axis.kind == ast::AxisPattern::Rest;
+         }) -
+         axes.begin();
+}
+
 /// Gives the axes of a call's result the names of the caller: those of the arguments
 /// they came from, or none.
 void Elaborator::exportAxes(Entity &result, const ast::FnDecl &fn, Scope &scope,
                             llvm::ArrayRef<std::pair<size_t, TensorValue>> args) {
   std::map<std::string, Axis> names;
+  size_t firstKept = 0; // of what `..` stands for
   for (const auto &[number, tensor] : args) {
     if (number >= fn.params.size())
       continue;
     const std::vector<ast::AxisPattern> &axes = fn.params[number].pattern.axes;
-    bool hasRest = !axes.empty() && axes[0].kind == ast::AxisPattern::Rest;
+    size_t restAt = findRest(axes);
+    if (restAt < axes.size())
+      firstKept = restAt;
     for (auto [i, pattern] : llvm::enumerate(axes)) {
-      size_t at = hasRest ? tensor.axes.size() - axes.size() + i : i;
+      size_t at = i > restAt ? tensor.axes.size() - axes.size() + i : i;
       if (pattern.kind == ast::AxisPattern::Name && at < tensor.axes.size())
         names.insert({pattern.name.name, tensor.axes[at]});
     }
@@ -31,7 +42,7 @@ void Elaborator::exportAxes(Entity &result, const ast::FnDecl &fn, Scope &scope,
     for (Entity &element : entity.elements)
       rename(element);
     for (auto [i, axis] : llvm::enumerate(entity.tensor.axes)) {
-      if (i < kept)
+      if (i >= firstKept && i < firstKept + kept)
         continue;
       auto found = names.find(axis.name);
       bool same = found != names.end() && found->second.size == axis.size;
@@ -339,6 +350,8 @@ Elaborator::callFunction(const ast::FnDecl &fn, std::shared_ptr<Scope> scope,
     scope->values[name] = std::move(arg);
   }
   scope->enclosing = &fn;
+  if (fn.cutWhere && !refuseSeveral("a cut", fn.cutWhere->range))
+    return std::nullopt;
   if (fn.cutWhere) {
     // True where a document starts: neither state nor shifted reads cross.
     ast::Pattern cut;

@@ -72,8 +72,8 @@ bool Elaborator::isLagged(AffineExpr at, IndexId lag) {
 /// The number of values of an index.
 TermRef Elaborator::extentTerm(IndexId id) {
   int64_t size = indexAxis(id).size;
-  if (size == kDynamicExtent)
-    return lengthTerm();
+  if (isSequenceExtent(size))
+    return lengthTerm(sequenceNumber(size));
   if (isRunTimeExtent(size))
     return indexTerm(getAffineSymbolExpr(0, &context) *
                      (size == kTwoSidedExtent ? 2 : 1));
@@ -162,7 +162,9 @@ std::optional<Number> Elaborator::convolve(llvm::ArrayRef<IndexId> over,
   auto analyse = [&]() -> bool {
     if (!split(body) || !parts.input || !parts.input->batched || parts.input->at.empty())
       return false;
-    auto token = linearIndex(parts.input->at[0]);
+    const AffineExpr *place = llvm::find_if(
+        parts.input->at, [&](AffineExpr at) { return isLagged(at, lag); });
+    auto token = linearIndex(*place);
     if (!token || token->dims.size() != 2)
       return false;
     for (auto [id, factor] : token->dims) {
@@ -175,10 +177,11 @@ std::optional<Number> Elaborator::convolve(llvm::ArrayRef<IndexId> over,
     }
     parts.first = -token->constant;
     parts.firstScale = -token->preparedScale;
-    for (AffineExpr at : llvm::drop_begin(parts.input->at))
-      if (at.isFunctionOfDim(lag) || at.isFunctionOfDim(parts.time))
+    for (const AffineExpr &at : parts.input->at)
+      if (&at != place && (at.isFunctionOfDim(lag) || at.isFunctionOfDim(parts.time)))
         return false;
-    return !parts.kernel->dependsOn(parts.time);
+    return llvm::none_of(parts.kernel->indices.set_bits(),
+                         [&](unsigned id) { return indexAxis(id).sequence; });
   };
   if (!analyse()) {
     diagnostics.error(range, "a convolution is sum(j) kernel[.., j] * input[t-j, ..]: "
@@ -211,11 +214,15 @@ std::optional<Number> Elaborator::convolve(llvm::ArrayRef<IndexId> over,
   reversed |= looksAhead;
 
   // Dimensions: batch, time, lanes, lag.
-  TermRef input = parts.input;
-  llvm::SmallVector<IndexId> lanes;
+  llvm::SmallVector<IndexId> lanes, others;
   for (unsigned id : body->indices.set_bits())
     if (id != lag && id != parts.time)
-      lanes.push_back(id);
+      (indexAxis(id).sequence ? others : lanes).push_back(id);
+  llvm::sort(others, [&](IndexId a, IndexId b) {
+    return indexAxis(a).size < indexAxis(b).size;
+  });
+  TermRef input = sequences.size() < 2 ? parts.input
+                                       : elementOfRows(parts.input, parts.time, others);
   unsigned numDims = 3 + lanes.size();
   llvm::DenseMap<AffineExpr, AffineExpr> rename;
   rename[dim(parts.time)] = getAffineDimExpr(1, &context);
@@ -237,15 +244,15 @@ std::optional<Number> Elaborator::convolve(llvm::ArrayRef<IndexId> over,
     kernelExprs.push_back(at.replace(rename));
   for (unsigned d = 0; d < numDims - 1; ++d)
     outputExprs.push_back(getAffineDimExpr(d, &context));
-  llvm::SmallVector<int64_t> outputSizes = {kDynamicExtent};
+  llvm::SmallVector<int64_t> outputSizes = {indexAxis(parts.time).size};
   for (IndexId id : lanes)
     outputSizes.push_back(indexAxis(id).size);
-  Value init = emptyTensor(outputSizes, true, scalarType);
+  Value init = emptyRows(others, outputSizes, scalarType);
   llvm::SmallVector<Value> outs = {init};
   llvm::SmallVector<Type> types = {init.getType()};
   Value history, place, first;
   unsigned slot = ~0u;
-  if (!looksAhead && (isGrowing || reach > 0)) {
+  if (!looksAhead && (isGrowing || reach > 0) && sequences.size() < 2) {
     slot = states.size();
     addState(uniqueState("history"), historySizes, inputType.getElementType(), history);
     outs.push_back(history);
@@ -273,10 +280,15 @@ std::optional<Number> Elaborator::convolve(llvm::ArrayRef<IndexId> over,
     Block *block = builder.createBlock(&conv.getEpilogue(), {}, scalarType, loc);
     ssm::YieldOp::create(builder, loc, block->getArguments());
   }
+  noteSequence(conv, indexAxis(parts.time));
   if (history)
     setState(slot, conv.getResult(1));
-  llvm::SmallVector<AffineExpr> at = {dim(parts.time)};
+  llvm::SmallVector<AffineExpr> at;
+  for (IndexId id : others)
+    at.push_back(dim(id));
+  at.push_back(dim(parts.time));
   for (IndexId id : lanes)
     at.push_back(dim(id));
-  return ssmc::real(element(conv.getResult(0), at, true, false, false));
+  return ssmc::real(
+      element(unfoldRows(conv.getResult(0), others), at, true, false, false));
 }

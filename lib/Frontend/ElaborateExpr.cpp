@@ -28,6 +28,17 @@ PointContext &ssmc::rootOf(PointContext &point) {
   return *p;
 }
 
+/// The index that a name stands for. What `..` stands for has the names of who called:
+/// they broadcast, but where a value here has such a name they are not meant.
+AffineExpr Elaborator::findIndex(llvm::StringRef name, Scope &scope,
+                                 PointContext &point) {
+  AffineExpr index = point.find(name);
+  bool isOfRest = index && llvm::any_of(rootOf(point).rest, [&](IndexId id) {
+                    return index == indexOf(id);
+                  });
+  return isOfRest && scope.findValue(name) && !scope.findAxis(name) ? AffineExpr() : index;
+}
+
 //===----------------------------------------------------------------------===//
 // Points
 //===----------------------------------------------------------------------===//
@@ -215,7 +226,7 @@ std::optional<Number> Elaborator::pointOfName(const ast::NameExpr &expr,
     if (p->stateAt && expr.name == p->stateName)
       return pointOfState(*p, expr.range, point);
   Entity *entity = scope->findValue(expr.name);
-  AffineExpr index = point.find(expr.name);
+  AffineExpr index = findIndex(expr.name, *scope, point);
   if (entity && index && entity->kind != Entity::Point) {
     diagnostics.error(expr.range, "'" + expr.name + "' is both an index and a value "
                                   "here; rename one of them");

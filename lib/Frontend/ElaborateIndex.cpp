@@ -18,7 +18,7 @@ std::optional<AffineExpr>
 Elaborator::affineIndex(const ast::Expr &expr, std::shared_ptr<Scope> scope,
                         PointContext &point) {
   if (auto *name = llvm::dyn_cast<ast::NameExpr>(&expr)) {
-    if (AffineExpr index = point.find(name->name))
+    if (AffineExpr index = findIndex(name->name, *scope, point))
       return index;
     PointContext &root = rootOf(point);
     if (root.automatic && scope->findAxis(name->name)) {
@@ -186,7 +186,7 @@ std::optional<Number> Elaborator::pointOfIndex(const ast::IndexExpr &expr,
       PointContext &root = rootOf(point);
       if (root.automatic && root.rest.empty())
         for (size_t i = 0; i < restCount; ++i) {
-          Axis axis = tensor->axes[i];
+          Axis axis = tensor->axes[at.size() + i];
           AffineExpr bound = axis.name.empty() ? AffineExpr()
                                                : placeOf(point.find(axis.name), axis);
           IndexId id;
@@ -249,8 +249,12 @@ std::optional<Number> Elaborator::pointOfIndex(const ast::IndexExpr &expr,
                           "of '" + name + "' has " + llvm::Twine(axis.size));
         return std::nullopt;
       }
-      for (auto [i, member] : llvm::enumerate(members))
+      // An index of one value is 0: what is read of an axis then shows as a part of it.
+      for (auto [i, member] : llvm::enumerate(members)) {
+        if (sizes[i] == 1 && llvm::isa<AffineDimExpr>(member))
+          member = getAffineConstantExpr(0, &context);
         merged = i ? merged * sizes[i] + member : member;
+      }
       at.push_back(merged);
       terms.push_back(indexTerm(merged));
       continue;
@@ -332,7 +336,8 @@ std::optional<Number> Elaborator::pointOfIndex(const ast::IndexExpr &expr,
                      ? llvm::dyn_cast<AffineConstantExpr>(sum.getRHS())
                      : AffineConstantExpr();
     outside = shift && shift.getValue() > 0
-                  ? operation(Operator::Le, lengthTerm(), indexTerm(index))
+                  ? operation(Operator::Le, lengthTerm(sequenceNumber(axis.size)),
+                              indexTerm(index))
                   : operation(Operator::Lt, indexTerm(index), constant(0));
   }
   if (!outside)
@@ -393,7 +398,7 @@ std::optional<Number> Elaborator::access(const TensorValue &source,
       }
     if (units && sequences == 1 && linear->dims.size() == 1 &&
         linear->preparedScale == 0) {
-      tensor = shift(tensor, -linear->constant, scope, "shift");
+      tensor = shift(tensor, i, -linear->constant, scope);
       places[i] = dim(linear->dims[0].first);
       continue;
     }
@@ -417,7 +422,8 @@ std::optional<Number> Elaborator::access(const TensorValue &source,
         if (tensor.axes[i].sequence && !at[i]) {
           // A token at a computed place may be any: the whole sequence is needed.
           reversed = true;
-          TermRef last = subtract(lengthTerm(), constant(1));
+          TermRef last =
+              subtract(lengthTerm(sequenceNumber(tensor.axes[i].size)), constant(1));
           outside = operation(Operator::Or, operation(Operator::Lt, position, constant(0)),
                               operation(Operator::Lt, last, position));
           position = operation(Operator::Max, constant(0),

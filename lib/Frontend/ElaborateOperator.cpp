@@ -376,8 +376,10 @@ std::optional<Number> Elaborator::sumOver(llvm::ArrayRef<IndexId> over,
 
 /// The tensor `distance` tokens earlier (later, if negative). Outside the
 /// sequence it is 0, but a state has a value before the first token.
-TensorValue Elaborator::shift(const TensorValue &tensor, int64_t distance,
-                              Scope &scope, llvm::StringRef name) {
+TensorValue Elaborator::shift(const TensorValue &tensor, unsigned axis,
+                              int64_t distance, Scope &scope) {
+  if (sequences.size() > 1)
+    return shiftRows(tensor, axis, distance);
   TensorValue result = tensor;
   if (distance < 0)
     reversed = true;
@@ -408,7 +410,7 @@ TensorValue Elaborator::shift(const TensorValue &tensor, int64_t distance,
     } else if (distance > 0) {
       sizes[0] = distance;
       Value current;
-      addState(uniqueState(name), sizes, type.getElementType(), current);
+      addState(uniqueState("shift"), sizes, type.getElementType(), current);
       history = current;
       outs.push_back(history);
       types.push_back(history.getType());

@@ -94,19 +94,14 @@ bool Elaborator::unify(IndexId id, int64_t size, llvm::SMRange range) {
   Axis &axis = indexAxis(id);
   if (axis.size == kUnknownExtent) {
     axis.size = size;
-    axis.sequence = size == kDynamicExtent;
+    axis.sequence = isSequenceExtent(size);
     return true;
   }
   if (size == kUnknownExtent || axis.size == size)
     return true;
-  auto text = [](int64_t extent) {
-    return extent == kDynamicExtent    ? std::string("the length of the sequence")
-           : extent == kLagExtent      ? std::string("all lags back")
-           : extent == kTwoSidedExtent ? std::string("all lags in two directions")
-                                    : std::to_string(extent);
-  };
-  diagnostics.error(range, "axis '" + axis.name + "' has extent " + text(axis.size) +
-                               ", here it walks an axis of extent " + text(size));
+  diagnostics.error(range, "axis '" + axis.name + "' has extent " +
+                               extentText(axis.size) +
+                               ", here it walks an axis of extent " + extentText(size));
   if (axis.range.isValid())
     diagnostics.note(axis.range, "the axis is declared here");
   return false;
@@ -174,15 +169,30 @@ std::optional<Axis> Elaborator::resolveAxis(const ast::AxisPattern &pattern,
     }
     fixedLength = axis.size;
     reversed = true; // what depends on the length is known for whole sequences only
+    if (known)
+      return known->first;
+    auto size = declareSequence(pattern);
+    if (!size)
+      return std::nullopt;
     axis.sequence = true;
-    axis.size = kDynamicExtent;
+    axis.size = *size;
     scope.axes[axis.name] = {axis, pattern.range};
     return axis;
   }
-  if (pattern.extent == ast::AxisPattern::Seq ||
-      (axis.name == "t" && !pattern.size && !known)) {
+  if (pattern.extent == ast::AxisPattern::Seq && known && !known->first.sequence) {
+    diagnostics.error(pattern.range, "axis '" + axis.name + "' already has extent " +
+                                         extentText(known->first.size) +
+                                         ", it is no sequence");
+    diagnostics.note(known->second, "declared here");
+    return std::nullopt;
+  }
+  if (!known && (pattern.extent == ast::AxisPattern::Seq ||
+                 (axis.name == "t" && !pattern.size))) {
+    auto size = declareSequence(pattern);
+    if (!size)
+      return std::nullopt;
     axis.sequence = true;
-    axis.size = kDynamicExtent;
+    axis.size = *size;
     if (define)
       scope.axes[axis.name] = {axis, pattern.range};
     return axis;

@@ -30,8 +30,7 @@ static void bindAxes(PointContext &point, llvm::ArrayRef<Axis> axes,
 bool Elaborator::readStateLines(StateBlock &block, std::shared_ptr<Scope> scope) {
   const ast::StateStmt &stmt = block.stmt;
   PointContext point;
-  point.bound[block.timeAxis.name] = dim(block.time);
-  point.variables.push_back(block.time);
+  block.bindSequences(point, &context);
   bindAxes(point, block.axes, block.ids, [&](IndexId id) { return dim(id); });
   point.stateAt = &block.at;
   point.stateName = stmt.state.name.name;
@@ -136,6 +135,51 @@ bool Elaborator::readStateLines(StateBlock &block, std::shared_ptr<Scope> scope)
   return true;
 }
 
+/// The sequence axis along which a block runs, and its direction.
+bool Elaborator::findDirection(StateBlock &block, std::shared_ptr<Scope> scope) {
+  const ast::StateStmt &stmt = block.stmt;
+  std::optional<unsigned> sequence;
+  if (stmt.along) {
+    auto direction = directionOf(*stmt.along, scope);
+    if (!direction)
+      return false;
+    block.backward = direction->backward;
+    sequence = direction->sequence;
+  }
+  VisibleSequences visible = visibleSequences(*scope);
+  if (visible.axes.empty())
+    return diagnostics.error(stmt.range, "a state needs a sequence: no input has the "
+                                         "axis t");
+  if (!sequence && visible.axes.size() > 1) {
+    std::string names;
+    for (const Axis &axis : visible.axes)
+      names += (names.empty() ? "" : ", ") + axis.name;
+    return diagnostics.error(stmt.range, "a state runs along one sequence axis of " +
+                                             names + "; say which, as in along " +
+                                             visible.axes[0].name + " or along backward(" +
+                                             visible.axes[0].name + ")");
+  }
+  std::map<int64_t, IndexId> ids; // by extent
+  for (const Axis &axis : visible.axes) {
+    IndexId id = ids[axis.size] = newIndex(axis);
+    if (sequence && sequenceExtent(*sequence) != axis.size) {
+      block.others.push_back(id);
+      continue;
+    }
+    block.time = id;
+    block.timeAxis = axis;
+  }
+  for (const Axis &axis : visible.names)
+    block.sequenceNames.push_back({axis.name, ids[axis.size]});
+  block.restIsSequences = visible.hasRest;
+  for (const Axis &axis : visible.rest)
+    if (axis.sequence)
+      block.rest.push_back(ids[axis.size]);
+    else
+      block.restIsSequences = false;
+  return true;
+}
+
 bool Elaborator::runState(const ast::StateStmt &stmt, std::shared_ptr<Scope> outer) {
   StateBlock block(stmt);
   const std::string &name = stmt.state.name.name;
@@ -150,27 +194,19 @@ bool Elaborator::runState(const ast::StateStmt &stmt, std::shared_ptr<Scope> out
     block.ids.push_back(newIndex(*axis));
     block.at.push_back(dim(block.ids.back()));
   }
-  auto *timeAxis = outer->findAxis("t");
-  if (!timeAxis || !timeAxis->first.sequence)
-    return diagnostics.error(stmt.range, "a state needs a sequence: no input has the "
-                                         "axis t");
-  block.timeAxis = timeAxis->first;
-  block.time = newIndex(block.timeAxis);
-  if (stmt.along) {
-    auto direction = evaluate(*stmt.along, outer);
-    if (!direction)
-      return false;
-    if (direction->kind != Entity::Direction)
-      return diagnostics.error(stmt.along->range, "'along' takes forward or backward");
-    block.backward = direction->backward;
-  }
+  if (!findDirection(block, outer))
+    return false;
   // The state's name inside the block is not the value it has outside.
   auto scope = makeScope(outer);
   if (!readStateLines(block, scope))
     return false;
 
   // Where the state lives between calls.
-  if (!block.backward) {
+  if (sequences.size() > 1 && (stmt.from || !stmt.to.name.empty()))
+    return diagnostics.error(stmt.range, "a state of a layer with several sequence axes "
+                                         "has no initial and final value that a later "
+                                         "call could use");
+  if (!block.backward && sequences.size() < 2) {
     llvm::SmallVector<int64_t> sizes;
     for (const Axis &axis : block.axes)
       sizes.push_back(axis.size);

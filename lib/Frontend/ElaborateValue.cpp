@@ -113,6 +113,14 @@ std::optional<Entity> Elaborator::evaluate(const ast::Expr &expr,
     if (name) {
       Entity library;
       Entity *entity = findCallee(name->name, *scope, library);
+      // Of a matrix and a step it is a rule of discretisation.
+      if (!entity && call.args.size() == 1 &&
+          (name->name == "forward" || name->name == "backward")) {
+        auto direction = evaluate(*name, scope);
+        return directionAlong(*direction, call, *scope);
+      }
+      if (entity && entity->kind == Entity::Direction)
+        return directionAlong(*entity, call, *scope);
       if (entity) {
         // Functions that are one expression over plain parameters are elementwise:
         // they are evaluated at a point below.

@@ -14,6 +14,9 @@ using namespace mlir;
 
 /// Extents known at run time, as ssmrt.h numbers them.
 constexpr int64_t kBatchCode = -1, kLengthCode = -2;
+static int64_t codeOf(const Axis &axis) {
+  return axis.sequence ? kLengthCode - sequenceNumber(axis.size) : axis.size;
+}
 
 //===----------------------------------------------------------------------===//
 // Arguments of the function: weights and states
@@ -84,7 +87,10 @@ void Elaborator::setState(unsigned slot, Value value) {
 }
 
 Value Elaborator::sizeOfBatch() { return batch; }
-Value Elaborator::sizeOfLength() { return length; }
+/// Null before the inputs are declared.
+Value Elaborator::sizeOfLength(unsigned sequence) {
+  return sequence < sequences.size() ? sequences[sequence].length : Value();
+}
 
 //===----------------------------------------------------------------------===//
 // The layer's function
@@ -113,6 +119,14 @@ std::shared_ptr<Scope> Elaborator::makeScope(std::shared_ptr<Scope> parent) {
   return scope;
 }
 
+/// Whether a pattern names a sequence axis.
+static bool namesSequence(const ast::Pattern &pattern) {
+  return llvm::any_of(pattern.axes, [](const ast::AxisPattern &axis) {
+    return axis.kind == ast::AxisPattern::Name &&
+           (axis.extent == ast::AxisPattern::Seq || axis.name.name == "t");
+  });
+}
+
 /// Declares the inputs as arguments, runs the body, returns results and states.
 bool Elaborator::emitForward(Instance &instance) {
   const ast::FnDecl *forward = forwardOf(instance);
@@ -137,7 +151,6 @@ bool Elaborator::emitForward(Instance &instance) {
   bool good = elaborateMembers(instance);
   auto scope = makeScope(instance.scope);
   std::vector<Entity> args;
-  bool sized = false;
   ast::AxisPattern token;
   token.name.name = "t";
   for (const ast::FnDecl::Param &param : forward->params) {
@@ -168,13 +181,18 @@ bool Elaborator::emitForward(Instance &instance) {
     llvm::SmallVector<int64_t> shape;
     bool hasSequence = false;
     for (const ast::AxisPattern &axisPattern : pattern.axes) {
-      // No layer around this one gives `..` its axes: it stands for the sequence.
+      // No layer around this one gives `..` its axes: it stands for the sequence, or
+      // for nothing beside it.
       bool isRest = axisPattern.kind == ast::AxisPattern::Rest;
+      if (isRest && pattern.axes.size() > 1 && namesSequence(pattern))
+        continue;
       if (axisPattern.name.name == "t" && axisPattern.size && !axisPattern.isLength)
         return diagnostics.error(axisPattern.range,
                                  "t is the sequence, as long as the input that is given: "
                                  "it takes no extent; a kernel may have one, j: lag(SIZE)");
+      declaresInputs = true;
       auto axis = resolveAxis(isRest ? token : axisPattern, *scope, true);
+      declaresInputs = false;
       if (!axis)
         return false;
       hasSequence |= axis->sequence;
@@ -189,22 +207,24 @@ bool Elaborator::emitForward(Instance &instance) {
     Type element = pattern.isInt ? Type(builder.getI64Type()) : scalarType;
     if (pattern.isComplex)
       shape.push_back(2);
-    llvm::SmallVector<int64_t> dims(shape);
-    for (auto [i, extent] : llvm::enumerate(dims))
-      if (ShapedType::isDynamic(extent))
-        extent = tensor.batched && i == 0 ? kBatchCode : kLengthCode;
+    llvm::SmallVector<int64_t> dims;
+    if (tensor.batched)
+      dims.push_back(kBatchCode);
+    for (const Axis &axis : tensor.axes)
+      dims.push_back(codeOf(axis));
+    if (pattern.isComplex)
+      dims.push_back(2);
     Value argument = addArgument(
         RankedTensorType::get(shape, element),
         {builder.getNamedAttr("ssm.input", builder.getStringAttr(name)),
          builder.getNamedAttr("ssm.dims", builder.getDenseI64ArrayAttr(dims))});
-    if (hasSequence && tensor.batched && !sized) {
-      sized = true;
-      batch = tensor::DimOp::create(builder, loc, argument, 0);
+    if (hasSequence && tensor.batched) {
+      if (!batch)
+        batch = tensor::DimOp::create(builder, loc, argument, 0);
       for (auto [i, axis] : llvm::enumerate(tensor.axes))
-        if (axis.sequence) {
-          length = tensor::DimOp::create(builder, loc, argument, i + 1);
-          break;
-        }
+        if (axis.sequence && !sizeOfLength(sequenceNumber(axis.size)))
+          sequences[sequenceNumber(axis.size)].length =
+              tensor::DimOp::create(builder, loc, argument, i + 1);
     }
     tensor.re = argument;
     if (pattern.isComplex) {
@@ -219,9 +239,24 @@ bool Elaborator::emitForward(Instance &instance) {
   // Without inputs the results depend on parameters and weights alone.
   if (forward->params.empty())
     reversed = true;
-  else if (!sized)
+  else if (!batch)
     return diagnostics.error(forward->name.range, "a layer needs an input with the "
                                                   "sequence axis t");
+  for (const Sequence &sequence : sequences)
+    if (!sequence.length && batch)
+      return diagnostics.error(forward->name.range, "no input that has a batch has the "
+                                                    "sequence axis '" + sequence.name +
+                                                        "'");
+  if (sequences.size() > 1) {
+    reversed = true; // there is no order in which tokens come
+    if (fixedLength)
+      return diagnostics.error(forward->name.range, "the length of the sequence is fixed "
+                                                    "in layers with one sequence axis "
+                                                    "alone");
+    if (!states.empty())
+      return diagnostics.error(forward->name.range, "a layer with several sequence axes "
+                                                    "keeps no state between calls");
+  }
   auto run = makeScope(instance.scope);
   auto result = callFunction(*forward, run, std::move(args), forward->name.range, nullptr);
   if (!result || !good)
@@ -297,7 +332,7 @@ bool Elaborator::emitForward(Instance &instance) {
     if (tensor.batched)
       dims.push_back(kBatchCode);
     for (const Axis &axis : tensor.axes)
-      dims.push_back(axis.sequence ? kLengthCode : axis.size);
+      dims.push_back(codeOf(axis));
     if (tensor.im)
       dims.push_back(2);
     attrs.push_back(builder.getDictionaryAttr(
@@ -360,6 +395,12 @@ OwningOpRef<ModuleOp> Elaborator::run(const ast::Module &main) {
   function->setAttr("ssm.layer", builder.getStringAttr(layer->name.name));
   if (reversed || exactLength)
     function->setAttr("ssm.whole_sequence", builder.getUnitAttr());
+  if (sequences.size() > 1)
+    function->setAttr("ssm.sequence_axes",
+                      builder.getStrArrayAttr(llvm::to_vector_of<llvm::StringRef>(
+                          llvm::map_range(sequences, [](const Sequence &sequence) {
+                            return llvm::StringRef(sequence.name);
+                          }))));
   if (exactLength)
     function->setAttr("ssm.exact_length", builder.getUnitAttr());
   if (fixedLength)

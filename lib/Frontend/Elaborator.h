@@ -14,8 +14,9 @@
 //                         ssm.initial and ssm.final name an input that sets it and
 //                         an output that receives it
 //   ssm.position          an index: tokens of the sequence before this call
-// ssm.dims gives the extents of inputs, outputs and states, -1 for the batch and -2
-// for the length. Results carry ssm.output = "y", then the states in the order of their arguments.
+// ssm.dims gives the extents of inputs, outputs and states, -1 for the batch, -2 for
+// the length of the sequence, or of the first of several sequence axes, -3 for that of
+// the second and so on. Results carry ssm.output = "y", then the states in the order of their arguments.
 //
 //===----------------------------------------------------------------------===//
 
@@ -102,6 +103,7 @@ struct Entity {
   std::shared_ptr<Instance> instance; // Part; null for Identity
   std::shared_ptr<Scope> scope;       // where functions and families were defined
   bool backward = false;              // Direction
+  std::optional<unsigned> sequence;   // Direction: along this sequence axis
   unsigned slot = 0;                  // FinalState
   std::string name;                   // InitialState: the input's
   bool *used = nullptr;               // Wrong: set when it is looked up
@@ -272,6 +274,7 @@ private:
   // State blocks (ElaborateState.cpp, EmitScan.cpp)
   bool runState(const ast::StateStmt &stmt, std::shared_ptr<Scope> scope);
   struct StateBlock;
+  bool findDirection(StateBlock &block, std::shared_ptr<Scope> scope);
   bool readStateLines(StateBlock &block, std::shared_ptr<Scope> scope);
   // Transitions that mix the elements of a state (ElaborateTransition.cpp,
   // EmitMatrix.cpp)
@@ -328,6 +331,7 @@ private:
                                       llvm::StringRef name,
                                       std::shared_ptr<Scope> scope,
                                       PointContext &point);
+  mlir::AffineExpr findIndex(llvm::StringRef name, Scope &scope, PointContext &point);
   std::optional<Number> pointOfState(PointContext &block, llvm::SMRange range,
                                      PointContext &point);
   std::optional<Number> broadcast(const TensorValue &tensor, PointContext &point,
@@ -396,8 +400,32 @@ private:
   std::optional<TensorValue> weightTensor(const ast::WeightStmt &weight,
                                           std::shared_ptr<Scope> scope,
                                           const std::string &prefix);
-  TensorValue shift(const TensorValue &tensor, int64_t distance, Scope &scope,
-                    llvm::StringRef name);
+  TensorValue shift(const TensorValue &tensor, unsigned axis, int64_t distance,
+                    Scope &scope);
+
+  // Several sequence axes (ElaborateSequences.cpp)
+  struct VisibleSequences {
+    std::vector<Axis> axes;  // each once, in the order of their numbers
+    std::vector<Axis> names; // under every name
+    std::vector<Axis> rest;  // what `..` stands for
+    bool hasRest = false;
+  };
+  std::optional<int64_t> declareSequence(const ast::AxisPattern &pattern);
+  std::string extentText(int64_t extent);
+  bool refuseSeveral(llvm::StringRef what, llvm::SMRange range);
+  VisibleSequences visibleSequences(Scope &scope);
+  std::optional<Entity> directionAlong(Entity direction, const ast::CallExpr &call,
+                                       Scope &scope);
+  std::optional<Entity> directionOf(const ast::Expr &expr, std::shared_ptr<Scope> scope);
+  void noteSequence(mlir::Operation *op, const Axis &axis);
+  mlir::Value rowCount(llvm::ArrayRef<IndexId> others);
+  mlir::Value emptyRows(llvm::ArrayRef<IndexId> others, llvm::ArrayRef<int64_t> sizes,
+                        mlir::Type type);
+  TermRef elementOfRows(const TermRef &leaf, IndexId time,
+                        llvm::ArrayRef<IndexId> others);
+  TermRef termOfRows(const TermRef &term, IndexId time, llvm::ArrayRef<IndexId> others);
+  mlir::Value unfoldRows(mlir::Value rows, llvm::ArrayRef<IndexId> others);
+  TensorValue shiftRows(const TensorValue &tensor, unsigned axis, int64_t distance);
 
   // Axes
   std::optional<Axis> resolveAxis(const ast::AxisPattern &pattern, Scope &scope,
@@ -470,7 +498,7 @@ private:
   std::string uniqueState(llvm::StringRef name);
   void setState(unsigned slot, mlir::Value value);
   mlir::Value sizeOfBatch();
-  mlir::Value sizeOfLength();
+  mlir::Value sizeOfLength(unsigned sequence = 0);
   mlir::Value preparedLength(int64_t scale = 1, int64_t offset = 0);
 
   mlir::MLIRContext &context;
@@ -481,7 +509,16 @@ private:
   mlir::Location loc;
   mlir::Type scalarType; // of activations: f32 or f64
   mlir::func::FuncOp function;
-  mlir::Value batch, length, position, prepared;
+  mlir::Value batch, position, prepared;
+  /// The layer's sequence axes, under the names of its inputs.
+  struct Sequence {
+    std::string name;
+    mlir::Value length;
+  };
+  std::vector<Sequence> sequences;
+  bool declaresInputs = false; // the axes of the layer's inputs are being declared
+  /// Tensors by what they are rows of, and the order of its dimensions.
+  std::map<std::pair<void *, llvm::SmallVector<int>>, mlir::Value> rowsOf;
   std::vector<Axis> indexAxes;
   std::vector<StateSlot> states;
   std::vector<mlir::NamedAttrList> argumentAttrs;

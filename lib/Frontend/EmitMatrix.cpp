@@ -112,7 +112,8 @@ bool Elaborator::mixByMatrix(StateBlock &block, const Mixing &mixing,
 
   // Dimensions before those of the matrix; the step may have more of them.
   auto isTimed = [&](const TermRef &term) {
-    bool timed = term->dependsOn(block.time);
+    bool timed = term->dependsOn(block.time) ||
+                 llvm::any_of(block.others, [&](IndexId id) { return term->dependsOn(id); });
     walk(term, [&](const TermRef &node) { timed |= node->batched; });
     return timed;
   };
@@ -129,12 +130,16 @@ bool Elaborator::mixByMatrix(StateBlock &block, const Mixing &mixing,
       own.push_back(id);
     else if (id != row && step && step->dependsOn(id))
       more.push_back(id);
+  llvm::SmallVector<IndexId> tokens = {block.time};
+  for (IndexId id : block.others)
+    if (entry->dependsOn(id) || (step && step->dependsOn(id)))
+      tokens.push_back(id);
   if (entryTimed) {
     own.insert(own.begin(), more.begin(), more.end());
-    own.insert(own.begin(), block.time);
+    own.insert(own.begin(), tokens.begin(), tokens.end());
     more.clear();
   } else if (stepTimed) {
-    more.insert(more.begin(), block.time);
+    more.insert(more.begin(), tokens.begin(), tokens.end());
   }
   bool batched = isBatched(entry) || (step && isBatched(step));
   llvm::SmallVector<IndexId> leading(more);

@@ -22,8 +22,9 @@ constexpr int64_t kMaxCopies = 8;
 bool Elaborator::emitScan(StateBlock &block, std::shared_ptr<Scope> scope,
                           const ast::StateStmt::Line *output) {
   const std::string &name = block.stmt.state.name.name;
-  llvm::SmallVector<IndexId> outputIds, copies;
-  llvm::SmallVector<Axis> outputAxes; // as on the left, merged ones included
+  llvm::SmallVector<IndexId> outputIds, copies; // without those of the sequences
+  llvm::SmallVector<IndexId> resultIds;         // as on the left
+  llvm::SmallVector<Axis> resultAxes;           // the same, some of them merged
   Number value;                       // what is stored, over the accumulators
   TermRef accumulators[2];            // terms that stand for the read
   TermRef read[2];
@@ -33,9 +34,7 @@ bool Elaborator::emitScan(StateBlock &block, std::shared_ptr<Scope> scope,
 
   if (output) {
     PointContext point;
-    point.bound[block.timeAxis.name] = dim(block.time);
-    point.variables.push_back(block.time);
-    bool first = true;
+    block.bindSequences(point, &context);
     auto bind = [&](const ast::AxisPattern &pattern) -> std::optional<Axis> {
       auto axis = resolveAxis(pattern, *scope, true);
       if (!axis)
@@ -45,24 +44,39 @@ bool Elaborator::emitScan(StateBlock &block, std::shared_ptr<Scope> scope,
           point.bound[axis->name] = dim(id);
           point.variables.push_back(id);
           outputIds.push_back(id);
+          resultIds.push_back(id);
           return axis;
         }
       IndexId id = newIndex(*axis);
       point.bound[axis->name] = dim(id);
       point.variables.push_back(id);
       outputIds.push_back(id);
+      resultIds.push_back(id);
       copies.push_back(id);
       return axis;
     };
+    auto addSequence = [&](IndexId id, llvm::StringRef axisName) {
+      resultIds.push_back(id);
+      resultAxes.push_back(indexAxis(id));
+      resultAxes.back().name = axisName.str();
+    };
     for (const ast::AxisPattern &pattern : output->target.axes) {
-      if (first) {
-        first = false;
-        if (pattern.name.name != block.timeAxis.name)
-          return diagnostics.error(pattern.range, "an output of a state block starts "
-                                                  "with the sequence axis '" +
-                                                      block.timeAxis.name + "'");
+      if (pattern.kind == ast::AxisPattern::Rest && block.restIsSequences) {
+        for (IndexId id : block.rest)
+          addSequence(id, indexAxis(id).name);
         continue;
       }
+      auto sequence = llvm::find_if(block.sequenceNames, [&](const auto &entry) {
+        return pattern.kind == ast::AxisPattern::Name && entry.first == pattern.name.name;
+      });
+      if (sequence != block.sequenceNames.end()) {
+        addSequence(sequence->second, sequence->first);
+        continue;
+      }
+      if (resultIds.empty())
+        return diagnostics.error(pattern.range, "an output of a state block starts "
+                                                "with the sequence axis '" +
+                                                    block.timeAxis.name + "'");
       if (pattern.kind == ast::AxisPattern::Merged) {
         Axis merged;
         merged.size = 1;
@@ -73,13 +87,13 @@ bool Elaborator::emitScan(StateBlock &block, std::shared_ptr<Scope> scope,
           merged.members.push_back(*axis);
           merged.size *= axis->size;
         }
-        outputAxes.push_back(merged);
+        resultAxes.push_back(merged);
         continue;
       }
       auto axis = bind(pattern);
       if (!axis)
         return false;
-      outputAxes.push_back(*axis);
+      resultAxes.push_back(*axis);
     }
     // A contraction along axes the output does not share is a matrix product.
     int64_t copyCount = 1;
@@ -164,12 +178,45 @@ bool Elaborator::emitScan(StateBlock &block, std::shared_ptr<Scope> scope,
                            block.interleaved);
   } else {
     llvm::append_range(outputIds, stateIds);
-    llvm::append_range(outputAxes, block.axes);
     accumulators[0] = stateTerm(block.at, 0);
     value = ssmc::real(accumulators[0]);
     if (isComplex)
       value.im = accumulators[1] = stateTerm(block.at, 1);
   }
+
+  // The other sequence axes that anything here depends on: rows, like the batch.
+  llvm::SmallVector<IndexId> others;
+  for (IndexId id : block.others) {
+    bool isUsed = llvm::is_contained(resultIds, id);
+    for (const Number &number : {value, block.decay, block.dense, block.write,
+                                 Number{read[0], read[1]}})
+      for (const TermRef &term : {number.re, number.im})
+        isUsed |= term && term->dependsOn(id);
+    for (const LinearForm::Erase &erase : block.erase)
+      for (const Number &number : {erase.left, erase.right})
+        for (const TermRef &term : {number.re, number.im})
+          isUsed |= term && term->dependsOn(id);
+    if (isUsed)
+      others.push_back(id);
+  }
+  if (!output) {
+    resultIds.push_back(block.time);
+    llvm::append_range(resultIds, others);
+    for (IndexId id : resultIds)
+      resultAxes.push_back(indexAxis(id));
+    llvm::append_range(resultIds, stateIds);
+    llvm::append_range(resultAxes, block.axes);
+  }
+  for (IndexId id : others)
+    if (!llvm::is_contained(resultIds, id))
+      return diagnostics.error(output->target.range,
+                               "the state '" + name + "' depends on the sequence axis '" +
+                                   indexAxis(id).name + "', which its output '" +
+                                   output->target.name.name + "' does not have");
+  if (!llvm::is_contained(resultIds, block.time))
+    return diagnostics.error(output->target.range,
+                             "an output of a state block has the sequence axis '" +
+                                 block.timeAxis.name + "', along which the state runs");
 
   // Dimensions: batch, time, the state's, copies, the source of a matrix.
   llvm::DenseMap<IndexId, unsigned> dimension;
@@ -199,7 +246,7 @@ bool Elaborator::emitScan(StateBlock &block, std::shared_ptr<Scope> scope,
   auto prepare = [&](TermRef term, Operands &operands) {
     if (!term)
       return term;
-    term = hoistFixed(term, true);
+    term = termOfRows(hoistFixed(term, true), block.time, others);
     walk(term, [&](const TermRef &node) {
       if (node->kind == Term::Element)
         operands.insert({{node->tensor, mapOf(*node)}, unsigned(operands.size())});
@@ -275,7 +322,7 @@ bool Elaborator::emitScan(StateBlock &block, std::shared_ptr<Scope> scope,
   llvm::SmallVector<AffineExpr> stateExprs = {getAffineDimExpr(0, &context)},
                                 outputExprs = {getAffineDimExpr(0, &context),
                                                getAffineDimExpr(1, &context)};
-  llvm::SmallVector<int64_t> outputSizes = {kDynamicExtent}, stateSizes;
+  llvm::SmallVector<int64_t> outputSizes = {block.timeAxis.size}, stateSizes;
   for (IndexId id : stateIds) {
     stateExprs.push_back(getAffineDimExpr(dimension[id], &context));
     stateSizes.push_back(indexAxis(id).size);
@@ -297,7 +344,7 @@ bool Elaborator::emitScan(StateBlock &block, std::shared_ptr<Scope> scope,
   collect(epilogueIns, epilogueValues, epilogueMaps);
   llvm::SmallVector<Type> types;
   for (unsigned i = 0; i < numOutputs; ++i)
-    outs.push_back(emptyTensor(outputSizes, true, scalarType));
+    outs.push_back(emptyRows(others, outputSizes, scalarType));
   llvm::SmallVector<ReassociationIndices> joined; // both parts in one axis
   for (int64_t d = 0; d < int64_t(stateSizes.size()); ++d)
     joined.push_back({d});
@@ -308,7 +355,7 @@ bool Elaborator::emitScan(StateBlock &block, std::shared_ptr<Scope> scope,
       start = tensor::CollapseShapeOp::create(builder, loc, block.whole, joined);
     if (start)
       initial.push_back(start);
-    outs.push_back(start ? start : emptyTensor(stateSizes, true, scalarType));
+    outs.push_back(start ? start : emptyRows(others, stateSizes, scalarType));
   }
   for (Value out : outs)
     types.push_back(out.getType());
@@ -331,6 +378,7 @@ bool Elaborator::emitScan(StateBlock &block, std::shared_ptr<Scope> scope,
       matrixDims, block.realSums && isComplex && !erases.empty(),
       /*shortest_conv=*/IntegerAttr());
   scan->setAttr("state_name", builder.getStringAttr(name));
+  noteSequence(scan, block.timeAxis);
 
   OpBuilder::InsertionGuard guard(builder);
   auto typesOf = [&](llvm::ArrayRef<Value> values) {
@@ -428,28 +476,29 @@ bool Elaborator::emitScan(StateBlock &block, std::shared_ptr<Scope> scope,
   }
 
   // The outcome under its name.
-  llvm::SmallVector<IndexId> variables = {block.time};
-  llvm::SmallVector<Axis> axes = {block.timeAxis};
-  llvm::SmallVector<AffineExpr> at = {dim(block.time)};
-  for (IndexId id : outputIds) {
-    variables.push_back(id);
+  llvm::SmallVector<AffineExpr> at;
+  for (IndexId id : others)
     at.push_back(dim(id));
-  }
-  llvm::append_range(axes, outputAxes);
+  at.push_back(dim(block.time));
+  for (IndexId id : outputIds)
+    at.push_back(dim(id));
   if (block.isReal && !output) {
-    variables.back() = block.ids.back();
+    resultIds.back() = block.ids.back();
     at.back() = dim(block.ids.back()) * 2;
   }
-  Number result = ssmc::real(element(scan.getResult(0), at, true, false, false));
+  auto elementOf = [&](unsigned number) {
+    return element(unfoldRows(scan.getResult(number), others), at, true, false, false);
+  };
+  Number result = ssmc::real(elementOf(0));
   if (block.isReal && !output) {
     at.back() = dim(block.ids.back()) * 2 + 1;
-    result.im = element(scan.getResult(0), at, true, false, false);
+    result.im = elementOf(0);
   }
   if (numOutputs == 2)
-    result.im = element(scan.getResult(1), at, true, false, false);
+    result.im = elementOf(1);
   Entity entity;
   entity.kind = Entity::Tensor;
-  entity.tensor = materialize(result, variables, axes, false);
+  entity.tensor = materialize(result, resultIds, resultAxes, false);
   if (!output && block.initial[0]) {
     stateBefore[entity.tensor.re] = block.initial[0];
     if (block.isComplex())

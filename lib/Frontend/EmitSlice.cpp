@@ -18,7 +18,7 @@ SmallVector<OpFoldResult> Elaborator::mixedSizes(ArrayRef<int64_t> sizes,
   if (batched)
     mixed.push_back(sizeOfBatch());
   for (int64_t size : sizes)
-    mixed.push_back(size == kDynamicExtent    ? OpFoldResult(sizeOfLength())
+    mixed.push_back(isSequenceExtent(size)    ? OpFoldResult(sizeOfLength(sequenceNumber(size)))
                     : size == kLagExtent      ? OpFoldResult(preparedLength())
                     : size == kTwoSidedExtent ? OpFoldResult(preparedLength(2))
                                               : builder.getIndexAttr(size));

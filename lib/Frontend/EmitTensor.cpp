@@ -236,9 +236,9 @@ Value Elaborator::emitGeneric(ArrayRef<TermRef> terms,
         emitter.batchIndex = [&]() -> Value {
           return linalg::IndexOp::create(b, l, 0);
         };
-        emitter.length = [&]() -> Value {
+        emitter.length = [&](unsigned sequence) -> Value {
           if (!isKernel)
-            return sizeOfLength();
+            return sizeOfLength(sequence);
           exactLength = true;
           return prepared;
         };

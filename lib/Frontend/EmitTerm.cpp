@@ -71,7 +71,7 @@ Value TermEmitter::emit(const TermRef &term) {
     break;
   case Term::Index:
   case Term::Length: {
-    Value index = term->kind == Term::Length ? length()
+    Value index = term->kind == Term::Length ? length(term->sequence)
                                              : emitAffine(term->index);
     Value integer = arith::IndexCastOp::create(builder, loc,
                                                builder.getI64Type(), index);

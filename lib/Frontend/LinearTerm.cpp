@@ -164,6 +164,7 @@ bool ssmc::isSame(const TermRef &a, const TermRef &b) {
   if (a == b)
     return true;
   if (!a || !b || a->kind != b->kind || a->value != b->value ||
+      a->sequence != b->sequence ||
       a->index != b->index || a->tensor != b->tensor || a->at != b->at ||
       a->op != b->op || a->over != b->over || a->part != b->part ||
       a->rule != b->rule || a->inputRule != b->inputRule ||

@@ -15,6 +15,12 @@ struct Elaborator::StateBlock {
   std::vector<mlir::AffineExpr> at;
   IndexId time = 0;
   Axis timeAxis;
+  /// The layer's other sequence axes, in their order: each token along them has a
+  /// state of its own. And all names of sequence axes, and what `..` stands for.
+  llvm::SmallVector<IndexId> others;
+  std::vector<std::pair<std::string, IndexId>> sequenceNames;
+  llvm::SmallVector<IndexId> rest;
+  bool restIsSequences = false; // and nothing else
   bool backward = false;
   Number decay, write;
   std::vector<LinearForm::Erase> erase;
@@ -32,6 +38,14 @@ struct Elaborator::StateBlock {
   mlir::Value initial[2], finals[2];
   mlir::Value whole; // the initial state with both parts
   bool isComplex() const { return stmt.state.isComplex; }
+  /// Binds the names of the sequence axes at a point.
+  void bindSequences(PointContext &point, mlir::MLIRContext *context) const {
+    for (const auto &[name, id] : sequenceNames)
+      point.bound[name] = mlir::getAffineDimExpr(id, context);
+    point.variables.push_back(time);
+    point.variables.append(others.begin(), others.end());
+    point.rest = rest;
+  }
   /// Indices of the scan's state.
   llvm::SmallVector<IndexId> stateIds() const {
     llvm::SmallVector<IndexId> all(ids.begin(), ids.end());

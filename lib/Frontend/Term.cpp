@@ -57,9 +57,10 @@ TermRef ssmc::indexTerm(AffineExpr expr) {
   return term;
 }
 
-TermRef ssmc::lengthTerm() {
+TermRef ssmc::lengthTerm(unsigned sequence) {
   auto term = std::make_shared<Term>();
   term->kind = Term::Length;
+  term->sequence = sequence;
   term->fixed = term->exact = true;
   return term;
 }

@@ -25,12 +25,19 @@
 
 namespace ssmc {
 
-/// Extent of the sequence (and of the batch): known at run time.
+/// Extents known at run time: the lengths of the sequence axes, in the order in which
+/// the inputs declare them, the first of which most layers have alone.
+constexpr unsigned kMaxSequences = 4;
 constexpr int64_t kDynamicExtent = INT64_MIN;
 /// Extents of lags: as many as the length that kernels are prepared for, and
 /// twice as many, for two directions.
-constexpr int64_t kLagExtent = INT64_MIN + 1, kTwoSidedExtent = INT64_MIN + 2;
+constexpr int64_t kLagExtent = INT64_MIN + kMaxSequences,
+                  kTwoSidedExtent = kLagExtent + 1;
 inline bool isRunTimeExtent(int64_t size) { return size <= kTwoSidedExtent; }
+inline bool isSequenceExtent(int64_t size) { return size < kLagExtent; }
+/// Sequence axis number `sequence`, and back.
+inline int64_t sequenceExtent(unsigned sequence) { return kDynamicExtent + sequence; }
+inline unsigned sequenceNumber(int64_t size) { return size - kDynamicExtent; }
 /// An index whose extent has not been met yet.
 constexpr int64_t kUnknownExtent = -1;
 
@@ -71,7 +78,7 @@ struct Term {
   enum Kind {
     Constant, // a number
     Index,    // an affine function of index variables, as a number
-    Length,   // the length of the sequence
+    Length,   // the length of a sequence axis
     Element,  // tensor[affine positions]
     Gather,   // tensor[terms], positions computed at run time
     Operation,
@@ -81,6 +88,7 @@ struct Term {
   };
   Kind kind;
   double value = 0;                        // Constant
+  unsigned sequence = 0;                   // Length: of this sequence axis
   mlir::AffineExpr index;                  // Index
   mlir::Value tensor;                      // Element, Gather
   llvm::SmallVector<mlir::AffineExpr> at;  // Element, State: positions
@@ -113,7 +121,7 @@ struct Number {
 TermRef constant(double value);
 TermRef boolean(bool value);
 TermRef indexTerm(mlir::AffineExpr expr);
-TermRef lengthTerm();
+TermRef lengthTerm(unsigned sequence = 0);
 TermRef element(mlir::Value tensor, llvm::ArrayRef<mlir::AffineExpr> at,
                 bool batched, bool integer, bool boolean);
 TermRef gather(mlir::Value tensor, llvm::ArrayRef<TermRef> at, bool batched,

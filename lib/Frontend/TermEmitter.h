@@ -28,7 +28,8 @@ public:
 
   std::function<mlir::Value(const Term &)> elementOf;
   std::function<mlir::Value(IndexId)> indexOf;
-  std::function<mlir::Value()> batchIndex, length, preparedLength;
+  std::function<mlir::Value()> batchIndex, preparedLength;
+  std::function<mlir::Value(unsigned)> length; // of a sequence axis
 
 private:
   mlir::Value constantOf(double value, mlir::Type type);

@@ -147,7 +147,9 @@ LogicalResult ssmc::describeModule(ModuleOp module, const PipelineOptions &optio
     auto dims = forward.getArgAttrOfType<DenseI64ArrayAttr>(i, "ssm.dims");
     if (auto name = forward.getArgAttrOfType<StringAttr>(i, "ssm.input")) {
       auto limit = forward.getArgAttrOfType<IntegerAttr>(i, "ssm.limit");
-      bool isSequence = llvm::is_contained(dims.asArrayRef(), SSMRT_LENGTH);
+      bool isSequence = llvm::any_of(dims.asArrayRef(), [](int64_t dim) {
+        return dim <= SSMRT_LENGTH;
+      });
       uint32_t flags = isSequence ? lengthFlags : 0;
       // Integers keep the limit of their values.
       auto fixed = forward->getAttrOfType<IntegerAttr>("ssm.length");

@@ -150,6 +150,7 @@ static void buildMachinePipeline(OpPassManager &pm, const PipelineOptions &optio
   // Function by function, in parallel.
   OpPassManager &function = pm.nest<func::FuncOp>();
   function.addPass(createConvertVectorToSCFPass());
+  function.addPass(createExpandRowsPass());
   function.addPass(memref::createExpandStridedMetadataPass());
   function.addPass(createLowerAffinePass());
   function.addPass(createLoopInvariantCodeMotionPass());

@@ -1,8 +1,8 @@
 /*===- Execute.c - forward and step of compiled layers --------------------===*\
 |*                                                                            *|
 |* Generated code checks nothing, so everything it relies on is checked here: *|
-|* shapes against the description, with one batch and one length for all      *|
-|* values; dtypes; order; alignment; and that nothing that is written overlaps*|
+|* shapes against the description, with one batch and one length of each axis *|
+|* for all values; dtypes; order; alignment; and that nothing that is written overlaps*|
 |* anything that is read.                                                     *|
 |*                                                                            *|
 \*===----------------------------------------------------------------------===*/
@@ -20,7 +20,7 @@ typedef struct Extent {
 /* One call while it is being checked. */
 typedef struct Call {
   const ssmrt_module *module;
-  Extent batch, length;
+  Extent batch, lengths[SSMRT_MAX_AXES];
   const void *inputs[SSMRT_MAX_VALUES];
   void *outputs[SSMRT_MAX_VALUES];
   int64_t inputBytes[SSMRT_MAX_VALUES], outputBytes[SSMRT_MAX_VALUES];
@@ -37,22 +37,26 @@ static ssmrt_status failShape(const Call *call, const char *role,
   ssmrtAppendShape(&text, tensor->shape, tensor->ndim);
   ssmrtAppend(&text, "; wanted ");
   ssmrtAppendShape(&text, info->shape, info->ndim);
-  const Extent *extents[] = {&call->batch, &call->length};
-  const char *names[] = {"batch", "length"};
-  for (int i = 0; i < 2; ++i)
-    if (extents[i]->value >= 0 && extents[i]->name != info->name)
-      ssmrtAppend(&text, ", %s %lld as in %s '%s'", names[i],
-                  (long long)extents[i]->value, extents[i]->role,
-                  extents[i]->name);
+  for (int axis = -1; axis < SSMRT_MAX_AXES; ++axis) {
+    const Extent *extent = axis < 0 ? &call->batch : &call->lengths[axis];
+    if (extent->value < 0 || extent->name == info->name)
+      continue;
+    ssmrtAppend(&text, ", %s", axis < 0 ? "batch" : "length");
+    if (axis > 0)
+      ssmrtAppend(&text, " %d,", axis + 1);
+    ssmrtAppend(&text, " %lld as in %s '%s'", (long long)extent->value,
+                extent->role, extent->name);
+  }
   return ssmrtFail(SSMRT_BAD_ARGUMENT, "%s: %s '%s' has shape %s",
                    call->module->name, role, info->name, text.data);
 }
 
 static bool matchExtent(int64_t wanted, int64_t found, Call *call,
                         const char *role, const char *name) {
-  if (wanted != SSMRT_BATCH && wanted != SSMRT_LENGTH)
+  int axis = ssmrtAxisOf(wanted);
+  if (wanted != SSMRT_BATCH && axis < 0)
     return wanted == found;
-  Extent *extent = wanted == SSMRT_BATCH ? &call->batch : &call->length;
+  Extent *extent = axis < 0 ? &call->batch : &call->lengths[axis];
   if (extent->value >= 0)
     return extent->value == found;
   extent->value = found;
@@ -229,7 +233,8 @@ static ssmrt_status checkStateFits(const Call *call,
                      "state at position 0, found %lld",
                      module->name, (long long)header->position);
   int64_t end;
-  if (!ssmrtAdd(header->position, call->length.value, &end))
+  int64_t length = call->lengths[0].value;
+  if (!ssmrtAdd(header->position, length, &end))
     end = INT64_MAX;
   for (int64_t i = 0; i < module->num_states; ++i)
     for (int32_t j = 0; j < module->states[i].ndim; ++j)
@@ -238,49 +243,63 @@ static ssmrt_status checkStateFits(const Call *call,
                          "%s: position %lld and length %lld; the state was "
                          "made for %lld tokens",
                          module->name, (long long)header->position,
-                         (long long)call->length.value,
+                         (long long)length,
                          (long long)header->maxLength);
   return SSMRT_OK;
 }
 
 /* Tables of a kernel reach as far as they were prepared for. */
+static ssmrt_status checkLengthOf(const ssmrt_module *module,
+                                  const ssmrt_value_info *info, int64_t length,
+                                  int64_t position, int64_t preparedLength) {
+  if ((info->flags & SSMRT_FIXED_LENGTH) && length != info->limit &&
+      length != 0)
+    return ssmrtFail(SSMRT_BAD_ARGUMENT,
+                     "%s: input '%s' has length %lld; the layer takes "
+                     "sequences of %lld tokens",
+                     module->name, info->name, (long long)length,
+                     (long long)info->limit);
+  if ((info->flags & SSMRT_LIMITED_LENGTH) &&
+      (length > info->limit || position > info->limit - length))
+    return ssmrtFail(SSMRT_BAD_ARGUMENT,
+                     "%s: input '%s' has length %lld at position %lld; the "
+                     "layer takes sequences of at most %lld tokens, for which "
+                     "its weights were made",
+                     module->name, info->name, (long long)length,
+                     (long long)position, (long long)info->limit);
+  if ((info->flags & SSMRT_EXACT_LENGTH) &&
+      (position != 0 || (length != preparedLength && length != 0)))
+    return ssmrtFail(SSMRT_BAD_ARGUMENT,
+                     "%s: input '%s' has length %lld at position %lld; the "
+                     "layer's kernel depends on the length and was prepared "
+                     "for %lld: prepare it again for another length",
+                     module->name, info->name, (long long)length,
+                     (long long)position, (long long)preparedLength);
+  if ((info->flags & SSMRT_BOUNDED_LENGTH) &&
+      (length > preparedLength || position > preparedLength - length))
+    return ssmrtFail(SSMRT_BAD_ARGUMENT,
+                     "%s: input '%s' has length %lld at position %lld; the "
+                     "layer's kernel was prepared for %lld tokens: prepare "
+                     "it for the longest sequence",
+                     module->name, info->name, (long long)length,
+                     (long long)position, (long long)preparedLength);
+  return SSMRT_OK;
+}
+
 static ssmrt_status checkPreparedLength(const Call *call, int64_t position,
                                         int64_t preparedLength) {
   const ssmrt_module *module = call->module;
-  int64_t length = call->length.value;
   for (int64_t i = 0; i < module->num_inputs; ++i) {
     const ssmrt_value_info *info = &module->inputs[i];
-    if ((info->flags & SSMRT_FIXED_LENGTH) && length != info->limit &&
-        length != 0)
-      return ssmrtFail(SSMRT_BAD_ARGUMENT,
-                       "%s: input '%s' has length %lld; the layer takes "
-                       "sequences of %lld tokens",
-                       module->name, info->name, (long long)length,
-                       (long long)info->limit);
-    if ((info->flags & SSMRT_LIMITED_LENGTH) &&
-        (length > info->limit || position > info->limit - length))
-      return ssmrtFail(SSMRT_BAD_ARGUMENT,
-                       "%s: input '%s' has length %lld at position %lld; the "
-                       "layer takes sequences of at most %lld tokens, for which "
-                       "its weights were made",
-                       module->name, info->name, (long long)length,
-                       (long long)position, (long long)info->limit);
-    if ((info->flags & SSMRT_EXACT_LENGTH) &&
-        (position != 0 || (length != preparedLength && length != 0)))
-      return ssmrtFail(SSMRT_BAD_ARGUMENT,
-                       "%s: input '%s' has length %lld at position %lld; the "
-                       "layer's kernel depends on the length and was prepared "
-                       "for %lld: prepare it again for another length",
-                       module->name, info->name, (long long)length,
-                       (long long)position, (long long)preparedLength);
-    if ((info->flags & SSMRT_BOUNDED_LENGTH) &&
-        (length > preparedLength || position > preparedLength - length))
-      return ssmrtFail(SSMRT_BAD_ARGUMENT,
-                       "%s: input '%s' has length %lld at position %lld; the "
-                       "layer's kernel was prepared for %lld tokens: prepare "
-                       "it for the longest sequence",
-                       module->name, info->name, (long long)length,
-                       (long long)position, (long long)preparedLength);
+    for (int32_t j = 0; j < info->ndim; ++j) {
+      int axis = ssmrtAxisOf(info->shape[j]);
+      if (axis < 0)
+        continue;
+      ssmrt_status status = checkLengthOf(
+          module, info, call->lengths[axis].value, position, preparedLength);
+      if (status != SSMRT_OK)
+        return status;
+    }
   }
   return SSMRT_OK;
 }
@@ -302,8 +321,9 @@ static ssmrt_status checkCall(Call *call, const void *prepared,
   /* A layer without such values has one row, and no tokens. */
   if (call->batch.value < 0)
     call->batch.value = 1;
-  if (call->length.value < 0)
-    call->length.value = 0;
+  for (int axis = 0; axis < SSMRT_MAX_AXES; ++axis)
+    if (call->lengths[axis].value < 0)
+      call->lengths[axis].value = 0;
   return status;
 }
 
@@ -316,11 +336,15 @@ static ssmrt_status placeBlocks(const Call *call, void *state, void *workspace,
   if (status != SSMRT_OK)
     return status;
   int64_t (*stepBytes)(int64_t) = module->step_workspace_bytes;
-  int64_t (*forwardBytes)(int64_t, int64_t) = module->forward_workspace_bytes;
+  int64_t (*forwardBytes)(int64_t, const int64_t *) =
+      module->forward_workspace_bytes;
+  int64_t lengths[SSMRT_MAX_AXES];
+  for (int axis = 0; axis < SSMRT_MAX_AXES; ++axis)
+    lengths[axis] = call->lengths[axis].value;
   if (isStep)
     bytes = stepBytes ? stepBytes(frame->batch) : 0;
   else
-    bytes = forwardBytes ? forwardBytes(frame->batch, frame->length) : 0;
+    bytes = forwardBytes ? forwardBytes(frame->batch, lengths) : 0;
   int64_t total;
   if (bytes < 0 || !ssmrtAdd(bytes, state ? 0 : stateBytes, &total))
     return ssmrtFail(SSMRT_BAD_ARGUMENT,
@@ -418,7 +442,9 @@ static ssmrt_status run(Call *call, bool isStep, ssmrt_context *context,
   frame.context = context;
   frame.prepared = (char *)(uintptr_t)prepared + SSMRT_HEADER_BYTES;
   frame.batch = call->batch.value;
-  frame.length = call->length.value;
+  frame.length = call->lengths[0].value;
+  for (int axis = 1; axis < SSMRT_MAX_AXES; ++axis)
+    frame.more_lengths[axis - 1] = call->lengths[axis].value;
   frame.inputs = call->inputs;
   frame.outputs = call->outputs;
   frame.prepared_length = ((const ssmrtHeader *)prepared)->maxLength;
@@ -443,6 +469,15 @@ static ssmrt_status run(Call *call, bool isStep, ssmrt_context *context,
   return getFinalStates(call, &frame, outputs, maxLength);
 }
 
+static Call startCall(const ssmrt_module *module) {
+  Call call;
+  call.module = module;
+  call.batch.value = -1;
+  for (int axis = 0; axis < SSMRT_MAX_AXES; ++axis)
+    call.lengths[axis].value = -1;
+  return call;
+}
+
 ssmrt_status ssmrt_forward(const ssmrt_module *module, ssmrt_context *context,
                            const void *prepared, const ssmrt_tensor *inputs,
                            int64_t num_inputs, ssmrt_tensor *outputs,
@@ -450,9 +485,7 @@ ssmrt_status ssmrt_forward(const ssmrt_module *module, ssmrt_context *context,
   ssmrt_status status = ssmrtCheckModule(module);
   if (status != SSMRT_OK)
     return status;
-  Call call;
-  call.module = module;
-  call.batch.value = call.length.value = -1;
+  Call call = startCall(module);
   return run(&call, /*isStep=*/false, context, prepared, inputs, num_inputs,
              outputs, num_outputs, state, workspace);
 }
@@ -472,10 +505,8 @@ ssmrt_status ssmrt_step(const ssmrt_module *module, ssmrt_context *context,
     return ssmrtFail(SSMRT_BAD_ARGUMENT,
                      "%s: a step needs a state block; found a null pointer",
                      module->name);
-  Call call;
-  call.module = module;
-  call.batch.value = -1;
-  call.length = (Extent){1, "one", "step"};
+  Call call = startCall(module);
+  call.lengths[0] = (Extent){1, "one", "step"};
   return run(&call, /*isStep=*/true, context, prepared, inputs, num_inputs,
              outputs, num_outputs, state, workspace);
 }

@@ -35,6 +35,11 @@ ssmrt_status ssmrtCheckModule(const ssmrt_module *module) {
   if (!module->forward || !module->name || !module->layer)
     return ssmrtFail(SSMRT_BAD_VERSION, "the layer's description has no %s",
                      module->forward ? "name" : "forward function");
+  if (module->num_axes < 1 || module->num_axes > SSMRT_MAX_AXES)
+    return ssmrtFail(SSMRT_BAD_VERSION,
+                     "%s: the description has %lld sequence axes; wanted 1 to "
+                     "%d",
+                     module->name, (long long)module->num_axes, SSMRT_MAX_AXES);
   return SSMRT_OK;
 }
 
@@ -75,7 +80,9 @@ static ssmrt_status checkValue(const ssmrt_module *module, const char *role,
     int64_t extent = info->shape[i];
     if (extent >= 0)
       continue;
-    if (extentsAreStatic || (extent != SSMRT_BATCH && extent != SSMRT_LENGTH))
+    int axis = ssmrtAxisOf(extent);
+    bool isKnown = extent == SSMRT_BATCH || (axis >= 0 && axis < module->num_axes);
+    if (extentsAreStatic || !isKnown)
       return ssmrtFail(SSMRT_BAD_VERSION,
                        "%s: %s '%s' has the extent %lld in its description",
                        module->name, role, info->name, (long long)extent);
@@ -134,6 +141,14 @@ static ssmrt_status checkLaterStates(const ssmrt_module *module) {
 
 ssmrt_status ssmrt_module_check(const ssmrt_module *module) {
   ssmrt_status status = ssmrtCheckModule(module);
+  if (status == SSMRT_OK && module->num_axes > 1 &&
+      (module->num_states > 0 || module->step))
+    status = ssmrtFail(SSMRT_BAD_VERSION,
+                       "%s: a layer with %lld sequence axes has %lld states "
+                       "and %s step; wanted neither",
+                       module->name, (long long)module->num_axes,
+                       (long long)module->num_states,
+                       module->step ? "a" : "no");
   if (status == SSMRT_OK)
     status = checkValues(module, "weight", module->weights, module->num_weights,
                          INT32_MAX, /*extentsAreStatic=*/true);
@@ -214,12 +229,24 @@ int64_t ssmrt_state_bytes(const ssmrt_module *module, int64_t batch,
 
 int64_t ssmrt_workspace_bytes(const ssmrt_module *module, int64_t batch,
                               int64_t length) {
+  int64_t lengths[SSMRT_MAX_AXES];
+  for (int axis = 0; axis < SSMRT_MAX_AXES; ++axis)
+    lengths[axis] = length;
+  return ssmrt_workspace_bytes_for_axes(module, batch, lengths);
+}
+
+int64_t ssmrt_workspace_bytes_for_axes(const ssmrt_module *module,
+                                       int64_t batch, const int64_t *lengths) {
   int64_t state;
-  if (checkExtents(module, batch, length) != SSMRT_OK ||
-      ssmrtUnkeptPayload(module, batch, &state) != SSMRT_OK)
+  if (checkExtents(module, batch, /*length=*/0) != SSMRT_OK)
+    return -1;
+  for (int64_t axis = 0; axis < module->num_axes; ++axis)
+    if (checkExtents(module, batch, lengths[axis]) != SSMRT_OK)
+      return -1;
+  if (ssmrtUnkeptPayload(module, batch, &state) != SSMRT_OK)
     return -1;
   int64_t forward = module->forward_workspace_bytes
-                        ? module->forward_workspace_bytes(batch, length)
+                        ? module->forward_workspace_bytes(batch, lengths)
                         : 0;
   int64_t step = module->step && module->step_workspace_bytes
                      ? module->step_workspace_bytes(batch)

@@ -1,8 +1,9 @@
 //===- PlanMemory.cpp - Put every temporary into one arena ----------------===//
 //
-// Extents are constants, the batch and multiples of the length (in @prepare of
-// the length that is prepared), so the plan is made once at compile time for all
-// of them: offsets are coefficients of B, L and B*L.
+// Extents are constants, the batch, the lengths of the sequence axes (in @prepare the
+// length that is prepared) and products of these, so the plan is made once at compile
+// time for all of them: offsets are coefficients of B, L and B*L; with a second axis
+// also of M, B*M, L*M and B*L*M.
 //
 //===----------------------------------------------------------------------===//
 
@@ -27,7 +28,7 @@ constexpr int64_t kAlignment = 64;
 /// op `begin` to op `end`.
 struct Buffer {
   memref::AllocOp op;
-  unsigned kind; // bit 0: times B, bit 1: times L
+  unsigned kind; // bit 0: times B, bit 1: times L, and so on
   int64_t bytes;
   unsigned begin, end;
   int64_t offset = -1;
@@ -37,29 +38,37 @@ struct PlanMemoryPass : ssmc::impl::PlanMemoryPassBase<PlanMemoryPass> {
   void runOnOperation() override;
 
 private:
-  /// The batch or a multiple of the length that a dynamic extent is.
+  /// A dynamic extent as a product of a number and some of the batch and the lengths.
   struct Extent {
-    int64_t code = 0; // -1, -2, or 0 if unknown
+    unsigned kind = 0; // as of a buffer; 0 if it is none
     int64_t scale = 1;
-    Value value; // the batch or the length
   };
   Extent extentOf(Value size);
+  Extent factor(unsigned bit, Value value) {
+    factors[bit] = value;
+    return {1u << bit, 1};
+  }
+  static constexpr unsigned kMaxFactors = 5;
+  Value factors[kMaxFactors]; // the batch and the lengths, where one was met
 };
 } // namespace
 
 PlanMemoryPass::Extent PlanMemoryPass::extentOf(Value size) {
   if (auto product = size.getDefiningOp<arith::MulIOp>()) {
+    Extent left = extentOf(product.getLhs());
     auto scale = getConstantIntValue(product.getRhs());
-    Extent extent = scale && *scale > 0 ? extentOf(product.getLhs()) : Extent();
-    extent.scale *= scale.value_or(1);
-    return extent;
+    if (scale && *scale > 0)
+      return {left.kind, left.scale * *scale};
+    Extent right = extentOf(product.getRhs());
+    bool isProduct = left.kind && right.kind && !(left.kind & right.kind);
+    return isProduct ? Extent{left.kind | right.kind, left.scale * right.scale} : Extent();
   }
   if (auto argument = dyn_cast<BlockArgument>(size)) {
     bool isLength = argument.getOwner() == &getOperation().front() &&
                     getOperation().getName() == "prepare" &&
                     getOperation().getArgAttr(argument.getArgNumber(),
                                               "ssm.prepared_length");
-    return isLength ? Extent{-2, 1, size} : Extent();
+    return isLength ? factor(1, size) : Extent();
   }
   auto dim = size.getDefiningOp<memref::DimOp>();
   if (!dim)
@@ -76,7 +85,8 @@ PlanMemoryPass::Extent PlanMemoryPass::extentOf(Value size) {
   // What grows with a state is not as long as this call.
   if (dims[*index] == -2 && getOperation().getArgAttr(number, "ssm.state"))
     return {};
-  return {dims[*index], 1, size};
+  unsigned bit = -1 - dims[*index];
+  return dims[*index] < 0 && bit < kMaxFactors ? factor(bit, size) : Extent();
 }
 
 /// Places buffers of one kind: the largest first, each at the lowest offset where
@@ -122,7 +132,7 @@ void PlanMemoryPass::runOnOperation() {
 
   BufferViewFlowAnalysis aliases(function);
   std::vector<Buffer> buffers;
-  Value sizes[2]; // B, L
+  llvm::fill(factors, Value());
   WalkResult walked = function.walk([&](memref::AllocOp alloc) {
     // What is returned lives at its destination.
     for (OpOperand &use : alloc->getUses())
@@ -139,15 +149,13 @@ void PlanMemoryPass::runOnOperation() {
       }
       Value size = alloc.getDynamicSizes()[dynamic++];
       Extent found = extentOf(size);
-      unsigned bit = found.code == -1 ? 1 : found.code == -2 ? 2 : 0;
-      if (!bit || (buffer.kind & bit)) {
+      if (!found.kind || (buffer.kind & found.kind)) {
         alloc.emitError("a temporary whose extent is neither the batch nor the "
                         "length cannot be planned");
         return WalkResult::interrupt();
       }
-      buffer.kind |= bit;
+      buffer.kind |= found.kind;
       buffer.bytes *= found.scale;
-      sizes[bit - 1] = found.value;
     }
     buffer.bytes = llvm::alignTo(std::max<int64_t>(buffer.bytes, 1), kAlignment);
     Block *home = alloc->getBlock();
@@ -168,8 +176,10 @@ void PlanMemoryPass::runOnOperation() {
   if (walked.wasInterrupted())
     return signalPassFailure();
 
-  int64_t totals[4] = {};
-  for (unsigned kind = 0; kind < 4; ++kind) {
+  auto axes = function->getAttrOfType<ArrayAttr>("ssm.sequence_axes");
+  unsigned numFactors = 1 + (axes ? axes.size() : 1), numKinds = 1u << numFactors;
+  SmallVector<int64_t> totals(numKinds);
+  for (unsigned kind = 0; kind < numKinds; ++kind) {
     SmallVector<Buffer *> same;
     for (Buffer &buffer : buffers)
       if (buffer.kind == kind)
@@ -190,28 +200,35 @@ void PlanMemoryPass::runOnOperation() {
       loc);
   Value arena = function.getArgument(index);
 
-  // B and L at the function's entry, where the offsets are computed.
+  // The factors at the function's entry, where the offsets are computed.
   auto constant = [&](int64_t value) -> Value {
     return arith::ConstantIndexOp::create(builder, loc, value);
   };
-  Value extents[2];
-  for (unsigned bit = 0; bit < 2; ++bit)
-    if (auto argument = dyn_cast_or_null<BlockArgument>(sizes[bit])) {
+  Value extents[kMaxFactors];
+  for (unsigned bit = 0; bit < numFactors; ++bit)
+    if (auto argument = dyn_cast_or_null<BlockArgument>(factors[bit])) {
       extents[bit] = argument;
-    } else if (sizes[bit]) {
-      auto dim = sizes[bit].getDefiningOp<memref::DimOp>();
+    } else if (factors[bit]) {
+      auto dim = factors[bit].getDefiningOp<memref::DimOp>();
       extents[bit] = memref::DimOp::create(builder, loc, dim.getSource(),
                                            *getConstantIntValue(dim.getIndex()));
     }
-  Value products[4] = {constant(1), extents[0], extents[1], {}};
-  if (extents[0] && extents[1])
-    products[3] = arith::MulIOp::create(builder, loc, extents[0], extents[1]);
-  Value bases[4];
+  auto productOf = [&](unsigned kind) {
+    Value product;
+    for (unsigned bit = 0; bit < numFactors; ++bit)
+      if (kind >> bit & 1)
+        product = product ? arith::MulIOp::create(builder, loc, product, extents[bit])
+                                .getResult()
+                          : extents[bit];
+    return product ? product : constant(1);
+  };
+  SmallVector<Value> products(numKinds), bases(numKinds);
   Value base = constant(0);
-  for (unsigned kind = 0; kind < 4; ++kind) {
+  for (unsigned kind = 0; kind < numKinds; ++kind) {
     bases[kind] = base;
-    if (!products[kind])
+    if (!totals[kind])
       continue;
+    products[kind] = productOf(kind);
     Value size = arith::MulIOp::create(builder, loc, products[kind],
                                        constant(totals[kind]));
     base = arith::AddIOp::create(builder, loc, base, size);
@@ -223,7 +240,7 @@ void PlanMemoryPass::runOnOperation() {
     SmallVector<Value> dynamic;
     for (Value size : buffer.op.getDynamicSizes()) {
       Extent extent = extentOf(size);
-      Value value = extents[extent.code == -1 ? 0 : 1];
+      Value value = productOf(extent.kind);
       if (extent.scale != 1)
         value = arith::MulIOp::create(builder, loc, value, constant(extent.scale));
       dynamic.push_back(value);

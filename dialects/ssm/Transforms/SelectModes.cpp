@@ -382,6 +382,12 @@ void SelectModesPass::runOnOperation() {
     getOperation().emitError("chunk-tokens, lanes and segments are 0 or more");
     return signalPassFailure();
   }
+  if (mode == "step" && getOperation()->hasAttr("ssm.sequence_axes")) {
+    getOperation().emitError()
+        << "mode 'step' is not possible: the layer has several sequence axes, so its "
+           "tokens have no order in which they could come";
+    return signalPassFailure();
+  }
   if (mode == "step" && getOperation()->hasAttr("ssm.whole_sequence")) {
     getOperation().emitError()
         << "mode 'step' is not possible: a part of the layer runs along the sequence "

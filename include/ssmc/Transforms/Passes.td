@@ -54,6 +54,26 @@ def ExpandCopiesPass : Pass<"ssm-expand-copies", "::mlir::func::FuncOp"> {
   let dependentDialects = ["::mlir::linalg::LinalgDialect"];
 }
 
+def ExpandRowsPass : Pass<"ssm-expand-rows", "::mlir::func::FuncOp"> {
+  let summary = "Dimensions split into several run-time extents get their strides";
+  let description = [{
+    Where the batch and a sequence axis have been one dimension, a
+    `memref.expand_shape` splits it into several extents that only the run time knows,
+    which `expand-strided-metadata` does not expand. Of a contiguous memref it becomes a
+    `memref.reinterpret_cast` whose strides are products of the extents.
+
+    ```mlir
+    func.func @f(%a: memref<?x8xf32>, %b: index, %l: index) -> memref<?x?x8xf32> {
+      %e = memref.expand_shape %a [[0, 1], [2]] output_shape [%b, %l, 8]
+        : memref<?x8xf32> into memref<?x?x8xf32>
+      return %e : memref<?x?x8xf32>
+    }
+    ```
+    becomes a cast with the strides `[%l * 8, 8, 1]`.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::memref::MemRefDialect"];
+}
+
 def SplitDestinationsPass : Pass<"ssm-split-destinations", "::mlir::func::FuncOp"> {
   let summary = "Gives every destination an empty tensor of its own";
   let description = [{

@@ -17,6 +17,7 @@
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
+#include "ssmrt/ssmrt.h"
 #include "llvm/Support/MathExtras.h"
 
 namespace ssmc::cpu {
@@ -30,7 +31,8 @@ using namespace ssmc;
 namespace {
 /// Fields of ssmrt_frame, in order.
 enum Field { Context, Prepared, State, Workspace, Batch, Length, Position, Inputs,
-             Outputs, PreparedLength, StateLength, KeepsState };
+             Outputs, PreparedLength, StateLength, KeepsState, MoreLengths,
+             NumFields = MoreLengths + SSMRT_MAX_AXES - 1 };
 
 struct BindFramePass : ssmc::cpu::impl::BindFramePassBase<BindFramePass> {
   using BindFramePassBase::BindFramePassBase;
@@ -81,7 +83,7 @@ private:
   LLVMTypeConverter converter;
   OpBuilder builder;
   Value frame;
-  Value fields[KeepsState + 1];
+  Value fields[NumFields];
   bool step = false;
 };
 } // namespace
@@ -93,7 +95,8 @@ Value Binder::field(Field which) {
   Type pointer = pointerType(), i64 = builder.getI64Type();
   auto type = LLVM::LLVMStructType::getLiteral(
       context, {pointer, pointer, pointer, pointer, i64, i64, i64, pointer, pointer,
-                i64, i64, i64});
+                i64, i64, i64, i64, i64, i64});
+  static_assert(SSMRT_MAX_AXES == 4, "lengths beside the first");
   bool isPointer = which <= Workspace || which == Inputs || which == Outputs;
   Value slot = LLVM::GEPOp::create(builder, loc, pointer, type, frame,
                                    ArrayRef<LLVM::GEPArg>{0, int32_t(which)});
@@ -109,6 +112,8 @@ Value Binder::memrefOver(Value pointer, MemRefType type, ArrayRef<int64_t> dims,
       extents.push_back(constant(extent));
     else if (dims[i] == kLengthDim && step && length == Length)
       extents.push_back(constant(1));
+    else if (dims[i] < kLengthDim)
+      extents.push_back(field(Field(MoreLengths + kLengthDim - 1 - dims[i])));
     else
       extents.push_back(field(dims[i] == kLengthDim ? length : Batch));
   }
@@ -184,7 +189,7 @@ LogicalResult Binder::run(bool isStep) {
   step = isStep;
   Block &entry = function.front();
   frame = entry.insertArgument(0u, pointerType(), loc);
-  for (int which = Context; which <= KeepsState; ++which) // all at the entry
+  for (int which = Context; which < NumFields; ++which) // all at the entry
     field(Field(which));
   auto attrOf = [&](unsigned argument, StringRef name) -> Attribute {
     return function.getArgAttr(argument, name); // before the frame was added

@@ -8,7 +8,7 @@
 namespace ssmc {
 
 /// Values of the attribute `ssm.dims` for extents known at run time; the same
-/// numbers as SSMRT_BATCH and SSMRT_LENGTH.
+/// numbers as SSMRT_BATCH and SSMRT_LENGTH. Those of further sequence axes follow.
 constexpr int64_t kBatchDim = -1, kLengthDim = -2;
 /// States and tables start at multiples of this many bytes.
 constexpr int64_t kBlockAlignment = 64;

@@ -30,6 +30,9 @@ ssmrt_dtype ssmc::dtypeNamed(llvm::StringRef name) {
   return {code, bits, 1};
 }
 
+/// The field of ssmrt_module that embedWeights replaces.
+static constexpr size_t kEmbeddedWeights = 27;
+
 namespace {
 class Emitter {
 public:
@@ -67,6 +70,9 @@ private:
   llvm::Constant *bytes(const ssmrt_tensor &tensor);
   llvm::Constant *values(ArrayAttr list, llvm::StringRef name);
   llvm::Constant *decays(ArrayAttr list);
+  /// A sum of products of the batch and the lengths as a function of the batch and a
+  /// pointer to the lengths: k[i] times those whose bit is in i, the batch's the lowest.
+  llvm::Constant *sizeForAxes(llvm::ArrayRef<int64_t> k, llvm::StringRef name);
   /// `k[0] + k[1]*a + k[2]*b + k[3]*a*b` as a function of `arity` i64 arguments.
   llvm::Constant *size(llvm::ArrayRef<int64_t> k, unsigned arity, llvm::StringRef name);
   llvm::Constant *stateSize(ArrayAttr states);
@@ -165,6 +171,29 @@ llvm::Constant *Emitter::stateSize(ArrayAttr states) {
   return function;
 }
 
+llvm::Constant *Emitter::sizeForAxes(llvm::ArrayRef<int64_t> k, llvm::StringRef name) {
+  auto *function = llvm::Function::Create(
+      llvm::FunctionType::get(i64, {i64, pointer}, false),
+      llvm::GlobalValue::InternalLinkage, name, module);
+  llvm::IRBuilder<> builder(llvm::BasicBlock::Create(context, "", function));
+  llvm::SmallVector<llvm::Value *> factors = {function->getArg(0)};
+  for (unsigned axis = 0; (2u << axis) < k.size(); ++axis)
+    factors.push_back(builder.CreateLoad(
+        i64, builder.CreateConstGEP1_64(i64, function->getArg(1), axis)));
+  llvm::Value *sum = int64(0);
+  for (auto [mask, coefficient] : llvm::enumerate(k)) {
+    if (!coefficient)
+      continue;
+    llvm::Value *product = int64(coefficient);
+    for (auto [bit, factor] : llvm::enumerate(factors))
+      if (mask >> bit & 1)
+        product = builder.CreateMul(product, factor);
+    sum = builder.CreateAdd(sum, product);
+  }
+  builder.CreateRet(sum);
+  return function;
+}
+
 llvm::Constant *Emitter::functionOrNull(llvm::StringRef name) {
   if (llvm::Function *function = module.getFunction(name)) {
     function->setLinkage(llvm::GlobalValue::InternalLinkage);
@@ -210,7 +239,7 @@ void Emitter::run(DictionaryAttr description) {
       size(numbers("prepared"), 1, "prepared_bytes"),
       stateSize(list("states")),
       size(prepareSizes, 1, "prepare_workspace_bytes"),
-      size(numbers("forward_workspace"), 2, "forward_workspace_bytes"),
+      sizeForAxes(numbers("forward_workspace"), "forward_workspace_bytes"),
       size(stepSizes, 1, "step_workspace_bytes"),
       functionOrNull("prepare"),
       functionOrNull("forward"),
@@ -218,9 +247,12 @@ void Emitter::run(DictionaryAttr description) {
       llvm::ConstantPointerNull::get(pointer), // backward
       int64(list("decays").size()),
       decays(list("decays")),
-      llvm::ConstantPointerNull::get(pointer)}; // embedded_weights
+      llvm::ConstantPointerNull::get(pointer), // embedded_weights
+      int64(llvm::Log2_64(numbers("forward_workspace").size()) - 1)};
   static_assert(sizeof(ssmrt_module) == 8 * (std::size(fields) - 1),
                 "one word a field but for the two versions");
+  static_assert(offsetof(ssmrt_module, embedded_weights) == 8 * (kEmbeddedWeights - 1),
+                "the place of the embedded weights");
   auto *table = llvm::cast<llvm::GlobalVariable>(
       global(llvm::ConstantStruct::getAnon(fields), name + "_module_data"));
 
@@ -266,7 +298,8 @@ void Emitter::embed(llvm::ArrayRef<ssmrt_tensor> weights, llvm::StringRef name) 
   llvm::SmallVector<llvm::Constant *> fields;
   for (llvm::Use &field : table->getInitializer()->operands())
     fields.push_back(llvm::cast<llvm::Constant>(field));
-  fields.back() = global(llvm::ConstantArray::get(array, entries), "embedded_weights");
+  fields[kEmbeddedWeights] =
+      global(llvm::ConstantArray::get(array, entries), "embedded_weights");
   table->setInitializer(llvm::ConstantStruct::get(
       llvm::cast<llvm::StructType>(table->getValueType()), fields));
 }

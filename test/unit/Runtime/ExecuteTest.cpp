@@ -411,7 +411,7 @@ TEST_F(Execute, BlockErrors) {
   module.hash = 7;
   EXPECT_EQ(run(prepared, workspace), SSMRT_BAD_ARGUMENT);
   module.hash = 0x1234;
-  module.forward_workspace_bytes = [](int64_t, int64_t) -> int64_t {
+  module.forward_workspace_bytes = [](int64_t, const int64_t *) -> int64_t {
     return -1;
   };
   EXPECT_EQ(run(prepared, workspace), SSMRT_BAD_ARGUMENT);
@@ -553,7 +553,7 @@ TEST(Module, Check) {
             SSMRT_BAD_VERSION);
   EXPECT_STREQ(
       ssmrt_last_error(),
-      "the layer was compiled for version 9 of the runtime; wanted 1");
+      "the layer was compiled for version 9 of the runtime; wanted 2");
   EXPECT_EQ(spoil([](ssmrt_module &m, Info *) { m.struct_size -= 8; }),
             SSMRT_BAD_VERSION);
   EXPECT_EQ(spoil([](ssmrt_module &m, Info *) { m.forward = nullptr; }),

@@ -37,8 +37,8 @@ static int64_t getStateBytes(int64_t batch, int64_t maxLength) {
   return getSumBytes(batch) + roundUp(2 * batch * (int64_t)sizeof(int64_t));
 }
 
-static int64_t getForwardBytes(int64_t batch, int64_t length) {
-  (void)length;
+static int64_t getForwardBytes(int64_t batch, const int64_t *lengths) {
+  (void)lengths;
   return batch * 64;
 }
 
@@ -134,6 +134,7 @@ static const ssmrt_module module = {
     .prepare = prepare,
     .forward = forward,
     .step = forward,
+    .num_axes = 1,
 };
 
 const ssmrt_module *fake_module(void) { return &module; }
