@@ -248,8 +248,14 @@ LogicalResult SelectModesPass::select(ScanOp scan, std::optional<ExecutionMode> 
       hasPreparedTables(scan, info)) {
     std::optional<int64_t> shortest = model.getShortestConv(
         {schedule.getMode(), schedule.getChunk()}, schedule.getCrossover());
-    if (shortest && (!length || *length >= *shortest))
+    if (shortest && (!length || *length >= *shortest)) {
       scan.setShortestConv(shortest);
+      // Without a state, which calls of a whole sequence never go on from, the other form
+      // is for few tokens, and for more than there are tables for: one is enough.
+      if (scan.getInitial().empty() || getOperation()->hasAttr("ssm.whole_sequence"))
+        schedule = ScheduleAttr::get(&getContext(), ScanMode::scan, 0, lanes, segments, 0);
+      scan.setScheduleAttr(schedule);
+    }
   }
   report(scan, info, model, schedule, mayChunk);
   return success();
