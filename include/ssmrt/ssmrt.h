@@ -155,7 +155,7 @@ typedef struct ssmrt_value_info {
 #define SSMRT_FIXED_LENGTH 64u
 /* An input whose sequence, from its first token on, has at most `limit` tokens:
  * a weight of the layer has elements for so many. */
-#define SSMRT_LIMITED_LENGTH 256u
+#define SSMRT_LIMITED_LENGTH 128u
 
 /* A state that no call at position 0 reads or writes: a call that keeps no state
  * has no memory for it. Such states come after the others. */
