@@ -159,7 +159,7 @@ typedef struct ssmrt_value_info {
 
 /* A state that no call at position 0 reads or writes: a call that keeps no state
  * has no memory for it. Such states come after the others. */
-#define SSMRT_LATER 128u
+#define SSMRT_LATER 256u
 
 /* The decay of a state block, where it is the same for every token: the
  * eigenvalues of the recurrence, which the prepared tables hold. */
