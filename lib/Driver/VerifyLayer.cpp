@@ -431,11 +431,15 @@ llvm::Error LayerVerifier::compareCausality(Session &session,
     auto changed = convertAll(inputs, module->inputs); // a copy
     if (!changed)
       return changed.takeError();
-    for (auto [i, tensor] : llvm::enumerate(*changed))
-      if (lengthDimension(module->inputs[i]) >= 0)
-        forTokens(module->inputs[i], tensor, cut, length, [&](int64_t at, int64_t bytes) {
-          std::memcpy(tensor.data() + at, (*others)[i].data() + at, size_t(bytes));
-        });
+    for (auto [i, tensor] : llvm::enumerate(*changed)) {
+      if (lengthDimension(module->inputs[i]) < 0)
+        continue;
+      auto copy = [to = tensor.data(), from = (*others)[i].data()](int64_t at,
+                                                                   int64_t bytes) {
+        std::memcpy(to + at, from + at, size_t(bytes));
+      };
+      forTokens(module->inputs[i], tensor, cut, length, copy);
+    }
     auto outputs = session.makeOutputs(batch, length);
     if (!outputs)
       return outputs.takeError();
@@ -445,9 +449,10 @@ llvm::Error LayerVerifier::compareCausality(Session &session,
       const ssmrt_value_info &info = module->outputs[i];
       if (lengthDimension(info) < 0)
         continue;
-      forTokens(info, tensor, cut, length, [&](int64_t at, int64_t bytes) {
-        std::memcpy(tensor.data() + at, found[i].data() + at, size_t(bytes));
-      });
+      auto copy = [to = tensor.data(), from = found[i].data()](int64_t at, int64_t bytes) {
+        std::memcpy(to + at, from + at, size_t(bytes));
+      };
+      forTokens(info, tensor, cut, length, copy);
       std::string place = std::string(info.name) + ", length " + std::to_string(length) +
                           ", before token " + std::to_string(cut) + " changed";
       verdict.note(errorOf(tensor, found[i]), place);
