@@ -129,6 +129,8 @@ ScanWork::ScanWork(ScanOp op, const RecurrenceInfo &info) {
   dense = op.getDense().has_value();
   erasePairs = info.numErasePairs;
   terms = countTerms(op);
+  auto function = op->getParentOfType<FunctionOpInterface>();
+  sharesTables = function && function->hasAttr("ssm.sequence_axes");
   CoefficientsOp roles = op.getCoefficientsOp();
   reads = !roles.getRead().empty();
   outputs = op.getNumOutputs();
@@ -306,6 +308,8 @@ double CostModel::getTabulatedClocks(double chunk, double length) const {
   // The tables come to the second cache once, or again and again.
   double tables = getTableBytes(chunk);
   double loads = tables <= machine.l2Bytes / 2 ? 1 : std::ceil(whole / tabulatedChunks);
+  if (work.sharesTables)
+    loads = std::max(loads - 1, 0.0);
   double arithmetic =
       laneVectors * (perVector + loads * tables / machine.memoryBytesPerClock);
   return std::max(work.outer * arithmetic, getMemoryClocks(length)) +
@@ -363,7 +367,8 @@ double CostModel::getConvClocks(int64_t length) const {
   double kernels = work.outer * std::ceil(work.lanes / lanesOfVector()) * work.copies *
                    work.outputs * std::max(work.inputs, 1.0);
   double bytes = kernels * share * double(length) * machine.vectorBits / 8;
-  double tables = bytes <= machine.l2Bytes / 2 ? 0 : bytes / machine.memoryBytesPerClock;
+  bool isNear = work.sharesTables || bytes <= machine.l2Bytes / 2;
+  double tables = isNear ? 0 : bytes / machine.memoryBytesPerClock;
   double arithmetic = std::max(kernels * clocks + tables, getMemoryClocks(length));
   return work.leavesStates ? arithmetic + getScanClocks(length) : arithmetic;
 }
@@ -430,7 +435,9 @@ std::optional<int64_t> CostModel::getCrossover(Execution execution,
 std::optional<int64_t> CostModel::getShortestConv(Execution other,
                                                   int64_t crossover) const {
   std::optional<int64_t> shortest;
-  for (int64_t length = longestTransformed; length > 1; length -= (length + 7) / 8) {
+  // With others beside it an axis is no longer than memory allows for their product.
+  int64_t longest = work.sharesTables ? longLength : longestTransformed;
+  for (int64_t length = longest; length > 1; length -= (length + 7) / 8) {
     Execution beside = length >= crossover ? other : Execution();
     if (getClocks({ScanMode::conv, 0}, length) >
         convolutionShare * getClocks(beside, length))

@@ -47,6 +47,8 @@ struct ScanWork {
   bool reads = false;
   /// Something in the layer reads the last states, which a convolution does not give.
   bool leavesStates = false;
+  /// The tokens along other sequence axes are rows that use the same tables.
+  bool sharesTables = false;
   /// Of coefficients that change over time, by what else they depend on: keys and
   /// lanes, lanes, keys, nothing.
   OperationCount atStates, atLanes, atKeys, atTokens;
