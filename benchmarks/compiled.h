@@ -53,7 +53,25 @@ inline Block allocate(int64_t bytes) {
   return Block(static_cast<char *>(block));
 }
 
-/// Inputs and outputs of calls of one length and batch 1. Inputs of f32 are drawn
+/// The module of a shared object, which stays loaded.
+inline const ssmrt_module *openModule(const char *path) {
+  void *library = nullptr;
+  const ssmrt_module *module = nullptr;
+  check(ssmrt_library_open(path, &library), "open");
+  check(ssmrt_library_module(library, nullptr, &module), "module");
+  return module;
+}
+
+/// Tables for up to `length` tokens, from the weights that the artefact carries.
+inline Block makeTables(const ssmrt_module *module, int64_t length) {
+  Block prepared = allocate(ssmrt_prepared_bytes(module, length));
+  Block scratch = allocate(ssmrt_prepare_workspace_bytes(module, length));
+  check(ssmrt_prepare(module, nullptr, nullptr, 0, prepared.get(), length, scratch.get()),
+        "prepare");
+  return prepared;
+}
+
+/// Inputs and outputs of calls of one length, in each sequence axis, and batch 1. Inputs of f32 are drawn
 /// evenly between two bounds, integers run through their range, others are zero.
 class Call {
 public:
@@ -96,7 +114,9 @@ private:
     int64_t elements = 1;
     for (int32_t d = 0; d < info.ndim; ++d) {
       int64_t extent = info.shape[d];
-      shape[d] = extent == SSMRT_BATCH ? 1 : extent == SSMRT_LENGTH ? length : extent;
+      shape[d] = extent == SSMRT_BATCH                ? 1
+                 : ssmrt_sequence_axis(extent) >= 0 ? length
+                                                    : extent;
       elements *= shape[d];
     }
     int64_t bytes = elements * int64_t(ssmrt_dtype_size(info.dtype));

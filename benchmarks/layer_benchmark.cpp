@@ -22,53 +22,45 @@
 using namespace ssmc::benchmarks;
 
 static const ssmrt_module *module;
-static Block prepared;
+static Block tables;
 static int64_t length = 2048;
 static float low = -1, high = 1;
 
-static void prepare(benchmark::State &state) {
-  Block tables = allocate(ssmrt_prepared_bytes(module, length));
-  Block scratch = allocate(ssmrt_prepare_workspace_bytes(module, length));
+/// The best of samples in which `body` runs `calls` times; `beside` runs before each.
+template <typename Beside, typename Body>
+static void measure(benchmark::State &state, int calls, Beside beside, Body body) {
   double clocks = 1e30, seconds = 1e30;
   for (auto _ : state) {
-    double rate = measureMultiplyAdds();
-    double start = getThreadTime();
-    check(ssmrt_prepare(module, nullptr, nullptr, 0, tables.get(), length, scratch.get()),
-          "prepare");
-    double time = getThreadTime() - start;
-    rate = std::max(rate, measureMultiplyAdds());
-    clocks = std::min(clocks, time * rate / 2);
-    seconds = std::min(seconds, time);
-    state.SetIterationTime(time);
+    beside();
+    auto [found, time] = sample([&] {
+      for (int i = 0; i < calls; ++i)
+        body();
+    });
+    clocks = std::min(clocks, found / calls);
+    seconds = std::min(seconds, time / calls);
+    state.SetIterationTime(time / calls);
   }
   state.counters["ns"] = seconds * 1e9;
   state.counters["clocks"] = clocks;
 }
 
+static void prepare(benchmark::State &state) {
+  measure(state, 1, [] {}, [] { makeTables(module, length); });
+}
+
 static void forward(benchmark::State &state) {
-  Call call(module, nullptr, prepared.get(), length, low, high);
+  Call call(module, nullptr, tables.get(), length, low, high);
   call.forward(nullptr);
   double start = getThreadTime();
   call.forward(nullptr);
   // Short cases many times in one sample.
   int calls = int(std::max(1.0, 200e-6 / (getThreadTime() - start)));
-  double clocks = 1e30, seconds = 1e30, copy = 0;
-  for (auto _ : state) {
-    copy = std::max(copy, measureCopy());
-    double rate = measureMultiplyAdds();
-    start = getThreadTime();
-    for (int i = 0; i < calls; ++i)
-      call.forward(nullptr);
-    double time = (getThreadTime() - start) / calls;
-    // The higher of both rates: what is left of noise speaks against the layer.
-    rate = std::max(rate, measureMultiplyAdds());
-    clocks = std::min(clocks, time * rate / 2);
-    seconds = std::min(seconds, time);
-    state.SetIterationTime(time);
-  }
-  state.counters["ns"] = seconds * 1e9;
-  state.counters["clocks"] = clocks;
-  state.counters["copies"] = seconds * copy / double(call.inputBytes + call.outputBytes);
+  double copy = 0;
+  measure(
+      state, calls, [&] { copy = std::max(copy, measureCopy()); },
+      [&] { call.forward(nullptr); });
+  state.counters["copies"] = state.counters["ns"] * 1e-9 * copy /
+                             double(call.inputBytes + call.outputBytes);
   state.counters["GB/s"] = copy * 1e-9;
 }
 
@@ -95,13 +87,8 @@ int main(int argc, char **argv) {
                  "usage: layer_benchmark MODEL.so [--length=N] [--low=X] [--high=Y]\n");
     return 2;
   }
-  void *library = nullptr;
-  check(ssmrt_library_open(path, &library), "open");
-  check(ssmrt_library_module(library, nullptr, &module), "module");
-  prepared = allocate(ssmrt_prepared_bytes(module, length));
-  Block scratch = allocate(ssmrt_prepare_workspace_bytes(module, length));
-  check(ssmrt_prepare(module, nullptr, nullptr, 0, prepared.get(), length, scratch.get()),
-        "prepare");
+  module = openModule(path);
+  tables = makeTables(module, length);
   benchmark::RegisterBenchmark("prepare", prepare)->UseManualTime()->Unit(benchmark::kMillisecond);
   benchmark::RegisterBenchmark("forward", forward)->UseManualTime()->Unit(benchmark::kMillisecond);
   benchmark::RunSpecifiedBenchmarks();

@@ -2,7 +2,7 @@
 //
 //   longconv_benchmark MODEL.so [options of Google Benchmark]
 //
-// The model is long_convolution.ssm. FFTW convolves row by row, with plans that
+// The model is long_convolution.ssm with its weights (--embed-weights). FFTW convolves row by row, with plans that
 // it measured, the transform of the kernel ready, and rows that lie as it likes
 // them: a sequence is contiguous there, channels are here. Every sample of one
 // stands beside one of the other, in the thread's own time; counters relate the
@@ -12,61 +12,30 @@
 
 #include "benchmark/benchmark.h"
 #include "compiled.h"
+#include "reference_loops.h"
 
 #include <fftw3.h>
 
-#include <optional>
 #include <cmath>
-#include <ctime>
-
 
 using namespace ssmc::benchmarks;
 
 static const ssmrt_module *module;
 static int64_t channels;
 
-static double now() {
-  timespec time;
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-  return double(time.tv_sec) + 1e-9 * double(time.tv_nsec);
+/// Of the artefact, by channel: rate and skip.
+static const float *weight(int number) {
+  return static_cast<const float *>(module->embedded_weights[number].data);
 }
 
 namespace {
-/// The compiled layer for one length.
-struct Compiled {
-  explicit Compiled(int64_t length) {
-    std::uniform_real_distribution<float> draw(0.0001f, 0.01f);
-    std::mt19937 random(1);
-    ssmrt_tensor tensors[2] = {};
-    for (int64_t i = 0; i < 2; ++i) {
-      for (int64_t h = 0; h < channels; ++h)
-        weights[i].push_back(draw(random));
-      tensors[i].dtype = module->weights[i].dtype;
-      tensors[i].device.device_type = 1;
-      tensors[i].ndim = 1;
-      tensors[i].shape = &channels;
-      tensors[i].data = weights[i].data();
-    }
-    prepared = allocate(ssmrt_prepared_bytes(module, length));
-    Block scratch = allocate(ssmrt_prepare_workspace_bytes(module, length));
-    check(ssmrt_prepare(module, nullptr, tensors, 2, prepared.get(), length,
-                        scratch.get()),
-          "prepare");
-    call.emplace(module, nullptr, prepared.get(), length, -1.0f, 1.0f);
-  }
-
-  std::vector<float> weights[2];
-  Block prepared;
-  std::optional<Call> call;
-};
-
 /// The same by FFTW, channel by channel.
 class Rows {
 public:
-  Rows(int64_t length, const float *tokens, const std::vector<float> &rate,
-       const std::vector<float> &skip)
-      : length(length), bins(length + 1), skip(skip), input(channels * length),
+  Rows(int64_t length, const float *tokens)
+      : length(length), bins(length + 1), skip(weight(1)), input(channels * length),
         output(channels * length), kernels(channels * bins) {
+    const float *rate = weight(0);
     signal = fftwf_alloc_real(2 * length);
     spectrum = fftwf_alloc_complex(bins);
     forward = fftwf_plan_dft_r2c_1d(int(2 * length), signal, spectrum, FFTW_MEASURE);
@@ -114,7 +83,8 @@ public:
     float re, im;
   };
   int64_t length, bins;
-  std::vector<float> skip, input, output;
+  const float *skip;
+  std::vector<float> input, output;
   std::vector<Bin> kernels;
   float *signal;
   fftwf_complex *spectrum;
@@ -124,29 +94,29 @@ public:
 
 static void longConvolution(benchmark::State &state) {
   int64_t length = state.range(0);
-  Compiled compiled(length);
-  Rows rows(length, compiled.call->input<float>(0), compiled.weights[0],
-            compiled.weights[1]);
-  compiled.call->forward(nullptr);
+  Block tables = makeTables(module, length);
+  Call call(module, nullptr, tables.get(), length, -1, 1);
+  Rows rows(length, call.input<float>(0));
+  call.forward(nullptr);
   rows.run();
   double square = 0, difference = 0;
   for (int64_t t = 0; t < length; ++t)
     for (int64_t h = 0; h < channels; ++h) {
       double wanted = rows.output[h * length + t];
-      double found = compiled.call->output<float>(0)[t * channels + h];
+      double found = call.output<float>(0)[t * channels + h];
       square += wanted * wanted;
       difference += (wanted - found) * (wanted - found);
     }
   double best = 1e30, other = 1e30;
   for (auto _ : state) {
-    double start = now();
-    compiled.call->forward(nullptr);
-    double seconds = now() - start;
+    double start = getThreadTime();
+    call.forward(nullptr);
+    double seconds = getThreadTime() - start;
     state.SetIterationTime(seconds);
     best = std::min(best, seconds);
-    start = now();
+    start = getThreadTime();
     rows.run();
-    other = std::min(other, now() - start);
+    other = std::min(other, getThreadTime() - start);
   }
   double samples = double(length * channels) * 1e-9;
   state.counters["ns"] = best / samples;
@@ -170,15 +140,16 @@ BENCHMARK(longConvolution)
 
 int main(int argc, char **argv) {
   benchmark::Initialize(&argc, argv);
-  void *library = nullptr;
   if (argc != 2) {
     std::fprintf(stderr, "usage: longconv_benchmark MODEL.so\n");
     return 2;
   }
-  check(ssmrt_library_open(argv[1], &library), "open");
-  check(ssmrt_library_module(library, nullptr, &module), "module");
-  if (module->num_weights != 2 || module->num_inputs != 1 || module->num_outputs != 1) {
-    std::fprintf(stderr, "longconv_benchmark: %s is not long_convolution.ssm\n", argv[1]);
+  module = openModule(argv[1]);
+  if (module->num_weights != 2 || !module->embedded_weights || module->num_inputs != 1 ||
+      module->num_outputs != 1) {
+    std::fprintf(stderr,
+                 "longconv_benchmark: %s is not long_convolution.ssm with its weights\n",
+                 argv[1]);
     return 1;
   }
   channels = module->weights[0].shape[0];

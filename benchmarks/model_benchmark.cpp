@@ -323,9 +323,7 @@ static void parseOptions(int &argc, char **argv) {
 
 static void load() {
   model.startBytes = statusOf("VmRSS");
-  void *library;
-  check(ssmrt_library_open(options.model.c_str(), &library), "the model");
-  check(ssmrt_library_module(library, nullptr, &model.module), "the model");
+  model.module = openModule(options.model.c_str());
   check(ssmrt_context_create(uint32_t(options.threads), &model.context), "threads");
   ssmrt_weights *weights;
   check(ssmrt_weights_open(options.weights.c_str(), &weights), "the weights");

@@ -8,7 +8,9 @@
 #ifndef SSMC_BENCHMARKS_REFERENCE_LOOPS_H
 #define SSMC_BENCHMARKS_REFERENCE_LOOPS_H
 
+#include <algorithm>
 #include <cstdint>
+#include <utility>
 
 namespace ssmc::benchmarks {
 
@@ -45,6 +47,18 @@ double measureCopy();
 /// Processor time of this thread in seconds: other work on the machine does not
 /// count.
 double getThreadTime();
+
+/// Clocks of a core with two full 512-bit units that `body` takes, and its seconds: the
+/// higher of the rates before and after counts, so that what is left of noise speaks
+/// against it.
+template <typename Body> std::pair<double, double> sample(Body body) {
+  double rate = measureMultiplyAdds();
+  double start = getThreadTime();
+  body();
+  double time = getThreadTime() - start;
+  rate = std::max(rate, measureMultiplyAdds());
+  return {time * rate / 2, time};
+}
 
 } // namespace ssmc::benchmarks
 

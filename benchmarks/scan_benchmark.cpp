@@ -100,17 +100,6 @@ private:
 };
 } // namespace
 
-/// Clocks of a full core that `body` takes, from one sample: the higher of the
-/// rates before and after, so that what is left of noise speaks against it.
-static std::pair<double, double> sample(llvm::function_ref<void()> body) {
-  double rate = measureMultiplyAdds();
-  double start = getThreadTime();
-  body();
-  double time = getThreadTime() - start;
-  rate = std::max(rate, measureMultiplyAdds());
-  return {time * rate / 2, time};
-}
-
 static void run(benchmark::State &state, Kernel &kernel,
                 std::vector<Buffer> &buffers, double points,
                 llvm::function_ref<void(ArrayRef<float *>)> loop) {

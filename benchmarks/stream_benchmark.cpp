@@ -2,7 +2,8 @@
 //
 //   stream_benchmark MODEL.so [options of Google Benchmark]
 //
-// The model is long_convolution.ssm. `step` runs tokens one by one after L tokens,
+// The model is long_convolution.ssm, or another layer with its weights (--embed-weights)
+// and one input and output of a row a token. `step` runs tokens one by one after L tokens,
 // `continued` a call of 256 tokens there. Every token is measured several times,
 // each time from the same state: counters give the mean over tokens of the best
 // time, and the longest one, in the thread's own time.
@@ -11,25 +12,18 @@
 
 #include "benchmark/benchmark.h"
 #include "compiled.h"
-
-#include <ctime>
+#include "reference_loops.h"
 
 using namespace ssmc::benchmarks;
 
 static const ssmrt_module *module;
 static int64_t channels;
 
-static double now() {
-  timespec time;
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-  return double(time.tv_sec) + 1e-9 * double(time.tv_nsec);
-}
-
-static ssmrt_tensor view(void *data, int64_t *shape, int32_t ndim) {
+static ssmrt_tensor view(void *data, int64_t *shape) {
   ssmrt_tensor tensor = {};
   tensor.data = data;
   tensor.device.device_type = 1;
-  tensor.ndim = ndim;
+  tensor.ndim = 3;
   tensor.dtype = module->inputs[0].dtype;
   tensor.shape = shape;
   return tensor;
@@ -43,22 +37,10 @@ public:
       : longest(before + after), tokens(size_t(longest * channels)),
         outputs(size_t(longest * channels)) {
     std::mt19937 random(1);
-    std::uniform_real_distribution<float> draw(0.0001f, 0.01f);
-    std::vector<float> weights[2];
-    ssmrt_tensor tensors[2];
-    for (int i = 0; i < 2; ++i) {
-      for (int64_t h = 0; h < channels; ++h)
-        weights[i].push_back(draw(random));
-      tensors[i] = view(weights[i].data(), &channels, 1);
-    }
     std::normal_distribution<float> normal;
     for (float &token : tokens)
       token = normal(random);
-    prepared = allocate(ssmrt_prepared_bytes(module, longest));
-    Block scratch = allocate(ssmrt_prepare_workspace_bytes(module, longest));
-    check(ssmrt_prepare(module, nullptr, tensors, 2, prepared.get(), longest,
-                        scratch.get()),
-          "prepare");
+    prepared = makeTables(module, longest);
     workspace = allocate(ssmrt_workspace_bytes(module, 1, longest));
     for (Block *block : {&state, &start})
       *block = allocate(ssmrt_state_bytes(module, 1, longest));
@@ -73,13 +55,13 @@ public:
   /// Seconds of a call.
   double run(int64_t first, int64_t count, bool isStep) {
     int64_t shape[3] = {1, count, channels};
-    ssmrt_tensor in = view(&tokens[size_t(first * channels)], shape, 3);
-    ssmrt_tensor out = view(&outputs[size_t(first * channels)], shape, 3);
-    double begin = now();
+    ssmrt_tensor in = view(&tokens[size_t(first * channels)], shape);
+    ssmrt_tensor out = view(&outputs[size_t(first * channels)], shape);
+    double begin = getThreadTime();
     check((isStep ? ssmrt_step : ssmrt_forward)(module, nullptr, prepared.get(), &in, 1,
                                                 &out, 1, state.get(), workspace.get()),
           "call");
-    return now() - begin;
+    return getThreadTime() - begin;
   }
 
 private:
@@ -128,18 +110,22 @@ BENCHMARK(continued)->ArgName("L")->UseManualTime()->Arg(1 << 10)->Arg(1 << 12)-
 
 int main(int argc, char **argv) {
   benchmark::Initialize(&argc, argv);
-  void *library = nullptr;
   if (argc != 2) {
     std::fprintf(stderr, "usage: stream_benchmark MODEL.so\n");
     return 2;
   }
-  check(ssmrt_library_open(argv[1], &library), "open");
-  check(ssmrt_library_module(library, nullptr, &module), "module");
-  if (module->num_weights != 2 || module->num_inputs != 1 || module->num_outputs != 1) {
-    std::fprintf(stderr, "stream_benchmark: %s is not long_convolution.ssm\n", argv[1]);
+  module = openModule(argv[1]);
+  auto isRows = [](const ssmrt_value_info &info) {
+    return info.ndim == 3 && info.dtype.code == SSMRT_FLOAT && info.dtype.bits == 32;
+  };
+  if (module->num_inputs != 1 || module->num_outputs != 1 || !module->step ||
+      !isRows(module->inputs[0]) || !isRows(module->outputs[0]) ||
+      module->inputs[0].shape[2] != module->outputs[0].shape[2]) {
+    std::fprintf(stderr, "stream_benchmark: %s: wanted one input and one output of f32, "
+                         "[batch, length, channels], and a step\n", argv[1]);
     return 1;
   }
-  channels = module->weights[0].shape[0];
+  channels = module->inputs[0].shape[2];
   benchmark::RunSpecifiedBenchmarks();
   return 0;
 }
