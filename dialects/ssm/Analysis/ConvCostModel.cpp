@@ -88,3 +88,12 @@ std::optional<int64_t> ConvCostModel::getCrossover() const {
   }
   return shortest;
 }
+
+std::optional<int64_t> mlir::ssm::chooseShortestTransform(ConvOp conv, StringRef form) {
+  if (form == "direct" || conv.getCut())
+    return std::nullopt;
+  if (form == "fft")
+    return 0;
+  Machine machine = Machine::get(conv);
+  return ConvCostModel(conv, machine).getCrossover();
+}

@@ -37,6 +37,10 @@ private:
   double fmaPerClock;
 };
 
+/// The length from which on `conv` runs by transforms, if there is one: with `form` auto
+/// where they are predicted to be cheaper, with fft at any length, with direct at none.
+std::optional<int64_t> chooseShortestTransform(ConvOp conv, StringRef form);
+
 } // namespace mlir::ssm
 
 #endif // SSM_ANALYSIS_CONVCOSTMODEL_H

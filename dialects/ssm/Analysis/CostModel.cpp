@@ -8,6 +8,7 @@
 #include "ssm/Analysis/CostModel.h"
 #include "ssm/Analysis/ConvCostModel.h"
 #include "ssm/Analysis/InvariantForm.h"
+#include "ssm/Analysis/ProductForm.h"
 #include "ssm/IR/SpectrumBlocks.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -76,59 +77,11 @@ static double bytesOf(Value shaped) {
   return llvm::divideCeil(bits, 8);
 }
 
-/// The products that a sum consists of.
-static void collectProducts(Value value, SmallVectorImpl<Value> &products) {
-  Operation *op = value.getDefiningOp();
-  if (isa_and_nonnull<arith::AddFOp, arith::SubFOp, arith::NegFOp>(op))
-    for (Value operand : op->getOperands())
-      collectProducts(operand, products);
-  else
-    products.push_back(value);
-}
-
-/// The factors of a product that depend on keys, in an order of their own.
-static SmallVector<void *> getKeyFactors(ScanOp op, Value product) {
-  SmallVector<unsigned> keyDims = op.getKeyDims();
-  SmallVector<Value> rest = {product};
-  SmallVector<void *> factors;
-  while (!rest.empty()) {
-    Value value = rest.pop_back_val();
-    Operation *definition = value.getDefiningOp();
-    llvm::SmallBitVector dims = op.getDependentDims(value);
-    if (isa_and_nonnull<arith::MulFOp, arith::NegFOp>(definition))
-      llvm::append_range(rest, definition->getOperands());
-    else if (llvm::any_of(keyDims, [&](unsigned dim) { return dims[dim]; }))
-      factors.push_back(value.getAsOpaquePointer());
-  }
-  llvm::sort(factors);
-  return factors;
-}
-
-/// As the lowering of chunks counts them: erase pairs share the product of a write with
-/// the same keys.
-static double countTerms(ScanOp op) {
-  CoefficientsOp roles = op.getCoefficientsOp();
-  SmallVector<Value> products;
-  if (!roles.getWrite().empty())
-    collectProducts(roles.getWrite().front(), products);
-  SmallVector<SmallVector<void *>> terms;
-  for (Value product : products)
-    terms.push_back(getKeyFactors(op, product));
-  unsigned parts = op.getNumStates();
-  for (unsigned i = parts; i < roles.getErase().size(); i += 2 * parts) {
-    SmallVector<void *> keys = getKeyFactors(op, roles.getErase()[i]);
-    if (!llvm::is_contained(terms, keys))
-      terms.push_back(std::move(keys));
-  }
-  return std::max<double>(terms.size(), 1);
-}
-
 ScanWork::ScanWork(ScanOp op, const RecurrenceInfo &info) {
   hasInitial = !op.getInitial().empty();
   parts = op.getNumStates();
   dense = op.getDense().has_value();
   erasePairs = info.numErasePairs;
-  terms = countTerms(op);
   auto function = op->getParentOfType<FunctionOpInterface>();
   sharesTables = function && function->hasAttr("ssm.sequence_axes");
   CoefficientsOp roles = op.getCoefficientsOp();
@@ -157,6 +110,7 @@ ScanWork::ScanWork(ScanOp op, const RecurrenceInfo &info) {
       lane = dim;
   }
   if (lane) {
+    terms = countTerms(op, *lane);
     lanes = extent(*lane);
     outer /= std::max(lanes, 1.0);
   }

@@ -40,10 +40,8 @@ struct ScanWork {
   double inputs = 0;
   double outputs = 1; ///< parts of the output
   double erasePairs = 0;
-  /// Products of keys and lanes that a token adds to the state: those of the write, and
-  /// the erase pairs whose keys are not a written product's.
-  double terms = 1;
-  bool hasInitial = false;
+  double terms = 1; ///< products of keys and lanes that a token adds to the state
+  bool hasInitial = false; ///< the state before the first token is given
   bool reads = false;
   /// Something in the layer reads the last states, which a convolution does not give.
   bool leavesStates = false;

@@ -80,3 +80,68 @@ std::string mlir::ssm::reasonAgainstProducts(ScanOp op) {
   return "no dimension of the state beside the keys leaves decay, read and erase terms "
          "alone and parts the write into factors of keys and of lanes";
 }
+
+static void collectProducts(Value value, bool negated,
+                            SmallVectorImpl<std::pair<Value, bool>> &products) {
+  Operation *definition = value.getDefiningOp();
+  if (isa_and_present<arith::AddFOp, arith::SubFOp>(definition)) {
+    collectProducts(definition->getOperand(0), negated, products);
+    collectProducts(definition->getOperand(1),
+                    negated != isa<arith::SubFOp>(definition), products);
+  } else if (isa_and_present<arith::NegFOp, arith::ExtFOp, arith::TruncFOp>(
+                 definition)) {
+    collectProducts(definition->getOperand(0),
+                    negated != isa<arith::NegFOp>(definition), products);
+  } else {
+    products.push_back({value, negated});
+  }
+}
+
+SmallVector<std::pair<Value, bool>> mlir::ssm::getProducts(Value sum) {
+  SmallVector<std::pair<Value, bool>> products;
+  collectProducts(sum, /*negated=*/false, products);
+  return products;
+}
+
+/// The factors of a product that depend on keys and whether it is divided by them, in
+/// an order of their own.
+static SmallVector<std::pair<void *, bool>>
+getKeyFactors(Value product, const Dependences &dependences) {
+  SmallVector<std::pair<Value, bool>> open = {{product, false}};
+  SmallVector<std::pair<void *, bool>> factors;
+  while (!open.empty()) {
+    auto [value, inverse] = open.pop_back_val();
+    Operation *definition = value.getDefiningOp();
+    if (!dependences.onKeys(value))
+      continue;
+    if (isa_and_present<arith::NegFOp, arith::ExtFOp, arith::TruncFOp, arith::MulFOp,
+                        arith::DivFOp>(definition))
+      for (auto [i, operand] : llvm::enumerate(definition->getOperands()))
+        open.push_back({operand, inverse != (i == 1 && isa<arith::DivFOp>(definition))});
+    else
+      factors.push_back({value.getAsOpaquePointer(), inverse});
+  }
+  llvm::sort(factors);
+  return factors;
+}
+
+unsigned mlir::ssm::countTerms(ScanOp op, unsigned lane) {
+  CoefficientsOp roles = op.getCoefficientsOp();
+  Dependences dependences{op, op.getKeyDims(), lane};
+  SmallVector<SmallVector<std::pair<void *, bool>>> terms;
+  if (!roles.getWrite().empty()) {
+    Value write = roles.getWrite().front();
+    if (factorizes(write, dependences, /*mayBeSum=*/false))
+      terms.push_back(getKeyFactors(write, dependences));
+    else
+      for (auto [product, negated] : getProducts(write))
+        terms.push_back(getKeyFactors(product, dependences));
+  }
+  unsigned parts = op.getNumStates();
+  for (unsigned i = parts; i < roles.getErase().size(); i += 2 * parts) {
+    auto keys = getKeyFactors(roles.getErase()[i], dependences);
+    if (!llvm::is_contained(terms, keys))
+      terms.push_back(std::move(keys));
+  }
+  return std::max<unsigned>(terms.size(), 1);
+}

@@ -39,7 +39,7 @@ namespace {
 class Convolver {
 public:
   Convolver(ScanOp scan, const InvariantForm &form, int64_t vectorBits,
-            std::optional<bool> transforms);
+            StringRef convolution);
   void run();
 
 private:
@@ -72,7 +72,7 @@ private:
   Block *body;
   Type element;
   Tabulator tabulator;
-  std::optional<bool> transforms; ///< whether by transforms, if not by cost
+  StringRef convolution; ///< auto, fft or direct
   bool isPrepared = false; ///< the kernel is that of the longest sequence
   bool usesStates = false; ///< something reads the states after the last token
   bool mayKeep = false;    ///< and only a caller does, if it keeps them
@@ -101,12 +101,12 @@ static Value getArgument(func::FuncOp function, StringRef name, Type type,
 }
 
 Convolver::Convolver(ScanOp scan, const InvariantForm &form, int64_t vectorBits,
-                     std::optional<bool> transforms)
+                     StringRef convolution)
     : scan(scan), form(form), builder(scan), loc(scan.getLoc()),
       body(&scan.getCoefficients().front()),
       element(getElementTypeOrSelf(scan.getFinalStates().front())),
       tabulator(scan, form, std::max<int64_t>(vectorBits / 64, 1), /*isWide=*/true),
-      transforms(transforms) {
+      convolution(convolution) {
   auto function = scan->getParentOfType<func::FuncOp>();
   tokens = tensor::DimOp::create(builder, loc, scan.getOutputInits().front(), 1);
   isPrepared = isLayer(function) && hasPreparedCoefficients(scan);
@@ -320,11 +320,7 @@ Value Convolver::convolve(Value input, AffineMap inputMap, Value kernel) {
   OpBuilder::InsertionGuard guard(builder);
   Block *block = builder.createBlock(&conv.getEpilogue());
   YieldOp::create(builder, loc, ValueRange(block->addArgument(element, loc)));
-  Machine machine = Machine::get(conv);
-  std::optional<int64_t> shortest = ConvCostModel(conv, machine).getCrossover();
-  if (transforms)
-    shortest = *transforms ? std::optional<int64_t>(0) : std::nullopt;
-  if (shortest)
+  if (std::optional<int64_t> shortest = chooseShortestTransform(conv, convolution))
     conv.setShortestFft(shortest);
   return conv.getResult(0);
 }
@@ -466,9 +462,6 @@ struct ConvolveScansPass
           (schedule.getMode() == ScanMode::conv || scan.getShortestConv()))
         scans.push_back(scan);
     });
-    std::optional<bool> transforms;
-    if (convolution == "fft" || convolution == "direct")
-      transforms = convolution == "fft";
     for (ScanOp scan : scans) {
       std::string reason;
       std::optional<InvariantForm> form = getInvariantForm(scan, reason);
@@ -476,7 +469,7 @@ struct ConvolveScansPass
         scan.emitError() << "mode 'conv' is not possible: " << reason;
         return signalPassFailure();
       }
-      Convolver(scan, *form, vectorBits, transforms).run();
+      Convolver(scan, *form, vectorBits, convolution).run();
     }
   }
 };

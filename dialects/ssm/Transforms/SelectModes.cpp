@@ -328,19 +328,14 @@ LogicalResult SelectModesPass::select(ConvOp conv,
         !reason.empty())
       return conv.emitError() << "mode '" << mode << "' is not possible for "
                               << nameOf(conv) << ": " << reason;
-  Machine machine = Machine::get(conv);
-  ConvCostModel model(conv, machine);
-  std::optional<int64_t> shortest = model.getCrossover();
-  if (convolution == "fft")
-    shortest = 0;
-  if (convolution == "direct" || conv.getCut())
-    shortest = std::nullopt;
+  std::optional<int64_t> shortest = chooseShortestTransform(conv, convolution);
   if (shortest)
     conv.setShortestFft(shortest);
   if (!explain)
     return success();
   bool isWhole = getOperation()->hasAttr("ssm.whole_sequence");
-  reportForms(conv, model, shortest);
+  Machine machine = Machine::get(conv);
+  reportForms(conv, ConvCostModel(conv, machine), shortest);
   for (ExecutionMode other : allExecutionModes) {
     std::string reason = reasonAgainst(conv, other, hasStates);
     if (other == ExecutionMode::Step && isWhole)
