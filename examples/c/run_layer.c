@@ -75,13 +75,6 @@ static ssmrt_tensor make_tensor(ssmrt_dtype dtype, int32_t ndim,
 |* Description                                                                *|
 \*===----------------------------------------------------------------------===*/
 
-/* The sequence axis that an extent is the length of, or -1. */
-static int axis_of(int64_t extent) {
-  return extent <= SSMRT_LENGTH && extent > SSMRT_LENGTH - SSMRT_MAX_AXES
-             ? (int)(SSMRT_LENGTH - extent)
-             : -1;
-}
-
 static void print_values(const char *title, const ssmrt_value_info *infos,
                          int64_t count) {
   for (int64_t i = 0; i < count; ++i) {
@@ -90,8 +83,8 @@ static void print_values(const char *title, const ssmrt_value_info *infos,
     for (int32_t j = 0; j < infos[i].ndim; ++j) {
       int64_t extent = infos[i].shape[j];
       const char *comma = j > 0 ? ", " : "";
-      if (axis_of(extent) > 0)
-        printf("%slength %d", comma, axis_of(extent) + 1);
+      if (ssmrt_sequence_axis(extent) > 0)
+        printf("%slength %d", comma, ssmrt_sequence_axis(extent) + 1);
       else if (extent == SSMRT_BATCH || extent == SSMRT_LENGTH)
         printf("%s%s", comma, extent == SSMRT_BATCH ? "batch" : "length");
       else
@@ -158,8 +151,9 @@ static void find_extents(const ssmrt_module *module, const ssmrt_tensor *inputs,
     for (int32_t j = 0; j < info->ndim && j < inputs[i].ndim; ++j) {
       if (info->shape[j] == SSMRT_BATCH)
         *batch = inputs[i].shape[j];
-      if (axis_of(info->shape[j]) >= 0)
-        lengths[axis_of(info->shape[j])] = inputs[i].shape[j];
+      int axis = ssmrt_sequence_axis(info->shape[j]);
+      if (axis >= 0)
+        lengths[axis] = inputs[i].shape[j];
     }
   }
 }
@@ -169,10 +163,12 @@ static ssmrt_tensor make_output(const ssmrt_value_info *info, int64_t batch,
   int64_t *shape = malloc(sizeof(int64_t) * SSMRT_MAX_DIMS);
   if (!shape)
     fail("out of memory");
-  for (int32_t i = 0; i < info->ndim; ++i)
-    shape[i] = info->shape[i] == SSMRT_BATCH   ? batch
-               : axis_of(info->shape[i]) >= 0 ? lengths[axis_of(info->shape[i])]
-                                              : info->shape[i];
+  for (int32_t i = 0; i < info->ndim; ++i) {
+    int axis = ssmrt_sequence_axis(info->shape[i]);
+    shape[i] = info->shape[i] == SSMRT_BATCH ? batch
+               : axis >= 0                   ? lengths[axis]
+                                             : info->shape[i];
+  }
   return make_tensor(info->dtype, info->ndim, shape);
 }
 

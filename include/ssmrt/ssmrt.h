@@ -120,6 +120,8 @@ ssmrt_context *ssmrt_context_serial(void);
 /* A layer may have several sequence axes, such as height and width of an image:
  * SSMRT_LENGTH is the length of axis 0, and of axis a it is SSMRT_LENGTH - a. All
  * values of a call agree in the length of each axis; those of two axes may differ. */
+/* The sequence axis that a described extent is the length of; -1 for others. */
+int ssmrt_sequence_axis(int64_t extent);
 
 #define SSMRT_MAX_AXES 4    /* sequence axes of a layer */
 #define SSMRT_MAX_DIMS 16   /* dimensions of a value */

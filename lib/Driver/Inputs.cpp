@@ -66,7 +66,7 @@ static llvm::Error checkShape(const ssmrt_value_info &info, const ssmrt_tensor &
   bool matches = tensor.ndim == info.ndim;
   for (int i = 0; matches && i < info.ndim; ++i) {
     bool isBatch = info.shape[i] == SSMRT_BATCH;
-    int axis = sequenceAxis(info.shape[i]);
+    int axis = ssmrt_sequence_axis(info.shape[i]);
     if (!isBatch && axis < 0) {
       matches = info.shape[i] == tensor.shape[i];
       continue;

@@ -37,7 +37,7 @@ static json::Array collectValues(const ssmrt_value_info *infos, int64_t count) {
     const ssmrt_value_info &info = infos[i];
     json::Array shape;
     for (int64_t extent : shapeOf(info))
-      if (int axis = sequenceAxis(extent); axis > 0)
+      if (int axis = ssmrt_sequence_axis(extent); axis > 0)
         shape.push_back("length " + std::to_string(axis + 1));
       else if (extent == SSMRT_BATCH || axis == 0)
         shape.push_back(axis == 0 ? "length" : "batch");

@@ -75,7 +75,7 @@ std::string ssmc::shapeText(llvm::ArrayRef<int64_t> shape) {
   std::string text = "[";
   for (int64_t extent : shape) {
     text += text.size() > 1 ? ", " : "";
-    int axis = sequenceAxis(extent);
+    int axis = ssmrt_sequence_axis(extent);
     text += extent == SSMRT_BATCH ? "batch"
             : axis == 0           ? "length"
             : axis > 0            ? "length " + std::to_string(axis + 1)
@@ -104,11 +104,6 @@ std::string ssmc::lengthsText(llvm::ArrayRef<int64_t> lengths) {
   return text;
 }
 
-int ssmc::sequenceAxis(int64_t extent) {
-  bool isLength = extent <= SSMRT_LENGTH && extent > SSMRT_LENGTH - SSMRT_MAX_AXES;
-  return isLength ? int(SSMRT_LENGTH - extent) : -1;
-}
-
 llvm::ArrayRef<int64_t> ssmc::shapeOf(const ssmrt_value_info &info) {
   return llvm::ArrayRef<int64_t>(info.shape, size_t(info.ndim));
 }
@@ -120,7 +115,7 @@ llvm::SmallVector<int64_t, 4> ssmc::shapeFor(const ssmrt_value_info &info,
   for (int64_t &extent : shape)
     if (extent == SSMRT_BATCH)
       extent = batch;
-    else if (int axis = sequenceAxis(extent); axis >= 0)
+    else if (int axis = ssmrt_sequence_axis(extent); axis >= 0)
       extent = lengthOf(lengths, axis);
   return shape;
 }

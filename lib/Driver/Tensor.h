@@ -59,8 +59,6 @@ int64_t lengthOf(llvm::ArrayRef<int64_t> lengths, int axis);
 int64_t tokensOf(llvm::ArrayRef<int64_t> lengths, const ssmrt_module &module);
 /// "1024"; "28x30" where they differ.
 std::string lengthsText(llvm::ArrayRef<int64_t> lengths);
-/// The sequence axis that a described extent is the length of, or -1.
-int sequenceAxis(int64_t extent);
 /// The described shape with the batch and the lengths filled in.
 llvm::SmallVector<int64_t, 4> shapeFor(const ssmrt_value_info &info, int64_t batch,
                                        llvm::ArrayRef<int64_t> lengths);

@@ -66,10 +66,10 @@ void ssmrtAppendShape(ssmrtText *text, const int64_t *shape, int64_t ndim) {
       ssmrtAppend(text, ", ");
     if (shape[i] == SSMRT_BATCH)
       ssmrtAppend(text, "batch");
-    else if (ssmrtAxisOf(shape[i]) == 0)
+    else if (ssmrt_sequence_axis(shape[i]) == 0)
       ssmrtAppend(text, "length");
-    else if (ssmrtAxisOf(shape[i]) > 0)
-      ssmrtAppend(text, "length %d", ssmrtAxisOf(shape[i]) + 1);
+    else if (ssmrt_sequence_axis(shape[i]) > 0)
+      ssmrtAppend(text, "length %d", ssmrt_sequence_axis(shape[i]) + 1);
     else
       ssmrtAppend(text, "%lld", (long long)shape[i]);
   }

@@ -53,7 +53,7 @@ static ssmrt_status failShape(const Call *call, const char *role,
 
 static bool matchExtent(int64_t wanted, int64_t found, Call *call,
                         const char *role, const char *name) {
-  int axis = ssmrtAxisOf(wanted);
+  int axis = ssmrt_sequence_axis(wanted);
   if (wanted != SSMRT_BATCH && axis < 0)
     return wanted == found;
   Extent *extent = axis < 0 ? &call->batch : &call->lengths[axis];
@@ -292,7 +292,7 @@ static ssmrt_status checkPreparedLength(const Call *call, int64_t position,
   for (int64_t i = 0; i < module->num_inputs; ++i) {
     const ssmrt_value_info *info = &module->inputs[i];
     for (int32_t j = 0; j < info->ndim; ++j) {
-      int axis = ssmrtAxisOf(info->shape[j]);
+      int axis = ssmrt_sequence_axis(info->shape[j]);
       if (axis < 0)
         continue;
       ssmrt_status status = checkLengthOf(

@@ -45,13 +45,6 @@ typedef struct ssmrtText {
 
 void ssmrtAppend(ssmrtText *text, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-/* The sequence axis that an extent of a description is the length of, or -1. */
-static inline int ssmrtAxisOf(int64_t extent) {
-  return extent <= SSMRT_LENGTH && extent > SSMRT_LENGTH - SSMRT_MAX_AXES
-             ? (int)(SSMRT_LENGTH - extent)
-             : -1;
-}
-
 /* "[2, 3]"; run-time extents print as "batch", "length", and "length 2" and so on
  * for further sequence axes. */
 void ssmrtAppendShape(ssmrtText *text, const int64_t *shape, int64_t ndim);

@@ -80,7 +80,7 @@ static ssmrt_status checkValue(const ssmrt_module *module, const char *role,
     int64_t extent = info->shape[i];
     if (extent >= 0)
       continue;
-    int axis = ssmrtAxisOf(extent);
+    int axis = ssmrt_sequence_axis(extent);
     bool isKnown = extent == SSMRT_BATCH || (axis >= 0 && axis < module->num_axes);
     if (extentsAreStatic || !isKnown)
       return ssmrtFail(SSMRT_BAD_VERSION,

@@ -38,6 +38,12 @@ size_t ssmrt_dtype_size(ssmrt_dtype dtype) {
   return ssmrt_dtype_name(dtype)[0] == '?' ? 0 : dtype.bits / 8u;
 }
 
+int ssmrt_sequence_axis(int64_t extent) {
+  bool isLength =
+      extent <= SSMRT_LENGTH && extent > SSMRT_LENGTH - SSMRT_MAX_AXES;
+  return isLength ? (int)(SSMRT_LENGTH - extent) : -1;
+}
+
 bool ssmrtNumElements(const int64_t *shape, int64_t ndim, int64_t *result) {
   int64_t product = 1;
   bool empty = false, fits = true;
