@@ -169,12 +169,11 @@ void AttendLowering::emitScale() {
     Value scale = loadScalar(scales, row);
     Value hasGrown =
         arith::CmpFOp::create(builder, loc, arith::CmpFPredicate::UNE, scale, one);
-    auto branch = scf::IfOp::create(builder, loc, hasGrown, /*withElseRegion=*/false);
-    OpBuilder::InsertionGuard guard(builder);
-    builder.setInsertionPointToStart(branch.thenBlock());
-    emitFor(builder, loc, index(0), index(columns), width, [&](Value column) {
-      storeVector(multiply(loadVector(sums, {row, column}), splat(scale)), sums,
-                  {row, column});
+    emitIf(builder, loc, hasGrown, [&] {
+      emitFor(builder, loc, index(0), index(columns), width, [&](Value column) {
+        storeVector(multiply(loadVector(sums, {row, column}), splat(scale)), sums,
+                    {row, column});
+      });
     });
   });
 }

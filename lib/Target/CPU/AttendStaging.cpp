@@ -132,27 +132,27 @@ void AttendLowering::stageKeyed(unsigned number, AffineMap map,
       return copy(input, own, row);
     Value history = op.getHistories()[number];
     Value ringTokens = builder.createOrFold<memref::DimOp>(loc, history, 1);
-    OpBuilder::InsertionGuard guard(builder);
-    auto isNew =
-        scf::IfOp::create(builder, loc,
-                          compare(arith::CmpIPredicate::sge, own, index(0)), true);
-    builder.setInsertionPointToStart(isNew.thenBlock());
-    copy(input, own, row);
-    builder.setInsertionPointToStart(isNew.elseBlock());
-    auto isKept = scf::IfOp::create(
-        builder, loc,
-        compare(arith::CmpIPredicate::sge, plus(own, ringTokens), index(0)), true);
-    builder.setInsertionPointToStart(isKept.thenBlock());
-    copy(history,
-         arith::RemSIOp::create(builder, loc, token, max(ringTokens, index(1))), row);
-    builder.setInsertionPointToStart(isKept.elseBlock());
-    RegionEmitter emitter = *unit;
-    emitter.bindDim(2, own);
-    forPoints(emitter, dims, [&](RegionEmitter &inner, Value place) {
-      Value zero =
-          arith::ConstantOp::create(builder, loc, builder.getZeroAttr(element));
-      store(inner, zero, row, place);
-    });
+    auto copyKept = [&] {
+      copy(history,
+           arith::RemSIOp::create(builder, loc, token, max(ringTokens, index(1))), row);
+    };
+    auto clear = [&] {
+      RegionEmitter emitter = *unit;
+      emitter.bindDim(2, own);
+      forPoints(emitter, dims, [&](RegionEmitter &inner, Value place) {
+        Value zero =
+            arith::ConstantOp::create(builder, loc, builder.getZeroAttr(element));
+        store(inner, zero, row, place);
+      });
+    };
+    emitIf(
+        builder, loc, compare(arith::CmpIPredicate::sge, own, index(0)),
+        [&] { copy(input, own, row); },
+        [&] {
+          emitIf(builder, loc,
+                 compare(arith::CmpIPredicate::sge, plus(own, ringTokens), index(0)),
+                 copyKept, clear);
+        });
   });
 }
 
@@ -171,18 +171,15 @@ Value AttendLowering::loadChecked(RegionEmitter &emitter, const Access &access) 
     isInside =
         isInside ? builder.createOrFold<arith::AndIOp>(loc, isInside, fits) : fits;
   }
-  auto branch = scf::IfOp::create(builder, loc, type, isInside, true);
-  OpBuilder::InsertionGuard guard(builder);
-  builder.setInsertionPointToStart(branch.thenBlock());
-  Value loaded = memref::LoadOp::create(builder, loc, access.memref, indices);
-  scf::YieldOp::create(builder, loc, loaded);
-  builder.setInsertionPointToStart(branch.elseBlock());
   TypedAttr none = cast<TypedAttr>(builder.getZeroAttr(type));
   if (isa<FloatType>(type))
     none = builder.getFloatAttr(type, std::numeric_limits<double>::quiet_NaN());
-  Value outside = arith::ConstantOp::create(builder, loc, none);
-  scf::YieldOp::create(builder, loc, outside);
-  return branch.getResult(0);
+  return emitChoice(
+      builder, loc, isInside,
+      [&]() -> Value {
+        return memref::LoadOp::create(builder, loc, access.memref, indices);
+      },
+      [&]() -> Value { return arith::ConstantOp::create(builder, loc, none); });
 }
 
 /// Elements at the distances of the tile, from that of the first query and the last key

@@ -84,21 +84,6 @@ Value ssmc::cpu::emitIsCut(OpBuilder &builder, Location loc,
                  })[0];
 }
 
-/// Runs the branches for a condition that may be absent (false).
-static void emitIf(OpBuilder &builder, Location loc, Value condition,
-                   llvm::function_ref<void()> whenTrue,
-                   llvm::function_ref<void()> whenFalse) {
-  if (!condition)
-    return whenFalse();
-  auto branch =
-      scf::IfOp::create(builder, loc, condition, /*withElseRegion=*/true);
-  OpBuilder::InsertionGuard guard(builder);
-  builder.setInsertionPointToStart(branch.thenBlock());
-  whenTrue();
-  builder.setInsertionPointToStart(branch.elseBlock());
-  whenFalse();
-}
-
 void ssmc::cpu::emitCopyCarried(OpBuilder &builder, Location loc,
                                 const VectorTarget &target,
                                 const CarriedTokens &carried, Value token,

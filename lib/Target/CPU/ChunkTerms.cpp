@@ -26,6 +26,7 @@
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "ssm/Analysis/ProductForm.h"
 
 using namespace mlir;
 using namespace mlir::ssm;
@@ -35,23 +36,6 @@ using namespace ssmc::cpu;
 //===----------------------------------------------------------------------===//
 // Analysis
 //===----------------------------------------------------------------------===//
-
-/// The products of which a sum consists, and whether each is subtracted.
-static void collectProducts(Value value, bool negated,
-                            SmallVectorImpl<std::pair<Value, bool>> &products) {
-  Operation *definition = value.getDefiningOp();
-  if (isa_and_present<arith::AddFOp, arith::SubFOp>(definition)) {
-    collectProducts(definition->getOperand(0), negated, products);
-    collectProducts(definition->getOperand(1),
-                    negated != isa<arith::SubFOp>(definition), products);
-  } else if (isa_and_present<arith::NegFOp, arith::ExtFOp, arith::TruncFOp>(
-                 definition)) {
-    collectProducts(definition->getOperand(0),
-                    negated != isa<arith::NegFOp>(definition), products);
-  } else {
-    products.push_back({value, negated});
-  }
-}
 
 /// Factors of keys may be products with something of time alone, which belongs
 /// to the lanes' side: then terms that differ in it have the same keys.
@@ -97,9 +81,7 @@ bool ChunkLowering::chooseTerms() {
     return true;
   };
   if (!roles.getWrite().empty() && !addTerm(roles.getWrite()[0], false)) {
-    SmallVector<std::pair<Value, bool>> products;
-    collectProducts(roles.getWrite()[0], false, products);
-    for (auto [product, isNegated] : products)
+    for (auto [product, isNegated] : getProducts(roles.getWrite()[0]))
       if (!addTerm(product, isNegated))
         return false;
   }

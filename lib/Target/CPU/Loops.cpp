@@ -125,6 +125,38 @@ void ssmc::cpu::emitFor(OpBuilder &builder, Location loc, Value lower,
           });
 }
 
+void ssmc::cpu::emitIf(OpBuilder &builder, Location loc, Value condition,
+                       llvm::function_ref<void()> whenTrue,
+                       llvm::function_ref<void()> whenFalse) {
+  if (!condition) {
+    if (whenFalse)
+      whenFalse();
+    return;
+  }
+  auto branch = scf::IfOp::create(builder, loc, condition,
+                                  /*withElseRegion=*/bool(whenFalse));
+  OpBuilder::InsertionGuard guard(builder);
+  builder.setInsertionPointToStart(branch.thenBlock());
+  whenTrue();
+  if (!whenFalse)
+    return;
+  builder.setInsertionPointToStart(branch.elseBlock());
+  whenFalse();
+}
+
+Value ssmc::cpu::emitChoice(OpBuilder &builder, Location loc, Value condition,
+                            llvm::function_ref<Value()> whenTrue,
+                            llvm::function_ref<Value()> whenFalse) {
+  auto yield = [](llvm::function_ref<Value()> value) {
+    return [value](OpBuilder &nested, Location loc) {
+      scf::YieldOp::create(nested, loc, value());
+    };
+  };
+  return scf::IfOp::create(builder, loc, condition, yield(whenTrue),
+                           yield(whenFalse))
+      .getResult(0);
+}
+
 void ssmc::cpu::emitLaneLoops(
     RegionEmitter &emitter, Location loc, unsigned dim, Value lower,
     Value upper, int64_t width, int64_t vectors, int64_t multiple,

@@ -393,14 +393,9 @@ void AttendLowering::emitTile(Value number) {
   Value isWhole = arith::AndIOp::create(
       builder, loc, compare(arith::CmpIPredicate::sge, low, maxBegin),
       compare(arith::CmpIPredicate::sle, high, minEnd));
-  auto branch = scf::IfOp::create(builder, loc, isWhole, /*withElseRegion=*/true);
-  {
-    OpBuilder::InsertionGuard guard(builder);
-    builder.setInsertionPointToStart(branch.thenBlock());
-    emitWeights(/*masked=*/false);
-    builder.setInsertionPointToStart(branch.elseBlock());
-    emitWeights(/*masked=*/true);
-  }
+  emitIf(
+      builder, loc, isWhole, [&] { emitWeights(/*masked=*/false); },
+      [&] { emitWeights(/*masked=*/true); });
   if (op.getSoftmax())
     emitScale();
   emitSums();

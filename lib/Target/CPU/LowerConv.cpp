@@ -99,18 +99,14 @@ Value ConvLowering::loadToken(RegionEmitter &emitter, Value token,
   };
   Value inside = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::sge,
                                        token, index(0));
-  auto branch = scf::IfOp::create(
-      builder, loc, TypeRange(emitter.getLanesType(element)), inside, true);
-  OpBuilder::InsertionGuard guard(builder);
-  builder.setInsertionPointToStart(branch.thenBlock());
-  scf::YieldOp::create(builder, loc, load(input, token));
-  builder.setInsertionPointToStart(branch.elseBlock());
-  Value earlier =
-      history.memref
-          ? load(history, addIndex(builder, loc, token, index(lags - 1)))
-          : zero(emitter);
-  scf::YieldOp::create(builder, loc, earlier);
-  return branch.getResult(0);
+  return emitChoice(
+      builder, loc, inside, [&] { return load(input, token); },
+      [&] {
+        return history.memref
+                   ? load(history,
+                          addIndex(builder, loc, token, index(lags - 1)))
+                   : zero(emitter);
+      });
 }
 
 /// Whether a document starts at `token`, which may be negative (false).

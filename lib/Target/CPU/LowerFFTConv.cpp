@@ -265,10 +265,7 @@ void FFTConvLowering::emitTile(RegionEmitter &emitter, Value tile) {
     Value nodeSize = builder.createOrFold<arith::ShRUIOp>(loc, block, index(3));
     Value leafSize = builder.createOrFold<arith::DivUIOp>(loc, nodeSize, parts);
     auto ifLong = [&](llvm::function_ref<void()> body) {
-      auto branch = scf::IfOp::create(builder, loc, isLong, false);
-      OpBuilder::InsertionGuard guard(builder);
-      builder.setInsertionPoint(branch.thenBlock()->getTerminator());
-      body();
+      emitIf(builder, loc, isLong, body);
     };
     emitFor(builder, loc, index(0), index(8), 1, [&](Value node) {
       Value root = add(index(8), node);
@@ -328,15 +325,9 @@ void FFTConvLowering::readBlock(RegionEmitter &emitter, Value number,
         continue;
       }
       Value isInside = compare(arith::CmpIPredicate::slt, token, tokens);
-      auto branch = scf::IfOp::create(
-          builder, loc, TypeRange(emitter.getLanesType(element)), isInside,
-          /*withElseRegion=*/true);
-      OpBuilder::InsertionGuard guard(builder);
-      builder.setInsertionPointToEnd(branch.thenBlock());
-      scf::YieldOp::create(builder, loc, read());
-      builder.setInsertionPointToEnd(branch.elseBlock());
-      scf::YieldOp::create(builder, loc, zero(emitter));
-      points.push_back({branch.getResult(0), Value()});
+      Value point = emitChoice(builder, loc, isInside, read,
+                               [&] { return zero(emitter); });
+      points.push_back({point, Value()});
     }
     fft->split(points, twiddles);
     for (int64_t i = 0; i < 8; ++i)

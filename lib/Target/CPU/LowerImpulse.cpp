@@ -337,12 +337,11 @@ void ImpulseLowering::emitDense() {
     Value next = subIndex(builder, loc, index(1), now);
     forReads([&](Value read, unsigned number, Value which) {
       emitBlocks(group, now, read, number, which);
-      Value isLast = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::eq,
-                                           add(group, index(1)), groups);
-      auto branch = scf::IfOp::create(builder, loc, isLast, /*withElseRegion=*/true);
-      OpBuilder::InsertionGuard guard(builder);
-      builder.setInsertionPoint(branch.elseBlock()->getTerminator());
-      advance(index((levels + more) % 2), now, next, read, zero, zero, blocks);
+      Value isBeforeLast = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::ne,
+                                                 add(group, index(1)), groups);
+      emitIf(builder, loc, isBeforeLast, [&] {
+        advance(index((levels + more) % 2), now, next, read, zero, zero, blocks);
+      });
     });
   });
 }
@@ -368,9 +367,6 @@ void ImpulseLowering::emitBlocks(Value group, Value place, Value read, unsigned 
 void ImpulseLowering::storeTap(Value lag, unsigned number, Value which, Value value) {
   Value isInside = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::ult, lag,
                                          numLags);
-  auto branch = scf::IfOp::create(builder, loc, isInside, /*withElseRegion=*/false);
-  OpBuilder::InsertionGuard guard(builder);
-  builder.setInsertionPoint(branch.thenBlock()->getTerminator());
   Value out = op.getOuts()[number];
   auto element = cast<FloatType>(cast<MemRefType>(out.getType()).getElementType());
   double smallest =
@@ -383,9 +379,11 @@ void ImpulseLowering::storeTap(Value lag, unsigned number, Value which, Value va
   value = arith::SelectOp::create(builder, loc, isSmall, zero, value);
   if (op.getReverse())
     lag = subIndex(builder, loc, subIndex(builder, loc, numLags, index(1)), lag);
-  vector::StoreOp::create(
-      builder, loc, convertFloat(builder, loc, value, element), out,
-      ValueRange{lag, system, which, mul(tile, index(width))});
+  emitIf(builder, loc, isInside, [&] {
+    vector::StoreOp::create(
+        builder, loc, convertFloat(builder, loc, value, element), out,
+        ValueRange{lag, system, which, mul(tile, index(width))});
+  });
 }
 
 LogicalResult ssmc::cpu::lowerImpulseResponse(RewriterBase &rewriter,

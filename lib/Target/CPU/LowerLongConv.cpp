@@ -48,7 +48,7 @@ public:
   LogicalResult run();
 
 private:
-  void emitChoice();
+  void emitForms();
   void emitSums() { relaxed ? emitRelaxed() : emitDirect(); }
   void emitDirect();
   void emitRelaxed();
@@ -119,7 +119,7 @@ LogicalResult LongConvLowering::run() {
     relaxed.emplace(builder, op, element, width);
   if (hasTransforms &&
       getConstant(tokens).value_or(shortest) >= shortest)
-    emitChoice();
+    emitForms();
   else
     emitSums();
   if (op.getFinalHistory())
@@ -129,7 +129,7 @@ LogicalResult LongConvLowering::run() {
 }
 
 /// By transforms from a length on, where nothing came before.
-void LongConvLowering::emitChoice() {
+void LongConvLowering::emitForms() {
   // Transforms need their memory, which grows with the tokens, and pieces of all
   // lags.
   int64_t shortest =
@@ -144,12 +144,9 @@ void LongConvLowering::emitChoice() {
   also(arith::CmpIPredicate::sle, lags, index(kMaxSpectrumLags));
   if (position)
     also(arith::CmpIPredicate::eq, position, index(0));
-  auto branch = scf::IfOp::create(builder, loc, isLong, /*withElseRegion=*/true);
-  OpBuilder::InsertionGuard guard(builder);
-  builder.setInsertionPoint(branch.thenBlock()->getTerminator());
-  emitFFTConv(builder, op, target);
-  builder.setInsertionPoint(branch.elseBlock()->getTerminator());
-  emitSums();
+  emitIf(
+      builder, loc, isLong, [&] { emitFFTConv(builder, op, target); },
+      [&] { emitSums(); });
 }
 
 void LongConvLowering::emitDirect() {
@@ -239,12 +236,6 @@ void LongConvLowering::emitRelaxedTokens(RelaxedConv::ForLanes forLanes) {
   auto compare = [&](arith::CmpIPredicate predicate, Value a, Value b) {
     return arith::CmpIOp::create(builder, loc, predicate, a, b).getResult();
   };
-  auto emitIf = [&](Value condition, llvm::function_ref<void()> body) {
-    auto branch = scf::IfOp::create(builder, loc, condition, false);
-    OpBuilder::InsertionGuard guard(builder);
-    builder.setInsertionPoint(branch.thenBlock()->getTerminator());
-    body();
-  };
   Value isStale = relaxed->isStale(*unit);
   // Once more than there are blocks, for the work of the last tokens.
   emitFor(builder, loc, index(0), add(blocks, index(1)), 1, [&](Value number) {
@@ -254,10 +245,10 @@ void LongConvLowering::emitRelaxedTokens(RelaxedConv::ForLanes forLanes) {
     Value isFirst = compare(arith::CmpIPredicate::eq, number, index(0));
     Value isLater = compare(arith::CmpIPredicate::ne, number, index(0));
     Value isNeeded = arith::OrIOp::create(builder, loc, isStale, isLater);
-    emitIf(isNeeded, [&] {
+    emitIf(builder, loc, isNeeded, [&] {
       relaxed->advance(*unit, from, to, isFirst, forLanes, load);
     });
-    emitIf(compare(arith::CmpIPredicate::slt, to, end), [&] {
+    emitIf(builder, loc, compare(arith::CmpIPredicate::slt, to, end), [&] {
       firstToken = sub(to, position);
       endToken = sub(min(add(block, size), end), position);
       nearEnd = sub(sub(add(position, index(1)), first),
@@ -281,24 +272,12 @@ SmallVector<Value> LongConvLowering::loadTokens(RegionEmitter &emitter,
       return arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::sge, a, b)
           .getResult();
     };
-    auto choose = [&](Value condition, llvm::function_ref<Value()> whenTrue,
-                      llvm::function_ref<Value()> whenFalse) -> Value {
-      auto branch = scf::IfOp::create(
-          builder, loc, TypeRange(emitter.getLanesType(element)), condition,
-          /*withElseRegion=*/true);
-      OpBuilder::InsertionGuard guard(builder);
-      builder.setInsertionPointToEnd(branch.thenBlock());
-      scf::YieldOp::create(builder, loc, whenTrue());
-      builder.setInsertionPointToEnd(branch.elseBlock());
-      scf::YieldOp::create(builder, loc, whenFalse());
-      return branch.getResult(0);
-    };
-    values.push_back(choose(
-        compare(token, position),
+    values.push_back(emitChoice(
+        builder, loc, compare(token, position),
         [&] { return loadInput(emitter, sub(token, position)); },
         [&] {
-          return choose(
-              compare(token, oldest),
+          return emitChoice(
+              builder, loc, compare(token, oldest),
               [&] {
                 RegionEmitter at = emitter;
                 at.bindDim(1, place);

@@ -172,12 +172,9 @@ void ScanLowering::emitUnit(Value unit) {
     return emitSingleToken(coefficients, epilogue);
   Value isSingle = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::eq,
                                          tokens, index(1));
-  auto branch = scf::IfOp::create(builder, loc, isSingle, true);
-  OpBuilder::InsertionGuard guard(builder);
-  builder.setInsertionPointToStart(branch.thenBlock());
-  emitSingleToken(coefficients, epilogue);
-  builder.setInsertionPointToStart(branch.elseBlock());
-  emitTiles(coefficients, epilogue);
+  emitIf(
+      builder, loc, isSingle, [&] { emitSingleToken(coefficients, epilogue); },
+      [&] { emitTiles(coefficients, epilogue); });
 }
 
 void ScanLowering::forUnitLanes(
@@ -291,10 +288,7 @@ void ScanLowering::ifLast(llvm::function_ref<void()> body) {
     return body();
   Value isLast = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::eq,
                                        segment, lastSegment);
-  auto branch = scf::IfOp::create(builder, loc, isLast, false);
-  OpBuilder::InsertionGuard guard(builder);
-  builder.setInsertionPointToStart(branch.thenBlock());
-  body();
+  emitIf(builder, loc, isLast, body);
 }
 
 void ScanLowering::emitTiles(RegionEmitter &coefficients,

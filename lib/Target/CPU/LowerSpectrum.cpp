@@ -135,21 +135,18 @@ Value SpectrumLowering::loadTap(RegionEmitter &emitter, Value place) {
       builder, loc, compare(arith::CmpIPredicate::sge, place, index(0)),
       compare(arith::CmpIPredicate::slt, place, lags));
   Type type = emitter.getLanesType(element);
-  auto branch = scf::IfOp::create(builder, loc, TypeRange(type), isInside,
-                                  /*withElseRegion=*/true);
-  OpBuilder::InsertionGuard guard(builder);
-  builder.setInsertionPointToEnd(branch.thenBlock());
-  RegionEmitter at = emitter;
-  at.bindDim(lag, place);
-  Value tap =
-      convertFloat(builder, loc, at.load(kernel, at.zeroOffsets()), element);
-  scf::YieldOp::create(builder, loc, at.splat(tap));
-  builder.setInsertionPointToEnd(branch.elseBlock());
-  scf::YieldOp::create(
-      builder, loc,
-      arith::ConstantOp::create(builder, loc, builder.getZeroAttr(type))
-          .getResult());
-  return branch.getResult(0);
+  return emitChoice(
+      builder, loc, isInside,
+      [&] {
+        RegionEmitter at = emitter;
+        at.bindDim(lag, place);
+        return at.splat(convertFloat(
+            builder, loc, at.load(kernel, at.zeroOffsets()), element));
+      },
+      [&]() -> Value {
+        return arith::ConstantOp::create(builder, loc,
+                                         builder.getZeroAttr(type));
+      });
 }
 
 /// Piece `number`, counted over all sizes of blocks.

@@ -19,19 +19,6 @@ static constexpr int64_t productPoints = 4;
 static constexpr int64_t blockRatioShift = 2;
 static const int64_t firstShift = llvm::Log2_64(kFirstBlock);
 
-void RelaxedConv::emitIf(Value condition, llvm::function_ref<void()> whenTrue,
-                         llvm::function_ref<void()> whenFalse) {
-  auto branch = scf::IfOp::create(builder, loc, condition,
-                                  /*withElseRegion=*/bool(whenFalse));
-  OpBuilder::InsertionGuard guard(builder);
-  builder.setInsertionPoint(branch.thenBlock()->getTerminator());
-  whenTrue();
-  if (!whenFalse)
-    return;
-  builder.setInsertionPoint(branch.elseBlock()->getTerminator());
-  whenFalse();
-}
-
 //===----------------------------------------------------------------------===//
 // What all units share
 //===----------------------------------------------------------------------===//
@@ -112,20 +99,16 @@ RelaxedConv::Unit RelaxedConv::getUnit(Value sequence, Value number,
 
 Value RelaxedConv::isStale(const Unit &unit) {
   // At position 0 there may be no memory for it.
-  auto branch = scf::IfOp::create(builder, loc, TypeRange(builder.getI1Type()),
-                                  isOn, /*withElseRegion=*/true);
-  OpBuilder::InsertionGuard guard(builder);
-  builder.setInsertionPointToEnd(branch.thenBlock());
-  Value left = memref::LoadOp::create(builder, loc, op.getPartialSumsPosition(),
-                                      unit.sequence);
-  left = arith::IndexCastOp::create(builder, loc, builder.getIndexType(), left);
-  Value isElsewhere =
-      compare(arith::CmpIPredicate::ne, left, op.getPosition());
-  scf::YieldOp::create(builder, loc, isElsewhere);
-  builder.setInsertionPointToEnd(branch.elseBlock());
-  Value no = arith::ConstantIntOp::create(builder, loc, 0, 1);
-  scf::YieldOp::create(builder, loc, no);
-  return branch.getResult(0);
+  auto isElsewhere = [&]() -> Value {
+    Value left = memref::LoadOp::create(
+        builder, loc, op.getPartialSumsPosition(), unit.sequence);
+    left =
+        arith::IndexCastOp::create(builder, loc, builder.getIndexType(), left);
+    return compare(arith::CmpIPredicate::ne, left, op.getPosition());
+  };
+  return emitChoice(builder, loc, isOn, isElsewhere, [&]() -> Value {
+    return arith::ConstantIntOp::create(builder, loc, 0, 1);
+  });
 }
 
 void RelaxedConv::setPosition(Value position) {
@@ -179,21 +162,15 @@ Value RelaxedConv::addSums(const Unit &unit, Value token, Value sum) {
         Level level = loadLevel(number);
         Value block = shiftRight(token, level.shift);
         Value point = sub(token, shiftLeft(block, level.shift));
-        auto branch = scf::IfOp::create(
-            builder, loc, TypeRange(type),
-            compare(arith::CmpIPredicate::sge, block, index(2)),
-            /*withElseRegion=*/true);
-        OpBuilder::InsertionGuard guard(builder);
-        builder.setInsertionPointToEnd(branch.thenBlock());
-        Value at = add(getSumSlot(unit, level, block), point);
-        Value far = vector::LoadOp::create(builder, loc, type, memory,
-                                           mul(at, index(2 * width)));
-        scf::YieldOp::create(
-            builder, loc,
-            arith::AddFOp::create(builder, loc, partial[0], far).getResult());
-        builder.setInsertionPointToEnd(branch.elseBlock());
-        scf::YieldOp::create(builder, loc, partial[0]);
-        return SmallVector<Value>{branch.getResult(0)};
+        auto addFar = [&]() -> Value {
+          Value at = add(getSumSlot(unit, level, block), point);
+          Value far = vector::LoadOp::create(builder, loc, type, memory,
+                                             mul(at, index(2 * width)));
+          return arith::AddFOp::create(builder, loc, partial[0], far);
+        };
+        return SmallVector<Value>{emitChoice(
+            builder, loc, compare(arith::CmpIPredicate::sge, block, index(2)),
+            addFar, [&] { return partial[0]; })};
       })[0];
 }
 

@@ -103,7 +103,9 @@ private:
   Value getSumSlot(const Unit &unit, const Level &level, Value number);
 
   void emitIf(Value condition, llvm::function_ref<void()> whenTrue,
-              llvm::function_ref<void()> whenFalse = nullptr);
+              llvm::function_ref<void()> whenFalse = nullptr) {
+    cpu::emitIf(builder, loc, condition, whenTrue, whenFalse);
+  }
   Value index(int64_t value) { return indexConstant(builder, loc, value); }
   Value add(Value a, Value b) { return addIndex(builder, loc, a, b); }
   Value sub(Value a, Value b) { return subIndex(builder, loc, a, b); }

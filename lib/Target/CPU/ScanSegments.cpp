@@ -68,12 +68,7 @@ void ScanLowering::emitSegmentsOrWhole(int64_t count,
   Value isSingle = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::eq,
                                          batches, index(1));
   Value condition = arith::AndIOp::create(builder, loc, isLong, isSingle);
-  auto branch = scf::IfOp::create(builder, loc, condition, true);
-  OpBuilder::InsertionGuard guard(builder);
-  builder.setInsertionPointToStart(branch.thenBlock());
-  emitSegments(count);
-  builder.setInsertionPointToStart(branch.elseBlock());
-  emitWhole();
+  emitIf(builder, loc, condition, [&] { emitSegments(count); }, emitWhole);
 }
 
 void ScanLowering::emitSegments(int64_t count) {

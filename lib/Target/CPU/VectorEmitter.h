@@ -177,6 +177,16 @@ void emitLaneLoops(RegionEmitter &emitter, Location loc, unsigned dim,
                    int64_t multiple,
                    llvm::function_ref<void(RegionEmitter &, int64_t)> body);
 
+/// Code for either case, of which the second may be none. Without a condition it is
+/// false.
+void emitIf(OpBuilder &builder, Location loc, Value condition,
+            llvm::function_ref<void()> whenTrue,
+            llvm::function_ref<void()> whenFalse = nullptr);
+/// The value of either case; that of the other is not computed.
+Value emitChoice(OpBuilder &builder, Location loc, Value condition,
+                 llvm::function_ref<Value()> whenTrue,
+                 llvm::function_ref<Value()> whenFalse);
+
 /// An index constant; the value of an index that is a constant.
 Value indexConstant(OpBuilder &builder, Location loc, int64_t value);
 std::optional<int64_t> getConstant(Value value);
