@@ -4,7 +4,8 @@
  *   pieces LAYER.so INPUT.npy OUTPUT.npy PIECE...
  *
  * f100 is a call of 100 tokens, s100 are 100 steps, c goes on with a copy of the
- * state, r with its rows in the opposite order. */
+ * state, r with its rows in the opposite order. w is a call of the whole sequence that
+ * keeps no state, and with p100 before all others there are tables for 100 tokens. */
 
 #include "ssmrt/ssmrt.h"
 
@@ -83,16 +84,18 @@ int main(int argc, char **argv) {
   char *all = allocate(batch * length * rowOut);
   char *in = allocate(batch * length * rowIn);
   char *out = allocate(batch * length * rowOut);
-  void *prepared = allocate(ssmrt_prepared_bytes(module, length));
-  void *scratch = allocate(ssmrt_prepare_workspace_bytes(module, length));
+  int first = argc > 4 && argv[4][0] == 'p' ? 5 : 4;
+  int64_t tables = first == 5 ? atoll(argv[4] + 1) : length;
+  void *prepared = allocate(ssmrt_prepared_bytes(module, tables));
+  void *scratch = allocate(ssmrt_prepare_workspace_bytes(module, tables));
   void *workspace = allocate(ssmrt_workspace_bytes(module, batch, length));
   int64_t stateBytes = ssmrt_state_bytes(module, batch, length);
   void *state = allocate(stateBytes);
-  check(ssmrt_prepare(module, NULL, NULL, 0, prepared, length, scratch));
+  check(ssmrt_prepare(module, NULL, NULL, 0, prepared, tables, scratch));
   check(ssmrt_state_reset(module, state, batch, length));
   int64_t shapes[2][SSMRT_MAX_DIMS];
   int64_t done = 0;
-  for (int i = 4; i < argc; ++i) {
+  for (int i = first; i < argc; ++i) {
     char kind = argv[i][0];
     if (kind == 'c' || kind == 'r') {
       void *next = allocate(stateBytes);
@@ -108,13 +111,15 @@ int main(int argc, char **argv) {
       state = next;
       continue;
     }
-    int64_t count = atoll(argv[i] + 1), each = kind == 's' ? 1 : count;
+    int64_t count = kind == 'w' ? length : atoll(argv[i] + 1);
+    int64_t each = kind == 's' ? 1 : count;
     for (int64_t end = done + count; done < end; done += each) {
       ssmrt_tensor from = describe(&module->inputs[0], in, shapes[0], each);
       ssmrt_tensor to = describe(&module->outputs[0], out, shapes[1], each);
       move(input.data, in, rowIn, done, each, 1);
       check((kind == 's' ? ssmrt_step : ssmrt_forward)(
-          module, NULL, prepared, &from, 1, &to, 1, state, workspace));
+          module, NULL, prepared, &from, 1, &to, 1, kind == 'w' ? NULL : state,
+          workspace));
       move(all, out, rowOut, done, each, 0);
     }
   }

@@ -16,10 +16,12 @@ func.func @elementwise(%x: memref<?x?x64xf32>, %y: memref<?x?x64xf32>) {
   return
 }
 
-// A recurrence: channels in the lanes, the state in a vector.
+// A recurrence: channels in the lanes, the state in a vector; what later tokens need is
+// fetched, what they write too.
 // CHECK-LABEL: func.func @recurrence
 // CHECK: scf.parallel
-// CHECK: vector<8xf32>
+// CHECK: scf.for {{.*}} iter_args({{.*}}) -> (vector<8xf32>
+// CHECK-COUNT-3: memref.prefetch {{.*}}, read, locality<2>, data : memref<?x?x16xf32>
 func.func @recurrence(%g: memref<?x?x16xf32>, %x: memref<?x?x16xf32>,
                       %y: memref<?x?x16xf32>, %s: memref<?x16xf32>) {
   ssm.scan ins(%g, %x : memref<?x?x16xf32>, memref<?x?x16xf32>)
