@@ -3,8 +3,10 @@
 #include "ScanLowering.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "ssm/Analysis/Machine.h"
 #include <numeric>
 
 using namespace mlir;
@@ -71,6 +73,7 @@ LogicalResult ScanLowering::run() {
   };
   batches = getExtent(outputs.front().memref, 0);
   tokens = getExtent(outputs.front().memref, 1);
+  streamCondition = emitStreamCondition();
   emitSegmentsOrWhole(chooseSegments(), [&] { emitWhole(); });
   builder.eraseOp(op);
   return success();
@@ -161,6 +164,17 @@ void ScanLowering::emitUnit(Value unit) {
   }
   if (segmentKind == SegmentKind::ending)
     emitInitialBoundary(coefficients);
+  auto emitStreaming = [&] {
+    streaming = true;
+    emitDirect(coefficients, epilogue);
+    streaming = false;
+    // Others may read what went past the caches only after a fence.
+    LLVM::FenceOp::create(builder, loc, LLVM::AtomicOrdering::seq_cst,
+                          StringRef());
+  };
+  if (!hasKeys() && streamCondition && segmentKind != SegmentKind::ending)
+    return emitIf(builder, loc, streamCondition, emitStreaming,
+                  [&] { emitDirect(coefficients, epilogue); });
   if (!hasKeys())
     return emitDirect(coefficients, epilogue);
   if (segmentKind != SegmentKind::none)
@@ -195,6 +209,47 @@ RegionEmitter ScanLowering::follow(const RegionEmitter &emitter,
   result.setLanes(leader.getLanes());
   result.bindDim(*lane, leader.getDim(*lane));
   return result;
+}
+
+/// Whether the rows of a call that are written go past the caches: where they
+/// fill the last one, a line that is fetched to be overwritten costs a third of
+/// the traffic. None where they never do: rows of whole vectors only.
+Value ScanLowering::emitStreamCondition() {
+  if (!lane || hasKeys() || lanes % width != 0)
+    return Value();
+  int64_t vectorBytes = target.bits / 8;
+  Value bytes, misaligned;
+  for (const Access &output : outputs) {
+    auto type = cast<MemRefType>(output.memref.getType());
+    int64_t elementBytes = type.getElementTypeBitWidth() / 8;
+    // Less than a vector would be a line in pieces.
+    if (getStride(output, *lane) != Stride::unit ||
+        !type.getLayout().isIdentity() ||
+        type.getDimSize(type.getRank() - 1) != lanes ||
+        width * elementBytes != vectorBytes)
+      return Value();
+    Value size = index(elementBytes);
+    for (auto [axis, extent] : llvm::enumerate(type.getShape()))
+      size = mulIndex(
+          builder, loc, size,
+          ShapedType::isDynamic(extent)
+              ? memref::DimOp::create(builder, loc, output.memref, axis)
+              : index(extent));
+    Value address = memref::ExtractAlignedPointerAsIndexOp::create(
+        builder, loc, output.memref);
+    bytes = bytes ? addIndex(builder, loc, bytes, size) : size;
+    misaligned = misaligned
+                     ? arith::OrIOp::create(builder, loc, misaligned, address)
+                     : address;
+  }
+  Value large =
+      arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::uge, bytes,
+                            index(int64_t(Machine::get(op).l3Bytes)));
+  Value rest =
+      arith::AndIOp::create(builder, loc, misaligned, index(vectorBytes - 1));
+  Value aligned = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::eq,
+                                        rest, index(0));
+  return arith::AndIOp::create(builder, loc, large, aligned);
 }
 
 void ScanLowering::emitDirect(RegionEmitter &coefficients,

@@ -62,6 +62,7 @@ private:
   Value allocate(ArrayRef<int64_t> shape, Type element);
   void emitUnit(Value unit);
   void emitDirect(RegionEmitter &coefficients, RegionEmitter &epilogue);
+  Value emitStreamCondition();
   void emitTiles(RegionEmitter &coefficients, RegionEmitter &epilogue);
   void emitBoundary(RegionEmitter &emitter, bool load);
   void emitLanesKeys(RegionEmitter &emitter);
@@ -210,6 +211,10 @@ private:
   SmallVector<Access> initial, finals, outputs;
   /// Memory read or written once a token and lane, and whether it is written.
   SmallVector<std::pair<Access, bool>> streams;
+  /// Whether what is written goes past the caches, of a call and of the code being
+  /// emitted.
+  Value streamCondition;
+  bool streaming = false;
   Value batches, tokens;
   RegionEmitter coefficientsBase, epilogueBase;
   SmallVector<Value> stateScratch;

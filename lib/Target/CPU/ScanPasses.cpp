@@ -365,7 +365,8 @@ void ScanLowering::emitPrefetch(const RegionEmitter &emitter, int64_t vectors) {
 /// The same where a group of lanes goes through a sequence, or a block of it, at
 /// once: into the second cache (rows a page apart throw each other out of the
 /// first), and what is written too, for reading: it comes from memory all the
-/// same. Past the last row this is the next block's, or does no harm.
+/// same, unless it goes past the caches. Past the last row this is the next
+/// block's, or does no harm.
 void ScanLowering::emitPrefetchAhead(const RegionEmitter &emitter, Value token,
                                      ArrayRef<Offsets> points) {
   // Tens of clocks a token, hundreds until memory answers.
@@ -374,12 +375,15 @@ void ScanLowering::emitPrefetchAhead(const RegionEmitter &emitter, Value token,
   ahead.bindDim(1, op.getReverse()
                        ? subIndex(builder, loc, token, index(distance))
                        : addIndex(builder, loc, token, index(distance)));
-  for (const auto &stream : streams)
+  for (const auto &[access, written] : streams) {
+    if (written && (streaming || segmentKind == SegmentKind::ending))
+      continue;
     for (const Offsets &point : points)
-      memref::PrefetchOp::create(
-          builder, loc, stream.first.memref,
-          ahead.getIndices(stream.first, point), /*isWrite=*/false,
-          /*localityHint=*/2, /*isDataCache=*/true);
+      memref::PrefetchOp::create(builder, loc, access.memref,
+                                 ahead.getIndices(access, point),
+                                 /*isWrite=*/false, /*localityHint=*/2,
+                                 /*isDataCache=*/true);
+  }
 }
 
 /// The steps of the tile for one block of keys, whose state stays in registers.

@@ -210,7 +210,7 @@ void ScanLowering::storeOutputs(RegionEmitter &epilogue, const Number &read,
   for (Value yielded : op.getEpilogueYield().getValues())
     values.push_back(epilogue.getVector(yielded, offsets));
   for (auto [output, value] : llvm::zip(outputs, values))
-    epilogue.store(output, value, offsets);
+    epilogue.store(output, value, offsets, streaming);
 }
 
 /// The epilogue sees a read as its first arguments.

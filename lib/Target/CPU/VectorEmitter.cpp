@@ -242,8 +242,13 @@ Value RegionEmitter::load(const Access &access, const Offsets &offsets) {
   return vector::FromElementsOp::create(builder, loc, vectorType, elements);
 }
 
+static uint64_t getBytes(Value vector) {
+  auto type = cast<VectorType>(vector.getType());
+  return type.getNumElements() * type.getElementTypeBitWidth() / 8;
+}
+
 void RegionEmitter::store(const Access &access, Value value,
-                          const Offsets &offsets) {
+                          const Offsets &offsets, bool streaming) {
   auto type = cast<MemRefType>(access.memref.getType());
   if (!dependsOnLanes(access.map)) {
     assert(!isVector(value) && "a vector for one place");
@@ -258,7 +263,9 @@ void RegionEmitter::store(const Access &access, Value value,
       vector::MaskedStoreOp::create(builder, loc, access.memref, indices,
                                     lanes.mask, value);
     else
-      vector::StoreOp::create(builder, loc, value, access.memref, indices);
+      vector::StoreOp::create(
+          builder, loc, value, access.memref, indices, streaming,
+          streaming ? llvm::MaybeAlign(getBytes(value)) : llvm::MaybeAlign());
     return;
   }
   for (int64_t lane = 0; lane < lanes.width; ++lane) {

@@ -95,7 +95,9 @@ public:
   void hoist(Block &body, ArrayRef<Offsets> points);
 
   Value load(const Access &access, const Offsets &offsets);
-  void store(const Access &access, Value value, const Offsets &offsets);
+  /// With `streaming` whole vectors, aligned to their size, go past the caches.
+  void store(const Access &access, Value value, const Offsets &offsets,
+             bool streaming = false);
   /// Loads, for `count` consecutive offsets of `dim`, vectors over the lanes
   /// from memory in which `dim` is contiguous: whole rows are read and
   /// transposed in registers. Empty if the access does not allow it.

@@ -17,11 +17,23 @@ func.func @elementwise(%x: memref<?x?x64xf32>, %y: memref<?x?x64xf32>) {
 }
 
 // A recurrence: channels in the lanes, the state in a vector; what later tokens need is
-// fetched, what they write too.
+// fetched. What they write is fetched too, unless all of it is larger than the last cache
+// and aligned: then it goes past the caches, before a fence.
 // CHECK-LABEL: func.func @recurrence
+// CHECK: %[[LARGE:.+]] = arith.cmpi uge, {{.*}}, %c16777216
+// CHECK: %[[STREAMED:.+]] = arith.andi %[[LARGE]]
 // CHECK: scf.parallel
+// CHECK: scf.if %[[STREAMED]] {
 // CHECK: scf.for {{.*}} iter_args({{.*}}) -> (vector<8xf32>
-// CHECK-COUNT-3: memref.prefetch {{.*}}, read, locality<2>, data : memref<?x?x16xf32>
+// CHECK-COUNT-4: memref.prefetch {{.*}}, read, locality<2>, data : memref<?x?x16xf32>
+// CHECK-NOT: memref.prefetch
+// CHECK: vector.store {{.*}} {alignment = 32 : i64, nontemporal = true}
+// CHECK: llvm.fence seq_cst
+// CHECK: else
+// CHECK: scf.for {{.*}} iter_args({{.*}}) -> (vector<8xf32>
+// CHECK-COUNT-6: memref.prefetch {{.*}}, read, locality<2>, data : memref<?x?x16xf32>
+// CHECK-NOT: memref.prefetch
+// CHECK: vector.store {{.*}}] : memref<?x?x16xf32>, vector<8xf32>
 func.func @recurrence(%g: memref<?x?x16xf32>, %x: memref<?x?x16xf32>,
                       %y: memref<?x?x16xf32>, %s: memref<?x16xf32>) {
   ssm.scan ins(%g, %x : memref<?x?x16xf32>, memref<?x?x16xf32>)
