@@ -144,9 +144,6 @@ bool ChunkLowering::chooseSizes() {
   if (!ShapedType::isDynamic(length))
     chunk = std::min(chunk, std::max<int64_t>(length, 1));
   chunk = llvm::alignTo(std::min(chunk, maximumChunk), tokenMultiple);
-  // Work within a chunk grows with its square, and there is more of it.
-  if (hasTerms())
-    chunk = tokenMultiple;
   int64_t limit = schedule.getLanes() > 0 ? schedule.getLanes() : maximumLanes;
   limit = llvm::alignTo(std::min(limit, lanes), width);
   int64_t bytes = element.getIntOrFloatBitWidth() / 8;
