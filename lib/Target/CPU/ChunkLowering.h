@@ -73,6 +73,13 @@ private:
     SmallVector<Value> scores; ///< chunk x chunk, for each term
   };
 
+  /// Memory of which each token has a row, along the key or the lane.
+  struct Stream {
+    Access access;
+    unsigned dim;
+    bool written;
+  };
+
   // Analysis.
   bool chooseDims();
   bool dependsOnKeys(Value value);
@@ -96,6 +103,10 @@ private:
   void emitCopy(RegionEmitter &coefficients, RegionEmitter &epilogue);
 
   // Between memory and scratch.
+  void chooseStreams();
+  /// Fetches a share of the next chunk, that of a block of the state: blocks
+  /// are of `vectors` vectors, and of as many rows as those have.
+  void emitPrefetch(Value row, Value column, int64_t vectors);
   void emitBoundary(RegionEmitter &emitter, bool load);
   void forTokens(RegionEmitter &emitter, Block &body,
                  llvm::function_ref<void(RegionEmitter &, Value)> emit);
@@ -140,10 +151,11 @@ private:
   void emitTermReads(Value column, int64_t vectors);
   void emitTermUpdate(Value column, int64_t vectors);
 
-  /// Runs `emit` for each point of the output's dimensions that the state lacks.
-  void forCopies(
-      RegionEmitter &coefficients, RegionEmitter &epilogue,
-      llvm::function_ref<void(RegionEmitter &, RegionEmitter &)> emit);
+  /// Runs `emit` for each point of the output's dimensions that the state
+  /// lacks.
+  void
+  forCopies(RegionEmitter &coefficients, RegionEmitter &epilogue,
+            llvm::function_ref<void(RegionEmitter &, RegionEmitter &)> emit);
   /// Adds to each row of a block of scores times values those of the block's
   /// tokens up to its own.
   void accumulateTriangle(MutableArrayRef<Value> sums, int64_t rows,
@@ -181,7 +193,10 @@ private:
   Value decayedKeys; ///< keys x chunk
   Value blockProduct, fullProduct; ///< of decays, for each key
 
+  SmallVector<Stream> streams;
+
   // Where the code being emitted is.
+  const RegionEmitter *unitPoint = nullptr;
   Value firstLane, endLane; ///< of the unit
   Value start;              ///< steps before the chunk
   Value count, padded;      ///< tokens of the chunk; a multiple of 16

@@ -284,6 +284,7 @@ void ChunkLowering::emitStateUpdate() {
   Value written = keyDecay ? decayedKeys : keyColumns;
   forBlocks(laneBlock, getWidestBlock(), width, [&](Value column, int64_t vectors) {
     forBlocks(keys, getRows(vectors), 1, [&](Value row, int64_t rows) {
+      emitPrefetch(row, column, getWidestBlock());
       SmallVector<Value> sums;
       for (int64_t r = 0; r < rows; ++r) {
         Value decay = getTotalDecay(at(row, r));

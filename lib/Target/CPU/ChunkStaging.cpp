@@ -66,6 +66,83 @@ void ChunkLowering::emitBoundary(RegionEmitter &emitter, bool load) {
       });
 }
 
+void ChunkLowering::chooseStreams() {
+  auto note = [&](Value memref, AffineMap map, bool written) {
+    Access access{memref, map};
+    if (!map.isFunctionOfDim(1) || llvm::any_of(copyDims, [&](unsigned d) {
+          return map.isFunctionOfDim(d);
+        }))
+      return;
+    for (unsigned dim : {key, lane})
+      if (getStride(access, dim) == Stride::unit)
+        streams.push_back({access, dim, written});
+  };
+  for (auto [i, operand] : llvm::enumerate(op.getIns()))
+    note(operand, op.getInsMap(i), false);
+  for (auto [i, operand] : llvm::enumerate(op.getEpilogueIns()))
+    note(operand, op.getEpilogueMap(i), false);
+  note(op.getOutputInits().front(), op.getOutputMap(), true);
+}
+
+/// The rows of a head are pages apart, where no processor looks ahead by
+/// itself.
+void ChunkLowering::emitPrefetch(Value row, Value column, int64_t vectors) {
+  int64_t rowBlocks = llvm::divideCeil(keys, getRows(vectors));
+  int64_t blocks = rowBlocks * llvm::divideCeil(laneBlock, vectors * width);
+  auto divide = [&](Value a, int64_t b) {
+    return builder.createOrFold<arith::DivUIOp>(loc, a, index(b));
+  };
+  Value number = addIndex(
+      builder, loc,
+      mulIndex(builder, loc, divide(column, vectors * width), index(rowBlocks)),
+      divide(row, getRows(vectors)));
+  // Several blocks share the rows of a token, or one has those of several
+  // tokens.
+  int64_t shares = std::max<int64_t>(blocks / chunk, 1);
+  int64_t blockTokens = llvm::divideCeil(chunk, blocks);
+  Value first =
+      mulIndex(builder, loc,
+               builder.createOrFold<arith::DivUIOp>(loc, number, index(shares)),
+               index(blockTokens));
+  Value share =
+      builder.createOrFold<arith::RemUIOp>(loc, number, index(shares));
+  for (int64_t i = 0; i < blockTokens; ++i) {
+    // Inside the arrays, though a wrong address would do no harm.
+    Value last = subIndex(builder, loc, tokens, index(1));
+    Value token =
+        minIndex(builder, loc,
+                 addIndex(builder, loc, at(start, chunk + i), first), last);
+    if (op.getReverse())
+      token = subIndex(builder, loc, last, token);
+    RegionEmitter ahead = *unitPoint;
+    ahead.bindDim(1, token);
+    for (const Stream &stream : streams) {
+      int64_t lineElements = 64 * 8 /
+                             cast<MemRefType>(stream.access.memref.getType())
+                                 .getElementTypeBitWidth();
+      bool onLane = stream.dim == lane;
+      int64_t lines = llvm::divideCeil(onLane ? laneBlock : keys, lineElements);
+      int64_t shareLines = llvm::divideCeil(lines, shares);
+      for (int64_t line = 0; line < shareLines; ++line) {
+        Value place =
+            mulIndex(builder, loc,
+                     at(mulIndex(builder, loc, share, index(shareLines)), line),
+                     index(lineElements));
+        Value end = index(onLane ? lanes - 1 : keys - 1);
+        if (onLane)
+          place = addIndex(builder, loc, place, firstLane);
+        ahead.bindDim(stream.dim, minIndex(builder, loc, place, end));
+        ahead.bindDim(onLane ? key : lane, index(0));
+        memref::PrefetchOp::create(
+            builder, loc, stream.access.memref,
+            ahead.getIndices(stream.access, ahead.zeroOffsets()),
+            stream.written,
+            /*localityHint=*/2, /*isDataCache=*/true);
+      }
+    }
+  }
+}
+
 /// Runs `emit` for each token of the chunk, in the order of the recurrence.
 void ChunkLowering::forTokens(
     RegionEmitter &emitter, Block &body,

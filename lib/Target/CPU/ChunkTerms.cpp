@@ -484,6 +484,7 @@ void ChunkLowering::emitTermReads(Value column, int64_t vectors) {
 
 void ChunkLowering::emitTermUpdate(Value column, int64_t vectors) {
   forBlocks(keys, getRows(vectors), 1, [&](Value row, int64_t rows) {
+    emitPrefetch(row, column, 2);
     SmallVector<Value> sums;
     for (int64_t r = 0; r < rows; ++r) {
       Value decay = getTotalDecay(at(row, r));

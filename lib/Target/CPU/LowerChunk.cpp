@@ -203,6 +203,7 @@ LogicalResult ChunkLowering::run() {
     epilogueBase.bindAccess(epilogueBody.getArgument(1 + i),
                             {operand, op.getEpilogueMap(i)});
   bindOutput(epilogueBase, Value());
+  chooseStreams();
 
   builder.setInsertionPoint(op);
   Value output = op.getOutputInits().front();
@@ -283,6 +284,7 @@ void ChunkLowering::emitUnit(Value unit) {
 
 void ChunkLowering::emitChunk(RegionEmitter &coefficients,
                               RegionEmitter &epilogue, Value first) {
+  unitPoint = &coefficients;
   start = first;
   count = minIndex(builder, loc, subIndex(builder, loc, tokens, start),
                    index(chunk));

@@ -5,10 +5,14 @@
 #bt = affine_map<(b, t, p, k) -> (b, t)>
 #state = affine_map<(b, t, p, k) -> (b, k, p)>
 
-// A matrix of decays between the tokens of a chunk, and one of scores.
+// A matrix of decays between the tokens of a chunk, and one of scores. The update of the
+// state fetches what the next chunk reads and writes.
 // CHECK-LABEL: func @one_decay
 // CHECK: scf.parallel
 // CHECK-COUNT-2: memref.alloca() {alignment = 64 : i64} : memref<32x32xf32>
+// CHECK: memref.prefetch {{.*}}, read, locality<2>, data : memref<?x?x24xf32>
+// CHECK: memref.prefetch {{.*}}, read, locality<2>, data : memref<?x?x40xf32>
+// CHECK: memref.prefetch {{.*}}, write, locality<2>, data : memref<?x?x40xf32>
 // CHECK-NOT: ssm.scan
 func.func @one_decay(%g: memref<?x?xf32>, %k: memref<?x?x24xf32>,
                      %v: memref<?x?x40xf32>, %y: memref<?x?x40xf32>,
@@ -82,10 +86,10 @@ func.func @no_factors(%g: memref<?x?xf32>, %k: memref<?x?x24xf32>,
   return
 }
 
-// With an erase term, chunks of 16 tokens; a write of two products too.
+// With an erase term, and a write of two products too.
 // CHECK-LABEL: func @erase
 // CHECK: scf.parallel
-// CHECK: memref<16x16xf32>
+// CHECK: memref<32x32xf32>
 // CHECK-NOT: ssm.scan
 // CHECK: return
 func.func @erase(%g: memref<?x?xf32>, %k: memref<?x?x24xf32>,
