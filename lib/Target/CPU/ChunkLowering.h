@@ -10,6 +10,7 @@
 #define SSMC_TARGET_CPU_CHUNKLOWERING_H
 
 #include "BlockProducts.h"
+#include "ScanOperands.h"
 
 namespace ssmc::cpu {
 
@@ -73,13 +74,6 @@ private:
     SmallVector<Value> scores; ///< chunk x chunk, for each term
   };
 
-  /// Memory of which each token has a row, along the key or the lane.
-  struct Stream {
-    Access access;
-    unsigned dim;
-    bool written;
-  };
-
   // Analysis.
   bool chooseDims();
   bool dependsOnKeys(Value value);
@@ -103,7 +97,6 @@ private:
   void emitCopy(RegionEmitter &coefficients, RegionEmitter &epilogue);
 
   // Between memory and scratch.
-  void chooseStreams();
   /// Fetches a share of the next chunk, that of a block of the state: blocks
   /// are of `vectors` vectors, and of as many rows as those have.
   void emitPrefetch(Value row, Value column, int64_t vectors);

@@ -66,24 +66,6 @@ void ChunkLowering::emitBoundary(RegionEmitter &emitter, bool load) {
       });
 }
 
-void ChunkLowering::chooseStreams() {
-  auto note = [&](Value memref, AffineMap map, bool written) {
-    Access access{memref, map};
-    if (!map.isFunctionOfDim(1) || llvm::any_of(copyDims, [&](unsigned d) {
-          return map.isFunctionOfDim(d);
-        }))
-      return;
-    for (unsigned dim : {key, lane})
-      if (getStride(access, dim) == Stride::unit)
-        streams.push_back({access, dim, written});
-  };
-  for (auto [i, operand] : llvm::enumerate(op.getIns()))
-    note(operand, op.getInsMap(i), false);
-  for (auto [i, operand] : llvm::enumerate(op.getEpilogueIns()))
-    note(operand, op.getEpilogueMap(i), false);
-  note(op.getOutputInits().front(), op.getOutputMap(), true);
-}
-
 /// The rows of a head are pages apart, where no processor looks ahead by
 /// itself.
 void ChunkLowering::emitPrefetch(Value row, Value column, int64_t vectors) {
@@ -133,11 +115,7 @@ void ChunkLowering::emitPrefetch(Value row, Value column, int64_t vectors) {
           place = addIndex(builder, loc, place, firstLane);
         ahead.bindDim(stream.dim, minIndex(builder, loc, place, end));
         ahead.bindDim(onLane ? key : lane, index(0));
-        memref::PrefetchOp::create(
-            builder, loc, stream.access.memref,
-            ahead.getIndices(stream.access, ahead.zeroOffsets()),
-            stream.written,
-            /*localityHint=*/2, /*isDataCache=*/true);
+        stream.emitPrefetch(ahead, ahead.zeroOffsets(), stream.written);
       }
     }
   }

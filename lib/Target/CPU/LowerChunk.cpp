@@ -103,8 +103,7 @@ bool ChunkLowering::chooseDims() {
   for (unsigned dim : candidates) {
     lane = dim;
     if ((!roles.getDecay().empty() && dependsOnLane(roles.getDecay()[0])) ||
-        dependsOnLane(roles.getRead()[0]) ||
-        !chooseTerms())
+        dependsOnLane(roles.getRead()[0]) || !chooseTerms())
       continue;
     lanes = op.getDimSize(lane);
     for (unsigned other : op.getStateDims())
@@ -179,9 +178,8 @@ double ChunkLowering::getUnitTokenCost() {
 LogicalResult ChunkLowering::run() {
   if (op.getComplex() || op.getDense() || roles.getReset() ||
       (roles.getWrite().empty() && roles.getErase().empty()) ||
-      roles.getRead().empty() ||
-      op.getKeyDims().empty() || op.getNumOutputs() != 1 ||
-      op.getDimSize(1) == 1)
+      roles.getRead().empty() || op.getKeyDims().empty() ||
+      op.getNumOutputs() != 1 || op.getDimSize(1) == 1)
     return failure();
   for (Block *body : {&coefficientsBody, &epilogueBody})
     for (Operation &inner : *body)
@@ -194,16 +192,9 @@ LogicalResult ChunkLowering::run() {
   if (!chooseDims() || !chooseSizes())
     return failure();
 
-  coefficientsBase.addBody(coefficientsBody);
-  epilogueBase.addBody(epilogueBody);
-  for (auto [i, operand] : llvm::enumerate(op.getIns()))
-    coefficientsBase.bindAccess(coefficientsBody.getArgument(i),
-                                {operand, op.getInsMap(i)});
-  for (auto [i, operand] : llvm::enumerate(op.getEpilogueIns()))
-    epilogueBase.bindAccess(epilogueBody.getArgument(1 + i),
-                            {operand, op.getEpilogueMap(i)});
+  bindOperands(op, coefficientsBase, epilogueBase);
   bindOutput(epilogueBase, Value());
-  chooseStreams();
+  streams = getStreams(op, {key, lane}, copyDims);
 
   builder.setInsertionPoint(op);
   Value output = op.getOutputInits().front();
@@ -216,13 +207,8 @@ LogicalResult ChunkLowering::run() {
   for (unsigned dim : outerDims)
     units *= op.getDimSize(dim);
   Value numUnits = mulIndex(builder, loc, batches, index(units));
-  Value unitsPerTask =
-      getUnitsPerTask(builder, loc, tokens, getUnitTokenCost());
-  unitsPerTask =
-      minIndex(builder, loc, unitsPerTask,
-               builder.createOrFold<arith::MaxSIOp>(loc, numUnits, index(1)));
-  emitTasks(builder, loc, numUnits, unitsPerTask, std::nullopt,
-            [&](Value begin, Value end) { emitTask(begin, end); });
+  emitUnitTasks(builder, loc, numUnits, tokens, getUnitTokenCost(),
+                [&](Value begin, Value end) { emitTask(begin, end); });
   builder.eraseOp(op);
   return success();
 }

@@ -42,15 +42,7 @@ LogicalResult ScanLowering::run() {
   if (!chooseLanes() || op.getNumOutputs() > parts)
     return failure();
 
-  coefficientsBase.addBody(coefficientsBody);
-  epilogueBase.addBody(epilogueBody);
-  for (auto [i, operand] : llvm::enumerate(op.getIns()))
-    coefficientsBase.bindAccess(coefficientsBody.getArgument(i),
-                                {operand, op.getInsMap(i)});
-  unsigned numOutputs = op.getNumOutputs();
-  for (auto [i, operand] : llvm::enumerate(op.getEpilogueIns()))
-    epilogueBase.bindAccess(epilogueBody.getArgument(numOutputs + i),
-                            {operand, op.getEpilogueMap(i)});
+  bindOperands(op, coefficientsBase, epilogueBase);
   for (Value operand : op.getInitial())
     initial.push_back({operand, op.getStateMap()});
   for (Value operand : op.getFinalStates())
@@ -58,7 +50,10 @@ LogicalResult ScanLowering::run() {
   for (Value operand : op.getOutputInits())
     outputs.push_back({operand, op.getOutputMap()});
   chooseBlocks();
-  chooseStreams();
+  if (lane)
+    streams = getStreams(
+        op, *lane,
+        llvm::to_vector(llvm::concat<const unsigned>(keyDims, copyDims)));
   bindOutputs(epilogueBase, {});
   if (hasKeys())
     simplifyExponentials();
@@ -85,12 +80,8 @@ LogicalResult ScanLowering::run() {
 
 void ScanLowering::emitWhole() {
   Value numUnits = mulIndex(builder, loc, batches, index(getUnitsOfRow()));
-  Value unitsPerTask = getUnitsPerTask(builder, loc, tokens, getUnitStepCost());
-  unitsPerTask =
-      minIndex(builder, loc, unitsPerTask,
-               builder.createOrFold<arith::MaxSIOp>(loc, numUnits, index(1)));
-  emitTasks(builder, loc, numUnits, unitsPerTask, std::nullopt,
-            [&](Value begin, Value end) { emitTask(begin, end); });
+  emitUnitTasks(builder, loc, numUnits, tokens, getUnitStepCost(),
+                [&](Value begin, Value end) { emitTask(begin, end); });
 }
 
 Value ScanLowering::allocate(ArrayRef<int64_t> shape, Type type) {

@@ -84,16 +84,13 @@ LogicalResult TabulatedLowering::run() {
   if (!chooseSizes())
     return failure();
 
-  coefficientsBase.addBody(coefficientsBody);
-  epilogueBase.addBody(epilogueBody);
-  for (auto [i, operand] : llvm::enumerate(op.getIns()))
-    coefficientsBase.bindAccess(coefficientsBody.getArgument(i),
-                                {operand, op.getInsMap(i)});
-  for (auto [i, operand] : llvm::enumerate(op.getEpilogueIns()))
-    epilogueBase.bindAccess(epilogueBody.getArgument(outputs + i),
-                            {operand, op.getEpilogueMap(i)});
+  bindOperands(op, coefficientsBase, epilogueBase);
   bindOutputs(epilogueBase, {});
-  chooseStreams();
+  if (form.lane) {
+    auto copies = llvm::make_filter_range(
+        form.copies, [&](unsigned dim) { return op.getDimSize(dim) > 1; });
+    streams = getStreams(op, *form.lane, llvm::to_vector(copies));
+  }
 
   builder.setInsertionPoint(op);
   auto getExtent = [&](int64_t axis) {
@@ -103,12 +100,8 @@ LogicalResult TabulatedLowering::run() {
   tokens = getExtent(1);
   int64_t ofRow = tiles * InvariantForm::getExtent(op, form.outer);
   Value numUnits = mulIndex(builder, loc, batches, index(ofRow));
-  Value unitsPerTask = getUnitsPerTask(builder, loc, tokens, getUnitTokenCost());
-  unitsPerTask =
-      minIndex(builder, loc, unitsPerTask,
-               builder.createOrFold<arith::MaxSIOp>(loc, numUnits, index(1)));
-  emitTasks(builder, loc, numUnits, unitsPerTask, std::nullopt,
-            [&](Value begin, Value end) { emitTask(begin, end); });
+  emitUnitTasks(builder, loc, numUnits, tokens, getUnitTokenCost(),
+                [&](Value begin, Value end) { emitTask(begin, end); });
   builder.eraseOp(op);
   return success();
 }
@@ -274,28 +267,6 @@ void TabulatedLowering::stageInputs(RegionEmitter &emitter, Value first, Value c
             });
 }
 
-void TabulatedLowering::chooseStreams() {
-  auto note = [&](Value memref, AffineMap map, bool written) {
-    Access access{memref, map};
-    bool seen = llvm::any_of(streams, [&](const auto &stream) {
-      return stream.first.memref == memref && stream.first.map == map;
-    });
-    if (seen || !form.lane || !map.isFunctionOfDim(1) ||
-        getStride(access, *form.lane) != Stride::unit)
-      return;
-    for (unsigned dim : form.copies)
-      if (map.isFunctionOfDim(dim) && op.getDimSize(dim) > 1)
-        return;
-    streams.push_back({access, written});
-  };
-  for (auto [i, operand] : llvm::enumerate(op.getIns()))
-    note(operand, op.getInsMap(i), false);
-  for (auto [i, operand] : llvm::enumerate(op.getEpilogueIns()))
-    note(operand, op.getEpilogueMap(i), false);
-  for (Value operand : op.getOutputInits())
-    note(operand, op.getOutputMap(), true);
-}
-
 /// Rows of memory are pages apart, where no processor looks ahead by itself. Each block
 /// of a tile's first product fetches its share of the next tile.
 void TabulatedLowering::emitPrefetch(Value firstRow, Value firstChunk) {
@@ -319,10 +290,8 @@ void TabulatedLowering::emitPrefetch(Value firstRow, Value firstChunk) {
     ahead.bindDim(1, token);
     for (unsigned dim : form.copies)
       ahead.bindDim(dim, index(0));
-    for (auto &[access, written] : streams)
-      memref::PrefetchOp::create(builder, loc, access.memref,
-                                 ahead.getIndices(access, ahead.zeroOffsets()), written,
-                                 /*localityHint=*/2, /*isDataCache=*/true);
+    for (const Stream &stream : streams)
+      stream.emitPrefetch(ahead, ahead.zeroOffsets(), stream.written);
   }
 }
 

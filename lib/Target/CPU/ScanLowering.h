@@ -10,7 +10,7 @@
 #define SSMC_TARGET_CPU_SCANLOWERING_H
 
 #include "CPULowering.h"
-#include "VectorEmitter.h"
+#include "ScanOperands.h"
 
 namespace ssmc::cpu {
 
@@ -122,7 +122,6 @@ private:
   void emitBlockInRegisters(RegionEmitter &staged, RegionEmitter &epilogue,
                             int64_t keys, int64_t vectors, bool partial);
   void emitErasing(RegionEmitter &staged, RegionEmitter &epilogue);
-  void chooseStreams();
   void emitPrefetch(const RegionEmitter &emitter, int64_t vectors);
   void emitPrefetchAhead(const RegionEmitter &emitter, Value token,
                          ArrayRef<Offsets> points);
@@ -209,8 +208,7 @@ private:
   SmallVector<Kept> kept;
 
   SmallVector<Access> initial, finals, outputs;
-  /// Memory read or written once a token and lane, and whether it is written.
-  SmallVector<std::pair<Access, bool>> streams;
+  SmallVector<Stream> streams;
   /// Whether what is written goes past the caches, of a call and of the code being
   /// emitted.
   Value streamCondition;

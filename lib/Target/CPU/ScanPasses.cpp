@@ -281,28 +281,6 @@ SmallVector<Value> ScanLowering::emitSteps(
       });
 }
 
-void ScanLowering::chooseStreams() {
-  auto note = [&](Value memref, AffineMap map, bool written) {
-    Access access{memref, map};
-    bool seen = llvm::any_of(streams, [&](const auto &stream) {
-      return stream.first.memref == memref && stream.first.map == map;
-    });
-    if (seen || !lane || !map.isFunctionOfDim(1) ||
-        getStride(access, *lane) != Stride::unit)
-      return;
-    for (unsigned dim : llvm::concat<const unsigned>(keyDims, copyDims))
-      if (map.isFunctionOfDim(dim))
-        return;
-    streams.push_back({access, written});
-  };
-  for (auto [i, operand] : llvm::enumerate(op.getIns()))
-    note(operand, op.getInsMap(i), false);
-  for (auto [i, operand] : llvm::enumerate(op.getEpilogueIns()))
-    note(operand, op.getEpilogueMap(i), false);
-  for (Value operand : op.getOutputInits())
-    note(operand, op.getOutputMap(), true);
-}
-
 /// Rows of memory are pages apart, where no processor looks ahead by itself.
 /// While the unit's lanes are computed for one tile, those of the next tile are
 /// fetched: a vector of each array at each step, along the rows, so that what
@@ -354,18 +332,15 @@ void ScanLowering::emitPrefetch(const RegionEmitter &emitter, int64_t vectors) {
     RegionEmitter ahead = emitter;
     ahead.bindDim(1, token);
     ahead.bindDim(*lane, position);
-    for (const auto &[access, written] : streams)
-      memref::PrefetchOp::create(builder, loc, access.memref,
-                                 ahead.getIndices(access, ahead.zeroOffsets()),
-                                 written,
-                                 /*localityHint=*/2, /*isDataCache=*/true);
+    for (const Stream &stream : streams)
+      stream.emitPrefetch(ahead, ahead.zeroOffsets(), stream.written);
   }
 }
 
-/// The same where a group of lanes goes through a sequence, or a block of it, at
-/// once: into the second cache (rows a page apart throw each other out of the
-/// first), and what is written too, for reading: it comes from memory all the
-/// same, unless it goes past the caches. Past the last row this is the next
+/// The same where a group of lanes goes through a sequence, or a block of it,
+/// at once: into the second cache (rows a page apart throw each other out of
+/// the first), and what is written too, for reading: it comes from memory all
+/// the same, unless it goes past the caches. Past the last row this is the next
 /// block's, or does no harm.
 void ScanLowering::emitPrefetchAhead(const RegionEmitter &emitter, Value token,
                                      ArrayRef<Offsets> points) {
@@ -375,14 +350,11 @@ void ScanLowering::emitPrefetchAhead(const RegionEmitter &emitter, Value token,
   ahead.bindDim(1, op.getReverse()
                        ? subIndex(builder, loc, token, index(distance))
                        : addIndex(builder, loc, token, index(distance)));
-  for (const auto &[access, written] : streams) {
-    if (written && (streaming || segmentKind == SegmentKind::ending))
+  for (const Stream &stream : streams) {
+    if (stream.written && (streaming || segmentKind == SegmentKind::ending))
       continue;
     for (const Offsets &point : points)
-      memref::PrefetchOp::create(builder, loc, access.memref,
-                                 ahead.getIndices(access, point),
-                                 /*isWrite=*/false, /*localityHint=*/2,
-                                 /*isDataCache=*/true);
+      stream.emitPrefetch(ahead, point, /*forWriting=*/false);
   }
 }
 

@@ -10,7 +10,7 @@
 #define SSMC_TARGET_CPU_TABULATEDLOWERING_H
 
 #include "CPULowering.h"
-#include "VectorEmitter.h"
+#include "ScanOperands.h"
 #include "ssm/Analysis/InvariantForm.h"
 
 namespace ssmc::cpu {
@@ -61,7 +61,6 @@ private:
                  llvm::function_ref<void(RegionEmitter &, Value, Value)> emit);
   void stageInputs(RegionEmitter &emitter, Value first, Value chunks, int64_t length);
   void emitOutputs(RegionEmitter &epilogue, Value first, Value chunks, int64_t length);
-  void chooseStreams();
   void emitPrefetch(Value firstRow, Value firstChunk);
   void bindOutputs(RegionEmitter &epilogue, ArrayRef<Value> values);
 
@@ -118,7 +117,7 @@ private:
   /// stored for the chunk before.
   static constexpr int64_t rowPadding = 9;
   /// Memory that is read or written once for a token and lane, and whether it is written.
-  SmallVector<std::pair<Access, bool>> streams;
+  SmallVector<Stream> streams;
 
   Value batches, tokens;
   RegionEmitter coefficientsBase, epilogueBase;

@@ -112,6 +112,7 @@ public:
 
   Offsets zeroOffsets() const { return Offsets(numDims, 0); }
   OpBuilder &getBuilder() { return builder; }
+  Location getLoc() const { return loc; }
 
 private:
   using Key = std::pair<void *, Offsets>;
