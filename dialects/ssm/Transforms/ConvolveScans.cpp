@@ -59,10 +59,7 @@ private:
   }
   Value makeEmpty(ArrayRef<unsigned> dims, Value batch, Value tokens, Type type);
   AffineMap select(unsigned numDims, ArrayRef<unsigned> dims) {
-    SmallVector<AffineExpr> exprs;
-    for (unsigned dim : dims)
-      exprs.push_back(builder.getAffineDimExpr(dim));
-    return AffineMap::get(numDims, 0, exprs, builder.getContext());
+    return AffineMap::getMultiDimMapWithTargets(numDims, dims, builder.getContext());
   }
 
   ScanOp scan;

@@ -78,10 +78,7 @@ private:
     return arith::ConstantOp::create(nested, loc, nested.getF64FloatAttr(value));
   }
   AffineMap select(unsigned numDims, ArrayRef<unsigned> dims) {
-    SmallVector<AffineExpr> exprs;
-    for (unsigned dim : dims)
-      exprs.push_back(builder.getAffineDimExpr(dim));
-    return AffineMap::get(numDims, 0, exprs, builder.getContext());
+    return AffineMap::getMultiDimMapWithTargets(numDims, dims, builder.getContext());
   }
 
   ScanOp scan;
