@@ -104,12 +104,15 @@ Elaborator::Elaborator(MLIRContext &context, Diagnostics &diagnostics,
                                        : Type(builder.getF32Type());
 }
 
-/// Functions live in the scope that they see: a circle, which is opened here.
+/// Functions live in the scope that they see, as indices over the sequence do: circles,
+/// which are opened here.
 Elaborator::~Elaborator() {
   for (const std::weak_ptr<Scope> &weak : scopes)
     if (std::shared_ptr<Scope> scope = weak.lock()) {
       auto values = std::move(scope->values); // go after the scope is empty
+      auto overs = std::move(scope->overs);
       scope->values.clear();
+      scope->overs.clear();
     }
 }
 

@@ -315,10 +315,9 @@ void PrepareSpectraPass::prepareSpectrum(ConvOp conv) {
     for (int64_t extent : getElementShape(conv))
       row *= extent;
     row /= kernelType.getDimSize(laneAxis);
-    SmallVector<int64_t> shape = {
-        getRelaxedPlaces(static_cast<int64_t>(conv.getLags()), first), row};
-    if (conv.hasDynamicLags())
-      shape = {ShapedType::kDynamic, kRelaxedPlacesPerToken * row};
+    SmallVector<int64_t> shape = {ShapedType::kDynamic, kRelaxedPlacesPerToken * row};
+    if (!conv.hasDynamicLags())
+      shape = {getRelaxedPlaces(static_cast<int64_t>(conv.getLags()), first), row};
     outs.append(later->add({{".sums", element, shape},
                             {".sums_position", builder.getI64Type(), {}}}));
     builder.setInsertionPoint(conv); // which may be in another block now

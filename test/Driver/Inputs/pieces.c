@@ -131,5 +131,10 @@ int main(int argc, char **argv) {
   int64_t shape[SSMRT_MAX_DIMS];
   ssmrt_tensor result = describe(&module->outputs[0], all, shape, length);
   check(ssmrt_npy_write(argv[3], &result));
+  void *blocks[] = {all, in, out, prepared, scratch, workspace, state};
+  for (size_t i = 0; i < sizeof blocks / sizeof *blocks; ++i)
+    free(blocks[i]);
+  ssmrt_array_free(array);
+  ssmrt_library_close(library);
   return 0;
 }
