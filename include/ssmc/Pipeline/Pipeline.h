@@ -37,6 +37,9 @@ struct PipelineOptions {
   std::string mode = "auto";      // auto | step | scan | chunk | conv | quadratic
   std::string cpu = "native";     // LLVM's name of a CPU, or "native"
   std::string triple;             // empty: this machine's
+  std::string target = "cpu";     // cpu | cuda: where forward and step compute
+  std::vector<std::string> gpu;   // LLVM's names of GPUs; PTX is for the first, or sm_80
+  bool emulateKernels = false;    // of cuda: kernels run on the CPU, for tests
   bool literal = false;           // the slow lowering that is the oracle
   bool fastExp = false;
   std::string operandType;        // of f32 products by weights: bf16, f16; empty: as they are

@@ -68,6 +68,14 @@ public:
   void repeat(llvm::ArrayRef<unsigned> dims, mlir::ValueRange sizes,
               llvm::SmallVector<mlir::Value> &point,
               llvm::function_ref<void()> body);
+
+  /// `repeat` for points that are independent of each other: the loops carry
+  /// `kIndependentAttr`.
+  void each(mlir::Value end, llvm::function_ref<void(mlir::Value)> body);
+  void each(llvm::ArrayRef<unsigned> dims, mlir::ValueRange sizes,
+            llvm::SmallVector<mlir::Value> &point,
+            llvm::function_ref<void()> body);
+
   llvm::SmallVector<mlir::Value>
   reduce(llvm::ArrayRef<unsigned> dims, mlir::ValueRange sizes,
          llvm::SmallVector<mlir::Value> &point, mlir::ValueRange init,
@@ -94,7 +102,7 @@ public:
 mlir::Type getAccumulatorType(mlir::TypeRange types);
 
 /// Adds the patterns of one family.
-void populateScanPatterns(mlir::RewritePatternSet &patterns);
+void populateScanPatterns(mlir::RewritePatternSet &patterns, bool lanesOutside);
 void populateConvPatterns(mlir::RewritePatternSet &patterns);
 void populateSpectrumPatterns(mlir::RewritePatternSet &patterns);
 void populateAttendPatterns(mlir::RewritePatternSet &patterns);

@@ -48,8 +48,9 @@ struct ConvertSSMToSCFPass
 };
 } // namespace
 
-void ssmc::populateSSMToSCFConversionPatterns(RewritePatternSet &patterns) {
-  detail::populateScanPatterns(patterns);
+void ssmc::populateSSMToSCFConversionPatterns(RewritePatternSet &patterns,
+                                              bool lanesOutside) {
+  detail::populateScanPatterns(patterns, lanesOutside);
   detail::populateConvPatterns(patterns);
   detail::populateSpectrumPatterns(patterns);
   detail::populateAttendPatterns(patterns);
