@@ -153,19 +153,21 @@ ssmrt_status ssmrtUnkeptPayload(const ssmrt_module *module, int64_t batch,
 
 #define SSMRT_STATE_MAGIC UINT64_C(0x3145544154534D53)    /* "SMSTATE1" */
 #define SSMRT_PREPARED_MAGIC UINT64_C(0x3150455250534D53) /* "SMSPREP1" */
-#define SSMRT_HEADER_BYTES 64
 
-/* The first 64 bytes of a state block and of the prepared tables. */
+/* The first 64 bytes of a state block and of the prepared tables; all that lies
+ * in host memory where the payload is on a device. */
 typedef struct ssmrtHeader {
   uint64_t magic;
   uint32_t version; /* SSMRT_ABI_VERSION */
-  uint32_t headerBytes;
+  uint16_t headerBytes;
+  uint8_t deviceType; /* of the payload: ssmrt_device_type */
+  uint8_t device;     /* its number; 0 for the CPU */
   uint64_t hash;    /* of the layer */
   int64_t batch;    /* 0 in prepared tables */
   int64_t maxLength;
   int64_t position; /* tokens seen; 0 in prepared tables */
   int64_t payloadBytes;
-  int64_t reserved;
+  uint64_t payload; /* its address on a device; 0: it follows the header */
 } ssmrtHeader;
 
 /* Checks that a block is there and aligned; `what` is for the message. */

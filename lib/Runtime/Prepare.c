@@ -180,12 +180,14 @@ ssmrt_status ssmrt_prepare(const ssmrt_module *module, ssmrt_context *context,
     ssmrtHeader header = {SSMRT_PREPARED_MAGIC,
                           SSMRT_ABI_VERSION,
                           SSMRT_HEADER_BYTES,
+                          SSMRT_CPU,
+                          /*device=*/0,
                           module->hash,
                           /*batch=*/0,
                           max_length,
                           /*position=*/0,
                           payload - SSMRT_HEADER_BYTES,
-                          /*reserved=*/0};
+                          /*payload=*/0};
     memcpy(prepared, &header, sizeof(header));
   }
   for (size_t i = 0; converted.copies && i < count; ++i)

@@ -144,8 +144,9 @@ ssmrt_status ssmrt_state_reset(const ssmrt_module *module, void *state,
   if (status != SSMRT_OK)
     return status;
   ssmrtHeader header = {SSMRT_STATE_MAGIC, SSMRT_ABI_VERSION,
-                        SSMRT_HEADER_BYTES, module->hash, batch, max_length,
-                        /*position=*/0, payload, /*reserved=*/0};
+                        SSMRT_HEADER_BYTES, SSMRT_CPU, /*device=*/0,
+                        module->hash, batch, max_length,
+                        /*position=*/0, payload, /*payload=*/0};
   memcpy(state, &header, sizeof(header));
   memset((char *)state + SSMRT_HEADER_BYTES, 0, (size_t)payload);
   return SSMRT_OK;

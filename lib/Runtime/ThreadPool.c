@@ -299,7 +299,8 @@ static void serialFor(ssmrt_context *context, ssmrt_body body, void *closure,
 
 ssmrt_context *ssmrt_context_serial(void) {
   /* Never written to. */
-  static ssmrt_context serial = {sizeof(ssmrt_context), 1, serialFor, NULL};
+  static ssmrt_context serial = {sizeof(ssmrt_context), 1, serialFor, NULL,
+                                  NULL};
   return &serial;
 }
 
@@ -377,7 +378,7 @@ ssmrt_status ssmrt_context_create(uint32_t threads, ssmrt_context **context) {
   pool->process = getpid();
   pool->spinPauses = threads > cores ? SpinPausesCrowded : SpinPauses;
   pool->context = (ssmrt_context){sizeof(ssmrt_context), threads, parallelFor,
-                                  pool};
+                                  pool, /*launch=*/NULL};
   for (uint32_t i = 0; i < threads; ++i) {
     Slot *slot = &pool->slots[i];
     slot->index = i;

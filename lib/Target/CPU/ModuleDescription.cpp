@@ -11,6 +11,7 @@
 #include "llvm/IR/Constants.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/IR/IRBuilder.h"
+#include "llvm/IR/Operator.h"
 
 using namespace ssmc;
 using mlir::ArrayAttr;
@@ -77,6 +78,7 @@ private:
   llvm::Constant *size(llvm::ArrayRef<int64_t> k, unsigned arity, llvm::StringRef name);
   llvm::Constant *stateSize(ArrayAttr states);
   llvm::Constant *functionOrNull(llvm::StringRef name);
+  void defineLaunch();
 
   llvm::Module &module;
   llvm::LLVMContext &context;
@@ -202,6 +204,41 @@ llvm::Constant *Emitter::functionOrNull(llvm::StringRef name) {
   return llvm::ConstantPointerNull::get(pointer);
 }
 
+/// Generated code launches kernels through the context it is given, as it splits its
+/// work: an artefact needs nothing of libssmrt.
+void Emitter::defineLaunch() {
+  llvm::Function *function = module.getFunction("ssmrt_cuda_launch");
+  if (!function || !function->isDeclaration())
+    return;
+  function->setLinkage(llvm::GlobalValue::InternalLinkage);
+  llvm::IRBuilder<> builder(llvm::BasicBlock::Create(context, "", function));
+  llvm::SmallVector<llvm::Value *> arguments;
+  for (llvm::Argument &argument : function->args())
+    arguments.push_back(&argument);
+  static_assert(offsetof(ssmrt_context, launch) == 24, "the place of launch");
+  llvm::Value *launch = builder.CreateLoad(
+      pointer, builder.CreateConstGEP1_64(i8, arguments[0], offsetof(ssmrt_context, launch)));
+  builder.CreateCall(function->getFunctionType(), launch, arguments);
+  builder.CreateRetVoid();
+}
+
+/// Whether code looks at the position in its frame, or hands the frame on.
+static bool readsPosition(const llvm::Function *function, llvm::Type *pointer) {
+  if (!function || function->isDeclaration())
+    return false;
+  const llvm::DataLayout &layout = function->getParent()->getDataLayout();
+  for (const llvm::User *user : function->getArg(0)->users()) {
+    if (llvm::isa<llvm::LoadInst>(user)) // the first field
+      continue;
+    auto *field = llvm::dyn_cast<llvm::GEPOperator>(user);
+    llvm::APInt offset(layout.getIndexTypeSizeInBits(pointer), 0);
+    if (!field || !field->accumulateConstantOffset(layout, offset) ||
+        offset == offsetof(ssmrt_frame, position))
+      return true;
+  }
+  return false;
+}
+
 void Emitter::run(DictionaryAttr description) {
   auto string = [&](llvm::StringRef key) {
     return description.getAs<StringAttr>(key).getValue();
@@ -218,6 +255,10 @@ void Emitter::run(DictionaryAttr description) {
   // There is no batch in prepare.
   llvm::ArrayRef<int64_t> prepare = numbers("prepare_workspace");
   int64_t prepareSizes[4] = {prepare[0], prepare[2], 0, 0};
+
+  bool isPositioned = readsPosition(module.getFunction("forward"), pointer) ||
+                      readsPosition(module.getFunction("step"), pointer);
+  defineLaunch();
 
   llvm::Constant *fields[] = {
       llvm::ConstantInt::get(i64, SSMRT_MAGIC),
@@ -248,9 +289,13 @@ void Emitter::run(DictionaryAttr description) {
       int64(list("decays").size()),
       decays(list("decays")),
       llvm::ConstantPointerNull::get(pointer), // embedded_weights
-      int64(llvm::Log2_64(numbers("forward_workspace").size()) - 1)};
-  static_assert(sizeof(ssmrt_module) == 8 * (std::size(fields) - 1),
-                "one word a field but for the two versions");
+      int64(llvm::Log2_64(numbers("forward_workspace").size()) - 1),
+      int32(SSMRT_CPU), // device_type
+      int32(isPositioned ? SSMRT_READS_POSITION : 0),
+      llvm::ConstantPointerNull::get(pointer),  // cuda_code
+      llvm::ConstantPointerNull::get(pointer)}; // cuda
+  static_assert(sizeof(ssmrt_module) == 8 * (std::size(fields) - 2),
+                "one word a field but for the two versions, and device and flags");
   static_assert(offsetof(ssmrt_module, embedded_weights) == 8 * (kEmbeddedWeights - 1),
                 "the place of the embedded weights");
   auto *table = llvm::cast<llvm::GlobalVariable>(

@@ -594,7 +594,7 @@ TEST(Module, Check) {
             SSMRT_BAD_VERSION);
   EXPECT_STREQ(
       ssmrt_last_error(),
-      "the layer was compiled for version 9 of the runtime; wanted 2");
+      "the layer was compiled for version 9 of the runtime; wanted 3");
   EXPECT_EQ(spoil([](ssmrt_module &m, Info *) { m.struct_size -= 8; }),
             SSMRT_BAD_VERSION);
   EXPECT_EQ(spoil([](ssmrt_module &m, Info *) { m.forward = nullptr; }),
