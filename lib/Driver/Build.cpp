@@ -17,8 +17,10 @@
 using namespace ssmc;
 
 llvm::Error ssmc::checkTarget(const Options &options) {
-  if (options.target != "cpu")
-    return failure("--target " + options.target + ": this build has the target cpu");
+  if (options.target != "cpu" && options.target != "cuda" &&
+      options.target != "cuda-emulated")
+    return failure("--target " + options.target +
+                   ": this build has the targets cpu and cuda");
   return llvm::Error::success();
 }
 
@@ -38,6 +40,9 @@ Build::Build(const Source &source, const WeightFiles &weights, const Options &op
   frontendOptions.weightType = options.weightsDType;
   pipelineOptions.name = this->request.name;
   pipelineOptions.mode = this->request.mode;
+  // For tests where no device is: kernels run on the CPU, a thread after the other.
+  pipelineOptions.emulateKernels = options.target == "cuda-emulated";
+  pipelineOptions.target = pipelineOptions.emulateKernels ? "cuda" : options.target;
   pipelineOptions.cpu = options.cpu;
   pipelineOptions.triple = options.triple;
   pipelineOptions.literal = this->request.literal;
@@ -73,7 +78,7 @@ std::string Build::computeKey() {
   key.add(request.lastToken ? "last token" : "");
   key.add(pipelineOptions.name).add(pipelineOptions.mode);
   key.add(pipelineOptions.fastExp ? "fast-exp" : "").add(pipelineOptions.triple);
-  key.add(pipelineOptions.cpu);
+  key.add(pipelineOptions.cpu).add(options.target);
   const ScheduleOptions &schedule = pipelineOptions.schedule;
   key.add(llvm::formatv("{0},{1},{2},{3},{4}", schedule.chunk, schedule.lanes,
                         schedule.segments, schedule.crossover, schedule.conv)

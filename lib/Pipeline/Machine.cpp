@@ -4,6 +4,7 @@
 
 #include "Target/CPU/ModuleDescription.h"
 #include "Target/CPU/Target.h"
+#include "Target/NVPTX/CodeGen.h"
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Export.h"
@@ -45,6 +46,27 @@ static void addRoundingToBF16(llvm::Module &module) {
   llvm::appendToCompilerUsed(module, {function});
 }
 
+/// The oldest GPUs that have all instructions in use; what is compiled for them runs on
+/// all later ones.
+static constexpr llvm::StringRef kPortableGPU = "sm_80";
+
+static mlir::FailureOr<nvptx::Kernels> emitKernels(mlir::ModuleOp module,
+                                                   const PipelineOptions &options) {
+  return nvptx::emitPTX(module,
+                        options.gpu.empty() ? kPortableGPU : llvm::StringRef(options.gpu[0]));
+}
+
+mlir::FailureOr<std::string> ssmc::emitPTX(mlir::ModuleOp module,
+                                           const PipelineOptions &options) {
+  if (!nvptx::hasKernels(module))
+    return module.emitError("the module has no kernels: it is not for CUDA, or not of the "
+                            "phase 'machine'");
+  auto kernels = emitKernels(module, options);
+  if (failed(kernels))
+    return mlir::failure();
+  return std::move(kernels->ptx);
+}
+
 std::unique_ptr<llvm::Module> ssmc::translateToLLVM(mlir::ModuleOp module,
                                                     llvm::LLVMContext &context,
                                                     const PipelineOptions &options) {
@@ -78,8 +100,15 @@ std::unique_ptr<llvm::Module> ssmc::translateToLLVM(mlir::ModuleOp module,
       function.setLinkage(llvm::GlobalValue::InternalLinkage);
   }
   addRoundingToBF16(*result);
+  std::optional<CUDACode> code;
+  if (nvptx::hasKernels(module)) {
+    auto kernels = emitKernels(module, options);
+    if (failed(kernels))
+      return nullptr;
+    code = CUDACode{std::move(kernels->names), std::move(kernels->ptx), {}};
+  }
   if (description)
-    emitModuleDescription(*result, description);
+    emitModuleDescription(*result, description, code ? &*code : nullptr);
 
   llvm::LoopAnalysisManager loops;
   llvm::FunctionAnalysisManager functions;

@@ -61,6 +61,10 @@ std::unique_ptr<llvm::Module> translateToLLVM(mlir::ModuleOp module,
                                               llvm::LLVMContext &context,
                                               const PipelineOptions &options);
 
+/// PTX of the kernels of a module for CUDA in the Machine phase: text that ends with a
+/// newline. Reports errors as diagnostics.
+mlir::FailureOr<std::string> emitPTX(mlir::ModuleOp module, const PipelineOptions &options);
+
 enum class MachineFormat { Object, Assembly };
 /// Emits code for an LLVM module; reports errors to stderr.
 mlir::LogicalResult emitMachineCode(llvm::Module &module,

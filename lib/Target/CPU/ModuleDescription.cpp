@@ -43,7 +43,7 @@ public:
         i32(llvm::Type::getInt32Ty(context)), i64(llvm::Type::getInt64Ty(context)),
         i8(llvm::Type::getInt8Ty(context)), i16(llvm::Type::getInt16Ty(context)) {}
 
-  void run(DictionaryAttr description);
+  void run(DictionaryAttr description, const CUDACode *code);
   void embed(llvm::ArrayRef<ssmrt_tensor> weights, llvm::StringRef name);
 
 private:
@@ -79,6 +79,8 @@ private:
   llvm::Constant *stateSize(ArrayAttr states);
   llvm::Constant *functionOrNull(llvm::StringRef name);
   void defineLaunch();
+  /// The constant ssmrt_cuda_code, which launches name.
+  llvm::Constant *defineCode(const CUDACode &code);
 
   llvm::Module &module;
   llvm::LLVMContext &context;
@@ -222,6 +224,39 @@ void Emitter::defineLaunch() {
   builder.CreateRetVoid();
 }
 
+llvm::Constant *Emitter::defineCode(const CUDACode &code) {
+  llvm::Constant *null = llvm::ConstantPointerNull::get(pointer);
+  auto table = [&](llvm::ArrayRef<llvm::Constant *> entries,
+                   const llvm::Twine &name) -> llvm::Constant * {
+    if (entries.empty())
+      return null;
+    auto *type = llvm::ArrayType::get(entries[0]->getType(), entries.size());
+    return global(llvm::ConstantArray::get(type, entries), name);
+  };
+  llvm::SmallVector<llvm::Constant *> names, cubins;
+  for (const std::string &name : code.kernels)
+    names.push_back(text(name));
+  for (const CUDACode::Cubin &cubin : code.cubins)
+    cubins.push_back(llvm::ConstantStruct::getAnon( // ssmrt_cubin
+        {int32(cubin.arch), int32(cubin.variant), text(cubin.data),
+         int64(cubin.data.size())}));
+  llvm::Constant *fields[] = {int32(sizeof(ssmrt_cuda_code)),
+                              int32(code.kernels.size()),
+                              table(names, "kernel_names"),
+                              text(code.ptx),
+                              int64(code.ptx.size()),
+                              int32(code.cubins.size()),
+                              table(cubins, "cubins"),
+                              null}; // kernel_max_shared: none asks for more
+  static_assert(offsetof(ssmrt_cuda_code, kernel_max_shared) == 48, "order of the fields");
+  llvm::Constant *result = global(llvm::ConstantStruct::getAnon(fields), "cuda_code");
+  if (llvm::GlobalVariable *declared = module.getNamedGlobal("ssmrt_cuda_code")) {
+    declared->replaceAllUsesWith(result);
+    declared->eraseFromParent();
+  }
+  return result;
+}
+
 /// Whether code looks at the position in its frame, or hands the frame on.
 static bool readsPosition(const llvm::Function *function, llvm::Type *pointer) {
   if (!function || function->isDeclaration())
@@ -239,7 +274,7 @@ static bool readsPosition(const llvm::Function *function, llvm::Type *pointer) {
   return false;
 }
 
-void Emitter::run(DictionaryAttr description) {
+void Emitter::run(DictionaryAttr description, const CUDACode *code) {
   auto string = [&](llvm::StringRef key) {
     return description.getAs<StringAttr>(key).getValue();
   };
@@ -290,9 +325,9 @@ void Emitter::run(DictionaryAttr description) {
       decays(list("decays")),
       llvm::ConstantPointerNull::get(pointer), // embedded_weights
       int64(llvm::Log2_64(numbers("forward_workspace").size()) - 1),
-      int32(SSMRT_CPU), // device_type
+      int32(code ? SSMRT_CUDA : SSMRT_CPU), // device_type
       int32(isPositioned ? SSMRT_READS_POSITION : 0),
-      llvm::ConstantPointerNull::get(pointer),  // cuda_code
+      code ? defineCode(*code) : llvm::ConstantPointerNull::get(pointer),
       llvm::ConstantPointerNull::get(pointer)}; // cuda
   static_assert(sizeof(ssmrt_module) == 8 * (std::size(fields) - 2),
                 "one word a field but for the two versions, and device and flags");
@@ -354,6 +389,7 @@ void ssmc::embedWeights(llvm::Module &module, llvm::StringRef name,
   Emitter(module).embed(weights, name);
 }
 
-void ssmc::emitModuleDescription(llvm::Module &module, DictionaryAttr description) {
-  Emitter(module).run(description);
+void ssmc::emitModuleDescription(llvm::Module &module, DictionaryAttr description,
+                                 const CUDACode *code) {
+  Emitter(module).run(description, code);
 }
