@@ -72,12 +72,13 @@ static void buildLayerPipeline(OpPassManager &pm, const PipelineOptions &options
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
   if (!options.literal) {
-    // Before values are computed once: kernels are computed in f64 from weights. A GPU
-    // has threads enough to run the recurrence itself.
-    if (!isCUDA(options) || options.mode == "conv") {
+    // Before values are computed once: kernels are computed in f64 from weights. On a GPU
+    // the recurrence itself runs: whether its state is zero, so that it may be convolved,
+    // is known in the device's memory only.
+    if (!isCUDA(options)) {
       ssm::ConvolveScansPassOptions convolve;
       convolve.vectorBits = target.vectorBits;
-      convolve.convolution = isCUDA(options) ? "direct" : options.schedule.conv;
+      convolve.convolution = options.schedule.conv;
       pm.addNestedPass<func::FuncOp>(ssm::createConvolveScansPass(convolve));
     }
     pm.addNestedPass<func::FuncOp>(ssm::createFuseElementwisePass());

@@ -16,11 +16,11 @@ namespace ssmc {
 /// On a loop without results whose iterations may run in any order, also at once.
 constexpr llvm::StringLiteral kIndependentAttr = "ssm.independent";
 
-/// Patterns that turn ssm ops on memory into scalar loops. With `lanesOutside` a
-/// recurrence loops over its lanes, which are independent of each other, outside of the
-/// loop over time.
+/// Patterns that turn ssm ops on memory into scalar loops. With `forThreads` whatever is
+/// independent is outside of whatever is not, so that a thread can have it: the lanes of
+/// a recurrence are outside of time, and temporaries are on the stack of their point.
 void populateSSMToSCFConversionPatterns(mlir::RewritePatternSet &patterns,
-                                        bool lanesOutside = false);
+                                        bool forThreads = false);
 } // namespace ssmc
 
 #endif // SSMC_CONVERSION_SSMTOSCF_H

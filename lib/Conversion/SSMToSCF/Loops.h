@@ -101,15 +101,15 @@ public:
 /// otherwise.
 mlir::Type getAccumulatorType(mlir::TypeRange types);
 
-/// Adds the patterns of one family.
-void populateScanPatterns(mlir::RewritePatternSet &patterns, bool lanesOutside);
+/// Adds the patterns of one family; `forThreads` as in SSMToSCF.h.
+void populateScanPatterns(mlir::RewritePatternSet &patterns, bool forThreads);
 void populateConvPatterns(mlir::RewritePatternSet &patterns);
 void populateSpectrumPatterns(mlir::RewritePatternSet &patterns);
 void populateAttendPatterns(mlir::RewritePatternSet &patterns);
 void populateNormPatterns(mlir::RewritePatternSet &patterns);
 void populateMatmulPatterns(mlir::RewritePatternSet &patterns);
-void populateMatrixPatterns(mlir::RewritePatternSet &patterns);
-void populateImpulsePatterns(mlir::RewritePatternSet &patterns);
+void populateMatrixPatterns(mlir::RewritePatternSet &patterns, bool forThreads);
+void populateImpulsePatterns(mlir::RewritePatternSet &patterns, bool forThreads);
 
 } // namespace ssmc::detail
 

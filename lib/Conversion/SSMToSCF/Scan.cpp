@@ -14,14 +14,14 @@ using Parts = SmallVector<Value>;
 
 class ScanLowering {
 public:
-  ScanLowering(ScanOp op, OpBuilder &builder, bool lanesOutside)
-      : op(op), lanesOutside(lanesOutside), loops(builder, op.getLoc()), roles(op.getCoefficientsOp()),
+  ScanLowering(ScanOp op, OpBuilder &builder, bool forThreads)
+      : op(op), forThreads(forThreads), loops(builder, op.getLoc()), roles(op.getCoefficientsOp()),
         keyDims(op.getKeyDims()), width(op.getNumStates()),
         type(getAccumulatorType(
             getElementTypeOrSelf(op.getFinalStates().front()))),
         point(op.getNumDims()), sizes(op.getNumDims()) {
     for (unsigned dim : op.getStateDims()) {
-      if (lanesOutside && !llvm::is_contained(keyDims, dim) &&
+      if (forThreads && !llvm::is_contained(keyDims, dim) &&
           op.getDenseTarget() != dim)
         outerDims.push_back(dim);
       else
@@ -66,7 +66,7 @@ private:
   Parts zero() { return Parts(width, loops.constant(type, 0.0)); }
 
   ScanOp op;
-  bool lanesOutside;
+  bool forThreads;
   Loops loops;
   CoefficientsOp roles;
   SmallVector<unsigned> keyDims;
@@ -83,26 +83,26 @@ private:
 };
 
 struct LowerScan : public OpRewritePattern<ScanOp> {
-  LowerScan(MLIRContext *context, bool lanesOutside)
-      : OpRewritePattern(context), lanesOutside(lanesOutside) {}
+  LowerScan(MLIRContext *context, bool forThreads)
+      : OpRewritePattern(context), forThreads(forThreads) {}
 
   LogicalResult matchAndRewrite(ScanOp op,
                                 PatternRewriter &rewriter) const override {
     if (!op.hasPureBufferSemantics())
       return rewriter.notifyMatchFailure(op, "on tensors");
-    ScanLowering(op, rewriter, lanesOutside).run();
+    ScanLowering(op, rewriter, forThreads).run();
     rewriter.eraseOp(op);
     return success();
   }
 
 private:
-  bool lanesOutside;
+  bool forThreads;
 };
 } // namespace
 
 Value ScanLowering::allocateLike(Value memref) {
   auto type = cast<MemRefType>(memref.getType());
-  if (lanesOutside) {
+  if (forThreads) {
     auto extents = llvm::map_to_vector(
         innerDims, [&](unsigned dim) { return op.getDimSize(dim); });
     return memref::AllocaOp::create(loops.builder, loops.loc,
@@ -133,7 +133,7 @@ Parts ScanLowering::add(ValueRange left, ValueRange right) {
 }
 
 SmallVector<Value> ScanLowering::getPreviousIndices() {
-  if (!lanesOutside || !op.getDense())
+  if (!forThreads || !op.getDense())
     return loops.apply(op.getStateMap(), point);
   return llvm::map_to_vector(innerDims, [&](unsigned dim) { return point[dim]; });
 }
@@ -180,7 +180,7 @@ Parts ScanLowering::loadPrevious() {
 /// state is written, so the two may be one buffer.
 void ScanLowering::initialize() {
   SmallVector<unsigned> dims(innerDims);
-  if (!lanesOutside)
+  if (!forThreads)
     dims.insert(dims.begin(), 0);
   loops.repeat(dims, sizes, point, [&] {
     if (op.getInitial().empty())
@@ -311,7 +311,7 @@ void ScanLowering::run() {
       for (Value &memref : previous)
         memref = allocateLike(memref);
   };
-  if (lanesOutside) {
+  if (forThreads) {
     SmallVector<unsigned> dims = {0};
     llvm::append_range(dims, outerDims);
     loops.each(dims, sizes, point, [&] {
@@ -333,6 +333,6 @@ void ScanLowering::run() {
 }
 
 void ssmc::detail::populateScanPatterns(RewritePatternSet &patterns,
-                                        bool lanesOutside) {
-  patterns.add<LowerScan>(patterns.getContext(), lanesOutside);
+                                        bool forThreads) {
+  patterns.add<LowerScan>(patterns.getContext(), forThreads);
 }

@@ -49,7 +49,7 @@ void LowerOpsPass::runOnOperation() {
   }
 
   RewritePatternSet literal(&getContext());
-  populateSSMToSCFConversionPatterns(literal, /*lanesOutside=*/true);
+  populateSSMToSCFConversionPatterns(literal, /*forThreads=*/true);
   walkAndApplyPatterns(function, std::move(literal));
 
   SmallVector<Operation *> ops;

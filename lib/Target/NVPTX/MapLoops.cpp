@@ -37,10 +37,10 @@ struct MapLoopsPass : ssmc::nvptx::impl::MapLoopsPassBase<MapLoopsPass> {
   void runOnOperation() override;
 
 private:
-  void mapBlock(Block &block);
+  LogicalResult mapBlock(Block &block);
   void mapNest(Operation *outer);
   /// Ops that touch memory outside of any independent loop: one thread.
-  void mapAlone(ArrayRef<Operation *> ops);
+  LogicalResult mapAlone(ArrayRef<Operation *> ops);
 };
 } // namespace
 
@@ -171,9 +171,14 @@ void MapLoopsPass::mapNest(Operation *outer) {
   outer->erase();
 }
 
-void MapLoopsPass::mapAlone(ArrayRef<Operation *> ops) {
+LogicalResult MapLoopsPass::mapAlone(ArrayRef<Operation *> ops) {
   if (ops.empty())
-    return;
+    return success();
+  for (Operation *op : ops)
+    for (Operation *user : op->getUsers())
+      if (llvm::none_of(ops, [&](Operation *other) { return other->isAncestor(user); }))
+        return user->emitOpError("internal error: the host would have to wait for a value "
+                                 "in memory of the device here");
   OpBuilder b(ops.back()); // after everything that any of them uses
   Location loc = ops.front()->getLoc();
   Value one = arith::ConstantIndexOp::create(b, loc, 1);
@@ -183,34 +188,33 @@ void MapLoopsPass::mapAlone(ArrayRef<Operation *> ops) {
   Operation *terminator = gpu::TerminatorOp::create(b, loc);
   for (Operation *op : ops)
     op->moveBefore(terminator);
+  return success();
 }
 
-void MapLoopsPass::mapBlock(Block &block) {
+LogicalResult MapLoopsPass::mapBlock(Block &block) {
   // Accesses that follow each other, and what is computed from what they load.
   SmallVector<Operation *> alone;
   llvm::SmallPtrSet<Operation *, 8> isAlone;
   auto flush = [&] {
-    mapAlone(alone);
+    LogicalResult result = mapAlone(alone);
     alone.clear();
     isAlone.clear();
+    return result;
   };
   for (Operation &op : llvm::make_early_inc_range(block)) {
-    if (isIndependent(&op)) {
-      flush();
+    bool isKernel = isIndependent(&op) || isa<gpu::LaunchOp>(op);
+    bool isAround = !isKernel && containsKernel(&op);
+    if ((isKernel || isAround || op.hasTrait<OpTrait::IsTerminator>()) && failed(flush()))
+      return failure();
+    if (isIndependent(&op))
       mapNest(&op);
-      continue;
-    }
-    if (isa<gpu::LaunchOp>(op) || op.hasTrait<OpTrait::IsTerminator>()) {
-      flush();
-      continue;
-    }
-    if (containsKernel(&op)) {
-      flush();
+    if (isAround)
       for (Region &region : op.getRegions())
         for (Block &nested : region)
-          mapBlock(nested);
+          if (failed(mapBlock(nested)))
+            return failure();
+    if (isKernel || isAround || op.hasTrait<OpTrait::IsTerminator>())
       continue;
-    }
     bool followsAlone = op.walk([&](Operation *inner) {
       return llvm::any_of(inner->getOperands(), [&](Value operand) {
         return isAlone.contains(operand.getDefiningOp());
@@ -221,6 +225,7 @@ void MapLoopsPass::mapBlock(Block &block) {
       isAlone.insert(&op);
     }
   }
+  return success();
 }
 
 void MapLoopsPass::runOnOperation() {
@@ -228,7 +233,8 @@ void MapLoopsPass::runOnOperation() {
   if (!function->hasAttr(nvptx::kHostAttr))
     return;
   for (Block &block : function.getBody())
-    mapBlock(block);
+    if (failed(mapBlock(block)))
+      return signalPassFailure();
   // What only kernels use is computed where it is used.
   function.walk([](gpu::LaunchOp launch) {
     llvm::SetVector<Value> used;

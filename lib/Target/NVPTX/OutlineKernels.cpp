@@ -57,7 +57,8 @@ private:
   /// A parameter that holds `argument`.
   Value parameter(Value argument) {
     arguments.push_back(argument);
-    return entry->addArgument(argument.getType(), loc);
+    // Shared memory comes after the parameters.
+    return entry->insertArgument(unsigned(arguments.size() - 1), argument.getType(), loc);
   }
   /// A size or stride as an i64 of the kernel.
   Value passIndex(OpFoldResult index);
@@ -184,9 +185,7 @@ LogicalResult OutlineKernelsPass::outline(gpu::LaunchOp launch, StringRef name) 
   OpBuilder device = OpBuilder::atBlockBegin(entry);
 
   IRMapping mapping;
-  // Parameters come before shared memory.
-  Block parameters;
-  Passing passing(host, device, loc, &parameters);
+  Passing passing(host, device, loc, entry);
   for (Value value : used) {
     if (Operation *def = value.getDefiningOp();
         def && def->hasTrait<OpTrait::ConstantLike>()) {
@@ -199,10 +198,7 @@ LogicalResult OutlineKernelsPass::outline(gpu::LaunchOp launch, StringRef name) 
              << value.getType() << ", expected memrefs and scalars";
     mapping.map(value, passed);
   }
-  for (auto [i, parameter] : llvm::enumerate(parameters.getArguments()))
-    parameter.replaceAllUsesWith(
-        entry->insertArgument(unsigned(i), parameter.getType(), loc));
-  SmallVector<Type> types(parameters.getArgumentTypes());
+  SmallVector<Type> types(ValueRange(passing.arguments).getTypes());
   kernel.setFunctionType(FunctionType::get(context, types, {}));
 
   // What the launch names, by the kernel's own ops.

@@ -102,7 +102,8 @@ def ExpandMathPass : Pass<"nvptx-expand-math", "::mlir::gpu::GPUModuleOp"> {
     Replaces every operation of `math` in kernels by arithmetic and instructions of PTX, so
     that code needs no library: exponentials are `ex2.approx.ftz` after a reduction in two
     parts (2.5 ulp), others the functions of VectorMath.h. Halves are computed in f32.
-    Elementary functions of f64 are refused.
+    Of f64 there are exp, expm1, log, log1p, sin, cos and tanh (DoubleMath.h); others are
+    refused.
   }];
   let options = [
     Option<"fastExp", "fast-exp", "bool", "false",
