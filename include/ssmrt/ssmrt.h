@@ -431,7 +431,8 @@ ssmrt_status ssmrt_cuda_alloc(ssmrt_context *context, int64_t bytes,
                               void **memory);
 ssmrt_status ssmrt_cuda_free(ssmrt_context *context, void *memory);
 /* Copies in the order of the stream. To the device: `from` may be reused on
- * return. To the host: waits for the stream; the bytes are there on return. */
+ * return, unless its pages are locked: then not before the stream has got there.
+ * To the host: waits for the stream; the bytes are there on return. */
 ssmrt_status ssmrt_cuda_copy_to_device(ssmrt_context *context, void *to,
                                        const void *from, int64_t bytes);
 ssmrt_status ssmrt_cuda_copy_to_host(ssmrt_context *context, void *to,
@@ -444,8 +445,8 @@ int64_t ssmrt_cuda_state_bytes(const ssmrt_module *module, int64_t batch,
                                int64_t max_length);
 
 /* Copies a block, prepared tables or a state, from host memory to the device:
- * fills `header` and `payload`. In the order of the stream; `from` may be reused
- * on return. */
+ * fills `header` and `payload`. In the order of the stream, as
+ * ssmrt_cuda_copy_to_device. */
 ssmrt_status ssmrt_cuda_upload(const ssmrt_module *module,
                                ssmrt_context *context, const void *from,
                                void *header, void *payload);
