@@ -12,11 +12,13 @@
 
 #include "FakeCUDADriver.h"
 
+#include <dlfcn.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 typedef int CUresult, CUdevice;
 typedef uint64_t CUdeviceptr;
@@ -100,6 +102,12 @@ static struct {
   } calls[MaxCalls];
   char log[256], image[64];
 } fake = {.count = MaxDevices, .arch = {90, 90}};
+
+/* A captured stream, to be replayed. */
+typedef struct Graph {
+  Operation operations[MaxOperations];
+  int count;
+} Graph;
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static _Thread_local Context *stack[8];
@@ -221,6 +229,7 @@ static const struct {
     {INVALID_VALUE, "CUDA_ERROR_INVALID_VALUE", "invalid argument"},
     {OUT_OF_MEMORY, "CUDA_ERROR_OUT_OF_MEMORY", "out of memory"},
     {100, "CUDA_ERROR_NO_DEVICE", "no CUDA-capable device is detected"},
+    {101, "CUDA_ERROR_INVALID_DEVICE", "invalid device ordinal"},
     {INVALID_CONTEXT, "CUDA_ERROR_INVALID_CONTEXT", "invalid device context"},
     {209, "CUDA_ERROR_NO_BINARY_FOR_GPU", "no kernel image is available"},
     {218, "CUDA_ERROR_INVALID_PTX", "a PTX JIT compilation failed"},
@@ -257,6 +266,8 @@ CUresult cuDeviceGetCount(int *count) {
 
 CUresult cuDeviceGet(CUdevice *device, int ordinal) {
   ENTER("cuDeviceGet");
+  if (ordinal < 0 || ordinal >= fake.count)
+    return 101;
   *device = ordinal + 100; /* a handle is no ordinal */
   return SUCCESS;
 }
@@ -367,6 +378,22 @@ static Kernel *appendKernel(const char *name, int maxThreads) {
   return kernel;
 }
 
+/* The function fake_NAME of the library that FAKE_CUDA_KERNELS names, where it has
+ * one, with fake_NAME_arguments; else the kernel does nothing. */
+static void findBody(Kernel *kernel) {
+  const char *path = getenv("FAKE_CUDA_KERNELS");
+  void *library = path ? dlopen(path, RTLD_NOW) : NULL;
+  char symbol[96];
+  snprintf(symbol, sizeof(symbol), "fake_%s", kernel->name);
+  void *body = library ? dlsym(library, symbol) : NULL;
+  if (!body)
+    return;
+  memcpy(&kernel->run, &body, sizeof(body));
+  snprintf(symbol, sizeof(symbol), "fake_%s_arguments", kernel->name);
+  const int *count = dlsym(library, symbol);
+  kernel->arguments = count ? *count : 0;
+}
+
 CUresult cuModuleGetFunction(CUfunction *function, CUmodule module,
                              const char *name) {
   ENTER("cuModuleGetFunction");
@@ -380,7 +407,7 @@ CUresult cuModuleGetFunction(CUfunction *function, CUmodule module,
     return NOT_FOUND;
   module->functions[fake.numKernels].kernel = fake.numKernels;
   *function = &module->functions[fake.numKernels];
-  appendKernel(name, 1024);
+  findBody(appendKernel(name, 1024));
   return SUCCESS;
 }
 
@@ -491,6 +518,115 @@ CUresult cuMemsetD8Async(CUdeviceptr to, unsigned char value, size_t bytes,
   if (!isHeld((void *)to, bytes))
     return INVALID_VALUE;
   return submitCopy(stream, (void *)to, NULL, value, bytes);
+}
+
+/*===----------------------------------------------------------------------===*\
+|* What programs that measure need                                            *|
+\*===----------------------------------------------------------------------===*/
+
+CUresult cuCtxSetCurrent(CUcontext context) {
+  ENTER("cuCtxSetCurrent");
+  depth = 1;
+  stack[0] = context;
+  return SUCCESS;
+}
+
+CUresult cuStreamCreate(CUstream *stream, unsigned flags) {
+  (void)flags;
+  ENTER("cuStreamCreate");
+  if (current() < 0)
+    return INVALID_CONTEXT;
+  *stream = calloc(1, sizeof(**stream));
+  (*stream)->device = current();
+  return SUCCESS;
+}
+
+CUresult cuStreamDestroy_v2(CUstream stream) {
+  ENTER("cuStreamDestroy");
+  free(stream);
+  return SUCCESS;
+}
+
+CUresult cuStreamBeginCapture_v2(CUstream stream, int mode) {
+  (void)mode;
+  ENTER("cuStreamBeginCapture");
+  if (!stream || stream->isCapturing)
+    return CAPTURE_UNSUPPORTED;
+  stream->isCapturing = true;
+  stream->count = 0;
+  return SUCCESS;
+}
+
+CUresult cuStreamEndCapture(CUstream stream, Graph **graph) {
+  ENTER("cuStreamEndCapture");
+  stream->isCapturing = false;
+  *graph = calloc(1, sizeof(**graph));
+  memcpy((*graph)->operations, stream->operations, sizeof(stream->operations));
+  (*graph)->count = stream->count;
+  return SUCCESS;
+}
+
+CUresult cuGraphInstantiateWithFlags(Graph **executable, Graph *graph,
+                                     unsigned long long flags) {
+  (void)flags;
+  ENTER("cuGraphInstantiateWithFlags");
+  *executable = malloc(sizeof(**executable));
+  memcpy(*executable, graph, sizeof(*graph));
+  return SUCCESS;
+}
+
+CUresult cuGraphDestroy(Graph *graph) {
+  ENTER("cuGraphDestroy");
+  free(graph);
+  return SUCCESS;
+}
+
+CUresult cuGraphExecDestroy(Graph *executable) {
+  ENTER("cuGraphExecDestroy");
+  free(executable);
+  return SUCCESS;
+}
+
+CUresult cuGraphLaunch(Graph *executable, CUstream stream) {
+  ENTER("cuGraphLaunch");
+  CUresult result = checkStream(stream);
+  for (int i = 0; !result && i < executable->count; ++i)
+    perform(&executable->operations[i]);
+  return result;
+}
+
+/* An event is the time at which it was recorded. */
+CUresult cuEventCreate(struct timespec **event, unsigned flags) {
+  (void)flags;
+  ENTER("cuEventCreate");
+  *event = calloc(1, sizeof(**event));
+  return SUCCESS;
+}
+
+CUresult cuEventDestroy_v2(struct timespec *event) {
+  ENTER("cuEventDestroy");
+  free(event);
+  return SUCCESS;
+}
+
+CUresult cuEventRecord(struct timespec *event, CUstream stream) {
+  ENTER("cuEventRecord");
+  clock_gettime(CLOCK_MONOTONIC, event);
+  return checkStream(stream);
+}
+
+CUresult cuEventSynchronize(struct timespec *event) {
+  (void)event;
+  ENTER("cuEventSynchronize");
+  return SUCCESS;
+}
+
+CUresult cuEventElapsedTime(float *milliseconds, struct timespec *begin,
+                            struct timespec *end) {
+  ENTER("cuEventElapsedTime");
+  *milliseconds = (float)((double)(end->tv_sec - begin->tv_sec) * 1e3 +
+                          (double)(end->tv_nsec - begin->tv_nsec) * 1e-6);
+  return SUCCESS;
 }
 
 /*===----------------------------------------------------------------------===*\

@@ -50,6 +50,8 @@ static void prepare(const ssmrt_frame *frame) {
   memcpy(frame->prepared, &tables, sizeof(tables));
 }
 
+const int fake_decaying_sum_arguments = 9;
+
 /* All rows, whatever the grid; the sums go through the workspace. */
 void fake_decaying_sum(const fake_launch *launch, void **arguments) {
   (void)launch;
@@ -153,3 +155,6 @@ static const ssmrt_module module = {
 };
 
 const ssmrt_module *fake_cuda_module(void) { return &module; }
+#ifdef SSMRT_FAKE_LAYER_SHARED /* else the name is that of FakeModule.c */
+const ssmrt_module *ssmrt_modules(void) { return &module; }
+#endif

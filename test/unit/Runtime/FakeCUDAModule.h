@@ -17,6 +17,7 @@ extern "C" {
 const ssmrt_module *fake_cuda_module(void);
 /* Its kernels: "decaying_sum", with 9 arguments, and "nothing", with none. */
 void fake_decaying_sum(const fake_launch *launch, void **arguments);
+extern const int fake_decaying_sum_arguments;
 
 #ifdef __cplusplus
 }
