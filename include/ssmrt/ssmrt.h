@@ -348,6 +348,11 @@ ssmrt_status ssmrt_step(const ssmrt_module *module, ssmrt_context *context,
                         int64_t num_inputs, ssmrt_tensor *outputs,
                         int64_t num_outputs, void *state, void *workspace);
 
+/* Whether integers of the inputs, in host memory, are within their limits: what
+ * ssmrt_forward and ssmrt_step check there themselves. */
+ssmrt_status ssmrt_check_limits(const ssmrt_module *module,
+                                const ssmrt_tensor *inputs, int64_t num_inputs);
+
 /*===----------------------------------------------------------------------===*\
 |* State blocks: opaque, versioned; a header, then the payload                *|
 \*===----------------------------------------------------------------------===*/
@@ -382,7 +387,8 @@ ssmrt_status ssmrt_state_view(const ssmrt_module *module, void *state,
  * launch the state is undefined.
  *
  * The values of integer inputs are not compared with their limit, which would
- * mean to wait for them: that they are in [0, limit) is up to the caller.
+ * mean to wait for them: that they are in [0, limit) is up to the caller, who may
+ * ask ssmrt_check_limits before they are uploaded.
  *
  * A block of a CUDA module (prepared tables, a state) is in one of two forms.
  * In host memory, in one piece, it is what ssmrt_prepare and ssmrt_state_reset

@@ -577,6 +577,16 @@ static Call startCall(const ssmrt_module *module) {
   return call;
 }
 
+ssmrt_status ssmrt_check_limits(const ssmrt_module *module,
+                                const ssmrt_tensor *inputs,
+                                int64_t num_inputs) {
+  ssmrt_status status = ssmrtCheckModule(module);
+  if (status != SSMRT_OK)
+    return status;
+  Call call = startCall(module);
+  return checkInputs(&call, inputs, num_inputs);
+}
+
 ssmrt_status ssmrt_forward(const ssmrt_module *module, ssmrt_context *context,
                            const void *prepared, const ssmrt_tensor *inputs,
                            int64_t num_inputs, ssmrt_tensor *outputs,
