@@ -14,7 +14,7 @@
 
 typedef struct Kernel {
   CUfunction function;
-  int maxThreads;            /* a block: registers may allow fewer than the device */
+  int maxThreads; /* a block: registers may allow fewer than the device */
   uint32_t maxSharedBytes; /* of dynamic shared memory */
 } Kernel;
 
@@ -91,11 +91,12 @@ static ssmrt_status failImage(const ssmrtCudaContext *cuda, const char *name,
     ssmrtAppend(&text, "%s PTX for sm_%d%s", text.size ? "," : "", header.arch,
                 variant);
   }
-  return ssmrtFail(SSMRT_NO_DEVICE,
-                   "%s: no kernel image for GPU %d, which is sm_%d; the artefact "
-                   "has%s: compile with --gpu=sm_%d",
-                   name, cuda->ordinal, cuda->limits.arch,
-                   text.size ? text.data : " none", cuda->limits.arch);
+  return ssmrtFail(
+      SSMRT_NO_DEVICE,
+      "%s: no kernel image for GPU %d, which is sm_%d; the artefact "
+      "has%s: compile with --gpu=sm_%d",
+      name, cuda->ordinal, cuda->limits.arch, text.size ? text.data : " none",
+      cuda->limits.arch);
 }
 
 static ssmrt_status failPTX(const ssmrtCudaContext *cuda, const char *name,
@@ -205,11 +206,10 @@ static ssmrt_status checkCode(const char *name, const ssmrt_cuda_code *code) {
                      name, code->struct_size, sizeof(*code));
   if (code->num_kernels < 0 || (code->num_kernels > 0 && !code->kernels) ||
       code->num_cubins < 0 || (code->num_cubins > 0 && !code->cubins))
-    return ssmrtFail(SSMRT_BAD_VERSION,
-                     "%s: the description has %d kernels and %d cubins%s", name,
-                     (int)code->num_kernels, (int)code->num_cubins,
-                     code->num_kernels > 0 && !code->kernels ? " without names"
-                                                             : "");
+    return ssmrtFail(
+        SSMRT_BAD_VERSION, "%s: the description has %d kernels and %d cubins%s",
+        name, (int)code->num_kernels, (int)code->num_cubins,
+        code->num_kernels > 0 && !code->kernels ? " without names" : "");
   return SSMRT_OK;
 }
 
@@ -218,7 +218,8 @@ static ssmrt_status checkNoCapture(const ssmrtCudaContext *cuda,
                                    const char *name) {
   int capture = CU_STREAM_CAPTURE_STATUS_NONE;
   if (!cuda->stream ||
-      cuda->driver->cuStreamIsCapturing(cuda->stream, &capture) != CUDA_SUCCESS ||
+      cuda->driver->cuStreamIsCapturing(cuda->stream, &capture) !=
+          CUDA_SUCCESS ||
       capture == CU_STREAM_CAPTURE_STATUS_NONE)
     return SSMRT_OK;
   return ssmrtFail(SSMRT_BAD_ARGUMENT,
@@ -376,10 +377,11 @@ static ssmrt_status checkGeometry(const ssmrtCudaContext *cuda,
                      "most %d of this kernel",
                      name, (unsigned long long)threads, cuda->ordinal, most);
   if (geometry->shared_bytes > kernel->maxSharedBytes)
-    return ssmrtFail(SSMRT_BAD_ARGUMENT,
-                     "kernel '%s' has %u bytes of dynamic shared memory; wanted "
-                     "at most %u",
-                     name, geometry->shared_bytes, kernel->maxSharedBytes);
+    return ssmrtFail(
+        SSMRT_BAD_ARGUMENT,
+        "kernel '%s' has %u bytes of dynamic shared memory; wanted "
+        "at most %u",
+        name, geometry->shared_bytes, kernel->maxSharedBytes);
   return SSMRT_OK;
 }
 

@@ -271,7 +271,8 @@ ssmrt_status ssmrt_cuda_alloc(ssmrt_context *context, int64_t bytes,
 
 ssmrt_status ssmrt_cuda_free(ssmrt_context *context, void *memory) {
   ssmrtCudaContext *cuda;
-  ssmrt_status status = ssmrtCheckCudaContext("ssmrt_cuda_free", context, &cuda);
+  ssmrt_status status =
+      ssmrtCheckCudaContext("ssmrt_cuda_free", context, &cuda);
   if (status != SSMRT_OK || !memory)
     return status;
   status = ssmrtEnterCuda(cuda);
@@ -312,9 +313,9 @@ static ssmrt_status copyAcross(const char *who, ssmrt_context *context,
   if (result == CUDA_SUCCESS && toHost)
     result = driver->cuStreamSynchronize(cuda->stream);
   if (result != CUDA_SUCCESS)
-    status = ssmrtFailCuda(driver, result, "copying %lld bytes %s GPU %d",
-                           (long long)bytes, toHost ? "from" : "to",
-                           cuda->ordinal);
+    status =
+        ssmrtFailCuda(driver, result, "copying %lld bytes %s GPU %d",
+                      (long long)bytes, toHost ? "from" : "to", cuda->ordinal);
   ssmrtLeaveCuda(cuda);
   return status;
 }

@@ -84,7 +84,8 @@ static ssmrt_status openDriver(ssmrtCudaDriver *driver) {
                        "driver for CUDA 11 or later",
                        path, symbols[i]);
   }
-  _Static_assert(sizeof(*driver) == sizeof(addresses), "one pointer a function");
+  _Static_assert(sizeof(*driver) == sizeof(addresses),
+                 "one pointer a function");
   memcpy(driver, addresses, sizeof(*driver));
   CUresult result = driver->cuInit(0);
   if (result == CUDA_ERROR_NO_DEVICE)
@@ -123,7 +124,8 @@ ssmrt_status ssmrtGetCudaDriver(const ssmrtCudaDriver **driver) {
 
 ssmrt_status ssmrt_cuda_device_count(int *count) {
   if (!count)
-    return ssmrtFail(SSMRT_BAD_ARGUMENT, "ssmrt_cuda_device_count: null result");
+    return ssmrtFail(SSMRT_BAD_ARGUMENT,
+                     "ssmrt_cuda_device_count: null result");
   *count = 0;
   const ssmrtCudaDriver *driver;
   ssmrt_status status = ssmrtGetCudaDriver(&driver);

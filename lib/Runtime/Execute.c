@@ -529,8 +529,10 @@ static ssmrt_status run(Call *call, bool isStep, ssmrt_context *context,
   frame.keeps_state = state != NULL;
   for (int64_t i = 0; i < call->module->num_outputs; ++i)
     frame.keeps_state |= (call->module->outputs[i].flags & SSMRT_FINAL) != 0;
-  if (call->cuda)
+  if (call->cuda) {
+    call->cuda->status = SSMRT_OK; /* whatever was launched outside of calls */
     status = ssmrtEnterCuda(call->cuda);
+  }
   if (status != SSMRT_OK)
     return status;
   status = execute(call, isStep, &frame, inputs, outputs, state, workspace);

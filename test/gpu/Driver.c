@@ -36,7 +36,7 @@
   F(eventSynchronize, "cuEventSynchronize", (void *event))                     \
   F(eventElapsedTime, "cuEventElapsedTime",                                    \
     (float *milliseconds, void *begin, void *end))                             \
-  F(memAlloc, "cuMemAlloc_v2", (uint64_t *memory, size_t bytes))               \
+  F(memAlloc, "cuMemAlloc_v2", (uint64_t * memory, size_t bytes))              \
   F(memFree, "cuMemFree_v2", (uint64_t memory))                                \
   F(memSet, "cuMemsetD8Async",                                                 \
     (uint64_t memory, unsigned char value, size_t bytes, void *stream))        \

@@ -139,7 +139,7 @@ static void resolve_shape(const Layer *layer, Value *value, int64_t length) {
   for (int32_t i = 0; i < value->info->ndim; ++i) {
     int64_t extent = value->info->shape[i];
     int axis = ssmrt_sequence_axis(extent);
-    value->shape[i] = extent == SSMRT_BATCH        ? layer->batch
+    value->shape[i] = extent == SSMRT_BATCH      ? layer->batch
                       : axis == 0 && length >= 0 ? length
                       : axis >= 0                ? layer->lengths[axis]
                                                  : extent;
@@ -210,7 +210,8 @@ static void make_inputs(Layer *layer, Arguments arguments) {
   layer->batch = number_of(arguments, "--random", 1, 1);
   bool isRandom = find_option(arguments, "--random", 2) != NULL;
   for (int axis = 0; axis < SSMRT_MAX_AXES; ++axis)
-    layer->lengths[axis] = isRandom ? number_of(arguments, "--random", 2, 0) : 0;
+    layer->lengths[axis] =
+        isRandom ? number_of(arguments, "--random", 2, 0) : 0;
   const ssmrt_module *module = layer->module;
   for (int64_t i = 0; i < module->num_inputs; ++i) {
     Value *value = &layer->inputs[i];
@@ -496,29 +497,31 @@ static void measure(Layer *layer, Arguments arguments) {
   double host = (now() - start) / 20;
   check(ssmrt_cuda_synchronize(layer->context));
 
-  double bytes =
-      (double)layer->preparedBytes + (isStep ? 2.0 * (double)layer->stateBytes : 0);
+  double bytes = (double)layer->preparedBytes +
+                 (isStep ? 2.0 * (double)layer->stateBytes : 0);
   for (int64_t i = 0; i < module->num_inputs; ++i)
     bytes += ins[i].isThere ? (double)ins[i].bytes : 0;
   for (int64_t i = 0; i < module->num_outputs; ++i)
     bytes += (double)outs[i].bytes;
   double copy = measure_copy(layer->stream, (size_t)1 << 30);
-  printf("%s %s batch %lld length %lld: best %.2f us, median %.2f us of %d x %d; "
-         "%.0f bytes, %.1f GB/s, %.1f %% of copy (%.1f GB/s); host %.2f us a "
-         "call, capture %.2f us\n",
-         module->layer, isStep ? "step" : "forward", (long long)layer->batch,
-         isStep ? 1LL : (long long)layer->lengths[0], best * 1e6, median * 1e6,
-         samples, count, bytes, bytes / best * 1e-9, bytes / best / copy * 100,
-         copy * 1e-9, host * 1e6, capturing * 1e6);
+  printf(
+      "%s %s batch %lld length %lld: best %.2f us, median %.2f us of %d x %d; "
+      "%.0f bytes, %.1f GB/s, %.1f %% of copy (%.1f GB/s); host %.2f us a "
+      "call, capture %.2f us\n",
+      module->layer, isStep ? "step" : "forward", (long long)layer->batch,
+      isStep ? 1LL : (long long)layer->lengths[0], best * 1e6, median * 1e6,
+      samples, count, bytes, bytes / best * 1e-9, bytes / best / copy * 100,
+      copy * 1e-9, host * 1e6, capturing * 1e6);
 }
 
 int main(int argc, char **argv) {
   if (argc < 2 || argv[1][0] == '-') {
-    fprintf(stderr,
-            "usage: run_gpu LAYER.so [--weights FILE] [--prefix P] [--device N] "
-            "[--random-weights] [--input NAME=FILE.npy]... "
-            "[--random BATCH LENGTH] "
-            "[--output NAME=FILE.npy]... [--step] [--split N] [--time N]\n");
+    fprintf(
+        stderr,
+        "usage: run_gpu LAYER.so [--weights FILE] [--prefix P] [--device N] "
+        "[--random-weights] [--input NAME=FILE.npy]... "
+        "[--random BATCH LENGTH] "
+        "[--output NAME=FILE.npy]... [--step] [--split N] [--time N]\n");
     return 2;
   }
   Arguments arguments = {argc, argv};

@@ -1,6 +1,7 @@
 //===- CUDATest.cpp - Layers on a GPU, over a driver that is a fake -------===//
 //
-// What is launched and with what, what is refused, and every failure of the driver.
+// What is launched and with what, what is refused, and every failure of the
+// driver.
 //
 //===----------------------------------------------------------------------===//
 
@@ -90,8 +91,7 @@ protected:
         << ssmrt_last_error();
     return block;
   }
-  template <typename T>
-  ssmrt_tensor upload(const Array<T> &array) {
+  template <typename T> ssmrt_tensor upload(const Array<T> &array) {
     ssmrt_tensor tensor = array.tensor;
     tensor.data = upload(array.values.data(), array.values.size() * sizeof(T));
     tensor.device = {SSMRT_CUDA, 0};
@@ -99,9 +99,9 @@ protected:
   }
   std::vector<float> download(const ssmrt_tensor &tensor, int64_t count) {
     std::vector<float> values(count);
-    EXPECT_EQ(ssmrt_cuda_copy_to_host(context, values.data(), tensor.data,
-                                      count * 4),
-              SSMRT_OK)
+    EXPECT_EQ(
+        ssmrt_cuda_copy_to_host(context, values.data(), tensor.data, count * 4),
+        SSMRT_OK)
         << ssmrt_last_error();
     return values;
   }
@@ -111,8 +111,9 @@ protected:
     Array<float> decay(f32, {3}, {0.5f, 0.5f, 0.5f});
     Array<float> scale(f32, {3}, {2, 2, 2});
     ssmrt_tensor weights[] = {decay.tensor, scale.tensor, {}};
-    ASSERT_EQ(ssmrt_prepare(module, nullptr, weights, 3, hostTables, 16, nullptr),
-              SSMRT_OK)
+    ASSERT_EQ(
+        ssmrt_prepare(module, nullptr, weights, 3, hostTables, 16, nullptr),
+        SSMRT_OK)
         << ssmrt_last_error();
     void *payload = allocate(ssmrt_cuda_prepared_bytes(module, 16));
     ASSERT_EQ(ssmrt_cuda_upload(module, context, hostTables, tables, payload),
@@ -121,8 +122,9 @@ protected:
   }
   void *reset(void *state, int64_t batch) {
     void *payload = allocate(ssmrt_cuda_state_bytes(module, batch, 16));
-    EXPECT_EQ(ssmrt_cuda_state_reset(module, context, state, payload, batch, 16),
-              SSMRT_OK)
+    EXPECT_EQ(
+        ssmrt_cuda_state_reset(module, context, state, payload, batch, 16),
+        SSMRT_OK)
         << ssmrt_last_error();
     return payload;
   }
@@ -169,23 +171,26 @@ TEST_F(CUDA, Devices) {
 }
 
 TEST_F(CUDA, CreationFails) {
-  for (const char *function : {"cuDevicePrimaryCtxRetain", "cuDeviceGetAttribute",
-                               "cuCtxPushCurrent", "cuStreamGetCtx"}) {
+  for (const char *function :
+       {"cuDevicePrimaryCtxRetain", "cuDeviceGetAttribute", "cuCtxPushCurrent",
+        "cuStreamGetCtx"}) {
     ssmrt_context *second = nullptr;
     driver().fail(function, 2, 0);
     EXPECT_EQ(ssmrt_cuda_context_create(1, driver().make_stream(1), &second),
               SSMRT_NO_MEMORY)
         << function;
-    EXPECT_NE(strstr(ssmrt_last_error(), "CUDA_ERROR_OUT_OF_MEMORY (2): out of"),
-              nullptr)
+    EXPECT_NE(
+        strstr(ssmrt_last_error(), "CUDA_ERROR_OUT_OF_MEMORY (2): out of"),
+        nullptr)
         << ssmrt_last_error();
     EXPECT_EQ(second, nullptr);
   }
   ssmrt_context *second = nullptr;
   EXPECT_EQ(ssmrt_cuda_context_create(1, driver().make_stream(0), &second),
             SSMRT_BAD_ARGUMENT);
-  EXPECT_NE(strstr(ssmrt_last_error(), "wanted one of the primary context of GPU 1"),
-            nullptr);
+  EXPECT_NE(
+      strstr(ssmrt_last_error(), "wanted one of the primary context of GPU 1"),
+      nullptr);
 }
 
 TEST_F(CUDA, Memory) {
@@ -194,31 +199,36 @@ TEST_F(CUDA, Memory) {
   EXPECT_EQ(block, nullptr);
   EXPECT_EQ(ssmrt_cuda_free(context, nullptr), SSMRT_OK);
   EXPECT_EQ(ssmrt_cuda_alloc(context, -1, &block), SSMRT_BAD_ARGUMENT);
-  EXPECT_EQ(ssmrt_cuda_alloc(context, int64_t(1) << 40, &block), SSMRT_NO_MEMORY);
+  EXPECT_EQ(ssmrt_cuda_alloc(context, int64_t(1) << 40, &block),
+            SSMRT_NO_MEMORY);
   EXPECT_STREQ(ssmrt_last_error(),
                "no memory for 1099511627776 bytes on GPU 0, where 8388608 of "
                "16777216 bytes are free");
   EXPECT_EQ(ssmrt_cuda_alloc(ssmrt_context_serial(), 1, &block),
             SSMRT_BAD_ARGUMENT);
-  EXPECT_STREQ(ssmrt_last_error(),
-               "ssmrt_cuda_alloc: the context has threads and no GPU; wanted one "
-               "of ssmrt_cuda_context_create");
+  EXPECT_STREQ(
+      ssmrt_last_error(),
+      "ssmrt_cuda_alloc: the context has threads and no GPU; wanted one "
+      "of ssmrt_cuda_context_create");
   EXPECT_EQ(ssmrt_cuda_alloc(nullptr, 1, &block), SSMRT_BAD_ARGUMENT);
   int number = 5, back = 0;
   void *there = upload(&number, sizeof(number));
-  EXPECT_EQ(ssmrt_cuda_copy_to_host(context, &back, there, sizeof(back)), SSMRT_OK);
+  EXPECT_EQ(ssmrt_cuda_copy_to_host(context, &back, there, sizeof(back)),
+            SSMRT_OK);
   EXPECT_EQ(back, 5);
   driver().fail("cuStreamSynchronize", 700, 0);
   EXPECT_EQ(ssmrt_cuda_copy_to_host(context, &back, there, sizeof(back)),
             SSMRT_DEVICE_FAILED);
-  EXPECT_STREQ(ssmrt_last_error(), "copying 4 bytes from GPU 0: "
-                                   "CUDA_ERROR_ILLEGAL_ADDRESS (700): an illegal "
-                                   "memory access");
+  EXPECT_STREQ(ssmrt_last_error(),
+               "copying 4 bytes from GPU 0: "
+               "CUDA_ERROR_ILLEGAL_ADDRESS (700): an illegal "
+               "memory access");
   driver().fail("cuMemcpyHtoDAsync", 12345, 0);
   EXPECT_EQ(ssmrt_cuda_copy_to_device(context, there, &number, 4),
             SSMRT_DEVICE_FAILED);
-  EXPECT_STREQ(ssmrt_last_error(), "copying 4 bytes to GPU 0: an error that the "
-                                   "driver does not name (12345): no text");
+  EXPECT_STREQ(ssmrt_last_error(),
+               "copying 4 bytes to GPU 0: an error that the "
+               "driver does not name (12345): no text");
   EXPECT_EQ(ssmrt_cuda_copy_to_device(context, nullptr, &number, 4),
             SSMRT_BAD_ARGUMENT);
   EXPECT_EQ(ssmrt_cuda_free(context, &number), SSMRT_DEVICE_FAILED);
@@ -248,7 +258,9 @@ TEST_F(CUDA, ImageForTheDevice) {
   EXPECT_STREQ(driver().last_image(), "cubin sm_90");
   // Of two cubins that run, the newer; one of another major version does not.
   Code choice;
-  ssmrt_cubin cubins[] = {{80, 0, "80", 3}, {90, 0, "90", 3}, {90, 'a', "90a", 4},
+  ssmrt_cubin cubins[] = {{80, 0, "80", 3},
+                          {90, 0, "90", 3},
+                          {90, 'a', "90a", 4},
                           {100, 0, "100", 4}};
   choice.code.cubins = cubins;
   choice.code.num_cubins = 4;
@@ -268,9 +280,10 @@ TEST_F(CUDA, ImageForTheDevice) {
   driver().set_device(1, 75);
   ASSERT_EQ(ssmrt_cuda_context_create(1, nullptr, &second), SSMRT_OK);
   EXPECT_EQ(ssmrt_cuda_load(&cubin.module, second), SSMRT_NO_DEVICE);
-  EXPECT_STREQ(ssmrt_last_error(),
-               "fake: no kernel image for GPU 1, which is sm_75; the artefact has "
-               "cubin for sm_90, PTX for sm_80: compile with --gpu=sm_75");
+  EXPECT_STREQ(
+      ssmrt_last_error(),
+      "fake: no kernel image for GPU 1, which is sm_75; the artefact has "
+      "cubin for sm_90, PTX for sm_80: compile with --gpu=sm_75");
   Code exact;
   exact.code.num_cubins = 0;
   exact.code.ptx = ".version 8.0\n.target sm_90a\n";
@@ -287,24 +300,28 @@ TEST_F(CUDA, LoadingFails) {
   ptx.code.num_cubins = 0;
   driver().fail("cuModuleLoadDataEx", 222, 0);
   EXPECT_EQ(ssmrt_cuda_load(&ptx.module, context), SSMRT_BAD_VERSION);
-  EXPECT_STREQ(ssmrt_last_error(),
-               "fake: the driver, of CUDA 12.4, does not know PTX 7.8; wanted a "
-               "newer driver, or a cubin: compile with --gpu=sm_90 where ptxas is");
+  EXPECT_STREQ(
+      ssmrt_last_error(),
+      "fake: the driver, of CUDA 12.4, does not know PTX 7.8; wanted a "
+      "newer driver, or a cubin: compile with --gpu=sm_90 where ptxas is");
   driver().fail("cuModuleLoadDataEx", 218, 0);
   driver().set_log("ptxas application ptx input, line 3; error: no such op\n");
   EXPECT_EQ(ssmrt_cuda_load(&ptx.module, context), SSMRT_DEVICE_FAILED);
-  EXPECT_STREQ(ssmrt_last_error(),
-               "fake: loading its kernels: ptxas application ptx input, line 3; "
-               "error: no such op: CUDA_ERROR_INVALID_PTX (218): a PTX JIT "
-               "compilation failed");
+  EXPECT_STREQ(
+      ssmrt_last_error(),
+      "fake: loading its kernels: ptxas application ptx input, line 3; "
+      "error: no such op: CUDA_ERROR_INVALID_PTX (218): a PTX JIT "
+      "compilation failed");
   driver().set_log("");
   driver().fail("cuModuleLoadDataEx", 209, 0);
   EXPECT_EQ(ssmrt_cuda_load(&ptx.module, context), SSMRT_NO_DEVICE);
-  for (const char *function : {"cuModuleGetFunction", "cuFuncGetAttribute",
-                               "cuFuncSetAttribute"}) {
+  for (const char *function :
+       {"cuModuleGetFunction", "cuFuncGetAttribute", "cuFuncSetAttribute"}) {
     driver().fail(function, 2, 0);
-    EXPECT_EQ(ssmrt_cuda_load(&ptx.module, context), SSMRT_NO_MEMORY) << function;
-    EXPECT_NE(strstr(ssmrt_last_error(), "fake: kernel 'decaying_sum'"), nullptr);
+    EXPECT_EQ(ssmrt_cuda_load(&ptx.module, context), SSMRT_NO_MEMORY)
+        << function;
+    EXPECT_NE(strstr(ssmrt_last_error(), "fake: kernel 'decaying_sum'"),
+              nullptr);
     EXPECT_EQ(driver().live_modules(), 0);
   }
   // The PTX stands in for a cubin that the driver does not know.
@@ -316,15 +333,17 @@ TEST_F(CUDA, LoadingFails) {
   int32_t sizes[] = {232448, 0};
   shared.code.kernel_max_shared = sizes;
   EXPECT_EQ(ssmrt_cuda_load(&shared.module, context), SSMRT_NO_DEVICE);
-  EXPECT_STREQ(ssmrt_last_error(),
-               "fake: kernel 'decaying_sum' wants 232448 bytes of shared memory "
-               "beside its own 16; GPU 0 has 232448 for a block");
+  EXPECT_STREQ(
+      ssmrt_last_error(),
+      "fake: kernel 'decaying_sum' wants 232448 bytes of shared memory "
+      "beside its own 16; GPU 0 has 232448 for a block");
   const char *names[] = {"decaying_sum", "missing"};
   Code missing;
   missing.code.kernels = names;
   EXPECT_EQ(ssmrt_cuda_load(&missing.module, context), SSMRT_DEVICE_FAILED);
-  EXPECT_NE(strstr(ssmrt_last_error(), "kernel 'missing': CUDA_ERROR_NOT_FOUND"),
-            nullptr);
+  EXPECT_NE(
+      strstr(ssmrt_last_error(), "kernel 'missing': CUDA_ERROR_NOT_FOUND"),
+      nullptr);
   missing.code.struct_size = 8;
   EXPECT_EQ(ssmrt_cuda_load(&missing.module, context), SSMRT_BAD_VERSION);
   EXPECT_EQ(ssmrt_cuda_load(fake_module(), context), SSMRT_NO_DEVICE);
@@ -404,7 +423,8 @@ TEST_F(CUDA, SegmentsAndSteps) {
   EXPECT_EQ(download(output, 3), (std::vector<float>{3, 3, 3}));
   // Copied, and chosen by rows.
   void *payload = allocate(ssmrt_cuda_state_bytes(module, 1, 16));
-  ASSERT_EQ(ssmrt_cuda_state_copy(module, context, other, payload, state), SSMRT_OK);
+  ASSERT_EQ(ssmrt_cuda_state_copy(module, context, other, payload, state),
+            SSMRT_OK);
   ASSERT_EQ(forward(input, output, state, true), SSMRT_OK);
   EXPECT_EQ(download(output, 3), (std::vector<float>{3.5, 3.5, 3.5}));
   ASSERT_EQ(forward(input, output, other, true), SSMRT_OK);
@@ -412,8 +432,9 @@ TEST_F(CUDA, SegmentsAndSteps) {
   Block rows(64), host(1024);
   int64_t twice[] = {0, 0};
   void *both = allocate(ssmrt_cuda_state_bytes(module, 2, 16));
-  ASSERT_EQ(ssmrt_cuda_state_select(module, context, rows, both, state, twice, 2),
-            SSMRT_OK)
+  ASSERT_EQ(
+      ssmrt_cuda_state_select(module, context, rows, both, state, twice, 2),
+      SSMRT_OK)
       << ssmrt_last_error();
   ASSERT_EQ(ssmrt_cuda_download(module, context, rows, host), SSMRT_OK);
   int64_t shape[SSMRT_MAX_DIMS];
@@ -431,11 +452,11 @@ TEST_F(CUDA, SegmentsAndSteps) {
   EXPECT_EQ(download(view, 6), (std::vector<float>(6, 1.75f)));
 
   int64_t beyond[] = {1};
-  EXPECT_EQ(ssmrt_cuda_state_select(module, context, other, payload, state, beyond,
-                                    1),
+  EXPECT_EQ(ssmrt_cuda_state_select(module, context, other, payload, state,
+                                    beyond, 1),
             SSMRT_BAD_ARGUMENT);
-  EXPECT_EQ(ssmrt_cuda_state_select(module, context, other, view.data, rows, twice,
-                                    1),
+  EXPECT_EQ(ssmrt_cuda_state_select(module, context, other, view.data, rows,
+                                    twice, 1),
             SSMRT_BAD_ARGUMENT);
   EXPECT_STREQ(ssmrt_last_error(),
                "fake: rows are selected into the block they come from");
@@ -444,8 +465,8 @@ TEST_F(CUDA, SegmentsAndSteps) {
             SSMRT_BAD_ARGUMENT);
   for (const char *function : {"cuMemcpyDtoDAsync", "cuMemsetD8Async"}) {
     driver().fail(function, 700, 0);
-    EXPECT_EQ(ssmrt_cuda_state_select(module, context, other, payload, state, twice,
-                                      1),
+    EXPECT_EQ(ssmrt_cuda_state_select(module, context, other, payload, state,
+                                      twice, 1),
               SSMRT_DEVICE_FAILED);
   }
 }
@@ -469,15 +490,16 @@ TEST_F(CUDA, InitialAndFinalStates) {
   ssmrt_tensor given[] = {upload(u), {}, upload(first)};
   ssmrt_tensor wanted[] = {upload(y), upload(last)};
   workspace = allocate(ssmrt_workspace_bytes(module, 1, 1));
-  ASSERT_EQ(ssmrt_forward(&states, context, tables, given, 3, wanted, 2, nullptr,
-                          workspace),
+  ASSERT_EQ(ssmrt_forward(&states, context, tables, given, 3, wanted, 2,
+                          nullptr, workspace),
             SSMRT_OK)
       << ssmrt_last_error();
   EXPECT_EQ(download(wanted[1], 3), (std::vector<float>{3, 5, 7}));
   outputs[1].dtype = bf16;
   EXPECT_EQ(ssmrt_module_check(&states), SSMRT_BAD_VERSION);
-  EXPECT_STREQ(ssmrt_last_error(), "fake: 's' is bf16 and its state 's' is f32; "
-                                   "wanted one dtype on a GPU");
+  EXPECT_STREQ(ssmrt_last_error(),
+               "fake: 's' is bf16 and its state 's' is f32; "
+               "wanted one dtype on a GPU");
 }
 
 //===----------------------------------------------------------------------===//
@@ -489,13 +511,15 @@ TEST_F(CUDA, WrongPlace) {
   Array<float> u(f32, {1, 1, 3}, {1, 1, 1}), y(f32, {1, 1, 3});
   ssmrt_tensor input = upload(u), output = upload(y);
   EXPECT_EQ(forward(u.tensor, output), SSMRT_BAD_ARGUMENT);
-  EXPECT_STREQ(ssmrt_last_error(),
-               "fake: input 'u' is in host memory; wanted memory of GPU 0, which "
-               "the context is for");
+  EXPECT_STREQ(
+      ssmrt_last_error(),
+      "fake: input 'u' is in host memory; wanted memory of GPU 0, which "
+      "the context is for");
   EXPECT_EQ(forward(input, y.tensor), SSMRT_BAD_ARGUMENT);
-  EXPECT_STREQ(ssmrt_last_error(),
-               "fake: output 'y' is in host memory; wanted memory of GPU 0, which "
-               "the context is for");
+  EXPECT_STREQ(
+      ssmrt_last_error(),
+      "fake: output 'y' is in host memory; wanted memory of GPU 0, which "
+      "the context is for");
   ssmrt_tensor elsewhere = input;
   elsewhere.device.device_id = 1;
   EXPECT_EQ(forward(elsewhere, output), SSMRT_BAD_ARGUMENT);
@@ -507,9 +531,10 @@ TEST_F(CUDA, WrongPlace) {
   EXPECT_EQ(ssmrt_forward(module, context, hostTables, inputs, 2, &output, 1,
                           nullptr, workspace),
             SSMRT_BAD_ARGUMENT);
-  EXPECT_STREQ(ssmrt_last_error(),
-               "fake: the payload of the prepared tables is in host memory; wanted "
-               "it in memory of GPU 0: ssmrt_cuda_upload brings it there");
+  EXPECT_STREQ(
+      ssmrt_last_error(),
+      "fake: the payload of the prepared tables is in host memory; wanted "
+      "it in memory of GPU 0: ssmrt_cuda_upload brings it there");
   Block host(1024);
   ASSERT_EQ(ssmrt_state_reset(module, host, 1, 16), SSMRT_OK);
   EXPECT_EQ(forward(input, output, host), SSMRT_BAD_STATE);
@@ -521,24 +546,26 @@ TEST_F(CUDA, WrongPlace) {
             SSMRT_BAD_ARGUMENT);
   EXPECT_EQ(ssmrt_cuda_download(module, context, host, host), SSMRT_BAD_STATE);
   // A context of threads; of another device.
-  EXPECT_EQ(ssmrt_forward(module, nullptr, tables, inputs, 2, &output, 1, nullptr,
-                          workspace),
+  EXPECT_EQ(ssmrt_forward(module, nullptr, tables, inputs, 2, &output, 1,
+                          nullptr, workspace),
             SSMRT_BAD_ARGUMENT);
-  EXPECT_STREQ(ssmrt_last_error(), "fake: the context is a null pointer; wanted "
-                                   "one of ssmrt_cuda_context_create");
+  EXPECT_STREQ(ssmrt_last_error(),
+               "fake: the context is a null pointer; wanted "
+               "one of ssmrt_cuda_context_create");
   ssmrt_context *second;
   ASSERT_EQ(ssmrt_cuda_context_create(1, nullptr, &second), SSMRT_OK);
-  EXPECT_EQ(ssmrt_forward(module, second, tables, inputs, 2, &output, 1, nullptr,
-                          workspace),
+  EXPECT_EQ(ssmrt_forward(module, second, tables, inputs, 2, &output, 1,
+                          nullptr, workspace),
             SSMRT_BAD_ARGUMENT);
   inputs[0] = elsewhere;
   output.device.device_id = 1;
-  EXPECT_EQ(ssmrt_forward(module, second, tables, inputs, 2, &output, 1, nullptr,
-                          workspace),
+  EXPECT_EQ(ssmrt_forward(module, second, tables, inputs, 2, &output, 1,
+                          nullptr, workspace),
             SSMRT_BAD_ARGUMENT);
-  EXPECT_STREQ(ssmrt_last_error(),
-               "fake: the payload of the prepared tables is in memory of GPU 0; "
-               "wanted it in memory of GPU 1");
+  EXPECT_STREQ(
+      ssmrt_last_error(),
+      "fake: the payload of the prepared tables is in memory of GPU 0; "
+      "wanted it in memory of GPU 1");
   EXPECT_EQ(ssmrt_cuda_state_copy(module, second, other, workspace, state),
             SSMRT_BAD_STATE);
   ssmrt_context_destroy(second);
@@ -568,14 +595,15 @@ TEST_F(CUDA, Memories) {
   workspace = nullptr;
   void *askew = allocate(1024);
   ssmrt_tensor inputs[] = {input, {}};
-  EXPECT_EQ(ssmrt_forward(module, context, tables, inputs, 2, &output, 1, nullptr,
-                          static_cast<char *>(askew) + 32),
+  EXPECT_EQ(ssmrt_forward(module, context, tables, inputs, 2, &output, 1,
+                          nullptr, static_cast<char *>(askew) + 32),
             SSMRT_BAD_ARGUMENT);
   EXPECT_EQ(ssmrt_cuda_state_reset(module, context, state, nullptr, 1, 16),
             SSMRT_BAD_ARGUMENT);
   EXPECT_STREQ(ssmrt_last_error(), "the payload is a null pointer");
   // A header that is damaged.
-  EXPECT_EQ(ssmrt_cuda_state_reset(module, context, state, payload, 1, 16), SSMRT_OK);
+  EXPECT_EQ(ssmrt_cuda_state_reset(module, context, state, payload, 1, 16),
+            SSMRT_OK);
   state.bytes()[56] += 1;
   EXPECT_EQ(forward(input, output, state), SSMRT_BAD_STATE);
   EXPECT_NE(strstr(ssmrt_last_error(), "header is damaged"), nullptr);
@@ -595,22 +623,25 @@ TEST_F(CUDA, ModulesOfBothKinds) {
   EXPECT_EQ(ssmrt_cuda_load(&both, context), SSMRT_OK);
   // The first value decides, and the others have to follow.
   EXPECT_EQ(forward(input, y.tensor), SSMRT_BAD_ARGUMENT);
-  EXPECT_STREQ(ssmrt_last_error(),
-               "fake: output 'y' is in host memory; wanted memory of GPU 0, which "
-               "the context is for");
+  EXPECT_STREQ(
+      ssmrt_last_error(),
+      "fake: output 'y' is in host memory; wanted memory of GPU 0, which "
+      "the context is for");
   Block hostWorkspace(1024);
   workspace = hostWorkspace;
   EXPECT_EQ(forward(u.tensor, output), SSMRT_BAD_ARGUMENT);
-  EXPECT_STREQ(ssmrt_last_error(), "fake: output 'y' is in memory of GPU 0; wanted "
-                                   "host memory, where the values before it are");
+  EXPECT_STREQ(ssmrt_last_error(),
+               "fake: output 'y' is in memory of GPU 0; wanted "
+               "host memory, where the values before it are");
   EXPECT_EQ(forward(u.tensor, y.tensor), SSMRT_BAD_ARGUMENT);
   EXPECT_NE(strstr(ssmrt_last_error(), "the prepared tables"), nullptr);
   both.cuda = nullptr;
   EXPECT_EQ(forward(input, output), SSMRT_BAD_ARGUMENT);
-  EXPECT_STREQ(ssmrt_last_error(),
-               "fake: input 'u' is in memory of GPU 0; wanted host memory, for "
-               "which the layer was compiled (--target cuda, or cpu,cuda, makes "
-               "one for GPUs)");
+  EXPECT_STREQ(
+      ssmrt_last_error(),
+      "fake: input 'u' is in memory of GPU 0; wanted host memory, for "
+      "which the layer was compiled (--target cuda, or cpu,cuda, makes "
+      "one for GPUs)");
 
   auto spoil = [&](auto change) {
     ssmrt_module cuda = *fake_cuda_module(), cpu = *fake_module();
@@ -618,18 +649,22 @@ TEST_F(CUDA, ModulesOfBothKinds) {
     change(cpu, cuda);
     return ssmrt_module_check(&cpu);
   };
-  EXPECT_EQ(spoil([](auto &, auto &c) { c.cuda_code = nullptr; }), SSMRT_BAD_VERSION);
-  EXPECT_EQ(spoil([](auto &, auto &c) { c.num_inputs = 1; }), SSMRT_BAD_VERSION);
+  EXPECT_EQ(spoil([](auto &, auto &c) { c.cuda_code = nullptr; }),
+            SSMRT_BAD_VERSION);
+  EXPECT_EQ(spoil([](auto &, auto &c) { c.num_inputs = 1; }),
+            SSMRT_BAD_VERSION);
   EXPECT_EQ(spoil([](auto &m, auto &) { m.cuda = fake_module(); }),
             SSMRT_BAD_VERSION);
-  EXPECT_EQ(spoil([](auto &m, auto &) { m.device_type = 3; }), SSMRT_BAD_VERSION);
+  EXPECT_EQ(spoil([](auto &m, auto &) { m.device_type = 3; }),
+            SSMRT_BAD_VERSION);
   EXPECT_EQ(spoil([](auto &m, auto &c) { m.cuda_code = c.cuda_code; }),
             SSMRT_BAD_VERSION);
   weights[1].flags = SSMRT_BORROWED;
   EXPECT_EQ(spoil([&](auto &, auto &c) { c.weights = weights.data(); }),
             SSMRT_BAD_VERSION);
-  EXPECT_STREQ(ssmrt_last_error(), "fake: weight 'scale' is used in place, in host "
-                                   "memory, which kernels do not see");
+  EXPECT_STREQ(ssmrt_last_error(),
+               "fake: weight 'scale' is used in place, in host "
+               "memory, which kernels do not see");
 }
 
 //===----------------------------------------------------------------------===//
@@ -643,10 +678,11 @@ TEST_F(CUDA, FailedLaunch) {
   ssmrt_tensor input = upload(u), output = upload(y);
   driver().fail("cuLaunchKernel", 700, 0);
   EXPECT_EQ(forward(input, output, state), SSMRT_DEVICE_FAILED);
-  EXPECT_STREQ(ssmrt_last_error(),
-               "launching kernel 'decaying_sum' (or running one before it), grid "
-               "1 x 1 x 1, block 32 x 2 x 1, 50000 bytes shared: "
-               "CUDA_ERROR_ILLEGAL_ADDRESS (700): an illegal memory access");
+  EXPECT_STREQ(
+      ssmrt_last_error(),
+      "launching kernel 'decaying_sum' (or running one before it), grid "
+      "1 x 1 x 1, block 32 x 2 x 1, 50000 bytes shared: "
+      "CUDA_ERROR_ILLEGAL_ADDRESS (700): an illegal memory access");
   EXPECT_EQ(driver().launches(), 0); // the second was skipped
   int64_t shape[SSMRT_MAX_DIMS];
   EXPECT_EQ(ssmrt_cuda_state_advance(module, state, -1), SSMRT_BAD_ARGUMENT);
@@ -686,22 +722,28 @@ TEST_F(CUDA, Geometry) {
   };
   EXPECT_STREQ(launch({{2147483647, 65535, 65535}, {256, 1, 1}, 49152, 0}), "");
   EXPECT_STREQ(launch({{0, 1, 1}, {999999, 0, 1}, 0, 0}), "");
-  EXPECT_STREQ(launch({{1, 65536, 1}, {1, 1, 1}, 0, 0}),
-               "kernel 'small' has a grid of 65536 blocks along y; GPU 0 takes at "
-               "most 65535");
-  EXPECT_STREQ(launch({{1, 1, 1}, {1, 1, 65}, 0, 0}),
-               "kernel 'small' has blocks of 65 threads along z; GPU 0 takes 1 to "
-               "64");
-  EXPECT_STREQ(launch({{1, 1, 1}, {0, 1, 1}, 0, 0}),
-               "kernel 'small' has blocks of 0 threads along x; GPU 0 takes 1 to "
-               "1024");
-  EXPECT_STREQ(launch({{1, 1, 1}, {16, 32, 1}, 0, 0}),
-               "kernel 'small' has blocks of 512 threads; GPU 0 takes at most 256 "
-               "of this kernel");
-  EXPECT_STREQ(launch({{1, 1, 1}, {1, 1, 1}, 49153, 0}),
-               "kernel 'small' has 49153 bytes of dynamic shared memory; wanted at "
-               "most 49152");
-  EXPECT_STREQ(launch({{1, 1, 1}, {1, 1, 1}, 0, 0}, 1), "kernel 1; wanted 0 to 0");
+  EXPECT_STREQ(
+      launch({{1, 65536, 1}, {1, 1, 1}, 0, 0}),
+      "kernel 'small' has a grid of 65536 blocks along y; GPU 0 takes at "
+      "most 65535");
+  EXPECT_STREQ(
+      launch({{1, 1, 1}, {1, 1, 65}, 0, 0}),
+      "kernel 'small' has blocks of 65 threads along z; GPU 0 takes 1 to "
+      "64");
+  EXPECT_STREQ(
+      launch({{1, 1, 1}, {0, 1, 1}, 0, 0}),
+      "kernel 'small' has blocks of 0 threads along x; GPU 0 takes 1 to "
+      "1024");
+  EXPECT_STREQ(
+      launch({{1, 1, 1}, {16, 32, 1}, 0, 0}),
+      "kernel 'small' has blocks of 512 threads; GPU 0 takes at most 256 "
+      "of this kernel");
+  EXPECT_STREQ(
+      launch({{1, 1, 1}, {1, 1, 1}, 49153, 0}),
+      "kernel 'small' has 49153 bytes of dynamic shared memory; wanted at "
+      "most 49152");
+  EXPECT_STREQ(launch({{1, 1, 1}, {1, 1, 1}, 0, 0}, 1),
+               "kernel 1; wanted 0 to 0");
   EXPECT_EQ(driver().launches(), 1);
 }
 
@@ -722,7 +764,8 @@ TEST_F(CUDA, Capture) {
   driver().end_capture(stream);
   ASSERT_EQ(ssmrt_cuda_load(module, context), SSMRT_OK);
   driver().begin_capture(stream);
-  ASSERT_EQ(forward(input, output, state, true), SSMRT_OK) << ssmrt_last_error();
+  ASSERT_EQ(forward(input, output, state, true), SSMRT_OK)
+      << ssmrt_last_error();
   // Without a state, too: it is zeroed by the graph.
   ASSERT_EQ(forward(input, output), SSMRT_OK) << ssmrt_last_error();
   driver().end_capture(stream);
@@ -739,7 +782,8 @@ TEST_F(CUDA, Capture) {
                "fake: position 3 and -4 tokens more; wanted at least 0");
   ssmrt_module positioned = *module;
   positioned.flags = SSMRT_READS_POSITION;
-  EXPECT_EQ(ssmrt_cuda_state_advance(&positioned, state, 1), SSMRT_BAD_ARGUMENT);
+  EXPECT_EQ(ssmrt_cuda_state_advance(&positioned, state, 1),
+            SSMRT_BAD_ARGUMENT);
   EXPECT_NE(strstr(ssmrt_last_error(), "depend on the position"), nullptr);
 }
 
@@ -754,15 +798,16 @@ TEST_F(CUDA, TwoDevicesAtOnce) {
     void *memory = allocate(second, 4096);
     auto at = [&](int offset) { return static_cast<char *>(memory) + offset; };
     Block there(64);
-    ASSERT_EQ(ssmrt_cuda_upload(module, second, hostTables, there, at(0)), SSMRT_OK);
+    ASSERT_EQ(ssmrt_cuda_upload(module, second, hostTables, there, at(0)),
+              SSMRT_OK);
     ssmrt_tensor inputs[] = {input, {}}, result = output;
     inputs[0].data = at(1024);
     result.data = at(2048);
     inputs[0].device.device_id = result.device.device_id = 1;
     ASSERT_EQ(ssmrt_cuda_copy_to_device(second, at(1024), u.values.data(), 12),
               SSMRT_OK);
-    ASSERT_EQ(ssmrt_forward(module, second, there, inputs, 2, &result, 1, nullptr,
-                            at(3072)),
+    ASSERT_EQ(ssmrt_forward(module, second, there, inputs, 2, &result, 1,
+                            nullptr, at(3072)),
               SSMRT_OK)
         << ssmrt_last_error();
     float back[3];

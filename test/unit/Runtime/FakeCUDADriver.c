@@ -233,13 +233,15 @@ static const struct {
     {INVALID_CONTEXT, "CUDA_ERROR_INVALID_CONTEXT", "invalid device context"},
     {209, "CUDA_ERROR_NO_BINARY_FOR_GPU", "no kernel image is available"},
     {218, "CUDA_ERROR_INVALID_PTX", "a PTX JIT compilation failed"},
-    {222, "CUDA_ERROR_UNSUPPORTED_PTX_VERSION", "the provided PTX was compiled "
-                                                "with an unsupported toolchain."},
+    {222, "CUDA_ERROR_UNSUPPORTED_PTX_VERSION",
+     "the provided PTX was compiled "
+     "with an unsupported toolchain."},
     {INVALID_HANDLE, "CUDA_ERROR_INVALID_HANDLE", "invalid resource handle"},
     {NOT_FOUND, "CUDA_ERROR_NOT_FOUND", "named symbol not found"},
     {700, "CUDA_ERROR_ILLEGAL_ADDRESS", "an illegal memory access"},
-    {803, "CUDA_ERROR_SYSTEM_DRIVER_MISMATCH", "system has unsupported display "
-                                               "driver / cuda driver combination"},
+    {803, "CUDA_ERROR_SYSTEM_DRIVER_MISMATCH",
+     "system has unsupported display "
+     "driver / cuda driver combination"},
     {CAPTURE_UNSUPPORTED, "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED",
      "operation not permitted when stream is capturing"},
 };
@@ -283,8 +285,8 @@ CUresult cuDeviceGetAttribute(int *value, int attribute, CUdevice device) {
   int arch = fake.arch[device - 100];
   static const struct {
     int attribute, value;
-  } values[] = {{1, 1024},       {2, 1024},  {3, 1024},   {4, 64},    {5, 2147483647},
-                {6, 65535},      {7, 65535}, {8, 49152},  {16, 132},  {97, 232448}};
+  } values[] = {{1, 1024},  {2, 1024},  {3, 1024},  {4, 64},   {5, 2147483647},
+                {6, 65535}, {7, 65535}, {8, 49152}, {16, 132}, {97, 232448}};
   if (attribute == 75 || attribute == 76)
     return *value = attribute == 75 ? arch / 10 : arch % 10, SUCCESS;
   for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); ++i)
@@ -343,7 +345,8 @@ CUresult cuStreamIsCapturing(CUstream stream, int *status) {
 CUresult cuStreamSynchronize(CUstream stream) {
   ENTER("cuStreamSynchronize");
   CUresult result = checkStream(stream);
-  return !result && stream && stream->isCapturing ? CAPTURE_UNSUPPORTED : result;
+  return !result && stream && stream->isCapturing ? CAPTURE_UNSUPPORTED
+                                                  : result;
 }
 
 CUresult cuModuleLoadDataEx(CUmodule *module, const void *image, unsigned count,
@@ -378,8 +381,8 @@ static Kernel *appendKernel(const char *name, int maxThreads) {
   return kernel;
 }
 
-/* The function fake_NAME of the library that FAKE_CUDA_KERNELS names, where it has
- * one, with fake_NAME_arguments; else the kernel does nothing. */
+/* The function fake_NAME of the library that FAKE_CUDA_KERNELS names, where it
+ * has one, with fake_NAME_arguments; else the kernel does nothing. */
 static void findBody(Kernel *kernel) {
   const char *path = getenv("FAKE_CUDA_KERNELS");
   void *library = path ? dlopen(path, RTLD_NOW) : NULL;
@@ -700,7 +703,9 @@ static void beginCapture(void *stream) {
   ((Stream *)stream)->isCapturing = true;
   ((Stream *)stream)->count = 0;
 }
-static void endCapture(void *stream) { ((Stream *)stream)->isCapturing = false; }
+static void endCapture(void *stream) {
+  ((Stream *)stream)->isCapturing = false;
+}
 static void replay(void *stream) {
   Stream *captured = stream;
   for (int i = 0; i < captured->count; ++i)
@@ -709,9 +714,8 @@ static void replay(void *stream) {
 
 const fake_cuda *fake_cuda_functions(void) {
   static const fake_cuda functions = {
-      reset,       addKernel,   fail,         setDevice, setCount,
-      setLog,      launches,    getLaunch,    calls,     liveMemory,
-      liveModules, liveContexts, granted,     lastImage, makeStream,
-      beginCapture, endCapture, replay};
+      reset,    addKernel, fail,       setDevice,    setCount,    setLog,
+      launches, getLaunch, calls,      liveMemory,   liveModules, liveContexts,
+      granted,  lastImage, makeStream, beginCapture, endCapture,  replay};
   return &functions;
 }

@@ -68,8 +68,8 @@ void fake_decaying_sum(const fake_launch *launch, void **arguments) {
       for (int64_t c = 0; c < NumChannels; ++c) {
         int64_t at = (b * length + t) * NumChannels + c;
         local[c] = tables->decay[c] * local[c] + u[at];
-        y[at] = local[c] * tables->scale[c] * (gain ? gain[b] : 1) +
-                tables->offset;
+        y[at] =
+            local[c] * tables->scale[c] * (gain ? gain[b] : 1) + tables->offset;
       }
     memcpy(sums + b * NumChannels, local, NumChannels * sizeof(float));
     counts[b] += length;
@@ -83,17 +83,23 @@ static const char cubin[] = "cubin sm_90";
 static const ssmrt_cubin cubins[] = {{90, 0, cubin, sizeof(cubin)}};
 static const char ptx[] = ".version 7.8\n.target sm_80\n.address_size 64\n";
 static const ssmrt_cuda_code code = {
-    sizeof(ssmrt_cuda_code), 2, kernels, ptx, sizeof(ptx) - 1, 1, cubins,
-    maxShared};
+    sizeof(ssmrt_cuda_code), 2, kernels, ptx,
+    sizeof(ptx) - 1,         1, cubins,  maxShared};
 
 static void forward(const ssmrt_frame *frame) {
   ssmrt_frame values = *frame;
   const void *u = frame->inputs[0], *gain = frame->inputs[1];
   void *y = frame->outputs[0];
   void *counts = (char *)frame->state + getSumBytes(frame->batch);
-  void *arguments[] = {&values.prepared, &u,      &gain,
-                       &y,               &values.state, &counts,
-                       &values.workspace, &values.batch, &values.length};
+  void *arguments[] = {&values.prepared,
+                       &u,
+                       &gain,
+                       &y,
+                       &values.state,
+                       &counts,
+                       &values.workspace,
+                       &values.batch,
+                       &values.length};
   ssmrt_cuda_geometry geometry = {
       {(uint32_t)frame->batch, 1, frame->length > 0}, {32, 2, 1}, 50000, 0};
   frame->context->launch(frame->context, &code, 0, &geometry, arguments);
@@ -101,8 +107,10 @@ static void forward(const ssmrt_frame *frame) {
   frame->context->launch(frame->context, &code, 1, &empty, NULL);
 }
 
-#define F32 {SSMRT_FLOAT, 32, 1}
-#define I64 {SSMRT_INT, 64, 1}
+#define F32                                                                    \
+  { SSMRT_FLOAT, 32, 1 }
+#define I64                                                                    \
+  { SSMRT_INT, 64, 1 }
 
 static const int64_t channels[] = {NumChannels};
 static const int64_t sequence[] = {SSMRT_BATCH, SSMRT_LENGTH, NumChannels};
