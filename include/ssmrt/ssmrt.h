@@ -402,8 +402,11 @@ ssmrt_status ssmrt_state_view(const ssmrt_module *module, void *state,
  * and others use too, and a stream of it (a CUstream or cudaStream_t; NULL: the
  * default stream, which cannot be captured). The driver, libcuda.so.1, is loaded
  * by the first such call; the environment variable SSMRT_CUDA_DRIVER may name
- * another library that has its functions. One thread at a time may use a context;
- * it must not outlive its stream, nor the artefacts whose layers ran in it. */
+ * another library that has its functions. One thread at a time may use a context.
+ * It must not outlive its stream; nor the artefacts whose layers ran in it, but
+ * where they are closed by ssmrt_library_close or were unloaded before. With the
+ * environment variable SSMRT_CUDA_WAIT set to 1 it waits for each kernel, so that
+ * a failure names the kernel. */
 ssmrt_status ssmrt_cuda_context_create(int device, void *stream,
                                        ssmrt_context **context);
 /* GPUs that the driver has; SSMRT_NO_DEVICE without a driver. */

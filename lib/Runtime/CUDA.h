@@ -156,6 +156,7 @@ typedef struct ssmrtCudaContext {
   CUcontext primary;
   CUstream stream;
   ssmrtCudaLimits limits;
+  bool waits; /* after each launch, to see which kernel fails */
   ssmrtCudaUse *uses; /* the last used one first */
   /* The first failure of a launch in the call under way. */
   ssmrt_status status;
@@ -184,6 +185,9 @@ ssmrt_status ssmrtTakeCudaFailure(ssmrtCudaContext *cuda);
 ssmrt_status ssmrtLoadCuda(ssmrtCudaContext *cuda, const char *name,
                            const ssmrt_cuda_code *code);
 void ssmrtUnloadCuda(ssmrtCudaContext *cuda, const ssmrt_cuda_code *code);
+/* The code of a shared object that is about to be closed: what is loaded of it is
+ * not taken for that of another one which comes to lie at the same address. */
+void ssmrtForgetCudaLibrary(void *library);
 
 /* The module for CUDA: `module` itself, or the one that it brings along. */
 ssmrt_status ssmrtGetCudaModule(const ssmrt_module **module);

@@ -6,8 +6,14 @@
 |*                                                                            *|
 \*===----------------------------------------------------------------------===*/
 
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* dladdr, dlinfo */
+#endif
+
 #include "CUDA.h"
 
+#include <dlfcn.h>
+#include <link.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -213,14 +219,18 @@ static ssmrt_status checkCode(const char *name, const ssmrt_cuda_code *code) {
   return SSMRT_OK;
 }
 
+static bool isCapturing(const ssmrtCudaContext *cuda) {
+  int capture = CU_STREAM_CAPTURE_STATUS_NONE;
+  return cuda->stream &&
+         cuda->driver->cuStreamIsCapturing(cuda->stream, &capture) ==
+             CUDA_SUCCESS &&
+         capture != CU_STREAM_CAPTURE_STATUS_NONE;
+}
+
 /* Loading allocates, which a capture forbids, and cannot be replayed. */
 static ssmrt_status checkNoCapture(const ssmrtCudaContext *cuda,
                                    const char *name) {
-  int capture = CU_STREAM_CAPTURE_STATUS_NONE;
-  if (!cuda->stream ||
-      cuda->driver->cuStreamIsCapturing(cuda->stream, &capture) !=
-          CUDA_SUCCESS ||
-      capture == CU_STREAM_CAPTURE_STATUS_NONE)
+  if (!isCapturing(cuda))
     return SSMRT_OK;
   return ssmrtFail(SSMRT_BAD_ARGUMENT,
                    "%s: its kernels are not loaded, and the stream is being "
@@ -294,6 +304,20 @@ static void releaseCode(const ssmrtCudaContext *cuda, Loaded *loaded) {
     cuda->driver->cuModuleUnload(loaded->module);
     free(loaded->kernels);
     free(loaded);
+  }
+  pthread_mutex_unlock(&mutex);
+}
+
+void ssmrtForgetCudaLibrary(void *library) {
+  struct link_map *map;
+  if (dlinfo(library, RTLD_DI_LINKMAP, &map) != 0)
+    return;
+  pthread_mutex_lock(&mutex);
+  for (Loaded *loaded = table; loaded; loaded = loaded->next) {
+    Dl_info place;
+    if (loaded->code && dladdr(loaded->code, &place) != 0 &&
+        (uintptr_t)place.dli_fbase == (uintptr_t)map->l_addr)
+      loaded->code = NULL;
   }
   pthread_mutex_unlock(&mutex);
 }
@@ -409,6 +433,11 @@ static ssmrt_status launch(ssmrtCudaContext *cuda, const ssmrt_cuda_code *code,
   CUresult result = cuda->driver->cuLaunchKernel(
       kernel->function, grid[0], grid[1], grid[2], block[0], block[1], block[2],
       geometry->shared_bytes, cuda->stream, arguments, NULL);
+  if (result == CUDA_SUCCESS && cuda->waits && !isCapturing(cuda)) {
+    result = cuda->driver->cuStreamSynchronize(cuda->stream);
+    if (result != CUDA_SUCCESS)
+      return ssmrtFailCuda(cuda->driver, result, "running kernel '%s'", name);
+  }
   if (result == CUDA_SUCCESS)
     return SSMRT_OK;
   return ssmrtFailCuda(cuda->driver, result,

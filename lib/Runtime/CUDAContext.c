@@ -104,6 +104,8 @@ ssmrt_status ssmrt_cuda_context_create(int device, void *stream,
   cuda->ordinal = device;
   cuda->device = handle;
   cuda->stream = stream;
+  const char *waits = getenv("SSMRT_CUDA_WAIT");
+  cuda->waits = waits && *waits && strcmp(waits, "0") != 0;
   CUresult result = driver->cuDevicePrimaryCtxRetain(&cuda->primary, handle);
   if (result != CUDA_SUCCESS) {
     free(cuda);

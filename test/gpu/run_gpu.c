@@ -240,8 +240,8 @@ static int64_t longest_of(const Layer *layer) {
   return longest;
 }
 
-/* Small numbers, for times alone. */
-static void draw_weights(const ssmrt_module *module, ssmrt_tensor *weights) {
+/* Small numbers, for times alone. Returns the memory of the shapes. */
+static void *draw_weights(const ssmrt_module *module, ssmrt_tensor *weights) {
   int64_t(*shapes)[SSMRT_MAX_DIMS] =
       allocate_host(module->num_weights * (int64_t)sizeof(*shapes));
   for (int64_t i = 0; i < module->num_weights; ++i) {
@@ -260,6 +260,7 @@ static void draw_weights(const ssmrt_module *module, ssmrt_tensor *weights) {
     weights[i].ndim = info->ndim;
     weights[i].shape = shapes[i];
   }
+  return shapes;
 }
 
 static void prepare(Layer *layer, Arguments arguments) {
@@ -274,8 +275,7 @@ static void prepare(Layer *layer, Arguments arguments) {
                              find_option(arguments, "--prefix", 1), weights));
   }
   bool isDrawn = !path && find_option(arguments, "--random-weights", 0);
-  if (isDrawn)
-    draw_weights(module, weights);
+  void *shapes = isDrawn ? draw_weights(module, weights) : NULL;
   bool isGiven = path || isDrawn;
   int64_t longest = longest_of(layer);
   void *tables = allocate_host(ssmrt_prepared_bytes(module, longest));
@@ -295,6 +295,7 @@ static void prepare(Layer *layer, Arguments arguments) {
   free(tables);
   for (int64_t i = 0; isDrawn && i < module->num_weights; ++i)
     free(weights[i].data);
+  free(shapes);
   free(weights);
   ssmrt_weights_close(file);
 

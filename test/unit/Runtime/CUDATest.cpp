@@ -747,6 +747,40 @@ TEST_F(CUDA, Geometry) {
   EXPECT_EQ(driver().launches(), 1);
 }
 
+TEST_F(CUDA, WaitsForKernels) {
+  setenv("SSMRT_CUDA_WAIT", "1", 1);
+  ssmrt_context_destroy(context);
+  ASSERT_EQ(ssmrt_cuda_context_create(0, nullptr, &context), SSMRT_OK);
+  unsetenv("SSMRT_CUDA_WAIT");
+  prepare();
+  Array<float> u(f32, {1, 1, 3}, {1, 1, 1}), y(f32, {1, 1, 3});
+  ssmrt_tensor input = upload(u), output = upload(y);
+  driver().fail("cuStreamSynchronize", 700, 1);
+  EXPECT_EQ(forward(input, output), SSMRT_DEVICE_FAILED);
+  EXPECT_STREQ(ssmrt_last_error(),
+               "running kernel 'nothing': CUDA_ERROR_ILLEGAL_ADDRESS (700): an "
+               "illegal memory access");
+}
+
+/// Code at the same address may be another's, once a library is closed.
+TEST_F(CUDA, ClosedLibrary) {
+  void *library;
+  const ssmrt_module *loaded;
+  ASSERT_EQ(ssmrt_library_open(SSMRT_FAKE_CUDA_LAYER, &library), SSMRT_OK)
+      << ssmrt_last_error();
+  ASSERT_EQ(ssmrt_library_module(library, nullptr, &loaded), SSMRT_OK);
+  EXPECT_EQ(ssmrt_cuda_load(loaded, context), SSMRT_OK);
+  EXPECT_EQ(ssmrt_cuda_load(module, context), SSMRT_OK);
+  ssmrt_library_close(library);
+  EXPECT_EQ(ssmrt_cuda_load(module, context), SSMRT_OK);
+  EXPECT_EQ(driver().calls("cuModuleLoadDataEx"), 2);
+  ASSERT_EQ(ssmrt_library_open(SSMRT_FAKE_CUDA_LAYER, &library), SSMRT_OK);
+  ASSERT_EQ(ssmrt_library_module(library, nullptr, &loaded), SSMRT_OK);
+  EXPECT_EQ(ssmrt_cuda_load(loaded, context), SSMRT_OK);
+  EXPECT_EQ(driver().calls("cuModuleLoadDataEx"), 3);
+  ssmrt_library_close(library);
+}
+
 TEST_F(CUDA, Capture) {
   void *stream = driver().make_stream(0);
   ssmrt_context_destroy(context);
