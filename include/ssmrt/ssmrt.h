@@ -348,6 +348,11 @@ ssmrt_status ssmrt_step(const ssmrt_module *module, ssmrt_context *context,
                         int64_t num_inputs, ssmrt_tensor *outputs,
                         int64_t num_outputs, void *state, void *workspace);
 
+/* Whether integers of the inputs, in host memory, are within their limits: what
+ * ssmrt_forward and ssmrt_step check there themselves. */
+ssmrt_status ssmrt_check_limits(const ssmrt_module *module,
+                                const ssmrt_tensor *inputs, int64_t num_inputs);
+
 /*===----------------------------------------------------------------------===*\
 |* State blocks: opaque, versioned; a header, then the payload                *|
 \*===----------------------------------------------------------------------===*/
@@ -382,7 +387,8 @@ ssmrt_status ssmrt_state_view(const ssmrt_module *module, void *state,
  * launch the state is undefined.
  *
  * The values of integer inputs are not compared with their limit, which would
- * mean to wait for them: that they are in [0, limit) is up to the caller.
+ * mean to wait for them: that they are in [0, limit) is up to the caller, who may
+ * ask ssmrt_check_limits before they are uploaded.
  *
  * A block of a CUDA module (prepared tables, a state) is in one of two forms.
  * In host memory, in one piece, it is what ssmrt_prepare and ssmrt_state_reset
@@ -431,7 +437,8 @@ ssmrt_status ssmrt_cuda_alloc(ssmrt_context *context, int64_t bytes,
                               void **memory);
 ssmrt_status ssmrt_cuda_free(ssmrt_context *context, void *memory);
 /* Copies in the order of the stream. To the device: `from` may be reused on
- * return. To the host: waits for the stream; the bytes are there on return. */
+ * return, unless its pages are locked: then not before the stream has got there.
+ * To the host: waits for the stream; the bytes are there on return. */
 ssmrt_status ssmrt_cuda_copy_to_device(ssmrt_context *context, void *to,
                                        const void *from, int64_t bytes);
 ssmrt_status ssmrt_cuda_copy_to_host(ssmrt_context *context, void *to,
@@ -444,8 +451,8 @@ int64_t ssmrt_cuda_state_bytes(const ssmrt_module *module, int64_t batch,
                                int64_t max_length);
 
 /* Copies a block, prepared tables or a state, from host memory to the device:
- * fills `header` and `payload`. In the order of the stream; `from` may be reused
- * on return. */
+ * fills `header` and `payload`. In the order of the stream, as
+ * ssmrt_cuda_copy_to_device. */
 ssmrt_status ssmrt_cuda_upload(const ssmrt_module *module,
                                ssmrt_context *context, const void *from,
                                void *header, void *payload);

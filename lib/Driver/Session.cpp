@@ -81,6 +81,32 @@ static llvm::Expected<Block> makeBlock(int64_t bytes, llvm::StringRef what) {
   return Block::create(bytes, what);
 }
 
+/// A message for each state that grows without bound, with its eigenvalue.
+static std::vector<std::string> describeGrowth(const ssmrt_module &layer,
+                                               const void *prepared) {
+  // Magnitudes of 1 are meant to be; rounding may put them above it.
+  constexpr double limit = 1 + 1e-5;
+  std::vector<std::string> messages;
+  for (int64_t i = 0; i < layer.num_decays; ++i) {
+    double eigenvalue[2];
+    double magnitude = ssmrt_largest_decay(&layer, prepared, i, eigenvalue);
+    if (!(magnitude > limit)) // what is no number shows in the results
+      continue;
+    std::string value = llvm::formatv("{0}", llvm::format("%.4g", eigenvalue[0]));
+    if (eigenvalue[1] != 0)
+      value += llvm::formatv("{0}i", llvm::format("%+.4g", eigenvalue[1]));
+    messages.push_back(
+        (llvm::Twine("layer '") + layer.layer + "': state '" + layer.decays[i].state +
+         "' grows from token to token: its decay has the eigenvalue " + value +
+         ", of magnitude " +
+         llvm::formatv("{0}", llvm::format("%.4g", magnitude)).str() +
+         "; wanted at most 1. If a discretisation makes it, take a smaller step, or zoh, "
+         "bilinear or backward")
+            .str());
+  }
+  return messages;
+}
+
 llvm::Expected<Session> Session::create(const ssmrt_module *module,
                                         ssmrt_context *context,
                                         llvm::ArrayRef<ssmrt_tensor> weights,
@@ -101,34 +127,56 @@ llvm::Expected<Session> Session::create(const ssmrt_module *module,
                     prepared->get(), maxLength, workspace->get()) != SSMRT_OK)
     return runtimeFailure();
   session.prepared = std::move(*prepared);
+  session.growth = describeGrowth(*module, session.prepared.get());
+  if (module->device_type == SSMRT_CUDA)
+    if (llvm::Error error = session.upload())
+      return std::move(error);
   return std::move(session);
 }
 
-std::vector<std::string> Session::findGrowth() const {
-  // Magnitudes of 1 are meant to be; rounding may put them above it.
-  constexpr double limit = 1 + 1e-5;
-  std::vector<std::string> messages;
-  for (int64_t i = 0; i < layer->num_decays; ++i) {
-    double eigenvalue[2];
-    double magnitude = ssmrt_largest_decay(layer, prepared.get(), i, eigenvalue);
-    if (!(magnitude > limit)) // what is no number shows in the results
-      continue;
-    std::string value = llvm::formatv("{0}", llvm::format("%.4g", eigenvalue[0]));
-    if (eigenvalue[1] != 0)
-      value += llvm::formatv("{0}i", llvm::format("%+.4g", eigenvalue[1]));
-    messages.push_back(
-        (llvm::Twine("layer '") + layer->layer + "': state '" + layer->decays[i].state +
-         "' grows from token to token: its decay has the eigenvalue " + value +
-         ", of magnitude " +
-         llvm::formatv("{0}", llvm::format("%.4g", magnitude)).str() +
-         "; wanted at most 1. If a discretisation makes it, take a smaller step, or zoh, "
-         "bilinear or backward")
-            .str());
-  }
-  return messages;
+/// Puts the prepared tables, and the calls from here on, onto the GPU.
+llvm::Error Session::upload() {
+  auto opened = Device::open();
+  if (!opened)
+    return opened.takeError();
+  device = std::move(*opened);
+  auto payload = DeviceMemory::create(device, ssmrt_cuda_prepared_bytes(layer, maxLength));
+  if (!payload)
+    return payload.takeError();
+  auto header = Block::create(SSMRT_HEADER_BYTES, "prepared tables");
+  if (!header)
+    return header.takeError();
+  if (ssmrt_cuda_load(layer, device->get()) != SSMRT_OK ||
+      ssmrt_cuda_upload(layer, device->get(), prepared.get(), header->get(),
+                        payload->get()) != SSMRT_OK ||
+      ssmrt_cuda_synchronize(device->get()) != SSMRT_OK)
+    return runtimeFailure();
+  prepared = std::move(*header);
+  preparedPayload = std::move(*payload);
+  return llvm::Error::success();
+}
+
+/// A state on the GPU: a header that keeps the memory of its payload.
+static llvm::Expected<Block> makeDeviceState(const ssmrt_module *layer,
+                                             const std::shared_ptr<Device> &device,
+                                             int64_t batch, int64_t maxLength) {
+  auto payload =
+      DeviceMemory::create(device, ssmrt_cuda_state_bytes(layer, batch, maxLength));
+  if (!payload)
+    return payload.takeError();
+  auto header = Block::create(SSMRT_HEADER_BYTES, "state");
+  if (!header)
+    return header.takeError();
+  if (ssmrt_cuda_state_reset(layer, device->get(), header->get(), payload->get(), batch,
+                             maxLength) != SSMRT_OK)
+    return runtimeFailure();
+  header->keep(std::make_shared<DeviceMemory>(std::move(*payload)));
+  return std::move(*header);
 }
 
 llvm::Expected<Block> Session::makeState(int64_t batch) const {
+  if (device)
+    return makeDeviceState(layer, device, batch, maxLength);
   auto state = makeBlock(ssmrt_state_bytes(layer, batch, maxLength), "state");
   if (!state)
     return state.takeError();
@@ -159,6 +207,14 @@ llvm::Error Session::reserve(int64_t batch, llvm::ArrayRef<int64_t> lengths) {
     return runtimeFailure();
   if (bytes <= workspaceBytes)
     return llvm::Error::success();
+  if (device) {
+    auto memory = DeviceMemory::create(device, bytes);
+    if (!memory)
+      return memory.takeError();
+    deviceWorkspace = std::move(*memory);
+    workspaceBytes = bytes;
+    return llvm::Error::success();
+  }
   auto block = Block::create(bytes, "workspace");
   if (!block)
     return block.takeError();
@@ -179,11 +235,71 @@ llvm::Error Session::call(bool isStep, llvm::ArrayRef<ssmrt_tensor> inputs,
   llvm::SmallVector<ssmrt_tensor> results;
   for (const Tensor &output : outputs)
     results.push_back(output.view());
+  if (device)
+    return callOnDevice(isStep, inputs, results, state);
   auto *function = isStep ? ssmrt_step : ssmrt_forward;
   if (function(layer, context, prepared.get(), inputs.data(), int64_t(inputs.size()),
                results.data(), int64_t(results.size()), state,
                workspace.get()) != SSMRT_OK)
     return runtimeFailure();
+  return llvm::Error::success();
+}
+
+static int64_t bytesOf(const ssmrt_tensor &tensor) {
+  int64_t bytes = int64_t(ssmrt_dtype_size(tensor.dtype));
+  for (int32_t i = 0; i < tensor.ndim; ++i)
+    bytes *= tensor.shape[i];
+  return bytes;
+}
+
+/// The tensors with memory on the device in place of their own, which `memory` has and
+/// keeps for further calls.
+static llvm::Expected<std::vector<ssmrt_tensor>>
+placeOnDevice(llvm::ArrayRef<ssmrt_tensor> tensors, std::vector<DeviceMemory> &memory,
+              const std::shared_ptr<Device> &device) {
+  std::vector<ssmrt_tensor> placed(tensors.begin(), tensors.end());
+  memory.resize(tensors.size());
+  for (auto [tensor, block] : llvm::zip_equal(placed, memory)) {
+    tensor.device = {SSMRT_CUDA, 0};
+    if (!tensor.data)
+      continue;
+    if (int64_t bytes = bytesOf(tensor); block.bytes() < bytes) {
+      auto larger = DeviceMemory::create(device, bytes);
+      if (!larger)
+        return larger.takeError();
+      block = std::move(*larger);
+    }
+    tensor.data = block.get();
+    tensor.byte_offset = 0;
+  }
+  return std::move(placed);
+}
+
+llvm::Error Session::callOnDevice(bool isStep, llvm::ArrayRef<ssmrt_tensor> inputs,
+                                  llvm::MutableArrayRef<ssmrt_tensor> outputs,
+                                  void *state) {
+  if (ssmrt_check_limits(layer, inputs.data(), int64_t(inputs.size())) != SSMRT_OK)
+    return runtimeFailure();
+  auto in = placeOnDevice(inputs, deviceInputs, device);
+  if (!in)
+    return in.takeError();
+  auto out = placeOnDevice(outputs, deviceOutputs, device);
+  if (!out)
+    return out.takeError();
+  ssmrt_context *gpu = device->get();
+  for (auto [from, to] : llvm::zip_equal(inputs, *in))
+    if (from.data &&
+        ssmrt_cuda_copy_to_device(gpu, to.data,
+                                  static_cast<char *>(from.data) + from.byte_offset,
+                                  bytesOf(from)) != SSMRT_OK)
+      return runtimeFailure();
+  auto *function = isStep ? ssmrt_step : ssmrt_forward;
+  if (function(layer, gpu, prepared.get(), in->data(), int64_t(in->size()), out->data(),
+               int64_t(out->size()), state, deviceWorkspace.get()) != SSMRT_OK)
+    return runtimeFailure();
+  for (auto [to, from] : llvm::zip_equal(outputs, *out))
+    if (ssmrt_cuda_copy_to_host(gpu, to.data, from.data, bytesOf(to)) != SSMRT_OK)
+      return runtimeFailure();
   return llvm::Error::success();
 }
 

@@ -4,6 +4,7 @@
 
 #include "Target/CPU/ModuleDescription.h"
 #include "Target/CPU/Target.h"
+#include "Target/NVPTX/Assembler.h"
 #include "Target/NVPTX/CodeGen.h"
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
@@ -56,6 +57,25 @@ static mlir::FailureOr<nvptx::Kernels> emitKernels(mlir::ModuleOp module,
                         options.gpu.empty() ? kPortableGPU : llvm::StringRef(options.gpu[0]));
 }
 
+/// Machine code for each of the GPUs that options name, each from PTX of its own.
+static mlir::FailureOr<std::vector<CUDACode::Cubin>>
+emitCubins(mlir::ModuleOp module, const PipelineOptions &options) {
+  std::vector<CUDACode::Cubin> cubins;
+  for (llvm::StringRef gpu : options.gpu) {
+    auto arch = nvptx::parseArch(gpu);
+    if (!arch)
+      return module.emitError("'") << gpu << "' is no GPU: expected a name like sm_90";
+    auto kernels = nvptx::emitPTX(module, gpu);
+    if (failed(kernels))
+      return mlir::failure();
+    auto code = nvptx::assemble(kernels->ptx, gpu, options.assembler);
+    if (!code)
+      return module.emitError(llvm::toString(code.takeError()));
+    cubins.push_back({arch->number, arch->variant, std::move(*code)});
+  }
+  return cubins;
+}
+
 mlir::FailureOr<std::string> ssmc::emitPTX(mlir::ModuleOp module,
                                            const PipelineOptions &options) {
   if (!nvptx::hasKernels(module))
@@ -106,6 +126,12 @@ std::unique_ptr<llvm::Module> ssmc::translateToLLVM(mlir::ModuleOp module,
     if (failed(kernels))
       return nullptr;
     code = CUDACode{std::move(kernels->names), std::move(kernels->ptx), {}};
+    if (!options.assembler.empty()) {
+      auto cubins = emitCubins(module, options);
+      if (failed(cubins))
+        return nullptr;
+      code->cubins = std::move(*cubins);
+    }
   }
   if (description)
     emitModuleDescription(*result, description, code ? &*code : nullptr);

@@ -2,14 +2,13 @@
 |*                                                                            *|
 |* Generated code checks nothing, so everything it relies on is checked here: *|
 |* shapes against the description, with one batch and one length of each axis *|
-|* for all values; dtypes; order; alignment; and that nothing that is written overlaps*|
-|* anything that is read.                                                     *|
+|* for all values; dtypes; order; alignment; and that nothing that is written *|
+|* overlaps anything that is read. On a GPU all this is known without looking *|
+|* at the memory itself, which would mean to wait for it.                     *|
 |*                                                                            *|
 \*===----------------------------------------------------------------------===*/
 
-#include "Internal.h"
-
-#include <string.h>
+#include "CUDA.h"
 
 /* A run-time extent and the value that settled it; -1 until one has. */
 typedef struct Extent {
@@ -20,6 +19,7 @@ typedef struct Extent {
 /* One call while it is being checked. */
 typedef struct Call {
   const ssmrt_module *module;
+  ssmrtCudaContext *cuda; /* NULL on the CPU */
   Extent batch, lengths[SSMRT_MAX_AXES];
   const void *inputs[SSMRT_MAX_VALUES];
   void *outputs[SSMRT_MAX_VALUES];
@@ -65,11 +65,38 @@ static bool matchExtent(int64_t wanted, int64_t found, Call *call,
   return true;
 }
 
+/* A tensor in the memory that the code works on. */
+static ssmrt_status checkPlace(const Call *call, const char *role,
+                               const ssmrt_value_info *info,
+                               const ssmrt_tensor *tensor) {
+  int type = tensor->device.device_type, device = tensor->device.device_id;
+  int wanted = call->cuda ? SSMRT_CUDA : SSMRT_CPU;
+  /* Zero, what a zeroed struct holds, is no device in DLPack. */
+  if ((type == 0 ? SSMRT_CPU : type) == wanted &&
+      (!call->cuda || device == call->cuda->ordinal))
+    return SSMRT_OK;
+  ssmrtText text = {0};
+  ssmrtAppendPlace(&text, type, device);
+  ssmrtAppend(&text, "; wanted ");
+  ssmrtAppendPlace(&text, wanted, call->cuda ? call->cuda->ordinal : 0);
+  if (call->cuda)
+    ssmrtAppend(&text, ", which the context is for");
+  else if (call->module->cuda)
+    ssmrtAppend(&text, ", where the values before it are");
+  else if (type == SSMRT_CUDA)
+    ssmrtAppend(&text, ", for which the layer was compiled (--target cuda, or "
+                       "cpu,cuda, makes one for GPUs)");
+  return ssmrtFail(SSMRT_BAD_ARGUMENT, "%s: %s '%s' is in %s",
+                   call->module->name, role, info->name, text.data);
+}
+
 static ssmrt_status checkValue(Call *call, const char *role,
                                const ssmrt_value_info *info,
                                const ssmrt_tensor *tensor, int64_t *bytes) {
   int64_t elements;
-  ssmrt_status status = ssmrtCheckTensor(role, info->name, tensor, &elements);
+  ssmrt_status status = checkPlace(call, role, info, tensor);
+  if (status == SSMRT_OK)
+    status = ssmrtCheckLayout(role, info->name, tensor, &elements);
   if (status != SSMRT_OK)
     return status;
   if (!ssmrtSameDType(tensor->dtype, info->dtype))
@@ -93,10 +120,11 @@ static ssmrt_status checkValue(Call *call, const char *role,
   return SSMRT_OK;
 }
 
-/* Token ids index tables: one outside is an error and not a read astray. */
+/* Token ids index tables: one outside is an error and not a read astray. On a GPU
+ * the caller answers for them. */
 static ssmrt_status checkLimit(const Call *call, const ssmrt_value_info *info,
                                const ssmrt_tensor *tensor, int64_t bytes) {
-  if (info->limit <= 0 ||
+  if (call->cuda || info->limit <= 0 ||
       (info->dtype.code != SSMRT_INT && info->dtype.code != SSMRT_UINT))
     return SSMRT_OK;
   const char *data = ssmrtData(tensor);
@@ -212,14 +240,31 @@ static ssmrt_status checkAliases(const Call *call) {
   return SSMRT_OK;
 }
 
+/* The same of a block with a header, which in host memory is a part of it. */
+static ssmrt_status checkBlockApart(const Call *call, const char *what,
+                                    const void *block, bool isWritten) {
+  const ssmrtHeader *header = block;
+  if (call->cuda)
+    return checkApart(call, what, ssmrtPayload(header), header->payloadBytes,
+                      isWritten);
+  return checkApart(call, what, block, SSMRT_HEADER_BYTES + header->payloadBytes,
+                    isWritten);
+}
+
+static ssmrt_status checkBlockPlace(const Call *call, const void *block) {
+  return ssmrtCheckPlace(call->module, block,
+                         call->cuda ? SSMRT_CUDA : SSMRT_CPU,
+                         call->cuda ? call->cuda->ordinal : 0);
+}
+
 static ssmrt_status checkPrepared(const Call *call, const void *prepared) {
   ssmrt_status status = ssmrtCheckPrepared(call->module, prepared);
   if (status != SSMRT_OK)
     return status;
-  const ssmrtHeader *header = prepared;
-  return checkApart(call, "prepared tables", prepared,
-                    SSMRT_HEADER_BYTES + header->payloadBytes,
-                    /*isWritten=*/false);
+  status = checkBlockPlace(call, prepared);
+  if (status != SSMRT_OK)
+    return status;
+  return checkBlockApart(call, "prepared tables", prepared, /*isWritten=*/false);
 }
 
 /* A state that is given settles the batch, and must have room for the length if
@@ -362,22 +407,18 @@ static ssmrt_status placeBlocks(const Call *call, void *state, void *workspace,
   }
   if (state) {
     const ssmrtHeader *header = state;
-    frame->state = (char *)state + SSMRT_HEADER_BYTES;
+    frame->state = ssmrtPayload(header);
     frame->workspace = workspace;
     frame->position = header->position;
     status = checkStateFits(call, header);
     if (status != SSMRT_OK)
       return status;
-    return checkApart(call, "state", state,
-                      SSMRT_HEADER_BYTES + header->payloadBytes,
-                      /*isWritten=*/true);
+    return checkBlockApart(call, "state", state, /*isWritten=*/true);
   }
   /* The state of a call that keeps none stands before the workspace proper. */
   frame->state = workspace;
   frame->workspace = workspace ? (char *)workspace + stateBytes : NULL;
-  if (stateBytes > 0)
-    memset(frame->state, 0, (size_t)stateBytes);
-  return SSMRT_OK;
+  return ssmrtZero(call->cuda, frame->state, stateBytes);
 }
 
 /* Copies the inputs that are initial states. */
@@ -397,7 +438,10 @@ static ssmrt_status setInitialStates(const Call *call, const ssmrt_frame *frame,
     int64_t shape[SSMRT_MAX_DIMS];
     ssmrt_tensor state = ssmrtStateTensor(module, info->state, frame->state,
                                           frame->batch, maxLength, shape);
-    ssmrt_status status = ssmrt_convert(&inputs[i], &state);
+    ssmrt_status status = call->cuda
+                              ? ssmrtCopy(call->cuda, ssmrtData(&state),
+                                          call->inputs[i], call->inputBytes[i])
+                              : ssmrt_convert(&inputs[i], &state);
     if (status != SSMRT_OK)
       return status;
   }
@@ -415,20 +459,52 @@ static ssmrt_status getFinalStates(const Call *call, const ssmrt_frame *frame,
     int64_t shape[SSMRT_MAX_DIMS];
     ssmrt_tensor state = ssmrtStateTensor(module, info->state, frame->state,
                                           frame->batch, maxLength, shape);
-    ssmrt_status status = ssmrt_convert(&state, &outputs[i]);
+    ssmrt_status status = call->cuda
+                              ? ssmrtCopy(call->cuda, call->outputs[i],
+                                          ssmrtData(&state), call->outputBytes[i])
+                              : ssmrt_convert(&state, &outputs[i]);
     if (status != SSMRT_OK)
       return status;
   }
   return SSMRT_OK;
 }
 
+/* Queues the work, or does it. The state's position goes on once that succeeds. */
+static ssmrt_status execute(Call *call, bool isStep, ssmrt_frame *frame,
+                            const ssmrt_tensor *inputs, ssmrt_tensor *outputs,
+                            void *state, void *workspace) {
+  ssmrt_status status = placeBlocks(call, state, workspace, isStep, frame);
+  if (status != SSMRT_OK)
+    return status;
+  status = checkPreparedLength(call, frame->position, frame->prepared_length);
+  if (status != SSMRT_OK)
+    return status;
+  int64_t maxLength = frame->state_length;
+  status = setInitialStates(call, frame, inputs, maxLength);
+  if (status != SSMRT_OK)
+    return status;
+  (isStep ? call->module->step : call->module->forward)(frame);
+  if (call->cuda)
+    status = ssmrtTakeCudaFailure(call->cuda);
+  if (status != SSMRT_OK)
+    return status;
+  if (state)
+    ((ssmrtHeader *)state)->position += frame->length;
+  return getFinalStates(call, frame, outputs, maxLength);
+}
+
 static ssmrt_status run(Call *call, bool isStep, ssmrt_context *context,
                         const void *prepared, const ssmrt_tensor *inputs,
                         int64_t numInputs, ssmrt_tensor *outputs,
                         int64_t numOutputs, void *state, void *workspace) {
-  ssmrt_status status = ssmrtCheckContext(call->module, &context);
+  ssmrt_status status =
+      call->module->device_type == SSMRT_CUDA
+          ? ssmrtCheckCudaContext(call->module->name, context, &call->cuda)
+          : ssmrtCheckContext(call->module, &context);
   if (status == SSMRT_OK && state) {
     status = ssmrtCheckState(call->module, state);
+    if (status == SSMRT_OK)
+      status = checkBlockPlace(call, state);
     if (status == SSMRT_OK)
       call->batch = (Extent){((const ssmrtHeader *)state)->batch, "the given",
                              "state"};
@@ -440,7 +516,7 @@ static ssmrt_status run(Call *call, bool isStep, ssmrt_context *context,
   ssmrt_frame frame;
   memset(&frame, 0, sizeof(frame));
   frame.context = context;
-  frame.prepared = (char *)(uintptr_t)prepared + SSMRT_HEADER_BYTES;
+  frame.prepared = ssmrtPayload(prepared);
   frame.batch = call->batch.value;
   frame.length = call->lengths[0].value;
   for (int axis = 1; axis < SSMRT_MAX_AXES; ++axis)
@@ -453,29 +529,64 @@ static ssmrt_status run(Call *call, bool isStep, ssmrt_context *context,
   frame.keeps_state = state != NULL;
   for (int64_t i = 0; i < call->module->num_outputs; ++i)
     frame.keeps_state |= (call->module->outputs[i].flags & SSMRT_FINAL) != 0;
-  status = placeBlocks(call, state, workspace, isStep, &frame);
+  if (call->cuda) {
+    call->cuda->status = SSMRT_OK; /* whatever was launched outside of calls */
+    status = ssmrtEnterCuda(call->cuda);
+  }
   if (status != SSMRT_OK)
     return status;
-  status = checkPreparedLength(call, frame.position, frame.prepared_length);
-  if (status != SSMRT_OK)
-    return status;
-  int64_t maxLength = frame.state_length;
-  status = setInitialStates(call, &frame, inputs, maxLength);
-  if (status != SSMRT_OK)
-    return status;
-  (isStep ? call->module->step : call->module->forward)(&frame);
-  if (state)
-    ((ssmrtHeader *)state)->position += frame.length;
-  return getFinalStates(call, &frame, outputs, maxLength);
+  status = execute(call, isStep, &frame, inputs, outputs, state, workspace);
+  if (call->cuda)
+    ssmrtLeaveCuda(call->cuda);
+  return status;
+}
+
+/* The device of the first value that is there; 0 where none is. */
+static int firstDevice(const ssmrt_value_info *infos, const ssmrt_tensor *values,
+                       int64_t count) {
+  for (int64_t i = 0; i < count; ++i) {
+    bool mayBeAbsent = infos[i].flags & (SSMRT_OPTIONAL | SSMRT_INITIAL);
+    if (values[i].data || !mayBeAbsent)
+      return values[i].device.device_type;
+  }
+  return 0;
+}
+
+/* Of an artefact for both: the layer for where the values are. */
+static const ssmrt_module *pickModule(const ssmrt_module *module,
+                                      const ssmrt_tensor *inputs,
+                                      int64_t numInputs,
+                                      const ssmrt_tensor *outputs,
+                                      int64_t numOutputs) {
+  /* Anything else is reported by the checks that follow. */
+  if (!module->cuda || numInputs != module->num_inputs ||
+      numOutputs != module->num_outputs || (numInputs > 0 && !inputs) ||
+      (numOutputs > 0 && !outputs))
+    return module;
+  int device = firstDevice(module->inputs, inputs, numInputs);
+  if (device == 0)
+    device = firstDevice(module->outputs, outputs, numOutputs);
+  return device == SSMRT_CUDA ? module->cuda : module;
 }
 
 static Call startCall(const ssmrt_module *module) {
   Call call;
   call.module = module;
+  call.cuda = NULL;
   call.batch.value = -1;
   for (int axis = 0; axis < SSMRT_MAX_AXES; ++axis)
     call.lengths[axis].value = -1;
   return call;
+}
+
+ssmrt_status ssmrt_check_limits(const ssmrt_module *module,
+                                const ssmrt_tensor *inputs,
+                                int64_t num_inputs) {
+  ssmrt_status status = ssmrtCheckModule(module);
+  if (status != SSMRT_OK)
+    return status;
+  Call call = startCall(module);
+  return checkInputs(&call, inputs, num_inputs);
 }
 
 ssmrt_status ssmrt_forward(const ssmrt_module *module, ssmrt_context *context,
@@ -485,6 +596,7 @@ ssmrt_status ssmrt_forward(const ssmrt_module *module, ssmrt_context *context,
   ssmrt_status status = ssmrtCheckModule(module);
   if (status != SSMRT_OK)
     return status;
+  module = pickModule(module, inputs, num_inputs, outputs, num_outputs);
   Call call = startCall(module);
   return run(&call, /*isStep=*/false, context, prepared, inputs, num_inputs,
              outputs, num_outputs, state, workspace);
@@ -497,6 +609,7 @@ ssmrt_status ssmrt_step(const ssmrt_module *module, ssmrt_context *context,
   ssmrt_status status = ssmrtCheckModule(module);
   if (status != SSMRT_OK)
     return status;
+  module = pickModule(module, inputs, num_inputs, outputs, num_outputs);
   if (!module->step)
     return ssmrtFail(SSMRT_BAD_ARGUMENT,
                      "%s: the layer cannot run token by token; use forward",

@@ -204,7 +204,7 @@ ssmrt_status ssmrtCheckPrepared(const ssmrt_module *module,
     return status;
   const ssmrtHeader *header = prepared;
   if (header->magic != SSMRT_PREPARED_MAGIC ||
-      header->version != SSMRT_ABI_VERSION)
+      header->version != SSMRT_ABI_VERSION || !ssmrtIsPlaced(module, header))
     return ssmrtFail(SSMRT_BAD_ARGUMENT,
                      "%s: the prepared tables were not written by "
                      "ssmrt_prepare",
@@ -231,7 +231,8 @@ static double loadReal(const char *from, ssmrt_dtype dtype, int64_t index) {
 double ssmrt_largest_decay(const ssmrt_module *module, const void *prepared,
                            int64_t index, double eigenvalue[2]) {
   if (ssmrtCheckModule(module) != SSMRT_OK ||
-      ssmrtCheckPrepared(module, prepared) != SSMRT_OK)
+      ssmrtCheckPrepared(module, prepared) != SSMRT_OK ||
+      ssmrtCheckPlace(module, prepared, SSMRT_CPU, 0) != SSMRT_OK)
     return -1;
   if (!eigenvalue || index < 0 || index >= module->num_decays) {
     ssmrtFail(SSMRT_BAD_ARGUMENT, "%s: decay %lld of %lld%s", module->name,

@@ -18,7 +18,7 @@
 #define _GNU_SOURCE
 #endif
 
-#include "Internal.h"
+#include "CUDA.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -395,13 +395,19 @@ ssmrt_status ssmrt_context_create(uint32_t threads, ssmrt_context **context) {
   return SSMRT_OK;
 }
 
-void ssmrt_context_destroy(ssmrt_context *context) {
-  if (!context || context->parallel_for != parallelFor)
-    return;
-  Pool *pool = context->pool;
+static void destroyPool(Pool *pool) {
   /* A forked child inherits the memory but not the workers. */
   if (pool->process == getpid()) {
     stopWorkers(pool, pool->threads);
     freePool(pool);
   }
+}
+
+void ssmrt_context_destroy(ssmrt_context *context) {
+  if (!context || context->struct_size < sizeof(ssmrt_context))
+    return;
+  if (context->launch == ssmrtLaunchCuda)
+    ssmrtDestroyCudaContext((ssmrtCudaContext *)context);
+  else if (context->parallel_for == parallelFor)
+    destroyPool(context->pool);
 }

@@ -39,6 +39,7 @@ struct PipelineOptions {
   std::string triple;             // empty: this machine's
   std::string target = "cpu";     // cpu | cuda: where forward and step compute
   std::vector<std::string> gpu;   // LLVM's names of GPUs; PTX is for the first, or sm_80
+  std::string assembler;          // ptxas, for machine code of them all; empty: PTX alone
   bool emulateKernels = false;    // of cuda: kernels run on the CPU, for tests
   bool literal = false;           // the slow lowering that is the oracle
   bool fastExp = false;

@@ -10,8 +10,11 @@
 #include "mlir/IR/BuiltinAttributes.h"
 #include "llvm/IR/Constants.h"
 #include "llvm/ADT/StringExtras.h"
+#include "llvm/Bitcode/BitcodeReader.h"
+#include "llvm/Bitcode/BitcodeWriter.h"
 #include "llvm/IR/IRBuilder.h"
 #include "llvm/IR/Operator.h"
+#include "llvm/Linker/Linker.h"
 
 using namespace ssmc;
 using mlir::ArrayAttr;
@@ -31,8 +34,8 @@ ssmrt_dtype ssmc::dtypeNamed(llvm::StringRef name) {
   return {code, bits, 1};
 }
 
-/// The field of ssmrt_module that embedWeights replaces.
-static constexpr size_t kEmbeddedWeights = 27;
+/// The fields of ssmrt_module that embedWeights and joinModules replace.
+static constexpr size_t kEmbeddedWeights = 27, kCUDA = 32;
 
 namespace {
 class Emitter {
@@ -45,8 +48,14 @@ public:
 
   void run(DictionaryAttr description, const CUDACode *code);
   void embed(llvm::ArrayRef<ssmrt_tensor> weights, llvm::StringRef name);
+  bool join(llvm::StringRef name, const llvm::Module &cuda, llvm::StringRef cudaName);
 
 private:
+  /// The ssmrt_module of the layer exported as NAME_module.
+  llvm::GlobalVariable *tableOf(llvm::StringRef name) {
+    return module.getNamedGlobal((name + "_module_data").str());
+  }
+  void setField(llvm::GlobalVariable *table, size_t index, llvm::Constant *value);
   llvm::Constant *global(llvm::Constant *init, const llvm::Twine &name) {
     return new llvm::GlobalVariable(module, init->getType(), /*isConstant=*/true,
                                     llvm::GlobalValue::PrivateLinkage, init, name);
@@ -331,8 +340,9 @@ void Emitter::run(DictionaryAttr description, const CUDACode *code) {
       llvm::ConstantPointerNull::get(pointer)}; // cuda
   static_assert(sizeof(ssmrt_module) == 8 * (std::size(fields) - 2),
                 "one word a field but for the two versions, and device and flags");
-  static_assert(offsetof(ssmrt_module, embedded_weights) == 8 * (kEmbeddedWeights - 1),
-                "the place of the embedded weights");
+  static_assert(offsetof(ssmrt_module, embedded_weights) == 8 * (kEmbeddedWeights - 1) &&
+                    offsetof(ssmrt_module, cuda) == 8 * (kCUDA - 2),
+                "the places of what is replaced");
   auto *table = llvm::cast<llvm::GlobalVariable>(
       global(llvm::ConstantStruct::getAnon(fields), name + "_module_data"));
 
@@ -374,14 +384,54 @@ void Emitter::embed(llvm::ArrayRef<ssmrt_tensor> weights, llvm::StringRef name) 
          shape.empty() ? null : words(shape, "shape"), /*strides=*/null, int64(0)}));
   }
   auto *array = llvm::ArrayType::get(entries[0]->getType(), entries.size());
-  auto *table = module.getNamedGlobal((name + "_module_data").str());
+  llvm::Constant *weightsTable =
+      global(llvm::ConstantArray::get(array, entries), "embedded_weights");
+  llvm::GlobalVariable *table = tableOf(name);
+  setField(table, kEmbeddedWeights, weightsTable);
+  // The layer for CUDA prepares from the same ones.
+  if (auto *cuda = llvm::dyn_cast<llvm::GlobalVariable>(
+          table->getInitializer()->getOperand(kCUDA)))
+    setField(cuda, kEmbeddedWeights, weightsTable);
+}
+
+void Emitter::setField(llvm::GlobalVariable *table, size_t index, llvm::Constant *value) {
   llvm::SmallVector<llvm::Constant *> fields;
   for (llvm::Use &field : table->getInitializer()->operands())
     fields.push_back(llvm::cast<llvm::Constant>(field));
-  fields[kEmbeddedWeights] =
-      global(llvm::ConstantArray::get(array, entries), "embedded_weights");
+  fields[index] = value;
   table->setInitializer(llvm::ConstantStruct::get(
       llvm::cast<llvm::StructType>(table->getValueType()), fields));
+}
+
+/// Code of the other module refers to it, and is of another context: it goes by way of
+/// its bytes.
+bool Emitter::join(llvm::StringRef name, const llvm::Module &cuda,
+                   llvm::StringRef cudaName) {
+  llvm::SmallVector<char, 0> bytes;
+  llvm::raw_svector_ostream os(bytes);
+  llvm::WriteBitcodeToFile(cuda, os);
+  auto copy = llvm::parseBitcodeFile(
+      llvm::MemoryBufferRef(llvm::StringRef(bytes.data(), bytes.size()), cudaName),
+      context);
+  if (!copy) {
+    llvm::consumeError(copy.takeError());
+    return false;
+  }
+  // Names of what is private may be given to another: this one is found again.
+  std::string tableName = (cudaName + "_module_data").str();
+  (*copy)->getNamedGlobal(tableName)->setLinkage(llvm::GlobalValue::ExternalLinkage);
+  if (llvm::Linker::linkModules(module, std::move(*copy)))
+    return false;
+  llvm::GlobalVariable *table = module.getNamedGlobal(tableName);
+  table->setLinkage(llvm::GlobalValue::PrivateLinkage);
+  module.getFunction((cudaName + "_module").str())->eraseFromParent();
+  setField(tableOf(name), kCUDA, table);
+  return true;
+}
+
+bool ssmc::joinModules(llvm::Module &module, llvm::StringRef name,
+                       const llvm::Module &cuda, llvm::StringRef cudaName) {
+  return Emitter(module).join(name, cuda, cudaName);
 }
 
 void ssmc::embedWeights(llvm::Module &module, llvm::StringRef name,

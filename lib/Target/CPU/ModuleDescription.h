@@ -33,6 +33,11 @@ void emitModuleDescription(llvm::Module &module, mlir::DictionaryAttr descriptio
 /// absent.
 void embedWeights(llvm::Module &module, llvm::StringRef name,
                   llvm::ArrayRef<ssmrt_tensor> weights);
+/// Moves the code of a layer for CUDA, exported as CUDANAME_module, into the module of
+/// the same layer for the CPU, whose `cuda` it becomes, with its embedded weights. Returns
+/// false where the two cannot be linked.
+bool joinModules(llvm::Module &module, llvm::StringRef name, const llvm::Module &cuda,
+                 llvm::StringRef cudaName);
 /// The dtype of a name in the description: "f32", "bf16", "i64", "bool".
 ssmrt_dtype dtypeNamed(llvm::StringRef name);
 
