@@ -147,7 +147,9 @@ static void buildLoopsPipeline(OpPassManager &pm, const PipelineOptions &options
   pm.addNestedPass<func::FuncOp>(cpu::createBindFramePass());
   if (isCUDA(options)) {
     OpPassManager &function = pm.nest<func::FuncOp>();
-    function.addPass(nvptx::createLowerOpsPass());
+    nvptx::LowerOpsPassOptions lowering;
+    lowering.cooperative = !options.emulateKernels;
+    function.addPass(nvptx::createLowerOpsPass(lowering));
     function.addPass(createCanonicalizerPass());
     function.addPass(createCSEPass());
     function.addPass(nvptx::createMapLoopsPass());

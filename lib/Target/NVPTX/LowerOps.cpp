@@ -27,6 +27,7 @@ using namespace ssmc;
 
 namespace {
 struct LowerOpsPass : ssmc::nvptx::impl::LowerOpsPassBase<LowerOpsPass> {
+  using LowerOpsPassBase::LowerOpsPassBase;
   void runOnOperation() override;
 };
 } // namespace
@@ -40,12 +41,22 @@ void LowerOpsPass::runOnOperation() {
   walkAndApplyPatterns(function, std::move(scalars));
 
   IRRewriter rewriter(&getContext());
-  SmallVector<ScanOp> scans;
-  function.walk([&](ScanOp scan) { scans.push_back(scan); });
-  for (ScanOp scan : scans) {
-    rewriter.setInsertionPoint(scan);
-    scan.dropTables();
-    (void)nvptx::lowerScan(rewriter, scan);
+  SmallVector<Operation *> structured;
+  function.walk([&](Operation *op) {
+    if (isa<ScanOp, NormOp, MatmulOp>(op))
+      structured.push_back(op);
+  });
+  for (Operation *op : structured) {
+    rewriter.setInsertionPoint(op);
+    // What has no form of its own here takes the literal one below.
+    if (auto scan = dyn_cast<ScanOp>(op)) {
+      scan.dropTables();
+      (void)nvptx::lowerScan(rewriter, scan, cooperative);
+    } else if (auto norm = dyn_cast<NormOp>(op); norm && cooperative) {
+      (void)nvptx::lowerNorm(rewriter, norm);
+    } else if (auto matmul = dyn_cast<MatmulOp>(op); matmul && cooperative) {
+      (void)nvptx::lowerMatmul(rewriter, matmul);
+    }
   }
 
   RewritePatternSet literal(&getContext());

@@ -1,10 +1,12 @@
 //===- LowerScan.cpp - A recurrence with a thread a lane ------------------===//
 //
 // A thread has one lane of one row of the batch and holds its states over all keys in
-// registers. Time goes in blocks: the operands of all tokens of a block are loaded
-// before the chain of updates begins, since what keeps a GPU's memory busy is the number
-// of loads on their way; and outputs are stored after it, so that no store stands
-// between two loads.
+// registers; where there are too many keys, neighbouring threads of a warp share them,
+// and sums over keys go through shuffles. Time goes in blocks: the operands of all tokens
+// of a block are loaded before the chain of updates begins, since what keeps a GPU's
+// memory busy is the number of loads on their way. A store ends each token, for the
+// assembler moves loads down to their use as far as no store holds them up. Operands that
+// depend on the key are loaded a token ahead.
 //
 //===----------------------------------------------------------------------===//
 
@@ -12,6 +14,7 @@
 #include "Target/NVPTX/Passes.h"
 
 #include "Conversion/SSMToSCF/Loops.h"
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "llvm/ADT/DenseMap.h"
 
 using namespace mlir;
@@ -20,8 +23,9 @@ using namespace ssmc;
 using namespace ssmc::detail;
 
 namespace {
-/// States a thread can hold beside the operands of a block.
-constexpr int64_t kMaxStates = 64;
+/// States a thread can hold beside the operands of a block, and how many it holds where
+/// threads share a lane, of which there are not more than a warp has.
+constexpr int64_t kMaxStates = 64, kSharedStates = 16, kWarp = 32;
 /// Products of a transition matrix a token, written out.
 constexpr int64_t kMaxDense = 256;
 /// Outputs a thread writes a token.
@@ -38,8 +42,8 @@ using Parts = SmallVector<Value>;
 
 class ScanKernel {
 public:
-  ScanKernel(ScanOp op, OpBuilder &builder)
-      : op(op), loops(builder, op.getLoc()), roles(op.getCoefficientsOp()),
+  ScanKernel(ScanOp op, OpBuilder &builder, bool cooperative)
+      : op(op), cooperative(cooperative), loops(builder, op.getLoc()), roles(op.getCoefficientsOp()),
         width(op.getNumStates()),
         type(getAccumulatorType(getElementTypeOrSelf(op.getFinalStates().front()))),
         point(op.getNumDims()), sizes(op.getNumDims()) {}
@@ -53,7 +57,16 @@ private:
   /// matrix), and dimensions of the output that the lanes lack.
   using Place = SmallVector<int64_t>;
 
+  /// Number of places of a thread; negative if it is not known.
   int64_t extentOf(ArrayRef<unsigned> dims);
+  /// Places of a thread in a dimension.
+  int64_t sizeOf(unsigned dim) {
+    return op.getDimSize(dim) / (split == dim ? numSharing : 1);
+  }
+  /// Shares the last key among threads so that each has few states.
+  void shareKeys();
+  /// The sum over the threads that share a lane.
+  void sumOverThreads(Parts &sum);
   /// Sets `dims` of the point to the place number `index`.
   void moveTo(ArrayRef<unsigned> dims, int64_t index);
   bool isInner(AffineMap map);
@@ -71,10 +84,13 @@ private:
 
   /// The states after the tokens `first`, ..., `first` + `count` - 1 of the order.
   SmallVector<Value> emitBlock(Value first, int64_t count, ValueRange states);
+  /// Loads what the token `step` needs beside what was loaded ahead.
+  void loadKeyed(int64_t step);
   SmallVector<Value> update(ArrayRef<Value> states, int64_t step);
   void output(ArrayRef<Value> states, int64_t step);
 
   ScanOp op;
+  bool cooperative;
   Loops loops;
   CoefficientsOp roles;
   unsigned width;
@@ -83,16 +99,14 @@ private:
   /// Dimensions beyond the batch: of threads, of a thread's states, of its outputs.
   SmallVector<unsigned> laneDims, innerDims, outputDims;
   int64_t numInner = 1, numOutputs = 1;
+  /// The key that threads share, how many do, and which of them this is.
+  std::optional<unsigned> split;
+  int64_t numSharing = 1;
+  Value rank;
   /// Where the static dimensions of the point are, by dimension.
   llvm::DenseMap<unsigned, int64_t> at;
   using Key = std::pair<std::pair<Value, AffineMap>, std::pair<int64_t, int64_t>>;
   llvm::DenseMap<Key, Value> loaded, invariants;
-  /// What is stored at the end of a block.
-  struct Store {
-    Value value, memref;
-    SmallVector<Value> indices;
-  };
-  SmallVector<Store> stores;
 };
 } // namespace
 
@@ -102,9 +116,34 @@ int64_t ScanKernel::extentOf(ArrayRef<unsigned> dims) {
     int64_t size = op.getDimSize(dim);
     if (ShapedType::isDynamic(size) || size > kMaxStates * kMaxStates)
       return -1;
-    extent *= size;
+    extent *= sizeOf(dim);
   }
   return extent;
+}
+
+void ScanKernel::shareKeys() {
+  if (!cooperative || op.getDense() || roles.getRead().empty())
+    return;
+  unsigned key = op.getKeyDims().back();
+  int64_t threads = 1;
+  while (threads < kWarp && numInner * width > kSharedStates * threads &&
+         op.getDimSize(key) % (2 * threads) == 0)
+    threads *= 2;
+  if (numInner * width > kMaxStates / 2 * threads)
+    return;
+  split = key;
+  numSharing = threads;
+  numInner /= threads;
+}
+
+void ScanKernel::sumOverThreads(Parts &sum) {
+  OpBuilder &b = loops.builder;
+  for (Value &part : sum)
+    for (int64_t distance = 1; distance < numSharing; distance *= 2) {
+      auto other = gpu::ShuffleOp::create(b, loops.loc, part, int32_t(distance), kWarp,
+                                          gpu::ShuffleMode::XOR);
+      part = loops.add(part, other.getShuffleResult());
+    }
 }
 
 bool ScanKernel::fits() {
@@ -120,8 +159,11 @@ bool ScanKernel::fits() {
       outputDims.push_back(dim);
   numInner = extentOf(innerDims);
   numOutputs = extentOf(outputDims);
-  if (numInner < 0 || numOutputs < 0 || numInner * width > kMaxStates ||
-      numOutputs > kMaxOutputs)
+  if (numInner < 0 || numOutputs < 0 || numOutputs > kMaxOutputs)
+    return false;
+  if (numInner * width > kMaxStates / 2)
+    shareKeys();
+  if (numInner * width > kMaxStates)
     return false;
   if (!op.getDense())
     return true;
@@ -131,9 +173,11 @@ bool ScanKernel::fits() {
 
 void ScanKernel::moveTo(ArrayRef<unsigned> dims, int64_t index) {
   for (unsigned dim : llvm::reverse(dims)) {
-    int64_t size = op.getDimSize(dim);
+    int64_t size = sizeOf(dim);
     at[dim] = index % size;
-    point[dim] = loops.index(index % size);
+    point[dim] = loops.index(index % size * (split == dim ? numSharing : 1));
+    if (split == dim) // neighbours have neighbouring keys
+      point[dim] = loops.add(point[dim], rank);
     index /= size;
   }
 }
@@ -141,7 +185,7 @@ void ScanKernel::moveTo(ArrayRef<unsigned> dims, int64_t index) {
 int64_t ScanKernel::placeOf(ArrayRef<unsigned> dims, ArrayRef<int64_t> place) {
   int64_t index = 0;
   for (auto [dim, i] : llvm::zip_equal(dims, place))
-    index = index * op.getDimSize(dim) + i;
+    index = index * sizeOf(dim) + i;
   return index;
 }
 
@@ -156,7 +200,7 @@ Value ScanKernel::load(Value operand, AffineMap map, int64_t step) {
   int64_t place = 0;
   for (unsigned dim = 0; dim < map.getNumDims(); ++dim)
     if (at.count(dim))
-      place = place * op.getDimSize(dim) + (map.isFunctionOfDim(dim) ? at[dim] : 0);
+      place = place * sizeOf(dim) + (map.isFunctionOfDim(dim) ? at[dim] : 0);
   bool isInvariant = !map.isFunctionOfDim(1);
   Key key = {{operand, map}, {place, isInvariant ? -1 : step}};
   if (Value found = invariants.lookup(key))
@@ -224,9 +268,13 @@ SmallVector<Value> ScanKernel::update(ArrayRef<Value> states, int64_t step) {
       Parts &sum = sums[{otherPlace(), pair}];
       sum = sum.empty() ? term : add(sum, term);
     }
-  if (op.getRealSums())
-    for (auto &entry : sums)
-      entry.second[1] = loops.constant(type, 0.0);
+  for (unsigned pair = 0; pair < numPairs; ++pair)
+    for (int64_t i = 0, end = extentOf(otherDims); i < end; ++i) {
+      Parts &sum = sums[{i, pair}];
+      if (op.getRealSums())
+        sum[1] = loops.constant(type, 0.0);
+      sumOverThreads(sum);
+    }
 
   SmallVector<Value> after;
   for (int64_t i = 0; i < numInner; ++i) {
@@ -282,6 +330,7 @@ void ScanKernel::output(ArrayRef<Value> states, int64_t step) {
       sum = sum.empty() ? term : add(sum, term);
     }
     sum.resize(op.getNumOutputs());
+    sumOverThreads(sum);
     Block &block = op.getEpilogue().front();
     SmallVector<Value> results = loops.inlineSlice(
         block, block.getTerminator()->getOperands(), [&](unsigned argument) {
@@ -292,14 +341,41 @@ void ScanKernel::output(ArrayRef<Value> states, int64_t step) {
           return load(op.getEpilogueIns()[operand], op.getEpilogueMap(operand), step);
         });
     SmallVector<Value> indices = loops.apply(op.getOutputMap(), point);
+    OpBuilder &b = loops.builder;
+    OpBuilder::InsertionGuard guard(b);
+    if (split) { // all have the same
+      Value isFirst = arith::CmpIOp::create(b, loops.loc, arith::CmpIPredicate::eq, rank,
+                                            loops.index(0));
+      auto branch = scf::IfOp::create(b, loops.loc, isFirst, /*withElseRegion=*/false);
+      b.setInsertionPointToStart(branch.thenBlock());
+    }
     for (auto [result, memref] : llvm::zip_equal(results, op.getOutputInits()))
-      stores.push_back({result, memref, indices});
+      loops.store(result, memref, indices);
+  }
+}
+
+void ScanKernel::loadKeyed(int64_t step) {
+  SmallVector<unsigned> dims;
+  for (const auto &entry : at)
+    dims.push_back(entry.first);
+  llvm::sort(dims);
+  for (auto [i, operand] : llvm::enumerate(op.getIns())) {
+    AffineMap map = op.getInsMap(i);
+    if (!map.isFunctionOfDim(1) || !isInner(map))
+      continue;
+    SmallVector<unsigned> own;
+    for (unsigned dim : dims)
+      if (map.isFunctionOfDim(dim))
+        own.push_back(dim);
+    for (int64_t place = 0, end = extentOf(own); place < end; ++place) {
+      moveTo(own, place);
+      load(operand, map, step);
+    }
   }
 }
 
 SmallVector<Value> ScanKernel::emitBlock(Value first, int64_t count, ValueRange states) {
   loaded.clear();
-  stores.clear();
   SmallVector<Value> times;
   for (int64_t step = 0; step < count; ++step) {
     Value time = step ? loops.add(first, loops.index(step)) : first;
@@ -322,11 +398,16 @@ SmallVector<Value> ScanKernel::emitBlock(Value first, int64_t count, ValueRange 
   SmallVector<Value> current(states);
   for (int64_t step = 0; step < count; ++step) {
     point[1] = times[step];
+    if (step == 0)
+      loadKeyed(step);
     current = update(current, step);
+    if (step + 1 < count) {
+      point[1] = times[step + 1];
+      loadKeyed(step + 1);
+      point[1] = times[step];
+    }
     output(current, step);
   }
-  for (const Store &store : stores)
-    loops.store(store.value, store.memref, store.indices);
   return current;
 }
 
@@ -352,13 +433,17 @@ void ScanKernel::run() {
   llvm::append_range(threadDims, laneDims);
   auto threadSizes =
       llvm::map_to_vector(threadDims, [&](unsigned dim) { return sizes[dim]; });
-  SmallVector<Value> zeros(threadDims.size(), zeroIndex), ones(threadDims.size(), oneIndex);
+  if (split)
+    threadSizes.push_back(loops.index(numSharing));
+  SmallVector<Value> zeros(threadSizes.size(), zeroIndex), ones(threadSizes.size(), oneIndex);
   auto threads = scf::ParallelOp::create(builder, loops.loc, zeros, threadSizes, ones);
   threads->setAttr(nvptx::kBlockAttr, builder.getI64IntegerAttr(kThreads));
   OpBuilder::InsertionGuard guard(builder);
   builder.setInsertionPointToStart(threads.getBody());
-  for (auto [dim, index] : llvm::zip_equal(threadDims, threads.getInductionVars()))
+  for (auto [dim, index] : llvm::zip(threadDims, threads.getInductionVars()))
     point[dim] = index;
+  if (split)
+    rank = threads.getInductionVars().back();
 
   // What does not change with time, as long as there are registers.
   int64_t room = kMaxInvariants - numInner * width;
@@ -370,9 +455,7 @@ void ScanKernel::run() {
       if (map.isFunctionOfDim(entry.first))
         dims.push_back(entry.first);
     llvm::sort(dims);
-    int64_t count = 1;
-    for (unsigned dim : dims)
-      count *= op.getDimSize(dim);
+    int64_t count = extentOf(dims);
     if (count > room)
       return;
     room -= count;
@@ -383,8 +466,7 @@ void ScanKernel::run() {
       for (auto &[key, value] : loaded)
         invariants[key] = value;
     }
-    for (unsigned dim : dims)
-      at[dim] = 0;
+    moveTo(dims, 0);
   };
   for (auto [i, operand] : llvm::enumerate(op.getIns()))
     loadInvariant(operand, op.getInsMap(i));
@@ -431,8 +513,8 @@ void ScanKernel::run() {
   }
 }
 
-LogicalResult nvptx::lowerScan(RewriterBase &rewriter, ScanOp op) {
-  ScanKernel kernel(op, rewriter);
+LogicalResult nvptx::lowerScan(RewriterBase &rewriter, ScanOp op, bool cooperative) {
+  ScanKernel kernel(op, rewriter, cooperative);
   if (!kernel.fits())
     return failure();
   kernel.run();

@@ -8,9 +8,19 @@
 
 namespace ssmc::nvptx {
 
-/// A recurrence with a thread for each lane and the lane's states in registers; fails
-/// where there are too many, or their number is not known. Erases the op.
-mlir::LogicalResult lowerScan(mlir::RewriterBase &rewriter, mlir::ssm::ScanOp op);
+// Each of these erases the op. `cooperative`: threads may work together.
+
+/// A recurrence with a thread for each lane, or several, and the lane's states in
+/// registers; fails where there are too many, or their number is not known.
+mlir::LogicalResult lowerScan(mlir::RewriterBase &rewriter, mlir::ssm::ScanOp op,
+                              bool cooperative);
+
+/// Rows of a norm with a block of threads each.
+mlir::LogicalResult lowerNorm(mlir::RewriterBase &rewriter, mlir::ssm::NormOp op);
+
+/// Products of tokens by weights in tiles of shared memory, or, of a few tokens, in sums
+/// that threads share.
+mlir::LogicalResult lowerMatmul(mlir::RewriterBase &rewriter, mlir::ssm::MatmulOp op);
 
 } // namespace ssmc::nvptx
 

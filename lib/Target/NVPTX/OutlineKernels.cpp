@@ -12,6 +12,7 @@
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
 #include "mlir/IR/IRMapping.h"
+#include "mlir/Interfaces/ViewLikeInterface.h"
 #include "mlir/Transforms/RegionUtils.h"
 #include "ssm/IR/SSM.h"
 #include "llvm/ADT/Hashing.h"
@@ -33,6 +34,9 @@ struct OutlineKernelsPass
 private:
   LogicalResult outline(gpu::LaunchOp launch, StringRef name);
   gpu::GPUFuncOp findEqual(gpu::GPUFuncOp kernel);
+  /// Makes `value` again in a kernel where it needs nothing but constants, of which
+  /// tables are the module's; null otherwise.
+  Value remake(Value value, OpBuilder &device, IRMapping &mapping);
 
   gpu::GPUModuleOp kernels;
   llvm::DenseMap<size_t, SmallVector<gpu::GPUFuncOp>> known;
@@ -166,6 +170,29 @@ gpu::GPUFuncOp OutlineKernelsPass::findEqual(gpu::GPUFuncOp kernel) {
   return {};
 }
 
+Value OutlineKernelsPass::remake(Value value, OpBuilder &device, IRMapping &mapping) {
+  if (Value found = mapping.lookupOrNull(value))
+    return found;
+  Operation *def = value.getDefiningOp();
+  if (!def)
+    return {};
+  auto table = dyn_cast<memref::GetGlobalOp>(def);
+  if (table && !kernels.lookupSymbol(table.getName())) {
+    auto global = SymbolTable::lookupNearestSymbolFrom<memref::GlobalOp>(
+        getOperation(), table.getNameAttr());
+    OpBuilder::atBlockBegin(kernels.getBody()).clone(*global);
+  }
+  if (!table && !def->hasTrait<OpTrait::ConstantLike>()) {
+    // A view of a table.
+    if (!isa<ViewLikeOpInterface>(def))
+      return {};
+    for (Value operand : def->getOperands())
+      if (!remake(operand, device, mapping))
+        return {};
+  }
+  return device.clone(*def, mapping)->getResult(0);
+}
+
 LogicalResult OutlineKernelsPass::outline(gpu::LaunchOp launch, StringRef name) {
   Location loc = launch.getLoc();
   MLIRContext *context = &getContext();
@@ -182,16 +209,17 @@ LogicalResult OutlineKernelsPass::outline(gpu::LaunchOp launch, StringRef name) 
   kernel->setAttr(gpu::GPUDialect::getKernelFuncAttrName(), UnitAttr::get(context));
   Block *entry = &kernel.getBody().front();
   SmallVector<Value> buffers(entry->getArguments()); // shared memory
+  // Neighbouring elements are read together, up to 16 bytes.
+  for (unsigned i = 0; i < shared.size(); ++i)
+    kernel.setWorkgroupAttributionAttr(i, LLVM::LLVMDialect::getAlignAttrName(),
+                                       host.getI64IntegerAttr(16));
   OpBuilder device = OpBuilder::atBlockBegin(entry);
 
   IRMapping mapping;
   Passing passing(host, device, loc, entry);
   for (Value value : used) {
-    if (Operation *def = value.getDefiningOp();
-        def && def->hasTrait<OpTrait::ConstantLike>()) {
-      mapping.map(value, device.clone(*def)->getResult(0));
+    if (remake(value, device, mapping))
       continue;
-    }
     Value passed = passing.pass(value);
     if (!passed)
       return launch.emitError("internal error: a kernel uses a value of type ")

@@ -12,9 +12,15 @@ def LowerOpsPass : Pass<"nvptx-lower-ops", "::mlir::func::FuncOp"> {
     `memref.copy` into loops whose independent ones are `scf.parallel`, or `scf.for`
     with `ssm.independent`. A recurrence gets one thread for each of its lanes: states
     over keys stay in registers, and time goes in blocks of tokens whose operands are
-    loaded before the chain of dependent operations begins. Where a lane has too many
-    states they stay in memory. What has no form of its own takes the literal lowering.
+    loaded before the chain of dependent operations begins. Threads of a warp share a
+    lane with many keys; where a lane has too many states for that they stay in memory.
+    A norm has a block of threads a row; products by packed weights have tiles in shared
+    memory, or for a few tokens sums shared by threads. What has no form of its own takes the literal lowering.
   }];
+  let options = [
+    Option<"cooperative", "cooperative", "bool", "true",
+           "Threads may work together through shuffles and shared memory">,
+  ];
   let dependentDialects = ["::mlir::affine::AffineDialect",
                            "::mlir::arith::ArithDialect",
                            "::mlir::gpu::GPUDialect",
