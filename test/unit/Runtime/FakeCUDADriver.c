@@ -109,6 +109,7 @@ typedef struct Graph {
   int count;
 } Graph;
 
+static int captures; /* streams that are being captured */
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static _Thread_local Context *stack[8];
 static _Thread_local int depth;
@@ -355,6 +356,8 @@ CUresult cuModuleLoadDataEx(CUmodule *module, const void *image, unsigned count,
     if (options[i] == 5 && fake.log[0])
       strcpy(values[i], fake.log);
   ENTER("cuModuleLoadDataEx");
+  if (captures)
+    return CAPTURE_UNSUPPORTED;
   if (current() < 0)
     return INVALID_CONTEXT;
   snprintf(fake.image, sizeof(fake.image), "%s", (const char *)image);
@@ -461,6 +464,8 @@ CUresult cuMemGetInfo_v2(size_t *free, size_t *total) {
 
 CUresult cuMemAlloc_v2(CUdeviceptr *memory, size_t bytes) {
   ENTER("cuMemAlloc");
+  if (captures)
+    return CAPTURE_UNSUPPORTED;
   if (current() < 0)
     return INVALID_CONTEXT;
   if (bytes == 0)
@@ -482,6 +487,8 @@ CUresult cuMemAlloc_v2(CUdeviceptr *memory, size_t bytes) {
 
 CUresult cuMemFree_v2(CUdeviceptr memory) {
   ENTER("cuMemFree");
+  if (captures)
+    return CAPTURE_UNSUPPORTED;
   for (int i = 0; i < MaxBlocks; ++i)
     if (fake.blocks[i].data && (uintptr_t)fake.blocks[i].data == memory) {
       free(fake.blocks[i].data);
@@ -557,12 +564,14 @@ CUresult cuStreamBeginCapture_v2(CUstream stream, int mode) {
     return CAPTURE_UNSUPPORTED;
   stream->isCapturing = true;
   stream->count = 0;
+  ++captures;
   return SUCCESS;
 }
 
 CUresult cuStreamEndCapture(CUstream stream, Graph **graph) {
   ENTER("cuStreamEndCapture");
   stream->isCapturing = false;
+  --captures;
   *graph = calloc(1, sizeof(**graph));
   memcpy((*graph)->operations, stream->operations, sizeof(stream->operations));
   (*graph)->count = stream->count;
@@ -702,9 +711,11 @@ static void *makeStream(int device) {
 static void beginCapture(void *stream) {
   ((Stream *)stream)->isCapturing = true;
   ((Stream *)stream)->count = 0;
+  ++captures;
 }
 static void endCapture(void *stream) {
   ((Stream *)stream)->isCapturing = false;
+  --captures;
 }
 static void replay(void *stream) {
   Stream *captured = stream;
