@@ -447,6 +447,10 @@ ssmrt_status ssmrt_cuda_copy_to_device(ssmrt_context *context, void *to,
 ssmrt_status ssmrt_cuda_copy_to_host(ssmrt_context *context, void *to,
                                      const void *from, int64_t bytes);
 
+/* From one place of the device to another, apart from it. */
+ssmrt_status ssmrt_cuda_copy(ssmrt_context *context, void *to, const void *from,
+                             int64_t bytes);
+
 /* Bytes of the payload of a block in device memory; -1 on failure. */
 int64_t ssmrt_cuda_prepared_bytes(const ssmrt_module *module,
                                   int64_t max_length);

@@ -6,6 +6,7 @@
 #include "ssmrt/ssmrt.h"
 #include "llvm/Support/Error.h"
 #include <memory>
+#include <string>
 
 namespace ssmc {
 
@@ -23,6 +24,11 @@ private:
   Device() = default;
   ssmrt_context *context = nullptr;
 };
+
+/// Bytes a second, read and written together, of a copy on the first GPU.
+llvm::Expected<double> measureDeviceCopy();
+/// Its name.
+llvm::Expected<std::string> deviceName();
 
 /// Memory on a GPU, which lives as long as this does.
 class DeviceMemory {

@@ -56,10 +56,21 @@ public:
                       llvm::ArrayRef<Tensor> outputs, int64_t batch, int64_t begin,
                       int64_t end, bool stepwise, void *state);
 
+  /// Of a layer for CUDA: seconds of one of `calls` calls, queued one after the other,
+  /// with inputs and outputs in the GPU's memory. With `stepwise` a call is a step for
+  /// each token, all of the same values.
+  llvm::Expected<double> timeOnDevice(llvm::ArrayRef<ssmrt_tensor> inputs,
+                                      llvm::ArrayRef<Tensor> outputs, int64_t batch,
+                                      llvm::ArrayRef<int64_t> lengths, bool stepwise,
+                                      int64_t calls);
+
 private:
   llvm::Error upload();
   llvm::Error callOnDevice(bool isStep, llvm::ArrayRef<ssmrt_tensor> inputs,
                            llvm::MutableArrayRef<ssmrt_tensor> outputs, void *state);
+  /// Queues a call on values in the GPU's memory.
+  llvm::Error queue(bool isStep, llvm::ArrayRef<ssmrt_tensor> inputs,
+                    llvm::MutableArrayRef<ssmrt_tensor> outputs, void *state);
   llvm::Error reserve(int64_t batch, llvm::ArrayRef<int64_t> lengths);
   llvm::Error call(bool isStep, llvm::ArrayRef<ssmrt_tensor> inputs,
                    llvm::ArrayRef<Tensor> outputs, int64_t batch,

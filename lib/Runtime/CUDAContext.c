@@ -288,10 +288,25 @@ ssmrt_status ssmrt_cuda_free(ssmrt_context *context, void *memory) {
   return status;
 }
 
-/* Both directions between host and device. */
-static ssmrt_status copyAcross(const char *who, ssmrt_context *context,
-                               void *to, const void *from, int64_t bytes,
-                               bool toHost) {
+typedef enum Direction { ToDevice, ToHost, OnDevice } Direction;
+
+static CUresult queueCopy(const ssmrtCudaContext *cuda, void *to,
+                          const void *from, size_t bytes, Direction direction) {
+  const ssmrtCudaDriver *driver = cuda->driver;
+  CUdeviceptr target = (uintptr_t)to, source = (uintptr_t)from;
+  switch (direction) {
+  case ToDevice:
+    return driver->cuMemcpyHtoDAsync(target, from, bytes, cuda->stream);
+  case ToHost:
+    return driver->cuMemcpyDtoHAsync(to, source, bytes, cuda->stream);
+  default:
+    return driver->cuMemcpyDtoDAsync(target, source, bytes, cuda->stream);
+  }
+}
+
+static ssmrt_status copy(const char *who, ssmrt_context *context, void *to,
+                         const void *from, int64_t bytes, Direction direction) {
+  static const char *const ways[] = {"to", "from", "on"};
   ssmrtCudaContext *cuda;
   ssmrt_status status = ssmrtCheckCudaContext(who, context, &cuda);
   if (status != SSMRT_OK)
@@ -304,34 +319,29 @@ static ssmrt_status copyAcross(const char *who, ssmrt_context *context,
   status = ssmrtEnterCuda(cuda);
   if (status != SSMRT_OK)
     return status;
-  const ssmrtCudaDriver *driver = cuda->driver;
-  CUresult result;
-  if (toHost)
-    result = driver->cuMemcpyDtoHAsync(to, (CUdeviceptr)(uintptr_t)from,
-                                       (size_t)bytes, cuda->stream);
-  else
-    result = driver->cuMemcpyHtoDAsync((CUdeviceptr)(uintptr_t)to, from,
-                                       (size_t)bytes, cuda->stream);
-  if (result == CUDA_SUCCESS && toHost)
-    result = driver->cuStreamSynchronize(cuda->stream);
+  CUresult result = queueCopy(cuda, to, from, (size_t)bytes, direction);
+  if (result == CUDA_SUCCESS && direction == ToHost)
+    result = cuda->driver->cuStreamSynchronize(cuda->stream);
   if (result != CUDA_SUCCESS)
-    status =
-        ssmrtFailCuda(driver, result, "copying %lld bytes %s GPU %d",
-                      (long long)bytes, toHost ? "from" : "to", cuda->ordinal);
+    status = ssmrtFailCuda(cuda->driver, result, "copying %lld bytes %s GPU %d",
+                           (long long)bytes, ways[direction], cuda->ordinal);
   ssmrtLeaveCuda(cuda);
   return status;
 }
 
 ssmrt_status ssmrt_cuda_copy_to_device(ssmrt_context *context, void *to,
                                        const void *from, int64_t bytes) {
-  return copyAcross("ssmrt_cuda_copy_to_device", context, to, from, bytes,
-                    /*toHost=*/false);
+  return copy("ssmrt_cuda_copy_to_device", context, to, from, bytes, ToDevice);
 }
 
 ssmrt_status ssmrt_cuda_copy_to_host(ssmrt_context *context, void *to,
                                      const void *from, int64_t bytes) {
-  return copyAcross("ssmrt_cuda_copy_to_host", context, to, from, bytes,
-                    /*toHost=*/true);
+  return copy("ssmrt_cuda_copy_to_host", context, to, from, bytes, ToHost);
+}
+
+ssmrt_status ssmrt_cuda_copy(ssmrt_context *context, void *to, const void *from,
+                             int64_t bytes) {
+  return copy("ssmrt_cuda_copy", context, to, from, bytes, OnDevice);
 }
 
 ssmrt_status ssmrtCopy(ssmrtCudaContext *cuda, void *to, const void *from,
@@ -342,9 +352,7 @@ ssmrt_status ssmrtCopy(ssmrtCudaContext *cuda, void *to, const void *from,
     memmove(to, from, (size_t)bytes);
     return SSMRT_OK;
   }
-  CUresult result = cuda->driver->cuMemcpyDtoDAsync(
-      (CUdeviceptr)(uintptr_t)to, (CUdeviceptr)(uintptr_t)from, (size_t)bytes,
-      cuda->stream);
+  CUresult result = queueCopy(cuda, to, from, (size_t)bytes, OnDevice);
   if (result != CUDA_SUCCESS)
     return ssmrtFailCuda(cuda->driver, result, "copying %lld bytes on GPU %d",
                          (long long)bytes, cuda->ordinal);

@@ -231,6 +231,13 @@ TEST_F(CUDA, Memory) {
                "driver does not name (12345): no text");
   EXPECT_EQ(ssmrt_cuda_copy_to_device(context, nullptr, &number, 4),
             SSMRT_BAD_ARGUMENT);
+  void *elsewhere = allocate(sizeof(number));
+  EXPECT_EQ(ssmrt_cuda_copy(context, elsewhere, there, 4), SSMRT_OK);
+  back = 0;
+  EXPECT_EQ(ssmrt_cuda_copy_to_host(context, &back, elsewhere, 4), SSMRT_OK);
+  EXPECT_EQ(back, 5);
+  EXPECT_EQ(ssmrt_cuda_copy(context, elsewhere, &number, 4),
+            SSMRT_DEVICE_FAILED);
   EXPECT_EQ(ssmrt_cuda_free(context, &number), SSMRT_DEVICE_FAILED);
   EXPECT_EQ(ssmrt_cuda_synchronize(context), SSMRT_OK);
   driver().fail("cuStreamSynchronize", 700, 0);
