@@ -65,7 +65,11 @@ public:
                                       int64_t calls);
 
 private:
+  /// Puts the prepared tables, and the calls from here on, onto the GPU.
   llvm::Error upload();
+  /// A header that keeps the memory of its payload.
+  llvm::Expected<Block> makeStateOnDevice(int64_t batch) const;
+  llvm::Error reserveOnDevice(int64_t bytes);
   llvm::Error callOnDevice(bool isStep, llvm::ArrayRef<ssmrt_tensor> inputs,
                            llvm::MutableArrayRef<ssmrt_tensor> outputs, void *state);
   /// Queues a call on values in the GPU's memory.
