@@ -4,6 +4,7 @@
 #define SSMC_INITALLPASSES_H
 
 #include "Target/CPU/Passes.h"
+#include "Target/NVPTX/Passes.h"
 #include "mlir/InitAllPasses.h"
 #include "ssm/Transforms/Passes.h"
 #include "ssmc/Conversion/Passes.h"
@@ -18,6 +19,7 @@ inline void registerAllPasses() {
   registerSSMCConversionPasses();
   registerSSMCTransformsPasses();
   cpu::registerCPUPasses();
+  nvptx::registerNVPTXPasses();
 }
 
 } // namespace ssmc

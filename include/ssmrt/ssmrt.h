@@ -3,7 +3,7 @@
 |* A compiled layer is one exported function, `const ssmrt_module             *|
 |* *NAME_module(void)`, whose result describes the layer and holds its code.  *|
 |* This header needs C99 and nothing else; libssmrt needs libc, libm and      *|
-|* pthreads.                                                                  *|
+|* pthreads, and for layers on a GPU finds the CUDA driver when it is asked.  *|
 |*                                                                            *|
 |* Memory is the caller's: prepared tables, state and workspace are blocks of *|
 |* 64-byte aligned memory whose sizes are asked for beforehand. Nothing in a  *|
@@ -28,7 +28,7 @@ extern "C" {
 #endif
 
 #define SSMRT_MAGIC UINT64_C(0x0031545253534D53)
-#define SSMRT_ABI_VERSION 2
+#define SSMRT_ABI_VERSION 3
 #define SSMRT_ALIGNMENT 64
 
 typedef enum ssmrt_status {
@@ -38,7 +38,9 @@ typedef enum ssmrt_status {
   SSMRT_NOT_FOUND = 3,    /* a tensor or symbol that is not there */
   SSMRT_NO_MEMORY = 4,
   SSMRT_BAD_VERSION = 5,  /* the module was compiled for another runtime */
-  SSMRT_BAD_STATE = 6     /* a state block of another layer, dtype or batch */
+  SSMRT_BAD_STATE = 6,    /* a state block of another layer, dtype or batch */
+  SSMRT_NO_DEVICE = 7,    /* no CUDA driver, no such device, no code for it */
+  SSMRT_DEVICE_FAILED = 8 /* the driver refused, or a kernel failed */
 } ssmrt_status;
 
 /* Message of the last failure on this thread; "" if there was none. */
@@ -62,6 +64,12 @@ typedef struct ssmrt_dtype {
   uint16_t lanes; /* 1 */
 } ssmrt_dtype;
 
+/* Where memory is, in DLPack's numbers. 0 in a tensor is taken for the CPU. */
+typedef enum ssmrt_device_type {
+  SSMRT_CPU = 1,
+  SSMRT_CUDA = 2 /* device memory of the GPU that device_id numbers */
+} ssmrt_device_type;
+
 typedef struct ssmrt_tensor {
   void *data;
   struct { int32_t device_type, device_id; } device; /* 1, 0: CPU */
@@ -78,7 +86,7 @@ size_t ssmrt_dtype_size(ssmrt_dtype dtype);
 const char *ssmrt_dtype_name(ssmrt_dtype dtype);
 
 /*===----------------------------------------------------------------------===*\
-|* Execution context: threads                                                 *|
+|* Execution context: threads, or a GPU                                       *|
 \*===----------------------------------------------------------------------===*/
 
 /* One piece of work: the items [begin, end) of a range. */
@@ -90,12 +98,25 @@ typedef void (*ssmrt_body)(void *closure, int64_t begin, int64_t end);
  * the compiler's estimate of one item in nanoseconds, for deciding whether
  * threads pay; 0 means unknown. Results do not depend on the split. */
 typedef struct ssmrt_context ssmrt_context;
+struct ssmrt_cuda_code;
+struct ssmrt_cuda_geometry;
+/* Starts kernel number `kernel` of the code. One slot a parameter in `arguments`:
+ * the address of a scalar, or of a device pointer. A grid with an extent of 0 is
+ * no launch. Errors do not return: the first one is kept in the context, the
+ * launches after it are skipped, and the call that runs the code reports it. */
+typedef void (*ssmrt_launch)(ssmrt_context *context,
+                             const struct ssmrt_cuda_code *code, int32_t kernel,
+                             const struct ssmrt_cuda_geometry *geometry,
+                             void **arguments);
 struct ssmrt_context {
   uint32_t struct_size; /* sizeof(ssmrt_context) */
   uint32_t threads;     /* at most this many run at once; informative */
   void (*parallel_for)(ssmrt_context *context, ssmrt_body body, void *closure,
                        int64_t count, int64_t cost);
   void *pool; /* private to whoever made the context */
+  /* Of ssmrt_cuda_context_create, NULL otherwise. Generated code calls it by the
+   * name ssmrt_cuda_launch, a function that every artefact has for itself. */
+  ssmrt_launch launch;
 };
 
 #define SSMRT_MAX_THREADS 1024
@@ -105,7 +126,7 @@ struct ssmrt_context {
  * from a second thread while it is at work, run on the thread that makes them.
  * Must not be destroyed during a call. */
 ssmrt_status ssmrt_context_create(uint32_t threads, ssmrt_context **context);
-void ssmrt_context_destroy(ssmrt_context *context);
+void ssmrt_context_destroy(ssmrt_context *context); /* of any kind */
 /* The context that runs everything on the calling thread; what calls below take
  * a NULL context for. */
 ssmrt_context *ssmrt_context_serial(void);
@@ -174,7 +195,9 @@ typedef struct ssmrt_decay_info {
 } ssmrt_decay_info;
 
 /* What generated code receives. ssmrt_prepare, ssmrt_forward and ssmrt_step
- * fill it after checking everything; the code itself checks nothing. */
+ * fill it after checking everything; the code itself checks nothing. In forward
+ * and step of a CUDA module prepared, state, workspace and what the elements of
+ * inputs and outputs point to is device memory; all else is the host's. */
 typedef struct ssmrt_frame {
   ssmrt_context *context;
   void *prepared;       /* written by prepare, read by the others */
@@ -189,6 +212,37 @@ typedef struct ssmrt_frame {
   int64_t keeps_state;     /* whether anything reads the states after this call */
   int64_t more_lengths[SSMRT_MAX_AXES - 1]; /* of sequence axes 1, 2, ... */
 } ssmrt_frame;
+
+/* Kernels for GPUs: one a layer, constant data of the artefact. */
+typedef struct ssmrt_cubin {
+  int32_t arch;    /* of the device: 90 for compute capability 9.0 */
+  int32_t variant; /* 0, or 'a': for this very architecture, as sm_90a */
+  const void *data;
+  uint64_t bytes;
+} ssmrt_cubin;
+
+typedef struct ssmrt_cuda_code {
+  uint32_t struct_size; /* sizeof(ssmrt_cuda_code) */
+  int32_t num_kernels;
+  const char *const *kernels; /* their names in the code */
+  const char *ptx;            /* ends with a NUL; NULL: cubins alone */
+  uint64_t ptx_bytes;         /* without the NUL */
+  int32_t num_cubins;
+  const ssmrt_cubin *cubins;
+  /* Bytes of dynamic shared memory that each kernel may be launched with, where
+   * that is more than the 48 KiB that need no asking; NULL: none is. */
+  const int32_t *kernel_max_shared;
+} ssmrt_cuda_code;
+
+typedef struct ssmrt_cuda_geometry {
+  uint32_t grid[3], block[3]; /* x, y, z */
+  uint32_t shared_bytes;      /* of dynamic shared memory */
+  uint32_t reserved;
+} ssmrt_cuda_geometry;
+
+/* forward or step depend on the number of tokens before the call, beyond what is
+ * in the state: a captured graph holds for the position of its capture alone. */
+#define SSMRT_READS_POSITION 1u
 
 typedef struct ssmrt_module {
   uint64_t magic;        /* SSMRT_MAGIC */
@@ -226,6 +280,16 @@ typedef struct ssmrt_module {
   const ssmrt_tensor *embedded_weights;
   int64_t num_axes; /* sequence axes, 1 to SSMRT_MAX_AXES; with several of them
                      * there are no states and no step */
+  /* SSMRT_CPU; or SSMRT_CUDA: forward and step are host code that launches
+   * kernels of cuda_code through the context, on device memory. prepare is code
+   * for the CPU in both. */
+  int32_t device_type;
+  uint32_t flags; /* SSMRT_READS_POSITION */
+  const ssmrt_cuda_code *cuda_code; /* NULL in modules for the CPU */
+  /* The same layer for CUDA, of an artefact for both; NULL: there is none.
+   * ssmrt_forward and ssmrt_step use it where the tensors are on a GPU; what is
+   * prepared, allocated and kept for it is asked of it. */
+  const struct ssmrt_module *cuda;
 } ssmrt_module;
 
 /* Checks magic, version, sizes and descriptions. Every function below checks
@@ -274,7 +338,7 @@ double ssmrt_largest_decay(const ssmrt_module *module, const void *prepared,
  * the described dtype, one batch and one length of each sequence axis in all;
  * outputs apart from everything else. Batch and lengths may be 0. `state` may be
  * NULL in forward: the sequence starts at zero and its state is not kept (the
- * workspace holds it). */
+ * workspace holds it). For tensors of a GPU see below. */
 ssmrt_status ssmrt_forward(const ssmrt_module *module, ssmrt_context *context,
                            const void *prepared, const ssmrt_tensor *inputs,
                            int64_t num_inputs, ssmrt_tensor *outputs,
@@ -283,6 +347,11 @@ ssmrt_status ssmrt_step(const ssmrt_module *module, ssmrt_context *context,
                         const void *prepared, const ssmrt_tensor *inputs,
                         int64_t num_inputs, ssmrt_tensor *outputs,
                         int64_t num_outputs, void *state, void *workspace);
+
+/* Whether integers of the inputs, in host memory, are within their limits: what
+ * ssmrt_forward and ssmrt_step check there themselves. */
+ssmrt_status ssmrt_check_limits(const ssmrt_module *module,
+                                const ssmrt_tensor *inputs, int64_t num_inputs);
 
 /*===----------------------------------------------------------------------===*\
 |* State blocks: opaque, versioned; a header, then the payload                *|
@@ -303,6 +372,122 @@ ssmrt_status ssmrt_state_select(const ssmrt_module *module, void *to,
 ssmrt_status ssmrt_state_view(const ssmrt_module *module, void *state,
                               int64_t index, int64_t shape[SSMRT_MAX_DIMS],
                               ssmrt_tensor *view);
+
+/*===----------------------------------------------------------------------===*\
+|* Layers on a GPU                                                            *|
+\*===----------------------------------------------------------------------===*/
+
+/* Forward and step of a CUDA module take tensors in memory of the context's
+ * device, a workspace there (of ssmrt_workspace_bytes, 64-byte aligned), and
+ * prepared tables and a state whose payload is there, and queue their work in
+ * the context's stream. They allocate nothing, wait for nothing and, once
+ * ssmrt_cuda_load has been called, may be captured into a graph. What they report
+ * are mistakes of the caller and refused launches; a kernel that fails later
+ * is reported by whatever waits for it, or by the next call. After a failed
+ * launch the state is undefined.
+ *
+ * The values of integer inputs are not compared with their limit, which would
+ * mean to wait for them: that they are in [0, limit) is up to the caller, who may
+ * ask ssmrt_check_limits before they are uploaded.
+ *
+ * A block of a CUDA module (prepared tables, a state) is in one of two forms.
+ * In host memory, in one piece, it is what ssmrt_prepare and ssmrt_state_reset
+ * write: to be saved, read, and uploaded. On a device it is a header of
+ * SSMRT_HEADER_BYTES, 64-byte aligned, in host memory, which stands for the
+ * block in all calls, and its payload in device memory, also 64-byte aligned. The
+ * caller has both pieces and frees them after the last use. */
+#define SSMRT_HEADER_BYTES 64
+
+/* A context for one GPU: its primary context, which the CUDA runtime, PyTorch
+ * and others use too, and a stream of it (a CUstream or cudaStream_t; NULL: the
+ * default stream, which cannot be captured). The driver, libcuda.so.1, is loaded
+ * by the first such call; the environment variable SSMRT_CUDA_DRIVER may name
+ * another library that has its functions. One thread at a time may use a context.
+ * It must not outlive its stream; nor the artefacts whose layers ran in it, but
+ * where they are closed by ssmrt_library_close or were unloaded before. With the
+ * environment variable SSMRT_CUDA_WAIT set to 1 it waits for each kernel, so that
+ * a failure names the kernel. */
+ssmrt_status ssmrt_cuda_context_create(int device, void *stream,
+                                       ssmrt_context **context);
+/* GPUs that the driver has; SSMRT_NO_DEVICE without a driver. */
+ssmrt_status ssmrt_cuda_device_count(int *count);
+
+typedef struct ssmrt_cuda_device {
+  char name[128];
+  int32_t arch;              /* 90 for compute capability 9.0 */
+  int32_t driver_version;    /* of CUDA that the driver has: 12040 for 12.4 */
+  uint64_t memory_bytes;
+  int32_t multiprocessors;
+  int32_t max_shared_bytes;  /* a block, when asked for */
+} ssmrt_cuda_device;
+ssmrt_status ssmrt_cuda_device_info(int device, ssmrt_cuda_device *info);
+
+/* Loads the kernels: from the cubin for the device if the artefact has one, else
+ * by the driver's compiler from PTX. The first launch does it otherwise, which
+ * takes long, and is refused while the stream is being captured. */
+ssmrt_status ssmrt_cuda_load(const ssmrt_module *module, ssmrt_context *context);
+/* Forgets the kernels; they are unloaded with the last context that has them.
+ * For artefacts that are closed before the context is destroyed. */
+ssmrt_status ssmrt_cuda_unload(const ssmrt_module *module,
+                               ssmrt_context *context);
+/* Waits until all that is queued in the stream is done, and reports what failed. */
+ssmrt_status ssmrt_cuda_synchronize(ssmrt_context *context);
+
+/* Device memory, for callers that have no other source of it; aligned to 256
+ * bytes. 0 bytes give NULL. Freeing NULL does nothing; freeing waits for the
+ * device. Not to be called during a capture. */
+ssmrt_status ssmrt_cuda_alloc(ssmrt_context *context, int64_t bytes,
+                              void **memory);
+ssmrt_status ssmrt_cuda_free(ssmrt_context *context, void *memory);
+/* Copies in the order of the stream. To the device: `from` may be reused on
+ * return, unless its pages are locked: then not before the stream has got there.
+ * To the host: waits for the stream; the bytes are there on return. */
+ssmrt_status ssmrt_cuda_copy_to_device(ssmrt_context *context, void *to,
+                                       const void *from, int64_t bytes);
+ssmrt_status ssmrt_cuda_copy_to_host(ssmrt_context *context, void *to,
+                                     const void *from, int64_t bytes);
+
+/* From one place of the device to another, apart from it. */
+ssmrt_status ssmrt_cuda_copy(ssmrt_context *context, void *to, const void *from,
+                             int64_t bytes);
+
+/* Bytes of the payload of a block in device memory; -1 on failure. */
+int64_t ssmrt_cuda_prepared_bytes(const ssmrt_module *module,
+                                  int64_t max_length);
+int64_t ssmrt_cuda_state_bytes(const ssmrt_module *module, int64_t batch,
+                               int64_t max_length);
+
+/* Copies a block, prepared tables or a state, from host memory to the device:
+ * fills `header` and `payload`. In the order of the stream, as
+ * ssmrt_cuda_copy_to_device. */
+ssmrt_status ssmrt_cuda_upload(const ssmrt_module *module,
+                               ssmrt_context *context, const void *from,
+                               void *header, void *payload);
+/* The other way; `to` has ssmrt_prepared_bytes or ssmrt_state_bytes. Waits. */
+ssmrt_status ssmrt_cuda_download(const ssmrt_module *module,
+                                 ssmrt_context *context, const void *header,
+                                 void *to);
+
+/* What ssmrt_state_reset, ssmrt_state_copy and ssmrt_state_select do, in the
+ * order of the stream; ssmrt_state_view takes both forms of a block. */
+ssmrt_status ssmrt_cuda_state_reset(const ssmrt_module *module,
+                                    ssmrt_context *context, void *state,
+                                    void *payload, int64_t batch,
+                                    int64_t max_length);
+ssmrt_status ssmrt_cuda_state_copy(const ssmrt_module *module,
+                                   ssmrt_context *context, void *to,
+                                   void *payload, const void *from);
+ssmrt_status ssmrt_cuda_state_select(const ssmrt_module *module,
+                                     ssmrt_context *context, void *to,
+                                     void *payload, const void *from,
+                                     const int64_t *rows, int64_t count);
+/* Says that `tokens` more tokens have gone through the state, by replays of a
+ * graph: the position is in the header, which a replay does not see. (The call
+ * that was captured has counted its own tokens, although it ran nothing.
+ * Negative numbers take such back.) Refused for layers that are
+ * SSMRT_READS_POSITION, whose graphs would go on from the wrong token. */
+ssmrt_status ssmrt_cuda_state_advance(const ssmrt_module *module, void *state,
+                                      int64_t tokens);
 
 /*===----------------------------------------------------------------------===*\
 |* Weight files: safetensors, mapped into memory                              *|

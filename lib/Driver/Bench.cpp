@@ -103,13 +103,17 @@ public:
                      1e30,
                      bytesOf(module, batch, lengths, result.stepwise),
                      candidate.flop.of(batch, lengths),
-                     lengthIndex < clocks.size() ? double(batch) * clocks[lengthIndex] : 0,
+                     lengthIndex < clocks.size() && module->device_type == SSMRT_CPU
+                         ? double(batch) * clocks[lengthIndex]
+                         : 0,
                      {}};
     return std::move(result);
   }
 
   /// Calls for about `seconds`, at least once.
   llvm::Error sample(double seconds) {
+    if (session.module().device_type == SSMRT_CUDA)
+      return sampleOnDevice(seconds);
     Clock::time_point start = Clock::now();
     do {
       llvm::Expected<Block> state = Block();
@@ -131,6 +135,23 @@ public:
   Figure figure;
 
 private:
+  /// The same of calls that are queued: as many at once as take some milliseconds, so
+  /// that waiting for them does not count.
+  llvm::Error sampleOnDevice(double seconds) {
+    Clock::time_point start = Clock::now();
+    int64_t calls = 1;
+    do {
+      auto time = session.timeOnDevice(viewAll(inputs), outputs, figure.batch,
+                                       figure.lengths, stepwise, calls);
+      if (!time)
+        return time.takeError();
+      figure.seconds = std::min(figure.seconds, *time);
+      figure.calls += calls;
+      calls = std::clamp<int64_t>(int64_t(5e-3 / std::max(*time, 1e-7)), 1, 1000);
+    } while (secondsSince(start) < seconds);
+    return llvm::Error::success();
+  }
+
   Session session;
   std::vector<Tensor> inputs, outputs;
   bool stepwise = false;
@@ -143,8 +164,28 @@ static llvm::json::Value lengthsValue(llvm::ArrayRef<int64_t> lengths) {
   return llvm::json::Array(lengths);
 }
 
+/// What runs the layer: threads, or a GPU.
+static llvm::Expected<std::string> machineName(const ssmrt_module *module,
+                                               uint32_t threads) {
+  if (module->device_type == SSMRT_CUDA)
+    return deviceName();
+  return std::to_string(threads) + (threads == 1 ? " thread" : " threads");
+}
+
+/// Of the GPU, memory alone.
+static llvm::Expected<Limits> measure(const ssmrt_module *module, ssmrt_context *context,
+                                      bool doublePrecision) {
+  if (module->device_type != SSMRT_CUDA)
+    return measureLimits(context, doublePrecision);
+  auto rate = measureDeviceCopy();
+  if (!rate)
+    return rate.takeError();
+  return Limits{1, *rate, 0};
+}
+
 static void print(const Options &options, const ssmrt_module *module,
-                  llvm::ArrayRef<Figure> figures, const Limits &limits) {
+                  llvm::ArrayRef<Figure> figures, const Limits &limits,
+                  llvm::StringRef machine) {
   Table table({"mode", ">batch", ">length", ">ms", ">tokens/s", ">GB/s", ">of memory",
                ">GFLOP/s", ">of peak", ">predicted clocks"});
   llvm::json::Array list;
@@ -153,7 +194,7 @@ static void print(const Options &options, const ssmrt_module *module,
     double bandwidth = figure.bytes / figure.seconds * 1e-9;
     double rate = figure.flop / figure.seconds * 1e-9;
     auto share = [](double value, double limit) {
-      return llvm::formatv("{0:f0} %", limit > 0 ? 100 * value / limit : 0).str();
+      return limit > 0 ? llvm::formatv("{0:f0} %", 100 * value / limit).str() : "";
     };
     table.add({figure.mode, std::to_string(figure.batch), lengthsText(figure.lengths),
                numberText(figure.seconds * 1e3), llvm::formatv("{0:f0}", tokens).str(),
@@ -180,16 +221,20 @@ static void print(const Options &options, const ssmrt_module *module,
   }
   if (options.csv)
     return table.printCSV(llvm::outs());
-  llvm::outs() << "layer " << module->layer << ", " << limits.threads
-               << (limits.threads == 1 ? " thread" : " threads") << "; memory "
-               << numberText(limits.bytesPerSecond * 1e-9) << " GB/s, arithmetic "
-               << numberText(limits.flopPerSecond * 1e-9) << " GFLOP/s\n";
+  llvm::outs() << "layer " << module->layer << ", ";
+  if (module->device_type == SSMRT_CUDA)
+    llvm::outs() << machine << "; copies of memory "
+                 << numberText(limits.bytesPerSecond * 1e-9) << " GB/s\n";
+  else
+    llvm::outs() << machine << "; memory " << numberText(limits.bytesPerSecond * 1e-9)
+                 << " GB/s, arithmetic " << numberText(limits.flopPerSecond * 1e-9)
+                 << " GFLOP/s\n";
   table.print(llvm::outs());
 }
 
 /// Time over length, or over tokens of several axes, a curve a mode.
 static llvm::Error draw(const Options &options, const ssmrt_module *module,
-                        llvm::ArrayRef<Figure> figures, uint32_t threads) {
+                        llvm::ArrayRef<Figure> figures, llvm::StringRef machine) {
   std::vector<Curve> curves;
   for (const Figure &figure : figures) {
     auto curve = llvm::find_if(
@@ -203,8 +248,7 @@ static llvm::Error draw(const Options &options, const ssmrt_module *module,
   if (!hasPoints(curves))
     return failure("--svg " + options.svg + ": nothing to draw: wanted a length above 0");
   std::string title = (llvm::Twine(module->layer) + ", " + options.dtype + ", batch " +
-                       llvm::Twine(figures.front().batch) + ", " + llvm::Twine(threads) +
-                       (threads == 1 ? " thread" : " threads"))
+                       llvm::Twine(figures.front().batch) + ", " + machine)
                           .str();
   OutputFiles files;
   if (llvm::Error error = files.add(options.svg, plotTimes(title, curves)))
@@ -320,7 +364,7 @@ llvm::Error ssmc::runBench(const Options &options) {
     constexpr int turns = 3;
     Limits limits;
     for (int turn = 0; turn < turns; ++turn) {
-      auto measured = measureLimits(context->get(), options.dtype == "f64");
+      auto measured = measure(module, context->get(), options.dtype == "f64");
       if (!measured)
         return measured.takeError();
       limits = limits.best(*measured);
@@ -334,7 +378,10 @@ llvm::Error ssmc::runBench(const Options &options) {
       figures.push_back(sampler.figure);
     }
   }
-  print(options, module, figures, best);
+  auto machine = machineName(module, best.threads);
+  if (!machine)
+    return machine.takeError();
+  print(options, module, figures, best, *machine);
   return options.svg.empty() ? llvm::Error::success()
-                             : draw(options, module, figures, best.threads);
+                             : draw(options, module, figures, *machine);
 }

@@ -4,6 +4,7 @@
 #include "Cache.h"
 #include "Error.h"
 
+#include "Target/NVPTX/Assembler.h"
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/IR/Remarks.h"
 #include "mlir/IR/Verifier.h"
@@ -16,9 +17,27 @@
 
 using namespace ssmc;
 
+static bool isExecuting(const Options &options) {
+  return options.verb == Verb::Run || options.verb == Verb::Generate ||
+         options.verb == Verb::Verify || options.verb == Verb::Bench;
+}
+
+/// The GPU that this process will run on, where it does.
+static std::vector<std::string> findGPU(const Options &options) {
+  ssmrt_cuda_device device;
+  // LLVM may not know the newest, which run what is for older ones.
+  constexpr int newest = 121;
+  if (options.target != "cuda" || !isExecuting(options) ||
+      ssmrt_cuda_device_info(0, &device) != SSMRT_OK || device.arch > newest)
+    return {};
+  return {"sm_" + std::to_string(device.arch)};
+}
+
 llvm::Error ssmc::checkTarget(const Options &options) {
-  if (options.target != "cpu")
-    return failure("--target " + options.target + ": this build has the target cpu");
+  int devices;
+  if (options.target == "cuda" && isExecuting(options) &&
+      ssmrt_cuda_device_count(&devices) != SSMRT_OK)
+    return runtimeFailure("--target cuda: ");
   return llvm::Error::success();
 }
 
@@ -38,6 +57,13 @@ Build::Build(const Source &source, const WeightFiles &weights, const Options &op
   frontendOptions.weightType = options.weightsDType;
   pipelineOptions.name = this->request.name;
   pipelineOptions.mode = this->request.mode;
+  // For tests where no device is: kernels run on the CPU, a thread after the other.
+  pipelineOptions.emulateKernels = options.target == "cuda-emulated";
+  pipelineOptions.target = pipelineOptions.emulateKernels ? "cuda" : options.target;
+  pipelineOptions.gpu = options.gpu.empty() ? findGPU(options) : options.gpu;
+  // Of what is loaded where it was compiled the driver makes machine code itself.
+  if (options.verb == Verb::Compile && !options.gpu.empty())
+    pipelineOptions.assembler = nvptx::findAssembler();
   pipelineOptions.cpu = options.cpu;
   pipelineOptions.triple = options.triple;
   pipelineOptions.literal = this->request.literal;
@@ -73,7 +99,8 @@ std::string Build::computeKey() {
   key.add(request.lastToken ? "last token" : "");
   key.add(pipelineOptions.name).add(pipelineOptions.mode);
   key.add(pipelineOptions.fastExp ? "fast-exp" : "").add(pipelineOptions.triple);
-  key.add(pipelineOptions.cpu);
+  key.add(pipelineOptions.cpu).add(options.target);
+  key.add(llvm::join(pipelineOptions.gpu, ",")).add(pipelineOptions.assembler);
   const ScheduleOptions &schedule = pipelineOptions.schedule;
   key.add(llvm::formatv("{0},{1},{2},{3},{4}", schedule.chunk, schedule.lanes,
                         schedule.segments, schedule.crossover, schedule.conv)
@@ -187,6 +214,15 @@ llvm::Expected<std::unique_ptr<llvm::Module>> Build::makeLLVM() {
   if (!result)
     return reportedFailure();
   return std::move(result);
+}
+
+llvm::Expected<std::string> Build::makePTX() {
+  if (llvm::Error error = lower(Phase::Object))
+    return std::move(error);
+  auto ptx = emitPTX(module(), pipelineOptions);
+  if (failed(ptx))
+    return reportedFailure();
+  return std::move(*ptx);
 }
 
 llvm::Error Build::emit(llvm::Module &module, MachineFormat format,

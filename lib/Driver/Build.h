@@ -44,6 +44,8 @@ public:
   llvm::Expected<std::unique_ptr<llvm::Module>> makeLLVM();
   llvm::Error emit(llvm::Module &module, MachineFormat format,
                    llvm::SmallVectorImpl<char> &out);
+  /// The kernels for a GPU, as text; from the frontend on.
+  llvm::Expected<std::string> makePTX();
   /// The object, from the cache if it is there.
   llvm::Expected<std::unique_ptr<llvm::MemoryBuffer>> makeObject();
 
@@ -54,6 +56,7 @@ public:
     return compiled.parameters;
   }
   const std::string &layer() const { return compiled.layer; }
+  const Source &getSource() const { return source; }
   PipelineOptions &pipeline() { return pipelineOptions; }
   /// What was reported, where the request was quiet.
   std::string takeDiagnostics() { return std::move(diagnostics); }
@@ -77,7 +80,7 @@ private:
   CompiledSource compiled;
 };
 
-/// Refuses what no target of this build can do.
+/// Refuses what cannot be done for the target, on this machine or at all.
 llvm::Error checkTarget(const Options &options);
 
 } // namespace ssmc

@@ -8,6 +8,8 @@
 #include "Progress.h"
 #include "Verbs.h"
 
+#include "Target/CPU/ModuleDescription.h"
+#include "Target/NVPTX/Assembler.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringSwitch.h"
 #include "llvm/IR/Module.h"
@@ -18,7 +20,9 @@ using namespace ssmc;
 
 namespace {
 /// What is written.
-enum class Kind { None, AST, MLIR, LLVM, Assembly, Object, Archive, Shared };
+enum class Kind {
+  None, AST, MLIR, PTX, Cubin, LLVM, Assembly, Object, Archive, Shared
+};
 struct Artefact {
   Kind kind = Kind::None;
   Phase phase = Phase::Frontend; // of MLIR
@@ -49,6 +53,8 @@ static llvm::Expected<Artefact> artefactOf(const Options &options) {
                     .Case("llvm", Kind::LLVM)
                     .Case("asm", Kind::Assembly)
                     .Cases({"obj", "object"}, Kind::Object)
+                    .Case("ptx", Kind::PTX)
+                    .Case("cubin", Kind::Cubin)
                     .Default(Kind::None);
     if (kind != Kind::None)
       return Artefact{kind, Phase::Frontend};
@@ -58,7 +64,7 @@ static llvm::Expected<Artefact> artefactOf(const Options &options) {
 #define PHASE(NAME, TEXT, SUMMARY) phases += ", " TEXT;
 #include "ssmc/Pipeline/Phases.def"
     return usageFailure("option '--emit' is '" + printable(options.emit) +
-                            "'; wanted ast, ssm, mlir, llvm, asm, obj" + phases,
+                            "'; wanted ast, ssm, mlir, llvm, asm, obj, ptx, cubin" + phases,
                         "compile");
   }
   if (options.output.empty())
@@ -71,12 +77,14 @@ static llvm::Expected<Artefact> artefactOf(const Options &options) {
                   .Case(".o", Kind::Object)
                   .Case(".a", Kind::Archive)
                   .Case(".so", Kind::Shared)
+                  .Case(".ptx", Kind::PTX)
+                  .Case(".cubin", Kind::Cubin)
                   .Default(Kind::None);
   if (kind != Kind::None)
     return Artefact{kind, Phase::Frontend};
   return usageFailure("option '-o' is '" + printable(options.output) +
-                          "'; wanted a name that ends in .o, .a, .so, .s, .ll or "
-                          ".mlir, or --emit=WHAT",
+                          "'; wanted a name that ends in .o, .a, .so, .s, .ll, "
+                          ".mlir, .ptx or .cubin, or --emit=WHAT",
                       "compile");
 }
 
@@ -113,6 +121,52 @@ static void exportUnderCommonName(llvm::Module &module, llvm::StringRef name) {
 
 static bool isMachineCode(Kind kind) { return kind >= Kind::LLVM; }
 
+/// The kernels alone: text, or machine code for one GPU.
+static llvm::Expected<std::string> makeKernels(Build &build, Kind kind) {
+  const PipelineOptions &pipeline = build.pipeline();
+  auto ptx = build.makePTX();
+  if (!ptx || kind == Kind::PTX)
+    return ptx;
+  std::string gpu = pipeline.gpu.empty() ? "sm_80" : pipeline.gpu.front();
+  auto code = nvptx::assemble(*ptx, gpu, nvptx::findAssembler());
+  if (!code)
+    return failure(llvm::toString(code.takeError()));
+  return code;
+}
+
+static llvm::Error checkKernels(Kind kind, const Options &options) {
+  if ((kind == Kind::PTX || kind == Kind::Cubin) && options.gpu.size() > 1)
+    return usageFailure("kernels alone are for one GPU; found --gpu " +
+                            llvm::join(options.gpu, ","),
+                        "compile");
+  bool wantsCode = kind == Kind::Cubin || (isMachineCode(kind) && !options.gpu.empty());
+  if (!wantsCode || !nvptx::findAssembler().empty())
+    return llvm::Error::success();
+  llvm::StringRef wanted = "no ptxas found: wanted it on the PATH, or in the folder bin of "
+                           "CUDA_HOME or CUDA_PATH";
+  if (kind == Kind::Cubin)
+    return failure(wanted + "; a .ptx needs none");
+  warn(wanted + "; the artefact has PTX for " + options.gpu.front() +
+       " alone, which the driver compiles when it is loaded");
+  return llvm::Error::success();
+}
+
+/// The layer for the CPU with the same layer for CUDA in it.
+static llvm::Error addCUDA(Build &build, llvm::Module &module, llvm::StringRef name,
+                           const WeightFiles &weights, Options options) {
+  options.target = "cuda";
+  BuildRequest request(options);
+  request.name = (name + "_cuda").str();
+  request.lastToken = options.lastToken;
+  Build other(build.getSource(), weights, options, request);
+  auto cuda = other.makeLLVM();
+  if (!cuda)
+    return cuda.takeError();
+  if (!joinModules(module, name, **cuda, request.name))
+    return failure("the code for the CPU and the code for CUDA cannot be linked");
+  return llvm::Error::success();
+}
+
 static llvm::Expected<std::string> makeMachineCode(Build &build, Kind kind,
                                                    llvm::StringRef name,
                                                    const WeightFiles &weights,
@@ -120,6 +174,9 @@ static llvm::Expected<std::string> makeMachineCode(Build &build, Kind kind,
   auto module = build.makeLLVM();
   if (!module)
     return module.takeError();
+  if (options.target == "cpu,cuda")
+    if (llvm::Error error = addCUDA(build, **module, name, weights, options))
+      return std::move(error);
   if (options.embedWeights)
     if (llvm::Error error = embedWeights(build, **module, weights, options.init))
       return std::move(error);
@@ -159,6 +216,8 @@ static llvm::Expected<std::string> makeText(const Source &source, Build &build,
       return reportedFailure();
     return text;
   }
+  if (artefact.kind == Kind::PTX || artefact.kind == Kind::Cubin)
+    return makeKernels(build, artefact.kind);
   if (artefact.kind != Kind::MLIR)
     return makeMachineCode(build, artefact.kind, name, weights, options);
   if (llvm::Error error = artefact.phase == Phase::Frontend ? build.runFrontend()
@@ -177,6 +236,12 @@ llvm::Error ssmc::runCompile(const Options &options) {
     return name.takeError();
   if (llvm::Error error = checkTarget(options))
     return error;
+  if (llvm::Error error = checkKernels(artefact->kind, options))
+    return error;
+  if (options.target == "cpu,cuda" && artefact->kind == Kind::MLIR)
+    return usageFailure("--target cpu,cuda is of artefacts with machine code: .o, .a, .so, "
+                        ".s or .ll; MLIR has one target",
+                        "compile");
   if (options.embedWeights && !isMachineCode(artefact->kind))
     return usageFailure("--embed-weights wants an artefact with machine code: -o with "
                         ".o, .a, .so, .s or .ll",

@@ -7,12 +7,13 @@
 #include "Table.h"
 #include "Verbs.h"
 
+#include "Target/NVPTX/Assembler.h"
+#include "ssmrt/ssmrt.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/JSON.h"
 #include "llvm/Support/Program.h"
 #include "llvm/TargetParser/Host.h"
-#include <dlfcn.h>
 #include <thread>
 
 using namespace ssmc;
@@ -48,17 +49,36 @@ static Finding findProgram(const char *what, llvm::ArrayRef<const char *> names,
   return findTool(what, "", advice);
 }
 
-static Finding findCUDA() {
-  void *driver = dlopen("libcuda.so.1", RTLD_LAZY);
-  if (!driver)
-    return {"CUDA driver", "missing", "", "not needed: this build has the target cpu"};
-  auto init = reinterpret_cast<int (*)(unsigned)>(dlsym(driver, "cuInit"));
-  auto count = reinterpret_cast<int (*)(int *)>(dlsym(driver, "cuDeviceGetCount"));
-  int devices = 0;
-  bool works = init && count && init(0) == 0 && count(&devices) == 0;
-  return {"CUDA driver", works ? "ok" : "broken",
-          works ? std::to_string(devices) + " devices" : "libcuda.so.1 does not start",
-          "not used: this build has the target cpu"};
+/// The driver, and a line for each GPU.
+static std::vector<Finding> findCUDA() {
+  int count;
+  if (ssmrt_cuda_device_count(&count) != SSMRT_OK)
+    return {{"CUDA driver", "missing", "",
+             (llvm::Twine(ssmrt_last_error()) + "; for --target cuda, to run").str()}};
+  std::vector<Finding> findings;
+  for (int i = 0; i < count; ++i) {
+    ssmrt_cuda_device device;
+    std::string what = "GPU " + std::to_string(i);
+    if (ssmrt_cuda_device_info(i, &device) != SSMRT_OK) {
+      findings.push_back({what, "broken", "", ssmrt_last_error()});
+      continue;
+    }
+    if (findings.empty())
+      findings.push_back({"CUDA driver", "ok",
+                          llvm::formatv("for CUDA {0}.{1}", device.driver_version / 1000,
+                                        device.driver_version % 1000 / 10)
+                              .str(),
+                          ""});
+    bool isNew = device.arch >= 80;
+    findings.push_back({what, isNew ? "ok" : "too old",
+                        llvm::formatv("{0}, sm_{1}, {2} GiB", device.name, device.arch,
+                                      device.memory_bytes >> 30)
+                            .str(),
+                        isNew ? "" : "kernels are for sm_80 and later"});
+  }
+  if (count == 0)
+    findings.push_back({"CUDA driver", "ok", "no GPU", ""});
+  return findings;
 }
 
 static Finding findCache() {
@@ -86,10 +106,12 @@ llvm::Error ssmc::runDoctor(const Options &options) {
       findProgram("C compiler", {"cc", "gcc", "clang-22", "clang"},
                   "apt-get install gcc, for programs that use compiled layers"),
       findProgram("emulator for AArch64", {"qemu-aarch64", "qemu-aarch64-static"},
-                  "apt-get install qemu-user, to run code for AArch64"),
-      findCUDA(),
-      findProgram("ptxas", {"ptxas"}, "not needed: this build has the target cpu"),
-      findCache()};
+                  "apt-get install qemu-user, to run code for AArch64")};
+  llvm::append_range(findings, findCUDA());
+  findings.push_back(findTool("ptxas", nvptx::findAssembler(),
+                              "for --gpu and .cubin: wanted on the PATH, or in the folder "
+                              "bin of CUDA_HOME"));
+  findings.push_back(findCache());
   if (options.json) {
     llvm::json::Array list;
     for (const Finding &finding : findings)

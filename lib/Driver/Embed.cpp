@@ -54,6 +54,7 @@ WeightsDescription::WeightsDescription(mlir::DictionaryAttr description) {
   module.num_weights = int64_t(infos.size());
   module.weights = infos.data();
   module.num_axes = 1;
+  module.device_type = SSMRT_CPU;
   module.forward = [](const ssmrt_frame *) {}; // without it, it is no module
 }
 

@@ -9,12 +9,15 @@
 #include "Error.h"
 #include "Help.h"
 
+#include "Target/NVPTX/Assembler.h"
 #include "ssm/Analysis/Machine.h"
 #include "ssmc/Pipeline/Pipeline.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringSwitch.h"
+#include "llvm/Support/Path.h"
 #include "ssmrt/ssmrt.h"
 #include <cmath>
+#include <tuple>
 
 using namespace ssmc;
 
@@ -118,6 +121,40 @@ static Applied applySchedule(Options &options, llvm::StringRef text) {
                      "direct, with commas between";
 }
 
+bool ssmc::isForCUDA(const Options &options) { return options.target != "cpu"; }
+
+static Applied applyTarget(Options &options, llvm::StringRef text) {
+  llvm::SmallVector<llvm::StringRef> parts;
+  text.split(parts, ',');
+  llvm::sort(parts); // cpu stands before cuda
+  options.target = llvm::join(parts, ",");
+  options.targetGiven = true;
+  bool right = llvm::is_contained(
+      llvm::ArrayRef<llvm::StringRef>{"cpu", "cuda", "cpu,cuda", "cuda-emulated"},
+      options.target);
+  return right ? "" : "cpu, cuda or cpu,cuda";
+}
+
+static Applied applyGPU(Options &options, llvm::StringRef text) {
+  llvm::SmallVector<llvm::StringRef> names;
+  text.split(names, ',');
+  options.gpu.clear();
+  for (llvm::StringRef name : names) {
+    auto arch = nvptx::parseArch(name);
+    if (!arch || arch->number < 80)
+      return "names from sm_80 on, such as sm_80,sm_90 or sm_90a";
+    if (!llvm::is_contained(options.gpu, name))
+      options.gpu.push_back(name.str());
+  }
+  // PTX for the oldest runs on all later ones; for a variant, on nothing else.
+  llvm::sort(options.gpu, [](llvm::StringRef a, llvm::StringRef b) {
+    nvptx::Arch x = *nvptx::parseArch(a), y = *nvptx::parseArch(b);
+    return std::tuple(x.variant != 0, x.number, x.variant) <
+           std::tuple(y.variant != 0, y.number, y.variant);
+  });
+  return "";
+}
+
 static Applied applyMachine(Options &options, llvm::StringRef text) {
   llvm::ArrayRef<llvm::StringRef> keys = mlir::ssm::Machine::keys();
   bool right = applyPairs(text, [&](llvm::StringRef key, llvm::StringRef value) {
@@ -174,9 +211,9 @@ static const OptionSpec specs[] = {
      "write an output to .npy or .safetensors; repeatable",
      APPLY { return applyBinding(o.outputs, v); }},
     {"output", 'o', "FILE", Arity::One, on(Verb::Compile),
-     "the artefact: .o, .a, .so, .s, .ll or .mlir", TEXT(output)},
+     "the artefact: .o, .a, .so, .s, .ll, .mlir, .ptx or .cubin", TEXT(output)},
     {"emit", 0, "WHAT", Arity::One, on(Verb::Compile),
-     "ast, ssm, mlir, llvm, asm, obj, or the name of a phase", TEXT(emit)},
+     "ast, ssm, mlir, llvm, asm, obj, ptx, cubin, or the name of a phase", TEXT(emit)},
     {"header", 0, "FILE", Arity::One, on(Verb::Compile),
      "write a C header that declares the artefact's function", TEXT(header)},
     {"embed-weights", 0, "", Arity::None, on(Verb::Compile),
@@ -252,7 +289,11 @@ static const OptionSpec specs[] = {
        return applyChoice(o.mode, v,
                           {"auto", "step", "scan", "chunk", "conv", "quadratic"});
      }},
-    {"target", 0, "TARGET", Arity::One, compiling, "cpu", TEXT(target)},
+    {"target", 0, "TARGET", Arity::One, compiling, "cpu (default), cuda; compile: cpu,cuda",
+     APPLY { return applyTarget(o, v); }},
+    {"gpu", 0, "SM,SM,...", Arity::One, compiling,
+     "GPUs, such as sm_80,sm_90 or sm_90a (default: PTX for sm_80 and later)",
+     APPLY { return applyGPU(o, v); }},
     {"cpu", 0, "CPU", Arity::One, compiling,
      "native (default), x86-64-v3, or another of LLVM's names", TEXT(cpu)},
     {"triple", 0, "TRIPLE", Arity::One, on(Verb::Compile), "compile for another machine",
@@ -449,6 +490,18 @@ private:
                                    "--prompt-tokens FILE");
     if (options.init && !options.weights.empty())
       return fail("both --init and --weights given; wanted one");
+    // Kernels alone are for a GPU, whether that is said or not.
+    bool isKernel = llvm::is_contained({".ptx", ".cubin"},
+                                       llvm::sys::path::extension(options.output)) ||
+                    options.emit == "ptx" || options.emit == "cubin";
+    if (isKernel && !options.targetGiven)
+      options.target = "cuda";
+    if (isKernel && options.target != "cuda")
+      return fail("kernels are of --target cuda; found --target " + options.target);
+    if (!options.gpu.empty() && !isForCUDA(options))
+      return fail("--gpu is of --target cuda; found --target " + options.target);
+    if (options.target == "cpu,cuda" && options.verb != Verb::Compile)
+      return fail("--target cpu,cuda is of compile; wanted cpu or cuda");
     return llvm::Error::success();
   }
 

@@ -33,7 +33,9 @@ struct Options {
 
   // How it is compiled.
   std::string mode = "auto";
-  std::string target = "cpu", cpu = "native", triple;
+  std::string target = "cpu", cpu = "native", triple; // target: cpu, cuda or cpu,cuda
+  std::vector<std::string> gpu; // names such as sm_90; the one that PTX is for first
+  bool targetGiven = false;
   std::string dtype = "f32", weightsDType;
   std::string dumpDirectory, stopAfter;
   bool dtypeGiven = false, fastExp = false, explain = false, noCache = false;
@@ -79,6 +81,9 @@ struct Options {
 llvm::Expected<Options> parseOptions(llvm::ArrayRef<const char *> arguments);
 
 llvm::StringRef verbName(Verb verb);
+
+/// Whether the layer is compiled for CUDA, alone or beside the CPU.
+bool isForCUDA(const Options &options);
 
 /// "4K" is 4096; suffixes K, M and G.
 std::optional<uint64_t> parseCount(llvm::StringRef text);

@@ -81,6 +81,32 @@ static llvm::Expected<Block> makeBlock(int64_t bytes, llvm::StringRef what) {
   return Block::create(bytes, what);
 }
 
+/// A message for each state that grows without bound, with its eigenvalue.
+static std::vector<std::string> describeGrowth(const ssmrt_module &layer,
+                                               const void *prepared) {
+  // Magnitudes of 1 are meant to be; rounding may put them above it.
+  constexpr double limit = 1 + 1e-5;
+  std::vector<std::string> messages;
+  for (int64_t i = 0; i < layer.num_decays; ++i) {
+    double eigenvalue[2];
+    double magnitude = ssmrt_largest_decay(&layer, prepared, i, eigenvalue);
+    if (!(magnitude > limit)) // what is no number shows in the results
+      continue;
+    std::string value = llvm::formatv("{0}", llvm::format("%.4g", eigenvalue[0]));
+    if (eigenvalue[1] != 0)
+      value += llvm::formatv("{0}i", llvm::format("%+.4g", eigenvalue[1]));
+    messages.push_back(
+        (llvm::Twine("layer '") + layer.layer + "': state '" + layer.decays[i].state +
+         "' grows from token to token: its decay has the eigenvalue " + value +
+         ", of magnitude " +
+         llvm::formatv("{0}", llvm::format("%.4g", magnitude)).str() +
+         "; wanted at most 1. If a discretisation makes it, take a smaller step, or zoh, "
+         "bilinear or backward")
+            .str());
+  }
+  return messages;
+}
+
 llvm::Expected<Session> Session::create(const ssmrt_module *module,
                                         ssmrt_context *context,
                                         llvm::ArrayRef<ssmrt_tensor> weights,
@@ -101,34 +127,16 @@ llvm::Expected<Session> Session::create(const ssmrt_module *module,
                     prepared->get(), maxLength, workspace->get()) != SSMRT_OK)
     return runtimeFailure();
   session.prepared = std::move(*prepared);
+  session.growth = describeGrowth(*module, session.prepared.get());
+  if (module->device_type == SSMRT_CUDA)
+    if (llvm::Error error = session.upload())
+      return std::move(error);
   return std::move(session);
 }
 
-std::vector<std::string> Session::findGrowth() const {
-  // Magnitudes of 1 are meant to be; rounding may put them above it.
-  constexpr double limit = 1 + 1e-5;
-  std::vector<std::string> messages;
-  for (int64_t i = 0; i < layer->num_decays; ++i) {
-    double eigenvalue[2];
-    double magnitude = ssmrt_largest_decay(layer, prepared.get(), i, eigenvalue);
-    if (!(magnitude > limit)) // what is no number shows in the results
-      continue;
-    std::string value = llvm::formatv("{0}", llvm::format("%.4g", eigenvalue[0]));
-    if (eigenvalue[1] != 0)
-      value += llvm::formatv("{0}i", llvm::format("%+.4g", eigenvalue[1]));
-    messages.push_back(
-        (llvm::Twine("layer '") + layer->layer + "': state '" + layer->decays[i].state +
-         "' grows from token to token: its decay has the eigenvalue " + value +
-         ", of magnitude " +
-         llvm::formatv("{0}", llvm::format("%.4g", magnitude)).str() +
-         "; wanted at most 1. If a discretisation makes it, take a smaller step, or zoh, "
-         "bilinear or backward")
-            .str());
-  }
-  return messages;
-}
-
 llvm::Expected<Block> Session::makeState(int64_t batch) const {
+  if (device)
+    return makeStateOnDevice(batch);
   auto state = makeBlock(ssmrt_state_bytes(layer, batch, maxLength), "state");
   if (!state)
     return state.takeError();
@@ -159,6 +167,8 @@ llvm::Error Session::reserve(int64_t batch, llvm::ArrayRef<int64_t> lengths) {
     return runtimeFailure();
   if (bytes <= workspaceBytes)
     return llvm::Error::success();
+  if (device)
+    return reserveOnDevice(bytes);
   auto block = Block::create(bytes, "workspace");
   if (!block)
     return block.takeError();
@@ -179,6 +189,8 @@ llvm::Error Session::call(bool isStep, llvm::ArrayRef<ssmrt_tensor> inputs,
   llvm::SmallVector<ssmrt_tensor> results;
   for (const Tensor &output : outputs)
     results.push_back(output.view());
+  if (device)
+    return callOnDevice(isStep, inputs, results, state);
   auto *function = isStep ? ssmrt_step : ssmrt_forward;
   if (function(layer, context, prepared.get(), inputs.data(), int64_t(inputs.size()),
                results.data(), int64_t(results.size()), state,

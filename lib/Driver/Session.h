@@ -9,6 +9,7 @@
 #define SSMC_LIB_DRIVER_SESSION_H
 
 #include "Build.h"
+#include "Device.h"
 #include "Load.h"
 #include "Tensor.h"
 
@@ -21,7 +22,9 @@ struct DestroyContext {
 using Context = std::unique_ptr<ssmrt_context, DestroyContext>;
 llvm::Expected<Context> makeContext(uint64_t threads);
 
-/// A layer's code with its prepared tables, for sequences up to a length.
+/// A layer's code with its prepared tables, for sequences up to a length. A layer for
+/// CUDA runs on the first GPU, with inputs and outputs copied there and back. Must go
+/// before the layer's code does.
 class Session {
 public:
   /// Prepares tables from weights in the order of the module, for sequences that are no
@@ -33,7 +36,7 @@ public:
 
   const ssmrt_module &module() const { return *layer; }
   /// A message for each state that grows without bound, with its eigenvalue.
-  std::vector<std::string> findGrowth() const;
+  llvm::ArrayRef<std::string> findGrowth() const { return growth; }
   /// A state before the first token.
   llvm::Expected<Block> makeState(int64_t batch) const;
   /// Outputs of the described shapes.
@@ -53,7 +56,25 @@ public:
                       llvm::ArrayRef<Tensor> outputs, int64_t batch, int64_t begin,
                       int64_t end, bool stepwise, void *state);
 
+  /// Of a layer for CUDA: seconds of one of `calls` calls, queued one after the other,
+  /// with inputs and outputs in the GPU's memory. With `stepwise` a call is a step for
+  /// each token, all of the same values.
+  llvm::Expected<double> timeOnDevice(llvm::ArrayRef<ssmrt_tensor> inputs,
+                                      llvm::ArrayRef<Tensor> outputs, int64_t batch,
+                                      llvm::ArrayRef<int64_t> lengths, bool stepwise,
+                                      int64_t calls);
+
 private:
+  /// Puts the prepared tables, and the calls from here on, onto the GPU.
+  llvm::Error upload();
+  /// A header that keeps the memory of its payload.
+  llvm::Expected<Block> makeStateOnDevice(int64_t batch) const;
+  llvm::Error reserveOnDevice(int64_t bytes);
+  llvm::Error callOnDevice(bool isStep, llvm::ArrayRef<ssmrt_tensor> inputs,
+                           llvm::MutableArrayRef<ssmrt_tensor> outputs, void *state);
+  /// Queues a call on values in the GPU's memory.
+  llvm::Error queue(bool isStep, llvm::ArrayRef<ssmrt_tensor> inputs,
+                    llvm::MutableArrayRef<ssmrt_tensor> outputs, void *state);
   llvm::Error reserve(int64_t batch, llvm::ArrayRef<int64_t> lengths);
   llvm::Error call(bool isStep, llvm::ArrayRef<ssmrt_tensor> inputs,
                    llvm::ArrayRef<Tensor> outputs, int64_t batch,
@@ -62,8 +83,13 @@ private:
   const ssmrt_module *layer = nullptr;
   ssmrt_context *context = nullptr;
   int64_t maxLength = 0;
+  std::vector<std::string> growth;
   Block prepared, workspace;
   int64_t workspaceBytes = -1;
+  // Of a layer for CUDA: `prepared` is the header alone.
+  std::shared_ptr<Device> device;
+  DeviceMemory preparedPayload, deviceWorkspace;
+  std::vector<DeviceMemory> deviceInputs, deviceOutputs;
 };
 
 /// Weights for a module: of files, or drawn where a seed is given. Keeps what the

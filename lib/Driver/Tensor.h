@@ -19,12 +19,15 @@ public:
   /// `what` is for the message of a failure. The memory is not initialised.
   static llvm::Expected<Block> create(int64_t bytes, llvm::StringRef what);
   void *get() const { return memory.get(); }
+  /// Lets `other` live as long as the block.
+  void keep(std::shared_ptr<void> other) { kept = std::move(other); }
 
 private:
   struct Free {
     void operator()(void *memory) const { std::free(memory); }
   };
   std::unique_ptr<void, Free> memory;
+  std::shared_ptr<void> kept;
 };
 
 /// An array in C order with its own memory.

@@ -240,7 +240,10 @@ LogicalResult ssmc::describeModule(ModuleOp module, const PipelineOptions &optio
   SmallVector<NamedAttribute> fields = {
       text("name", options.name),
       text("layer", layer ? layer.getValue() : "layer"),
-      text("target", options.literal ? "cpu literal" : "cpu " + options.cpu),
+      text("target", options.literal            ? "cpu literal"
+                     : options.emulateKernels     ? "cuda emulated"
+                     : options.target == "cuda" ? "cuda"
+                                                  : "cpu " + options.cpu),
       text("compiler", "ssmc 0.1.0"),
       builder.getNamedAttr("hash", builder.getI64IntegerAttr(options.hash)),
       builder.getNamedAttr("weights", builder.getArrayAttr(weights)),

@@ -4,6 +4,8 @@
 
 #include "Target/CPU/ModuleDescription.h"
 #include "Target/CPU/Target.h"
+#include "Target/NVPTX/Assembler.h"
+#include "Target/NVPTX/CodeGen.h"
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Export.h"
@@ -45,6 +47,46 @@ static void addRoundingToBF16(llvm::Module &module) {
   llvm::appendToCompilerUsed(module, {function});
 }
 
+/// The oldest GPUs that have all instructions in use; what is compiled for them runs on
+/// all later ones.
+static constexpr llvm::StringRef kPortableGPU = "sm_80";
+
+static mlir::FailureOr<nvptx::Kernels> emitKernels(mlir::ModuleOp module,
+                                                   const PipelineOptions &options) {
+  return nvptx::emitPTX(module,
+                        options.gpu.empty() ? kPortableGPU : llvm::StringRef(options.gpu[0]));
+}
+
+/// Machine code for each of the GPUs that options name, each from PTX of its own.
+static mlir::FailureOr<std::vector<CUDACode::Cubin>>
+emitCubins(mlir::ModuleOp module, const PipelineOptions &options) {
+  std::vector<CUDACode::Cubin> cubins;
+  for (llvm::StringRef gpu : options.gpu) {
+    auto arch = nvptx::parseArch(gpu);
+    if (!arch)
+      return module.emitError("'") << gpu << "' is no GPU: expected a name like sm_90";
+    auto kernels = nvptx::emitPTX(module, gpu);
+    if (failed(kernels))
+      return mlir::failure();
+    auto code = nvptx::assemble(kernels->ptx, gpu, options.assembler);
+    if (!code)
+      return module.emitError(llvm::toString(code.takeError()));
+    cubins.push_back({arch->number, arch->variant, std::move(*code)});
+  }
+  return cubins;
+}
+
+mlir::FailureOr<std::string> ssmc::emitPTX(mlir::ModuleOp module,
+                                           const PipelineOptions &options) {
+  if (!nvptx::hasKernels(module))
+    return module.emitError("the module has no kernels: it is not for CUDA, or not of the "
+                            "phase 'machine'");
+  auto kernels = emitKernels(module, options);
+  if (failed(kernels))
+    return mlir::failure();
+  return std::move(kernels->ptx);
+}
+
 std::unique_ptr<llvm::Module> ssmc::translateToLLVM(mlir::ModuleOp module,
                                                     llvm::LLVMContext &context,
                                                     const PipelineOptions &options) {
@@ -78,8 +120,21 @@ std::unique_ptr<llvm::Module> ssmc::translateToLLVM(mlir::ModuleOp module,
       function.setLinkage(llvm::GlobalValue::InternalLinkage);
   }
   addRoundingToBF16(*result);
+  std::optional<CUDACode> code;
+  if (nvptx::hasKernels(module)) {
+    auto kernels = emitKernels(module, options);
+    if (failed(kernels))
+      return nullptr;
+    code = CUDACode{std::move(kernels->names), std::move(kernels->ptx), {}};
+    if (!options.assembler.empty()) {
+      auto cubins = emitCubins(module, options);
+      if (failed(cubins))
+        return nullptr;
+      code->cubins = std::move(*cubins);
+    }
+  }
   if (description)
-    emitModuleDescription(*result, description);
+    emitModuleDescription(*result, description, code ? &*code : nullptr);
 
   llvm::LoopAnalysisManager loops;
   llvm::FunctionAnalysisManager functions;

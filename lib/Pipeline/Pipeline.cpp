@@ -7,10 +7,13 @@
 #include "Target/CPU/ExpandMath.h"
 #include "Target/CPU/Passes.h"
 #include "Target/CPU/Target.h"
+#include "Target/NVPTX/Passes.h"
+#include "mlir/Conversion/GPUToNVVM/GPUToNVVMPass.h"
 #include "mlir/Conversion/Passes.h"
 #include "mlir/Dialect/Bufferization/Transforms/OneShotAnalysis.h"
 #include "mlir/Dialect/Bufferization/Transforms/Passes.h"
 #include "mlir/Dialect/DLTI/DLTI.h"
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/Linalg/Passes.h"
 #include "mlir/Dialect/MemRef/Transforms/Passes.h"
 #include "mlir/IR/Verifier.h"
@@ -42,6 +45,14 @@ static const PhaseInfo phases[] = {
 llvm::StringRef ssmc::phaseName(Phase phase) { return phases[int(phase)].name; }
 llvm::StringRef ssmc::phaseSummary(Phase phase) { return phases[int(phase)].summary; }
 
+/// Whether forward and step are for a GPU; the literal lowering is always for the CPU.
+static bool isCUDA(const PipelineOptions &options) {
+  return options.target == "cuda" && !options.literal;
+}
+
+/// Columns of a panel of weights for a GPU: those of a tile of products.
+constexpr int64_t kGPUPanelColumns = 64;
+
 /// ssm to ssm: what is computed where. The literal lowering skips every
 /// optimisation, so that it can judge them.
 static void buildLayerPipeline(OpPassManager &pm, const PipelineOptions &options,
@@ -55,33 +66,43 @@ static void buildLayerPipeline(OpPassManager &pm, const PipelineOptions &options
   modes.lanes = options.schedule.lanes;
   modes.segments = options.schedule.segments;
   modes.crossover = options.schedule.crossover;
-  modes.convolution = options.schedule.conv;
+  modes.convolution = isCUDA(options) ? "direct" : options.schedule.conv;
   pm.addNestedPass<func::FuncOp>(ssm::createSelectModesPass(modes));
   pm.addNestedPass<func::FuncOp>(ssm::createExpandQuadraticPass());
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
   if (!options.literal) {
-    // Before values are computed once: kernels are computed in f64 from weights.
-    ssm::ConvolveScansPassOptions convolve;
-    convolve.vectorBits = target.vectorBits;
-    convolve.convolution = options.schedule.conv;
-    pm.addNestedPass<func::FuncOp>(ssm::createConvolveScansPass(convolve));
+    // Before values are computed once: kernels are computed in f64 from weights. On a GPU
+    // the recurrence itself runs: whether its state is zero, so that it may be convolved,
+    // is known in the device's memory only.
+    if (!isCUDA(options)) {
+      ssm::ConvolveScansPassOptions convolve;
+      convolve.vectorBits = target.vectorBits;
+      convolve.convolution = options.schedule.conv;
+      pm.addNestedPass<func::FuncOp>(ssm::createConvolveScansPass(convolve));
+    }
     pm.addNestedPass<func::FuncOp>(ssm::createFuseElementwisePass());
     pm.addNestedPass<func::FuncOp>(ssm::createHoistInvariantsPass());
     ssm::PackWeightsPassOptions pack;
     pack.panelColumns = target.vectorBits == 512 ? 32 : 16;
     pack.operandType = options.operandType;
     pack.depthMultiple = target.bf16 == cpu::BF16Unit::Tiles ? 32 : 2;
+    if (isCUDA(options)) {
+      pack.panelColumns = kGPUPanelColumns;
+      pack.depthMultiple = 2;
+    }
     pm.addNestedPass<func::FuncOp>(ssm::createPackWeightsPass(pack));
     pm.addNestedPass<func::FuncOp>(ssm::createReadPackedWeightsPass());
     pm.addNestedPass<func::FuncOp>(ssm::createFuseScansPass());
     pm.addNestedPass<func::FuncOp>(ssm::createFuseEpiloguesPass());
     pm.addPass(createCanonicalizerPass());
     pm.addPass(createCSEPass());
-    ssm::TabulateChunksPassOptions tables;
-    tables.vectorBits = target.vectorBits;
-    pm.addNestedPass<func::FuncOp>(ssm::createTabulateChunksPass(tables));
-    if (options.schedule.conv != "direct") {
+    if (!isCUDA(options)) { // tables for vectors
+      ssm::TabulateChunksPassOptions tables;
+      tables.vectorBits = target.vectorBits;
+      pm.addNestedPass<func::FuncOp>(ssm::createTabulateChunksPass(tables));
+    }
+    if (!isCUDA(options) && options.schedule.conv != "direct") {
       ssm::PrepareSpectraPassOptions spectra;
       spectra.vectorBits = target.vectorBits;
       pm.addNestedPass<func::FuncOp>(ssm::createPrepareSpectraPass(spectra));
@@ -110,6 +131,13 @@ static void buildBuffersPipeline(OpPassManager &pm) {
   pm.addPass(createCSEPass());
 }
 
+/// Functions whose memory is the device's.
+static void markHostFunctions(ModuleOp module) {
+  for (llvm::StringRef name : {"forward", "step"})
+    if (auto function = module.lookupSymbol<func::FuncOp>(name))
+      function->setAttr(nvptx::kHostAttr, UnitAttr::get(module.getContext()));
+}
+
 static void buildPlanPipeline(OpPassManager &pm) {
   pm.addNestedPass<func::FuncOp>(createPlanMemoryPass());
 }
@@ -117,6 +145,18 @@ static void buildPlanPipeline(OpPassManager &pm) {
 static void buildLoopsPipeline(OpPassManager &pm, const PipelineOptions &options,
                                const CPUTarget &target) {
   pm.addNestedPass<func::FuncOp>(cpu::createBindFramePass());
+  if (isCUDA(options)) {
+    OpPassManager &function = pm.nest<func::FuncOp>();
+    nvptx::LowerOpsPassOptions lowering;
+    lowering.cooperative = !options.emulateKernels;
+    function.addPass(nvptx::createLowerOpsPass(lowering));
+    function.addPass(createCanonicalizerPass());
+    function.addPass(createCSEPass());
+    function.addPass(nvptx::createMapLoopsPass());
+    pm.addPass(nvptx::createOutlineKernelsPass());
+    if (options.emulateKernels)
+      pm.addPass(nvptx::createEmulateKernelsPass());
+  }
   if (!options.literal) {
     cpu::LowerToCPUPassOptions vectors;
     vectors.vectorBits = target.vectorBits;
@@ -137,9 +177,31 @@ static void buildLoopsPipeline(OpPassManager &pm, const PipelineOptions &options
   pm.addPass(createCSEPass());
 }
 
+/// Kernels to the LLVM and NVVM dialects, launches to calls of the runtime.
+static void buildKernelPipeline(OpPassManager &pm, const PipelineOptions &options) {
+  pm.addPass(nvptx::createLowerLaunchesPass());
+  OpPassManager &kernels = pm.nest<gpu::GPUModuleOp>();
+  kernels.addPass(createCanonicalizerPass());
+  kernels.addPass(createCSEPass());
+  nvptx::ExpandMathPassOptions math;
+  math.fastExp = options.fastExp;
+  kernels.addPass(nvptx::createExpandMathPass(math));
+  kernels.addPass(memref::createExpandStridedMetadataPass());
+  kernels.addPass(createLowerAffinePass());
+  kernels.addPass(createLoopInvariantCodeMotionPass());
+  kernels.addPass(createCanonicalizerPass());
+  kernels.addPass(createCSEPass());
+  kernels.addPass(createSCFToControlFlowPass());
+  ConvertGpuOpsToNVVMOpsOptions nvvm;
+  nvvm.indexBitwidth = 64;
+  kernels.addPass(createConvertGpuOpsToNVVMOps(nvvm));
+}
+
 /// Loops to the LLVM dialect.
 static void buildMachinePipeline(OpPassManager &pm, const PipelineOptions &options,
                                  const CPUTarget &target) {
+  if (isCUDA(options) && !options.emulateKernels)
+    buildKernelPipeline(pm, options);
   if (!options.literal) {
     cpu::ExpandMathPassOptions math;
     math.fastExp = options.fastExp;
@@ -270,8 +332,11 @@ LogicalResult ssmc::runPipeline(ModuleOp module, const PipelineOptions &options)
     case Phase::Layer:
       return run([&](OpPassManager &pm) { buildLayerPipeline(pm, options, *target); });
     case Phase::Buffers:
-      if (failed(describeModule(module, options)) ||
-          failed(run([&](OpPassManager &pm) {
+      if (failed(describeModule(module, options)))
+        return failure();
+      if (isCUDA(options))
+        markHostFunctions(module);
+      if (failed(run([&](OpPassManager &pm) {
             buildBuffersPipeline(pm);
             buildPlanPipeline(pm);
           })))

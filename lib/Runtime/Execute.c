@@ -1,172 +1,14 @@
 /*===- Execute.c - forward and step of compiled layers --------------------===*\
 |*                                                                            *|
 |* Generated code checks nothing, so everything it relies on is checked here: *|
-|* shapes against the description, with one batch and one length of each axis *|
-|* for all values; dtypes; order; alignment; and that nothing that is written overlaps*|
-|* anything that is read.                                                     *|
+|* the values by Values.c, prepared tables, state and workspace below, and    *|
+|* that nothing that is written overlaps anything that is read. On a GPU all  *|
+|* this is known without looking at the memory itself, which would mean to    *|
+|* wait for it.                                                               *|
 |*                                                                            *|
 \*===----------------------------------------------------------------------===*/
 
-#include "Internal.h"
-
-#include <string.h>
-
-/* A run-time extent and the value that settled it; -1 until one has. */
-typedef struct Extent {
-  int64_t value;
-  const char *role, *name;
-} Extent;
-
-/* One call while it is being checked. */
-typedef struct Call {
-  const ssmrt_module *module;
-  Extent batch, lengths[SSMRT_MAX_AXES];
-  const void *inputs[SSMRT_MAX_VALUES];
-  void *outputs[SSMRT_MAX_VALUES];
-  int64_t inputBytes[SSMRT_MAX_VALUES], outputBytes[SSMRT_MAX_VALUES];
-} Call;
-
-/*===----------------------------------------------------------------------===*\
-|* Values                                                                     *|
-\*===----------------------------------------------------------------------===*/
-
-static ssmrt_status failShape(const Call *call, const char *role,
-                              const ssmrt_value_info *info,
-                              const ssmrt_tensor *tensor) {
-  ssmrtText text = {0};
-  ssmrtAppendShape(&text, tensor->shape, tensor->ndim);
-  ssmrtAppend(&text, "; wanted ");
-  ssmrtAppendShape(&text, info->shape, info->ndim);
-  for (int axis = -1; axis < SSMRT_MAX_AXES; ++axis) {
-    const Extent *extent = axis < 0 ? &call->batch : &call->lengths[axis];
-    if (extent->value < 0 || extent->name == info->name)
-      continue;
-    ssmrtAppend(&text, ", %s", axis < 0 ? "batch" : "length");
-    if (axis > 0)
-      ssmrtAppend(&text, " %d =", axis + 1);
-    ssmrtAppend(&text, " %lld as in %s '%s'", (long long)extent->value,
-                extent->role, extent->name);
-  }
-  return ssmrtFail(SSMRT_BAD_ARGUMENT, "%s: %s '%s' has shape %s",
-                   call->module->name, role, info->name, text.data);
-}
-
-static bool matchExtent(int64_t wanted, int64_t found, Call *call,
-                        const char *role, const char *name) {
-  int axis = ssmrt_sequence_axis(wanted);
-  if (wanted != SSMRT_BATCH && axis < 0)
-    return wanted == found;
-  Extent *extent = axis < 0 ? &call->batch : &call->lengths[axis];
-  if (extent->value >= 0)
-    return extent->value == found;
-  extent->value = found;
-  extent->role = role;
-  extent->name = name;
-  return true;
-}
-
-static ssmrt_status checkValue(Call *call, const char *role,
-                               const ssmrt_value_info *info,
-                               const ssmrt_tensor *tensor, int64_t *bytes) {
-  int64_t elements;
-  ssmrt_status status = ssmrtCheckTensor(role, info->name, tensor, &elements);
-  if (status != SSMRT_OK)
-    return status;
-  if (!ssmrtSameDType(tensor->dtype, info->dtype))
-    return ssmrtFail(SSMRT_BAD_ARGUMENT, "%s: %s '%s' is %s; wanted %s",
-                     call->module->name, role, info->name,
-                     ssmrt_dtype_name(tensor->dtype),
-                     ssmrt_dtype_name(info->dtype));
-  bool matches = tensor->ndim == info->ndim;
-  for (int32_t i = 0; matches && i < info->ndim; ++i)
-    matches = matchExtent(info->shape[i], tensor->shape[i], call, role,
-                          info->name);
-  if (!matches)
-    return failShape(call, role, info, tensor);
-  size_t size = ssmrt_dtype_size(info->dtype);
-  if (elements > 0 && !ssmrtIsAligned(ssmrtData(tensor), size))
-    return ssmrtFail(SSMRT_BAD_ARGUMENT,
-                     "%s: %s '%s' is at address %p; wanted a multiple of %zu",
-                     call->module->name, role, info->name, ssmrtData(tensor),
-                     size);
-  *bytes = elements * (int64_t)size;
-  return SSMRT_OK;
-}
-
-/* Token ids index tables: one outside is an error and not a read astray. */
-static ssmrt_status checkLimit(const Call *call, const ssmrt_value_info *info,
-                               const ssmrt_tensor *tensor, int64_t bytes) {
-  if (info->limit <= 0 ||
-      (info->dtype.code != SSMRT_INT && info->dtype.code != SSMRT_UINT))
-    return SSMRT_OK;
-  const char *data = ssmrtData(tensor);
-  size_t size = ssmrt_dtype_size(info->dtype);
-  for (int64_t i = 0; i < bytes / (int64_t)size; ++i) {
-    /* Little endian: widened by its low bytes, then by its sign. */
-    uint64_t bits = 0;
-    memcpy(&bits, data + i * size, size);
-    int unused = 64 - info->dtype.bits;
-    int64_t value = info->dtype.code == SSMRT_INT
-                        ? (int64_t)(bits << unused) >> unused
-                        : (int64_t)bits;
-    if (value < 0 || value >= info->limit)
-      return ssmrtFail(SSMRT_BAD_ARGUMENT,
-                       "%s: input '%s' has the value %lld at element %lld; "
-                       "wanted 0 to %lld",
-                       call->module->name, info->name, (long long)value,
-                       (long long)i, (long long)info->limit - 1);
-  }
-  return SSMRT_OK;
-}
-
-static ssmrt_status checkCount(const Call *call, const char *role,
-                               const void *values, int64_t found,
-                               int64_t wanted) {
-  if (found != wanted)
-    return ssmrtFail(SSMRT_BAD_ARGUMENT, "%s: %lld %ss; wanted %lld",
-                     call->module->name, (long long)found, role,
-                     (long long)wanted);
-  if (found > 0 && !values)
-    return ssmrtFail(SSMRT_BAD_ARGUMENT, "%s: the %ss are a null pointer",
-                     call->module->name, role);
-  if (found > SSMRT_MAX_VALUES)
-    return ssmrtFail(SSMRT_BAD_VERSION, "%s: %lld %ss; wanted at most %d",
-                     call->module->name, (long long)found, role,
-                     SSMRT_MAX_VALUES);
-  return SSMRT_OK;
-}
-
-static ssmrt_status checkInputs(Call *call, const ssmrt_tensor *inputs,
-                                int64_t count) {
-  const ssmrt_module *module = call->module;
-  ssmrt_status status =
-      checkCount(call, "input", inputs, count, module->num_inputs);
-  for (int64_t i = 0; status == SSMRT_OK && i < count; ++i) {
-    const ssmrt_value_info *info = &module->inputs[i];
-    call->inputs[i] = NULL;
-    call->inputBytes[i] = 0;
-    if ((info->flags & (SSMRT_OPTIONAL | SSMRT_INITIAL)) && !inputs[i].data)
-      continue;
-    status = checkValue(call, "input", info, &inputs[i], &call->inputBytes[i]);
-    if (status == SSMRT_OK)
-      status = checkLimit(call, info, &inputs[i], call->inputBytes[i]);
-    call->inputs[i] = ssmrtData(&inputs[i]);
-  }
-  return status;
-}
-
-static ssmrt_status checkOutputs(Call *call, const ssmrt_tensor *outputs,
-                                 int64_t count) {
-  const ssmrt_module *module = call->module;
-  ssmrt_status status =
-      checkCount(call, "output", outputs, count, module->num_outputs);
-  for (int64_t i = 0; status == SSMRT_OK && i < count; ++i) {
-    status = checkValue(call, "output", &module->outputs[i], &outputs[i],
-                        &call->outputBytes[i]);
-    call->outputs[i] = ssmrtData(&outputs[i]);
-  }
-  return status;
-}
+#include "Call.h"
 
 /*===----------------------------------------------------------------------===*\
 |* Blocks                                                                     *|
@@ -174,7 +16,7 @@ static ssmrt_status checkOutputs(Call *call, const ssmrt_tensor *outputs,
 
 /* Outputs against a block of memory that the call reads; inputs too where it
  * writes the block. */
-static ssmrt_status checkApart(const Call *call, const char *what,
+static ssmrt_status checkApart(const ssmrtCall *call, const char *what,
                                const void *block, int64_t bytes,
                                bool isWritten) {
   for (int64_t i = 0; isWritten && i < call->module->num_inputs; ++i)
@@ -190,7 +32,7 @@ static ssmrt_status checkApart(const Call *call, const char *what,
   return SSMRT_OK;
 }
 
-static ssmrt_status checkAliases(const Call *call) {
+static ssmrt_status checkAliases(const ssmrtCall *call) {
   const ssmrt_module *module = call->module;
   for (int64_t i = 0; i < module->num_outputs; ++i) {
     const char *role = "input", *other = NULL;
@@ -199,8 +41,8 @@ static ssmrt_status checkAliases(const Call *call) {
                        call->inputBytes[j]))
         other = module->inputs[j].name;
     for (int64_t j = 0; j < i && !other; ++j)
-      if (ssmrtOverlap(call->outputs[i], call->outputBytes[i],
-                       call->outputs[j], call->outputBytes[j])) {
+      if (ssmrtOverlap(call->outputs[i], call->outputBytes[i], call->outputs[j],
+                       call->outputBytes[j])) {
         role = "output";
         other = module->outputs[j].name;
       }
@@ -212,19 +54,37 @@ static ssmrt_status checkAliases(const Call *call) {
   return SSMRT_OK;
 }
 
-static ssmrt_status checkPrepared(const Call *call, const void *prepared) {
+/* The same of a block with a header, which in host memory is a part of it. */
+static ssmrt_status checkBlockApart(const ssmrtCall *call, const char *what,
+                                    const void *block, bool isWritten) {
+  const ssmrtHeader *header = block;
+  if (call->cuda)
+    return checkApart(call, what, ssmrtPayload(header), header->payloadBytes,
+                      isWritten);
+  return checkApart(call, what, block,
+                    SSMRT_HEADER_BYTES + header->payloadBytes, isWritten);
+}
+
+static ssmrt_status checkBlockPlace(const ssmrtCall *call, const void *block) {
+  return ssmrtCheckPlace(call->module, block,
+                         call->cuda ? SSMRT_CUDA : SSMRT_CPU,
+                         call->cuda ? call->cuda->ordinal : 0);
+}
+
+static ssmrt_status checkPrepared(const ssmrtCall *call, const void *prepared) {
   ssmrt_status status = ssmrtCheckPrepared(call->module, prepared);
   if (status != SSMRT_OK)
     return status;
-  const ssmrtHeader *header = prepared;
-  return checkApart(call, "prepared tables", prepared,
-                    SSMRT_HEADER_BYTES + header->payloadBytes,
-                    /*isWritten=*/false);
+  status = checkBlockPlace(call, prepared);
+  if (status != SSMRT_OK)
+    return status;
+  return checkBlockApart(call, "prepared tables", prepared,
+                         /*isWritten=*/false);
 }
 
 /* A state that is given settles the batch, and must have room for the length if
  * any variable grows with it. */
-static ssmrt_status checkStateFits(const Call *call,
+static ssmrt_status checkStateFits(const ssmrtCall *call,
                                    const ssmrtHeader *header) {
   const ssmrt_module *module = call->module;
   if (header->position > 0 && !module->step)
@@ -243,8 +103,7 @@ static ssmrt_status checkStateFits(const Call *call,
                          "%s: position %lld and length %lld; the state was "
                          "made for %lld tokens",
                          module->name, (long long)header->position,
-                         (long long)length,
-                         (long long)header->maxLength);
+                         (long long)length, (long long)header->maxLength);
   return SSMRT_OK;
 }
 
@@ -286,7 +145,7 @@ static ssmrt_status checkLengthOf(const ssmrt_module *module,
   return SSMRT_OK;
 }
 
-static ssmrt_status checkPreparedLength(const Call *call, int64_t position,
+static ssmrt_status checkPreparedLength(const ssmrtCall *call, int64_t position,
                                         int64_t preparedLength) {
   const ssmrt_module *module = call->module;
   for (int64_t i = 0; i < module->num_inputs; ++i) {
@@ -308,12 +167,12 @@ static ssmrt_status checkPreparedLength(const Call *call, int64_t position,
 |* Calls                                                                      *|
 \*===----------------------------------------------------------------------===*/
 
-static ssmrt_status checkCall(Call *call, const void *prepared,
+static ssmrt_status checkCall(ssmrtCall *call, const void *prepared,
                               const ssmrt_tensor *inputs, int64_t numInputs,
                               const ssmrt_tensor *outputs, int64_t numOutputs) {
-  ssmrt_status status = checkInputs(call, inputs, numInputs);
+  ssmrt_status status = ssmrtCheckInputs(call, inputs, numInputs);
   if (status == SSMRT_OK)
-    status = checkOutputs(call, outputs, numOutputs);
+    status = ssmrtCheckOutputs(call, outputs, numOutputs);
   if (status == SSMRT_OK)
     status = checkAliases(call);
   if (status == SSMRT_OK)
@@ -328,8 +187,9 @@ static ssmrt_status checkCall(Call *call, const void *prepared,
 }
 
 /* Fills state, workspace and position of the frame. */
-static ssmrt_status placeBlocks(const Call *call, void *state, void *workspace,
-                                bool isStep, ssmrt_frame *frame) {
+static ssmrt_status placeBlocks(const ssmrtCall *call, void *state,
+                                void *workspace, bool isStep,
+                                ssmrt_frame *frame) {
   const ssmrt_module *module = call->module;
   int64_t stateBytes, bytes;
   ssmrt_status status = ssmrtUnkeptPayload(module, frame->batch, &stateBytes);
@@ -362,26 +222,23 @@ static ssmrt_status placeBlocks(const Call *call, void *state, void *workspace,
   }
   if (state) {
     const ssmrtHeader *header = state;
-    frame->state = (char *)state + SSMRT_HEADER_BYTES;
+    frame->state = ssmrtPayload(header);
     frame->workspace = workspace;
     frame->position = header->position;
     status = checkStateFits(call, header);
     if (status != SSMRT_OK)
       return status;
-    return checkApart(call, "state", state,
-                      SSMRT_HEADER_BYTES + header->payloadBytes,
-                      /*isWritten=*/true);
+    return checkBlockApart(call, "state", state, /*isWritten=*/true);
   }
   /* The state of a call that keeps none stands before the workspace proper. */
   frame->state = workspace;
   frame->workspace = workspace ? (char *)workspace + stateBytes : NULL;
-  if (stateBytes > 0)
-    memset(frame->state, 0, (size_t)stateBytes);
-  return SSMRT_OK;
+  return ssmrtZero(call->cuda, frame->state, stateBytes);
 }
 
 /* Copies the inputs that are initial states. */
-static ssmrt_status setInitialStates(const Call *call, const ssmrt_frame *frame,
+static ssmrt_status setInitialStates(const ssmrtCall *call,
+                                     const ssmrt_frame *frame,
                                      const ssmrt_tensor *inputs,
                                      int64_t maxLength) {
   const ssmrt_module *module = call->module;
@@ -397,7 +254,10 @@ static ssmrt_status setInitialStates(const Call *call, const ssmrt_frame *frame,
     int64_t shape[SSMRT_MAX_DIMS];
     ssmrt_tensor state = ssmrtStateTensor(module, info->state, frame->state,
                                           frame->batch, maxLength, shape);
-    ssmrt_status status = ssmrt_convert(&inputs[i], &state);
+    ssmrt_status status = call->cuda
+                              ? ssmrtCopy(call->cuda, ssmrtData(&state),
+                                          call->inputs[i], call->inputBytes[i])
+                              : ssmrt_convert(&inputs[i], &state);
     if (status != SSMRT_OK)
       return status;
   }
@@ -405,7 +265,8 @@ static ssmrt_status setInitialStates(const Call *call, const ssmrt_frame *frame,
 }
 
 /* Fills the outputs that are final states. */
-static ssmrt_status getFinalStates(const Call *call, const ssmrt_frame *frame,
+static ssmrt_status getFinalStates(const ssmrtCall *call,
+                                   const ssmrt_frame *frame,
                                    ssmrt_tensor *outputs, int64_t maxLength) {
   const ssmrt_module *module = call->module;
   for (int64_t i = 0; i < module->num_outputs; ++i) {
@@ -415,23 +276,56 @@ static ssmrt_status getFinalStates(const Call *call, const ssmrt_frame *frame,
     int64_t shape[SSMRT_MAX_DIMS];
     ssmrt_tensor state = ssmrtStateTensor(module, info->state, frame->state,
                                           frame->batch, maxLength, shape);
-    ssmrt_status status = ssmrt_convert(&state, &outputs[i]);
+    ssmrt_status status =
+        call->cuda ? ssmrtCopy(call->cuda, call->outputs[i], ssmrtData(&state),
+                               call->outputBytes[i])
+                   : ssmrt_convert(&state, &outputs[i]);
     if (status != SSMRT_OK)
       return status;
   }
   return SSMRT_OK;
 }
 
-static ssmrt_status run(Call *call, bool isStep, ssmrt_context *context,
+/* Queues the work, or does it. The state's position goes on once that succeeds.
+ */
+static ssmrt_status execute(ssmrtCall *call, bool isStep, ssmrt_frame *frame,
+                            const ssmrt_tensor *inputs, ssmrt_tensor *outputs,
+                            void *state, void *workspace) {
+  ssmrt_status status = placeBlocks(call, state, workspace, isStep, frame);
+  if (status != SSMRT_OK)
+    return status;
+  status = checkPreparedLength(call, frame->position, frame->prepared_length);
+  if (status != SSMRT_OK)
+    return status;
+  int64_t maxLength = frame->state_length;
+  status = setInitialStates(call, frame, inputs, maxLength);
+  if (status != SSMRT_OK)
+    return status;
+  (isStep ? call->module->step : call->module->forward)(frame);
+  if (call->cuda)
+    status = ssmrtTakeCudaFailure(call->cuda);
+  if (status != SSMRT_OK)
+    return status;
+  if (state)
+    ((ssmrtHeader *)state)->position += frame->length;
+  return getFinalStates(call, frame, outputs, maxLength);
+}
+
+static ssmrt_status run(ssmrtCall *call, bool isStep, ssmrt_context *context,
                         const void *prepared, const ssmrt_tensor *inputs,
                         int64_t numInputs, ssmrt_tensor *outputs,
                         int64_t numOutputs, void *state, void *workspace) {
-  ssmrt_status status = ssmrtCheckContext(call->module, &context);
+  ssmrt_status status =
+      call->module->device_type == SSMRT_CUDA
+          ? ssmrtCheckCudaContext(call->module->name, context, &call->cuda)
+          : ssmrtCheckContext(call->module, &context);
   if (status == SSMRT_OK && state) {
     status = ssmrtCheckState(call->module, state);
     if (status == SSMRT_OK)
-      call->batch = (Extent){((const ssmrtHeader *)state)->batch, "the given",
-                             "state"};
+      status = checkBlockPlace(call, state);
+    if (status == SSMRT_OK)
+      call->batch = (ssmrtExtent){((const ssmrtHeader *)state)->batch,
+                                  "the given", "state"};
   }
   if (status == SSMRT_OK)
     status = checkCall(call, prepared, inputs, numInputs, outputs, numOutputs);
@@ -440,7 +334,7 @@ static ssmrt_status run(Call *call, bool isStep, ssmrt_context *context,
   ssmrt_frame frame;
   memset(&frame, 0, sizeof(frame));
   frame.context = context;
-  frame.prepared = (char *)(uintptr_t)prepared + SSMRT_HEADER_BYTES;
+  frame.prepared = ssmrtPayload(prepared);
   frame.batch = call->batch.value;
   frame.length = call->lengths[0].value;
   for (int axis = 1; axis < SSMRT_MAX_AXES; ++axis)
@@ -453,29 +347,16 @@ static ssmrt_status run(Call *call, bool isStep, ssmrt_context *context,
   frame.keeps_state = state != NULL;
   for (int64_t i = 0; i < call->module->num_outputs; ++i)
     frame.keeps_state |= (call->module->outputs[i].flags & SSMRT_FINAL) != 0;
-  status = placeBlocks(call, state, workspace, isStep, &frame);
+  if (call->cuda) {
+    call->cuda->status = SSMRT_OK; /* whatever was launched outside of calls */
+    status = ssmrtEnterCuda(call->cuda);
+  }
   if (status != SSMRT_OK)
     return status;
-  status = checkPreparedLength(call, frame.position, frame.prepared_length);
-  if (status != SSMRT_OK)
-    return status;
-  int64_t maxLength = frame.state_length;
-  status = setInitialStates(call, &frame, inputs, maxLength);
-  if (status != SSMRT_OK)
-    return status;
-  (isStep ? call->module->step : call->module->forward)(&frame);
-  if (state)
-    ((ssmrtHeader *)state)->position += frame.length;
-  return getFinalStates(call, &frame, outputs, maxLength);
-}
-
-static Call startCall(const ssmrt_module *module) {
-  Call call;
-  call.module = module;
-  call.batch.value = -1;
-  for (int axis = 0; axis < SSMRT_MAX_AXES; ++axis)
-    call.lengths[axis].value = -1;
-  return call;
+  status = execute(call, isStep, &frame, inputs, outputs, state, workspace);
+  if (call->cuda)
+    ssmrtLeaveCuda(call->cuda);
+  return status;
 }
 
 ssmrt_status ssmrt_forward(const ssmrt_module *module, ssmrt_context *context,
@@ -485,7 +366,8 @@ ssmrt_status ssmrt_forward(const ssmrt_module *module, ssmrt_context *context,
   ssmrt_status status = ssmrtCheckModule(module);
   if (status != SSMRT_OK)
     return status;
-  Call call = startCall(module);
+  module = ssmrtPickModule(module, inputs, num_inputs, outputs, num_outputs);
+  ssmrtCall call = ssmrtStartCall(module);
   return run(&call, /*isStep=*/false, context, prepared, inputs, num_inputs,
              outputs, num_outputs, state, workspace);
 }
@@ -497,6 +379,7 @@ ssmrt_status ssmrt_step(const ssmrt_module *module, ssmrt_context *context,
   ssmrt_status status = ssmrtCheckModule(module);
   if (status != SSMRT_OK)
     return status;
+  module = ssmrtPickModule(module, inputs, num_inputs, outputs, num_outputs);
   if (!module->step)
     return ssmrtFail(SSMRT_BAD_ARGUMENT,
                      "%s: the layer cannot run token by token; use forward",
@@ -505,8 +388,8 @@ ssmrt_status ssmrt_step(const ssmrt_module *module, ssmrt_context *context,
     return ssmrtFail(SSMRT_BAD_ARGUMENT,
                      "%s: a step needs a state block; found a null pointer",
                      module->name);
-  Call call = startCall(module);
-  call.lengths[0] = (Extent){1, "one", "step"};
+  ssmrtCall call = ssmrtStartCall(module);
+  call.lengths[0] = (ssmrtExtent){1, "one", "step"};
   return run(&call, /*isStep=*/true, context, prepared, inputs, num_inputs,
              outputs, num_outputs, state, workspace);
 }

@@ -106,6 +106,9 @@ static inline void *ssmrtData(const ssmrt_tensor *tensor) {
  * and `name` are for the message: "input 'u'". Gives the number of elements. */
 ssmrt_status ssmrtCheckTensor(const char *role, const char *name,
                               const ssmrt_tensor *tensor, int64_t *elements);
+/* The same for a tensor in any memory. */
+ssmrt_status ssmrtCheckLayout(const char *role, const char *name,
+                              const ssmrt_tensor *tensor, int64_t *elements);
 
 /* ssmrt_convert with the context's threads. */
 ssmrt_status ssmrtConvert(ssmrt_context *context, const ssmrt_tensor *from,
@@ -153,20 +156,48 @@ ssmrt_status ssmrtUnkeptPayload(const ssmrt_module *module, int64_t batch,
 
 #define SSMRT_STATE_MAGIC UINT64_C(0x3145544154534D53)    /* "SMSTATE1" */
 #define SSMRT_PREPARED_MAGIC UINT64_C(0x3150455250534D53) /* "SMSPREP1" */
-#define SSMRT_HEADER_BYTES 64
 
-/* The first 64 bytes of a state block and of the prepared tables. */
+/* The first 64 bytes of a state block and of the prepared tables; all that lies
+ * in host memory where the payload is on a device. */
 typedef struct ssmrtHeader {
   uint64_t magic;
   uint32_t version; /* SSMRT_ABI_VERSION */
-  uint32_t headerBytes;
+  uint16_t headerBytes;
+  uint8_t deviceType; /* of the payload: ssmrt_device_type */
+  uint8_t device;     /* its number; 0 for the CPU */
   uint64_t hash;    /* of the layer */
   int64_t batch;    /* 0 in prepared tables */
   int64_t maxLength;
   int64_t position; /* tokens seen; 0 in prepared tables */
   int64_t payloadBytes;
-  int64_t reserved;
+  uint64_t payload; /* its address on a device; 0: it follows the header */
 } ssmrtHeader;
+
+/* Where the payload is. */
+static inline void *ssmrtPayload(const ssmrtHeader *header) {
+  if (header->deviceType == SSMRT_CPU)
+    return (char *)(uintptr_t)header + SSMRT_HEADER_BYTES;
+  return (void *)(uintptr_t)header->payload;
+}
+
+/* Whether a header says sensibly where its payload is: anywhere else than in host
+ * memory it is that of a CUDA module. */
+static inline bool ssmrtIsPlaced(const ssmrt_module *module,
+                                 const ssmrtHeader *header) {
+  if (header->deviceType == SSMRT_CPU)
+    return header->device == 0 && header->payload == 0;
+  return header->deviceType == SSMRT_CUDA && module->device_type == SSMRT_CUDA &&
+         (header->payload != 0 || header->payloadBytes == 0) &&
+         header->payload % SSMRT_ALIGNMENT == 0;
+}
+
+/* "host memory", "memory of GPU 1". */
+void ssmrtAppendPlace(ssmrtText *text, int deviceType, int device);
+
+/* Checks that the payload of a block, which is checked otherwise, is in memory of
+ * the given device. */
+ssmrt_status ssmrtCheckPlace(const ssmrt_module *module, const void *block,
+                             int deviceType, int device);
 
 /* Checks that a block is there and aligned; `what` is for the message. */
 ssmrt_status ssmrtCheckBlock(const void *block, const char *what);

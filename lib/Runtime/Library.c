@@ -9,7 +9,7 @@
 #define _POSIX_C_SOURCE 200809L
 #endif
 
-#include "Internal.h"
+#include "CUDA.h"
 
 #include <dlfcn.h>
 #include <stdio.h>
@@ -70,6 +70,8 @@ ssmrt_status ssmrt_library_module(void *library, const char *name,
 }
 
 void ssmrt_library_close(void *library) {
-  if (library)
-    dlclose(library);
+  if (!library)
+    return;
+  ssmrtForgetCudaLibrary(library);
+  dlclose(library);
 }

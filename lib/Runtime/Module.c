@@ -40,6 +40,14 @@ ssmrt_status ssmrtCheckModule(const ssmrt_module *module) {
                      "%s: the description has %lld sequence axes; wanted 1 to "
                      "%d",
                      module->name, (long long)module->num_axes, SSMRT_MAX_AXES);
+  bool isCuda = module->device_type == SSMRT_CUDA;
+  if ((!isCuda && module->device_type != SSMRT_CPU) ||
+      isCuda != (module->cuda_code != NULL))
+    return ssmrtFail(SSMRT_BAD_VERSION,
+                     "%s: the layer is for device type %d and has %s kernels; "
+                     "wanted 1, the CPU, without, or 2, CUDA, with them",
+                     module->name, (int)module->device_type,
+                     module->cuda_code ? "CUDA" : "no");
   return SSMRT_OK;
 }
 
@@ -139,6 +147,51 @@ static ssmrt_status checkLaterStates(const ssmrt_module *module) {
   return SSMRT_OK;
 }
 
+/* What the calls for a GPU cannot do without reading or converting there. */
+static ssmrt_status checkCudaModule(const ssmrt_module *module) {
+  for (int64_t i = 0; i < module->num_weights; ++i)
+    if (module->weights[i].flags & SSMRT_BORROWED)
+      return ssmrtFail(SSMRT_BAD_VERSION,
+                       "%s: weight '%s' is used in place, in host memory, which "
+                       "kernels do not see",
+                       module->name, module->weights[i].name);
+  const ssmrt_value_info *values[] = {module->inputs, module->outputs};
+  const int64_t counts[] = {module->num_inputs, module->num_outputs};
+  for (int role = 0; role < 2; ++role)
+    for (int64_t i = 0; i < counts[role]; ++i) {
+      const ssmrt_value_info *info = &values[role][i];
+      if ((info->flags & (SSMRT_INITIAL | SSMRT_FINAL)) &&
+          !ssmrtSameDType(info->dtype, module->states[info->state].dtype))
+        return ssmrtFail(SSMRT_BAD_VERSION,
+                         "%s: '%s' is %s and its state '%s' is %s; wanted one "
+                         "dtype on a GPU",
+                         module->name, info->name, ssmrt_dtype_name(info->dtype),
+                         module->states[info->state].name,
+                         ssmrt_dtype_name(module->states[info->state].dtype));
+    }
+  return SSMRT_OK;
+}
+
+/* The twin of a module for the CPU is the same layer to its callers. */
+static ssmrt_status checkTwin(const ssmrt_module *module) {
+  const ssmrt_module *cuda = module->cuda;
+  if (!cuda)
+    return SSMRT_OK;
+  ssmrt_status status = ssmrt_module_check(cuda);
+  if (status != SSMRT_OK)
+    return status;
+  if (module->device_type == SSMRT_CPU && cuda->device_type == SSMRT_CUDA &&
+      !cuda->cuda && cuda->num_weights == module->num_weights &&
+      cuda->num_inputs == module->num_inputs &&
+      cuda->num_outputs == module->num_outputs &&
+      cuda->num_axes == module->num_axes)
+    return SSMRT_OK;
+  return ssmrtFail(SSMRT_BAD_VERSION,
+                   "%s: what it brings along for CUDA is another layer, or for "
+                   "device type %d",
+                   module->name, (int)cuda->device_type);
+}
+
 ssmrt_status ssmrt_module_check(const ssmrt_module *module) {
   ssmrt_status status = ssmrtCheckModule(module);
   if (status == SSMRT_OK && module->num_axes > 1 &&
@@ -167,7 +220,9 @@ ssmrt_status ssmrt_module_check(const ssmrt_module *module) {
     status = checkStateOf(module, "input", &module->inputs[i]);
   for (int64_t i = 0; status == SSMRT_OK && i < module->num_outputs; ++i)
     status = checkStateOf(module, "output", &module->outputs[i]);
-  return status;
+  if (status == SSMRT_OK && module->device_type == SSMRT_CUDA)
+    status = checkCudaModule(module);
+  return status == SSMRT_OK ? checkTwin(module) : status;
 }
 
 /*===----------------------------------------------------------------------===*\

@@ -180,12 +180,14 @@ ssmrt_status ssmrt_prepare(const ssmrt_module *module, ssmrt_context *context,
     ssmrtHeader header = {SSMRT_PREPARED_MAGIC,
                           SSMRT_ABI_VERSION,
                           SSMRT_HEADER_BYTES,
+                          SSMRT_CPU,
+                          /*device=*/0,
                           module->hash,
                           /*batch=*/0,
                           max_length,
                           /*position=*/0,
                           payload - SSMRT_HEADER_BYTES,
-                          /*reserved=*/0};
+                          /*payload=*/0};
     memcpy(prepared, &header, sizeof(header));
   }
   for (size_t i = 0; converted.copies && i < count; ++i)
@@ -202,7 +204,7 @@ ssmrt_status ssmrtCheckPrepared(const ssmrt_module *module,
     return status;
   const ssmrtHeader *header = prepared;
   if (header->magic != SSMRT_PREPARED_MAGIC ||
-      header->version != SSMRT_ABI_VERSION)
+      header->version != SSMRT_ABI_VERSION || !ssmrtIsPlaced(module, header))
     return ssmrtFail(SSMRT_BAD_ARGUMENT,
                      "%s: the prepared tables were not written by "
                      "ssmrt_prepare",
@@ -229,7 +231,8 @@ static double loadReal(const char *from, ssmrt_dtype dtype, int64_t index) {
 double ssmrt_largest_decay(const ssmrt_module *module, const void *prepared,
                            int64_t index, double eigenvalue[2]) {
   if (ssmrtCheckModule(module) != SSMRT_OK ||
-      ssmrtCheckPrepared(module, prepared) != SSMRT_OK)
+      ssmrtCheckPrepared(module, prepared) != SSMRT_OK ||
+      ssmrtCheckPlace(module, prepared, SSMRT_CPU, 0) != SSMRT_OK)
     return -1;
   if (!eigenvalue || index < 0 || index >= module->num_decays) {
     ssmrtFail(SSMRT_BAD_ARGUMENT, "%s: decay %lld of %lld%s", module->name,

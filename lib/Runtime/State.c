@@ -5,7 +5,7 @@
 |*                                                                            *|
 \*===----------------------------------------------------------------------===*/
 
-#include "Internal.h"
+#include "CUDA.h"
 
 #include <string.h>
 
@@ -111,7 +111,7 @@ ssmrt_status ssmrtCheckState(const ssmrt_module *module, const void *state) {
                      (unsigned long long)module->hash);
   /* Blocks may come back from a disk: sizes are not taken on trust. */
   int64_t payload;
-  if (header->batch < 0 || header->maxLength < 0 || header->position < 0 ||
+  if (!ssmrtIsPlaced(module, header) || header->batch < 0 || header->maxLength < 0 || header->position < 0 ||
       ssmrtStatePayload(module, header->batch, header->maxLength, &payload) !=
           SSMRT_OK ||
       payload != header->payloadBytes)
@@ -124,68 +124,134 @@ ssmrt_status ssmrtCheckState(const ssmrt_module *module, const void *state) {
   return SSMRT_OK;
 }
 
+ssmrt_status ssmrtCheckPlace(const ssmrt_module *module, const void *block,
+                             int deviceType, int device) {
+  const ssmrtHeader *header = block;
+  if (header->deviceType == deviceType && header->device == device)
+    return SSMRT_OK;
+  ssmrtText text = {0};
+  ssmrtAppendPlace(&text, header->deviceType, header->device);
+  ssmrtAppend(&text, "; wanted it in ");
+  ssmrtAppendPlace(&text, deviceType, device);
+  bool isUpload = deviceType == SSMRT_CUDA && header->deviceType == SSMRT_CPU;
+  bool isDownload = deviceType == SSMRT_CPU && header->deviceType == SSMRT_CUDA;
+  return ssmrtFail(header->magic == SSMRT_STATE_MAGIC ? SSMRT_BAD_STATE
+                                                      : SSMRT_BAD_ARGUMENT,
+                   "%s: the payload of the %s is in %s%s", module->name,
+                   header->magic == SSMRT_STATE_MAGIC ? "state"
+                                                      : "prepared tables",
+                   text.data,
+                   isUpload     ? ": ssmrt_cuda_upload brings it there"
+                   : isDownload ? ": ssmrt_cuda_download brings it there"
+                                : "");
+}
+
 /*===----------------------------------------------------------------------===*\
 |* Operations                                                                 *|
 \*===----------------------------------------------------------------------===*/
 
 ssmrt_status ssmrt_state_reset(const ssmrt_module *module, void *state,
                                int64_t batch, int64_t max_length) {
+  return ssmrtResetState(module, NULL, state, NULL, batch, max_length);
+}
+
+ssmrt_status ssmrtResetState(const ssmrt_module *module, ssmrtCudaContext *cuda,
+                             void *state, void *payload, int64_t batch,
+                             int64_t maxLength) {
   ssmrt_status status = ssmrtCheckModule(module);
   if (status == SSMRT_OK)
     status = ssmrtCheckBlock(state, "state");
   if (status != SSMRT_OK)
     return status;
-  int64_t payload;
-  if (batch < 0 || max_length < 0)
+  int64_t bytes;
+  if (batch < 0 || maxLength < 0)
     return ssmrtFail(SSMRT_BAD_ARGUMENT,
                      "%s: batch %lld and length %lld; wanted at least 0",
-                     module->name, (long long)batch, (long long)max_length);
-  status = ssmrtStatePayload(module, batch, max_length, &payload);
+                     module->name, (long long)batch, (long long)maxLength);
+  status = ssmrtStatePayload(module, batch, maxLength, &bytes);
   if (status != SSMRT_OK)
     return status;
   ssmrtHeader header = {SSMRT_STATE_MAGIC, SSMRT_ABI_VERSION,
-                        SSMRT_HEADER_BYTES, module->hash, batch, max_length,
-                        /*position=*/0, payload, /*reserved=*/0};
-  memcpy(state, &header, sizeof(header));
-  memset((char *)state + SSMRT_HEADER_BYTES, 0, (size_t)payload);
-  return SSMRT_OK;
+                        SSMRT_HEADER_BYTES, SSMRT_CPU, /*device=*/0,
+                        module->hash, batch, maxLength,
+                        /*position=*/0, bytes, /*payload=*/0};
+  if (cuda)
+    status = ssmrtPlacePayload(cuda, &header, payload);
+  else
+    payload = (char *)state + SSMRT_HEADER_BYTES;
+  if (status == SSMRT_OK)
+    status = ssmrtZero(cuda, payload, bytes);
+  if (status == SSMRT_OK)
+    memcpy(state, &header, sizeof(header));
+  return status;
+}
+
+/* A state that is the source of a copy. */
+static ssmrt_status checkSource(const ssmrt_module *module,
+                                const ssmrtCudaContext *cuda,
+                                const void *from) {
+  ssmrt_status status = ssmrtCheckState(module, from);
+  if (status != SSMRT_OK)
+    return status;
+  return ssmrtCheckPlace(module, from, cuda ? SSMRT_CUDA : SSMRT_CPU,
+                         cuda ? cuda->ordinal : 0);
 }
 
 ssmrt_status ssmrt_state_copy(const ssmrt_module *module, void *to,
                               const void *from) {
+  return ssmrtCopyState(module, NULL, to, NULL, from);
+}
+
+ssmrt_status ssmrtCopyState(const ssmrt_module *module, ssmrtCudaContext *cuda,
+                            void *to, void *payload, const void *from) {
   ssmrt_status status = ssmrtCheckModule(module);
   if (status == SSMRT_OK)
     status = ssmrtCheckBlock(to, "destination state");
   if (status == SSMRT_OK)
-    status = ssmrtCheckState(module, from);
+    status = checkSource(module, cuda, from);
   if (status != SSMRT_OK)
     return status;
-  const ssmrtHeader *header = from;
-  memmove(to, from, SSMRT_HEADER_BYTES + (size_t)header->payloadBytes);
-  return SSMRT_OK;
+  ssmrtHeader header = *(const ssmrtHeader *)from;
+  const void *source = ssmrtPayload(from);
+  if (cuda) {
+    status = ssmrtPlacePayload(cuda, &header, payload);
+    if (status == SSMRT_OK && payload != source &&
+        ssmrtOverlap(payload, header.payloadBytes, source, header.payloadBytes))
+      status = ssmrtFail(SSMRT_BAD_ARGUMENT,
+                         "%s: a state is copied over a part of itself",
+                         module->name);
+  } else {
+    payload = (char *)to + SSMRT_HEADER_BYTES;
+  }
+  if (status == SSMRT_OK && payload != source)
+    status = ssmrtCopy(cuda, payload, source, header.payloadBytes);
+  if (status == SSMRT_OK)
+    memcpy(to, &header, sizeof(header));
+  return status;
 }
 
 /* Rows of one variable. Its batch extent may stand anywhere in the shape; a
  * variable without one is shared by the rows and copied whole. */
-static void selectRows(const ssmrt_value_info *info, const ssmrtHeader *header,
-                       const int64_t *rows, int64_t count, char *to,
-                       const char *from) {
+static ssmrt_status selectRows(ssmrtCudaContext *cuda,
+                               const ssmrt_value_info *info,
+                               const ssmrtHeader *header, const int64_t *rows,
+                               int64_t count, char *to, const char *from) {
   int64_t shape[SSMRT_MAX_DIMS];
   resolveShape(info, header->batch, header->maxLength, shape);
   int64_t outer = 1, inner = (int64_t)ssmrt_dtype_size(info->dtype);
   int32_t axis = 0;
   for (; axis < info->ndim && info->shape[axis] != SSMRT_BATCH; ++axis)
     outer *= shape[axis];
-  if (axis == info->ndim) {
-    memcpy(to, from, (size_t)(outer * inner));
-    return;
-  }
+  if (axis == info->ndim)
+    return ssmrtCopy(cuda, to, from, outer * inner);
   for (int32_t i = axis + 1; i < info->ndim; ++i)
     inner *= shape[i];
+  ssmrt_status status = SSMRT_OK;
   for (int64_t o = 0; o < outer; ++o)
-    for (int64_t i = 0; i < count; ++i)
-      memcpy(to + (o * count + i) * inner,
-             from + (o * header->batch + rows[i]) * inner, (size_t)inner);
+    for (int64_t i = 0; status == SSMRT_OK && i < count; ++i)
+      status = ssmrtCopy(cuda, to + (o * count + i) * inner,
+                         from + (o * header->batch + rows[i]) * inner, inner);
+  return status;
 }
 
 static ssmrt_status checkRows(const ssmrt_module *module, const int64_t *rows,
@@ -206,51 +272,65 @@ static ssmrt_status checkRows(const ssmrt_module *module, const int64_t *rows,
 ssmrt_status ssmrt_state_select(const ssmrt_module *module, void *to,
                                 const void *from, const int64_t *rows,
                                 int64_t count) {
+  return ssmrtSelectState(module, NULL, to, NULL, from, rows, count);
+}
+
+ssmrt_status ssmrtSelectState(const ssmrt_module *module, ssmrtCudaContext *cuda,
+                              void *to, void *payload, const void *from,
+                              const int64_t *rows, int64_t count) {
   ssmrt_status status = ssmrtCheckModule(module);
   if (status == SSMRT_OK)
     status = ssmrtCheckBlock(to, "destination state");
   if (status == SSMRT_OK)
-    status = ssmrtCheckState(module, from);
+    status = checkSource(module, cuda, from);
   if (status != SSMRT_OK)
     return status;
   ssmrtHeader header = *(const ssmrtHeader *)from;
   status = checkRows(module, rows, count, header.batch);
   if (status != SSMRT_OK)
     return status;
-  int64_t payload, described;
-  status = ssmrtStatePayload(module, count, header.maxLength, &payload);
+  int64_t bytes, described;
+  status = ssmrtStatePayload(module, count, header.maxLength, &bytes);
   if (status != SSMRT_OK)
     return status;
   /* Bytes beyond the described variables belong to nobody's row. */
   if (!getDescribedBytes(module, count, header.maxLength, /*without=*/0,
                          &described) ||
-      described != payload)
+      described != bytes)
     return ssmrtFail(SSMRT_BAD_VERSION,
                      "%s: its state has %lld bytes and describes %lld; rows of "
                      "it cannot be selected",
-                     module->name, (long long)payload, (long long)described);
-  if (ssmrtOverlap(to, SSMRT_HEADER_BYTES + payload, from,
-              SSMRT_HEADER_BYTES + header.payloadBytes))
+                     module->name, (long long)bytes, (long long)described);
+  const char *source = ssmrtPayload(from);
+  if (cuda)
+    status = ssmrtPlacePayload(cuda, &header, payload);
+  else
+    payload = (char *)to + SSMRT_HEADER_BYTES;
+  if (status != SSMRT_OK)
+    return status;
+  if (to == from || ssmrtOverlap(payload, bytes, source, header.payloadBytes) ||
+      (!cuda && ssmrtOverlap(to, SSMRT_HEADER_BYTES + bytes, from,
+                             SSMRT_HEADER_BYTES + header.payloadBytes)))
     return ssmrtFail(SSMRT_BAD_ARGUMENT,
                      "%s: rows are selected into the block they come from",
                      module->name);
-  char *target = (char *)to + SSMRT_HEADER_BYTES;
-  const char *source = (const char *)from + SSMRT_HEADER_BYTES;
+  char *target = payload;
   /* Gaps between variables too: equal states are equal bytes. */
-  memset(target, 0, (size_t)payload);
-  for (int64_t i = 0; i < module->num_states; ++i) {
+  status = ssmrtZero(cuda, target, bytes);
+  for (int64_t i = 0; status == SSMRT_OK && i < module->num_states; ++i) {
     const ssmrt_value_info *info = &module->states[i];
-    int64_t bytes;
-    selectRows(info, &header, rows, count, target, source);
-    getStateBytes(info, count, header.maxLength, &bytes);
-    target += bytes;
-    getStateBytes(info, header.batch, header.maxLength, &bytes);
-    source += bytes;
+    int64_t size;
+    status = selectRows(cuda, info, &header, rows, count, target, source);
+    getStateBytes(info, count, header.maxLength, &size);
+    target += size;
+    getStateBytes(info, header.batch, header.maxLength, &size);
+    source += size;
   }
   header.batch = count;
-  header.payloadBytes = payload;
-  memcpy(to, &header, sizeof(header));
-  return SSMRT_OK;
+  header.payloadBytes = bytes;
+  if (status == SSMRT_OK)
+    memcpy(to, &header, sizeof(header));
+  return status;
 }
 
 ssmrt_tensor ssmrtStateTensor(const ssmrt_module *module, int64_t index,
@@ -283,7 +363,9 @@ ssmrt_status ssmrt_state_view(const ssmrt_module *module, void *state,
     return ssmrtFail(SSMRT_BAD_ARGUMENT, "%s: null result for a view",
                      module->name);
   const ssmrtHeader *header = state;
-  *view = ssmrtStateTensor(module, index, (char *)state + SSMRT_HEADER_BYTES,
-                           header->batch, header->maxLength, shape);
+  *view = ssmrtStateTensor(module, index, ssmrtPayload(header), header->batch,
+                           header->maxLength, shape);
+  view->device.device_type = header->deviceType;
+  view->device.device_id = header->device;
   return SSMRT_OK;
 }

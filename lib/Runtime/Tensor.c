@@ -8,10 +8,6 @@
 
 #include <string.h>
 
-/* DLPack's device type of ordinary memory. Zero, what a zeroed struct holds, is
- * no device in DLPack and taken for it too. */
-enum { CPU = 1 };
-
 static const struct {
   uint8_t code, bits;
   const char *name;
@@ -73,11 +69,18 @@ static bool isContiguous(const ssmrt_tensor *tensor) {
 
 ssmrt_status ssmrtCheckTensor(const char *role, const char *name,
                               const ssmrt_tensor *tensor, int64_t *elements) {
-  if (tensor->device.device_type != CPU && tensor->device.device_type != 0)
+  /* Zero, what a zeroed struct holds, is no device in DLPack. */
+  if (tensor->device.device_type != SSMRT_CPU &&
+      tensor->device.device_type != 0)
     return ssmrtFail(SSMRT_BAD_ARGUMENT,
                      "%s '%s' is on device type %d; wanted memory of the "
                      "CPU (1)",
                      role, name, (int)tensor->device.device_type);
+  return ssmrtCheckLayout(role, name, tensor, elements);
+}
+
+ssmrt_status ssmrtCheckLayout(const char *role, const char *name,
+                              const ssmrt_tensor *tensor, int64_t *elements) {
   size_t size = ssmrt_dtype_size(tensor->dtype);
   if (size == 0)
     return ssmrtFail(SSMRT_BAD_ARGUMENT,
@@ -121,12 +124,21 @@ ssmrt_status ssmrtCheckTensor(const char *role, const char *name,
   return SSMRT_OK;
 }
 
+void ssmrtAppendPlace(ssmrtText *text, int deviceType, int device) {
+  if (deviceType == SSMRT_CUDA)
+    ssmrtAppend(text, "memory of GPU %d", device);
+  else if (deviceType == SSMRT_CPU || deviceType == 0)
+    ssmrtAppend(text, "host memory");
+  else
+    ssmrtAppend(text, "memory of device type %d", deviceType);
+}
+
 ssmrt_tensor ssmrtMakeTensor(void *data, ssmrt_dtype dtype, int64_t ndim,
                              int64_t *shape) {
   ssmrt_tensor tensor;
   memset(&tensor, 0, sizeof(tensor));
   tensor.data = data;
-  tensor.device.device_type = CPU;
+  tensor.device.device_type = SSMRT_CPU;
   tensor.ndim = (int32_t)ndim;
   tensor.dtype = dtype;
   tensor.shape = shape;

@@ -18,7 +18,7 @@
 #define _GNU_SOURCE
 #endif
 
-#include "Internal.h"
+#include "CUDA.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -299,7 +299,8 @@ static void serialFor(ssmrt_context *context, ssmrt_body body, void *closure,
 
 ssmrt_context *ssmrt_context_serial(void) {
   /* Never written to. */
-  static ssmrt_context serial = {sizeof(ssmrt_context), 1, serialFor, NULL};
+  static ssmrt_context serial = {sizeof(ssmrt_context), 1, serialFor, NULL,
+                                  NULL};
   return &serial;
 }
 
@@ -377,7 +378,7 @@ ssmrt_status ssmrt_context_create(uint32_t threads, ssmrt_context **context) {
   pool->process = getpid();
   pool->spinPauses = threads > cores ? SpinPausesCrowded : SpinPauses;
   pool->context = (ssmrt_context){sizeof(ssmrt_context), threads, parallelFor,
-                                  pool};
+                                  pool, /*launch=*/NULL};
   for (uint32_t i = 0; i < threads; ++i) {
     Slot *slot = &pool->slots[i];
     slot->index = i;
@@ -394,13 +395,19 @@ ssmrt_status ssmrt_context_create(uint32_t threads, ssmrt_context **context) {
   return SSMRT_OK;
 }
 
-void ssmrt_context_destroy(ssmrt_context *context) {
-  if (!context || context->parallel_for != parallelFor)
-    return;
-  Pool *pool = context->pool;
+static void destroyPool(Pool *pool) {
   /* A forked child inherits the memory but not the workers. */
   if (pool->process == getpid()) {
     stopWorkers(pool, pool->threads);
     freePool(pool);
   }
+}
+
+void ssmrt_context_destroy(ssmrt_context *context) {
+  if (!context || context->struct_size < sizeof(ssmrt_context))
+    return;
+  if (context->launch == ssmrtLaunchCuda)
+    ssmrtDestroyCudaContext((ssmrtCudaContext *)context);
+  else if (context->parallel_for == parallelFor)
+    destroyPool(context->pool);
 }

@@ -37,6 +37,10 @@ struct PipelineOptions {
   std::string mode = "auto";      // auto | step | scan | chunk | conv | quadratic
   std::string cpu = "native";     // LLVM's name of a CPU, or "native"
   std::string triple;             // empty: this machine's
+  std::string target = "cpu";     // cpu | cuda: where forward and step compute
+  std::vector<std::string> gpu;   // LLVM's names of GPUs; PTX is for the first, or sm_80
+  std::string assembler;          // ptxas, for machine code of them all; empty: PTX alone
+  bool emulateKernels = false;    // of cuda: kernels run on the CPU, for tests
   bool literal = false;           // the slow lowering that is the oracle
   bool fastExp = false;
   std::string operandType;        // of f32 products by weights: bf16, f16; empty: as they are
@@ -57,6 +61,10 @@ mlir::LogicalResult runPipeline(mlir::ModuleOp module,
 std::unique_ptr<llvm::Module> translateToLLVM(mlir::ModuleOp module,
                                               llvm::LLVMContext &context,
                                               const PipelineOptions &options);
+
+/// PTX of the kernels of a module for CUDA in the Machine phase: text that ends with a
+/// newline. Reports errors as diagnostics.
+mlir::FailureOr<std::string> emitPTX(mlir::ModuleOp module, const PipelineOptions &options);
 
 enum class MachineFormat { Object, Assembly };
 /// Emits code for an LLVM module; reports errors to stderr.

@@ -160,7 +160,7 @@ void AttendLowering::lowerToken() {
     largest = loops.select(isNone, zero, largest);
   }
   auto forOutputs = [&](function_ref<Value(Value)> update) {
-    loops.repeat(valueLanes, sizes, point, [&] {
+    loops.each(valueLanes, sizes, point, [&] {
       SmallVector<Value> at = loops.apply(op.getOutputMap(), point);
       loops.store(update(loops.load(op.getOutput(), at)), op.getOutput(), at);
     });
@@ -219,11 +219,11 @@ void AttendLowering::run() {
       valueLanes.push_back(lane);
   Value first = op.getHistories().empty() ? op.getPosition() : loops.index(0);
   Value last = loops.add(op.getPosition(), loops.size(op.getValues(), 1));
-  loops.repeat({0, 1}, sizes, point, [&] {
+  loops.each({0, 1}, sizes, point, [&] {
     token = loops.add(point[1], op.getPosition());
     begin = bound(op.getFromMap(), first, /*isLower=*/true);
     end = bound(op.getToMap(), last, /*isLower=*/false);
-    loops.repeat(scoreLanes, sizes, point, [&] { lowerToken(); });
+    loops.each(scoreLanes, sizes, point, [&] { lowerToken(); });
   });
   for (auto [i, final] : llvm::enumerate(op.getFinalHistories()))
     writeFinalHistory(loops, sequences[i], final);

@@ -46,7 +46,7 @@ static void lowerConv(ConvOp op, OpBuilder &builder) {
     sizes[dims.back()] = loops.size(op.getOutput(), axis);
   }
   SmallVector<Value> point(op.getNumDims(), loops.index(0));
-  loops.repeat(dims, sizes, point, [&] {
+  loops.each(dims, sizes, point, [&] {
     SmallVector<Value> indices = loops.apply(op.getInputMap(), point);
     Value zero = loops.constant(type, 0.0);
     SmallVector<Value> sum = loops.reduce(
@@ -82,7 +82,7 @@ static void lowerShift(ShiftOp op, OpBuilder &builder) {
   SmallVector<Value> sizes = getSizes(loops, output);
   SmallVector<Value> point(sizes.size());
   auto dims = llvm::to_vector(llvm::seq<unsigned>(0, sizes.size()));
-  loops.repeat(dims, sizes, point, [&] {
+  loops.each(dims, sizes, point, [&] {
     SmallVector<Value> from(point);
     from[1] = loops.sub(point[1], loops.index(distance));
     Value value;

@@ -16,7 +16,8 @@ using namespace ssmc::detail;
 
 namespace {
 struct LowerImpulseResponse : public OpRewritePattern<ImpulseResponseOp> {
-  using OpRewritePattern::OpRewritePattern;
+  LowerImpulseResponse(MLIRContext *context, bool forThreads)
+      : OpRewritePattern(context), forThreads(forThreads) {}
 
   LogicalResult matchAndRewrite(ImpulseResponseOp op,
                                 PatternRewriter &rewriter) const override {
@@ -28,8 +29,10 @@ struct LowerImpulseResponse : public OpRewritePattern<ImpulseResponseOp> {
     int64_t rows = op.getRows(), width = op.getWidth(), parts = op.getParts();
     ArrayRef<int64_t> shape = cast<MemRefType>(op.getInput().getType()).getShape();
     // The state before, and this one.
-    Value states =
-        memref::AllocOp::create(rewriter, loc, MemRefType::get({2, rows}, f64));
+    Value states;
+    auto statesType = MemRefType::get({2, rows}, f64);
+    if (!forThreads)
+      states = memref::AllocOp::create(rewriter, loc, statesType);
     Value before = loops.index(0), now = loops.index(1), zero = loops.index(0);
     Value numLags = loops.size(op.getOuts().front(), 0);
     SmallVector<Value> point(3, zero); // independent system, vector, lane
@@ -94,9 +97,11 @@ struct LowerImpulseResponse : public OpRewritePattern<ImpulseResponseOp> {
       Value lane = loops.add(loops.mul(point[1], loops.index(width)), point[2]);
       loops.store(sum, out, {lag, point[0], which, lane});
     };
-    loops.repeat(
-        {0, 1, 2}, {loops.index(shape[0]), loops.index(shape[1]), loops.index(width)},
-        point, [&] {
+    SmallVector<Value> sizes = {loops.index(shape[0]), loops.index(shape[1]),
+                                loops.index(width)};
+    auto lowerLane = [&] {
+          if (forThreads)
+            states = memref::AllocaOp::create(rewriter, loc, statesType);
           loops.repeat(loops.index(rows), [&](Value row) {
             loops.store(load(op.getInput(), row), states, {before, row});
           });
@@ -109,14 +114,23 @@ struct LowerImpulseResponse : public OpRewritePattern<ImpulseResponseOp> {
                            [&](Value which) { read(lag, number, which); });
             advance();
           });
-        });
-    memref::DeallocOp::create(rewriter, loc, states);
+        };
+    if (forThreads) {
+      loops.each({0, 1, 2}, sizes, point, lowerLane);
+    } else {
+      loops.repeat({0, 1, 2}, sizes, point, lowerLane);
+      memref::DeallocOp::create(rewriter, loc, states);
+    }
     rewriter.eraseOp(op);
     return success();
   }
+
+private:
+  bool forThreads;
 };
 } // namespace
 
-void ssmc::detail::populateImpulsePatterns(RewritePatternSet &patterns) {
-  patterns.add<LowerImpulseResponse>(patterns.getContext());
+void ssmc::detail::populateImpulsePatterns(RewritePatternSet &patterns,
+                                           bool forThreads) {
+  patterns.add<LowerImpulseResponse>(patterns.getContext(), forThreads);
 }

@@ -1,6 +1,7 @@
 //===- Loops.cpp - Scalar loops over points -------------------------------===//
 
 #include "Loops.h"
+#include "ssmc/Conversion/SSMToSCF.h"
 
 #include "mlir/Dialect/Affine/Utils.h"
 #include "mlir/IR/IRMapping.h"
@@ -117,6 +118,24 @@ void Loops::repeat(ArrayRef<unsigned> dims, ValueRange sizes,
   reduce(dims, sizes, point, ValueRange(), [&](ValueRange) {
     body();
     return SmallVector<Value>();
+  });
+}
+
+void Loops::each(Value end, function_ref<void(Value)> body) {
+  auto loop = scf::ForOp::create(builder, loc, index(0), end, index(1));
+  loop->setAttr(ssmc::kIndependentAttr, builder.getUnitAttr());
+  OpBuilder::InsertionGuard guard(builder);
+  builder.setInsertionPointToStart(loop.getBody());
+  body(loop.getInductionVar());
+}
+
+void Loops::each(ArrayRef<unsigned> dims, ValueRange sizes,
+                 SmallVector<Value> &point, function_ref<void()> body) {
+  if (dims.empty())
+    return body();
+  each(sizes[dims.front()], [&](Value iv) {
+    point[dims.front()] = iv;
+    each(dims.drop_front(), sizes, point, body);
   });
 }
 

@@ -68,6 +68,14 @@ public:
   void repeat(llvm::ArrayRef<unsigned> dims, mlir::ValueRange sizes,
               llvm::SmallVector<mlir::Value> &point,
               llvm::function_ref<void()> body);
+
+  /// `repeat` for points that are independent of each other: the loops carry
+  /// `kIndependentAttr`.
+  void each(mlir::Value end, llvm::function_ref<void(mlir::Value)> body);
+  void each(llvm::ArrayRef<unsigned> dims, mlir::ValueRange sizes,
+            llvm::SmallVector<mlir::Value> &point,
+            llvm::function_ref<void()> body);
+
   llvm::SmallVector<mlir::Value>
   reduce(llvm::ArrayRef<unsigned> dims, mlir::ValueRange sizes,
          llvm::SmallVector<mlir::Value> &point, mlir::ValueRange init,
@@ -93,15 +101,15 @@ public:
 /// otherwise.
 mlir::Type getAccumulatorType(mlir::TypeRange types);
 
-/// Adds the patterns of one family.
-void populateScanPatterns(mlir::RewritePatternSet &patterns);
+/// Adds the patterns of one family; `forThreads` as in SSMToSCF.h.
+void populateScanPatterns(mlir::RewritePatternSet &patterns, bool forThreads);
 void populateConvPatterns(mlir::RewritePatternSet &patterns);
 void populateSpectrumPatterns(mlir::RewritePatternSet &patterns);
 void populateAttendPatterns(mlir::RewritePatternSet &patterns);
 void populateNormPatterns(mlir::RewritePatternSet &patterns);
 void populateMatmulPatterns(mlir::RewritePatternSet &patterns);
-void populateMatrixPatterns(mlir::RewritePatternSet &patterns);
-void populateImpulsePatterns(mlir::RewritePatternSet &patterns);
+void populateMatrixPatterns(mlir::RewritePatternSet &patterns, bool forThreads);
+void populateImpulsePatterns(mlir::RewritePatternSet &patterns, bool forThreads);
 
 } // namespace ssmc::detail
 

@@ -34,7 +34,7 @@ static void lowerPack(PackOp op, OpBuilder &builder) {
     dims.push_back(dim);
   }
   SmallVector<Value> point(sizes.size());
-  loops.repeat(dims, sizes, point, [&] {
+  loops.each(dims, sizes, point, [&] {
     Value n = loops.add(loops.mul(point[0], sizes[2]), point[2]);
     Value k = point[1];
     if (isPaired(packed))
@@ -69,7 +69,7 @@ static void lowerMatmul(MatmulOp op, OpBuilder &builder) {
   }
   Value depth = loops.size(op.getInput(), outputType.getRank() - 1);
   SmallVector<Value> point(sizes.size());
-  loops.repeat(dims, sizes, point, [&] {
+  loops.each(dims, sizes, point, [&] {
     Value panel = divide(loops, point.back(), panelWidth);
     Value column = remainder(loops, point.back(), panelWidth);
     SmallVector<Value> sum = loops.reduce(

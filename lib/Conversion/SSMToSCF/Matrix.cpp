@@ -15,11 +15,34 @@ using namespace mlir::ssm;
 using namespace ssmc::detail;
 
 namespace {
+/// A pattern that may be asked for independent points with temporaries of their own.
+template <typename Op> struct PointPattern : public OpRewritePattern<Op> {
+  PointPattern(MLIRContext *context, bool forThreads)
+      : OpRewritePattern<Op>(context), forThreads(forThreads) {}
+
+protected:
+  /// `body` for every point; `allocate` once, or at each point.
+  void forPoints(Loops &loops, ArrayRef<unsigned> dims, ValueRange sizes,
+                 SmallVector<Value> &point, function_ref<void()> allocate,
+                 function_ref<void()> body) const {
+    if (!forThreads) {
+      allocate();
+      return loops.repeat(dims, sizes, point, body);
+    }
+    loops.each(dims, sizes, point, [&] {
+      allocate();
+      body();
+    });
+  }
+  bool forThreads;
+};
+
 /// Loops over matrices of one size, in temporary memory.
 class Matrices {
 public:
-  Matrices(Loops &loops, int64_t extent)
-      : loops(loops), f64(loops.builder.getF64Type()), extent(extent),
+  /// `isOwn`: in memory of one thread, where it is made.
+  Matrices(Loops &loops, int64_t extent, bool isOwn = false)
+      : loops(loops), f64(loops.builder.getF64Type()), extent(extent), isOwn(isOwn),
         size(loops.index(extent)) {}
   ~Matrices() {
     for (Value matrix : owned)
@@ -27,8 +50,10 @@ public:
   }
 
   Value create() {
-    owned.push_back(memref::AllocOp::create(
-        loops.builder, loops.loc, MemRefType::get({extent, extent}, f64)));
+    auto type = MemRefType::get({extent, extent}, f64);
+    if (isOwn)
+      return memref::AllocaOp::create(loops.builder, loops.loc, type);
+    owned.push_back(memref::AllocOp::create(loops.builder, loops.loc, type));
     return owned.back();
   }
   Value number(double value) { return loops.constant(f64, value); }
@@ -87,6 +112,7 @@ private:
   Loops &loops;
   Type f64;
   int64_t extent;
+  bool isOwn;
   Value size;
   SmallVector<Value> owned;
 };
@@ -201,8 +227,8 @@ void Matrices::exponentiate(Value matrix, Value exponential, Value gain,
 }
 
 namespace {
-struct LowerDiscretizeMatrix : public OpRewritePattern<DiscretizeMatrixOp> {
-  using OpRewritePattern::OpRewritePattern;
+struct LowerDiscretizeMatrix : public PointPattern<DiscretizeMatrixOp> {
+  using PointPattern::PointPattern;
 
   LogicalResult matchAndRewrite(DiscretizeMatrixOp op,
                                 PatternRewriter &rewriter) const override {
@@ -219,11 +245,14 @@ struct LowerDiscretizeMatrix : public OpRewritePattern<DiscretizeMatrixOp> {
       dims.push_back(dim);
     }
     {
-      Matrices matrices(loops, rateType.getShape().back());
-      Value scaled = matrices.create(), transition = matrices.create(),
-            gain = matrices.create(), product = matrices.create();
+      Matrices matrices(loops, rateType.getShape().back(), forThreads);
+      Value scaled, transition, gain, product;
+      auto allocate = [&] {
+        for (Value *matrix : {&scaled, &transition, &gain, &product})
+          *matrix = matrices.create();
+      };
       SmallVector<Value> point(rank, loops.index(0));
-      loops.repeat(dims, sizes, point, [&] {
+      forPoints(loops, dims, sizes, point, allocate, [&] {
         Type f64 = rewriter.getF64Type();
         Value step = loops.convert(loops.load(op.getStep(), point), f64);
         auto indices = [&](ArrayRef<Value> leading, Value i, Value j) {
@@ -308,8 +337,8 @@ struct LowerDiscretizeMatrix : public OpRewritePattern<DiscretizeMatrixOp> {
   }
 };
 
-struct LowerMatrixPower : public OpRewritePattern<MatrixPowerOp> {
-  using OpRewritePattern::OpRewritePattern;
+struct LowerMatrixPower : public PointPattern<MatrixPowerOp> {
+  using PointPattern::PointPattern;
 
   LogicalResult matchAndRewrite(MatrixPowerOp op,
                                 PatternRewriter &rewriter) const override {
@@ -328,11 +357,14 @@ struct LowerMatrixPower : public OpRewritePattern<MatrixPowerOp> {
     int64_t exponent = op.getExponent();
     uint64_t bits = exponent < 0 ? -uint64_t(exponent) : uint64_t(exponent);
     {
-      Matrices matrices(loops, type.getShape().back());
-      Value square = matrices.create(), power = matrices.create(),
-            product = matrices.create();
+      Matrices matrices(loops, type.getShape().back(), forThreads);
+      Value square, power, product;
+      auto allocate = [&] {
+        for (Value *matrix : {&square, &power, &product})
+          *matrix = matrices.create();
+      };
       SmallVector<Value> point(rank - 2, loops.index(0));
-      loops.repeat(dims, sizes, point, [&] {
+      forPoints(loops, dims, sizes, point, allocate, [&] {
         auto indices = [&](Value i, Value j) {
           SmallVector<Value> all(point);
           all.append({i, j});
@@ -370,8 +402,8 @@ struct LowerMatrixPower : public OpRewritePattern<MatrixPowerOp> {
   }
 };
 
-struct LowerKrylov : public OpRewritePattern<KrylovOp> {
-  using OpRewritePattern::OpRewritePattern;
+struct LowerKrylov : public PointPattern<KrylovOp> {
+  using PointPattern::PointPattern;
 
   LogicalResult matchAndRewrite(KrylovOp op,
                                 PatternRewriter &rewriter) const override {
@@ -391,8 +423,14 @@ struct LowerKrylov : public OpRewritePattern<KrylovOp> {
       dims.push_back(dim);
     }
     // The image before, and this one.
-    Value states = memref::AllocOp::create(
-        rewriter, op.getLoc(), MemRefType::get({2, type.getShape().back()}, f64));
+    Value states;
+    auto allocate = [&] {
+      auto pair = MemRefType::get({2, type.getShape().back()}, f64);
+      if (forThreads)
+        states = memref::AllocaOp::create(rewriter, op.getLoc(), pair);
+      else
+        states = memref::AllocOp::create(rewriter, op.getLoc(), pair);
+    };
     Value before = loops.index(0), now = loops.index(1);
     SmallVector<Value> point(leading, loops.index(0));
     auto at = [&](std::initializer_list<Value> last) {
@@ -400,7 +438,7 @@ struct LowerKrylov : public OpRewritePattern<KrylovOp> {
       all.append(last);
       return all;
     };
-    loops.repeat(dims, sizes, point, [&] {
+    forPoints(loops, dims, sizes, point, allocate, [&] {
       loops.repeat(extent, [&](Value i) {
         loops.store(loops.convert(loops.load(op.getVector(), at({i})), f64), states,
                     {before, i});
@@ -429,14 +467,16 @@ struct LowerKrylov : public OpRewritePattern<KrylovOp> {
         });
       });
     });
-    memref::DeallocOp::create(rewriter, op.getLoc(), states);
+    if (!forThreads)
+      memref::DeallocOp::create(rewriter, op.getLoc(), states);
     rewriter.eraseOp(op);
     return success();
   }
 };
 } // namespace
 
-void ssmc::detail::populateMatrixPatterns(RewritePatternSet &patterns) {
+void ssmc::detail::populateMatrixPatterns(RewritePatternSet &patterns,
+                                          bool forThreads) {
   patterns.add<LowerDiscretizeMatrix, LowerMatrixPower, LowerKrylov>(
-      patterns.getContext());
+      patterns.getContext(), forThreads);
 }

@@ -28,8 +28,8 @@ struct LowerNorm : public OpRewritePattern<NormOp> {
     }
     rowDims.pop_back();
     SmallVector<Value> point(rank, loops.index(0));
-    loops.repeat(rowDims, sizes, point, [&] {
-      loops.repeat(loops.index(op.getGroups()),
+    loops.each(rowDims, sizes, point, [&] {
+      loops.each(loops.index(op.getGroups()),
                    [&](Value group) { lowerGroup(op, loops, point, group); });
     });
     rewriter.eraseOp(op);

@@ -48,13 +48,14 @@ struct ConvertSSMToSCFPass
 };
 } // namespace
 
-void ssmc::populateSSMToSCFConversionPatterns(RewritePatternSet &patterns) {
-  detail::populateScanPatterns(patterns);
+void ssmc::populateSSMToSCFConversionPatterns(RewritePatternSet &patterns,
+                                              bool forThreads) {
+  detail::populateScanPatterns(patterns, forThreads);
   detail::populateConvPatterns(patterns);
   detail::populateSpectrumPatterns(patterns);
   detail::populateAttendPatterns(patterns);
   detail::populateNormPatterns(patterns);
   detail::populateMatmulPatterns(patterns);
-  detail::populateMatrixPatterns(patterns);
-  detail::populateImpulsePatterns(patterns);
+  detail::populateMatrixPatterns(patterns, forThreads);
+  detail::populateImpulsePatterns(patterns, forThreads);
 }

@@ -14,15 +14,24 @@ using Parts = SmallVector<Value>;
 
 class ScanLowering {
 public:
-  ScanLowering(ScanOp op, OpBuilder &builder)
-      : op(op), loops(builder, op.getLoc()), roles(op.getCoefficientsOp()),
+  ScanLowering(ScanOp op, OpBuilder &builder, bool forThreads)
+      : op(op), forThreads(forThreads), loops(builder, op.getLoc()), roles(op.getCoefficientsOp()),
         keyDims(op.getKeyDims()), width(op.getNumStates()),
         type(getAccumulatorType(
             getElementTypeOrSelf(op.getFinalStates().front()))),
         point(op.getNumDims()), sizes(op.getNumDims()) {
-    for (unsigned dim : op.getStateDims())
-      if (!llvm::is_contained(keyDims, dim))
+    for (unsigned dim : op.getStateDims()) {
+      if (forThreads && !llvm::is_contained(keyDims, dim) &&
+          op.getDenseTarget() != dim)
+        outerDims.push_back(dim);
+      else
+        innerDims.push_back(dim);
+      if (!llvm::is_contained(keyDims, dim) && !llvm::is_contained(outerDims, dim))
         laneDims.push_back(dim);
+    }
+    for (unsigned dim : op.getOutputDims())
+      if (!llvm::is_contained(outerDims, dim))
+        outputDims.push_back(dim);
   }
 
   void run();
@@ -30,6 +39,7 @@ public:
 private:
   /// The state at the point in the buffers `memrefs`.
   Parts loadState(ValueRange memrefs);
+  Parts loadState(ValueRange memrefs, ValueRange indices);
   void storeState(const Parts &state);
   /// Coefficients `values` at the point, as numbers of the state.
   SmallVector<Value> evaluate(ValueRange values);
@@ -44,18 +54,25 @@ private:
   void updateStates();
   void writeOutputs();
 
-  /// Memory of the shape and elements of `memref`.
+  /// All tokens of the batch (and lanes) of the point.
+  void runSequence();
+  /// Where the part of the state at the point is in `previous`.
+  SmallVector<Value> getPreviousIndices();
+  /// Memory for the state before a token, like `memref`; where lanes are outside, of
+  /// one lane.
   Value allocateLike(Value memref);
   Parts multiply(ValueRange left, ValueRange right);
   Parts add(ValueRange left, ValueRange right);
   Parts zero() { return Parts(width, loops.constant(type, 0.0)); }
 
   ScanOp op;
+  bool forThreads;
   Loops loops;
   CoefficientsOp roles;
   SmallVector<unsigned> keyDims;
-  /// State dimensions beyond the batch that are not keys.
-  SmallVector<unsigned> laneDims;
+  /// State dimensions beyond the batch outside and inside of the loop over time, those
+  /// inside that are not keys, and output dimensions inside.
+  SmallVector<unsigned> outerDims, innerDims, laneDims, outputDims;
   unsigned width;
   /// The type in which the recurrence is computed.
   Type type;
@@ -66,21 +83,31 @@ private:
 };
 
 struct LowerScan : public OpRewritePattern<ScanOp> {
-  using OpRewritePattern::OpRewritePattern;
+  LowerScan(MLIRContext *context, bool forThreads)
+      : OpRewritePattern(context), forThreads(forThreads) {}
 
   LogicalResult matchAndRewrite(ScanOp op,
                                 PatternRewriter &rewriter) const override {
     if (!op.hasPureBufferSemantics())
       return rewriter.notifyMatchFailure(op, "on tensors");
-    ScanLowering(op, rewriter).run();
+    ScanLowering(op, rewriter, forThreads).run();
     rewriter.eraseOp(op);
     return success();
   }
+
+private:
+  bool forThreads;
 };
 } // namespace
 
 Value ScanLowering::allocateLike(Value memref) {
   auto type = cast<MemRefType>(memref.getType());
+  if (forThreads) {
+    auto extents = llvm::map_to_vector(
+        innerDims, [&](unsigned dim) { return op.getDimSize(dim); });
+    return memref::AllocaOp::create(loops.builder, loops.loc,
+                                    MemRefType::get(extents, type.getElementType()));
+  }
   SmallVector<Value> dynamicSizes;
   for (auto [dim, size] : llvm::enumerate(type.getShape()))
     if (ShapedType::isDynamic(size))
@@ -105,8 +132,17 @@ Parts ScanLowering::add(ValueRange left, ValueRange right) {
   return sum;
 }
 
+SmallVector<Value> ScanLowering::getPreviousIndices() {
+  if (!forThreads || !op.getDense())
+    return loops.apply(op.getStateMap(), point);
+  return llvm::map_to_vector(innerDims, [&](unsigned dim) { return point[dim]; });
+}
+
 Parts ScanLowering::loadState(ValueRange memrefs) {
-  SmallVector<Value> indices = loops.apply(op.getStateMap(), point);
+  return loadState(memrefs, loops.apply(op.getStateMap(), point));
+}
+
+Parts ScanLowering::loadState(ValueRange memrefs, ValueRange indices) {
   Parts state;
   for (Value memref : memrefs)
     state.push_back(loops.convert(loops.load(memref, indices), type));
@@ -131,7 +167,7 @@ SmallVector<Value> ScanLowering::evaluate(ValueRange values) {
 }
 
 Parts ScanLowering::loadPrevious() {
-  Parts state = loadState(previous);
+  Parts state = loadState(previous, getPreviousIndices());
   if (!roles.getReset())
     return state;
   Value reset = evaluate(roles.getReset()).front();
@@ -143,8 +179,9 @@ Parts ScanLowering::loadPrevious() {
 /// Every point of the initial state is read before the same point of the final
 /// state is written, so the two may be one buffer.
 void ScanLowering::initialize() {
-  SmallVector<unsigned> dims = {0};
-  llvm::append_range(dims, op.getStateDims());
+  SmallVector<unsigned> dims(innerDims);
+  if (!forThreads)
+    dims.insert(dims.begin(), 0);
   loops.repeat(dims, sizes, point, [&] {
     if (op.getInitial().empty())
       return storeState(zero());
@@ -157,10 +194,11 @@ void ScanLowering::initialize() {
 }
 
 void ScanLowering::copyStates() {
-  loops.repeat(op.getStateDims(), sizes, point, [&] {
-    SmallVector<Value> indices = loops.apply(op.getStateMap(), point);
-    for (auto [from, to] : llvm::zip_equal(op.getFinalStates(), previous))
-      loops.store(loops.load(from, indices), to, indices);
+  loops.repeat(innerDims, sizes, point, [&] {
+    SmallVector<Value> from = loops.apply(op.getStateMap(), point);
+    SmallVector<Value> to = getPreviousIndices();
+    for (auto [state, copy] : llvm::zip_equal(op.getFinalStates(), previous))
+      loops.store(loops.load(state, from), copy, to);
   });
 }
 
@@ -219,7 +257,7 @@ void ScanLowering::updateStates() {
 }
 
 void ScanLowering::writeOutputs() {
-  loops.repeat(op.getOutputDims(), sizes, point, [&] {
+  loops.repeat(outputDims, sizes, point, [&] {
     Parts output;
     if (roles.getRead().empty()) {
       output = loadState(op.getFinalStates());
@@ -240,6 +278,18 @@ void ScanLowering::writeOutputs() {
   });
 }
 
+void ScanLowering::runSequence() {
+  loops.repeat(sizes[1], [&](Value step) {
+    point[1] = step;
+    if (op.getReverse())
+      point[1] = loops.sub(loops.sub(sizes[1], loops.index(1)), step);
+    if (op.getDense())
+      copyStates();
+    updateStates();
+    writeOutputs();
+  });
+}
+
 void ScanLowering::run() {
   for (auto [map, memref] :
        {std::make_pair(op.getOutputMap(), op.getOutputInits().front()),
@@ -256,29 +306,33 @@ void ScanLowering::run() {
     sizes[*source] = sizes[*op.getDenseTarget()];
 
   llvm::append_range(previous, op.getFinalStates());
-  if (op.getDense())
-    for (Value &memref : previous)
-      memref = allocateLike(memref);
-
+  auto allocate = [&] {
+    if (op.getDense())
+      for (Value &memref : previous)
+        memref = allocateLike(memref);
+  };
+  if (forThreads) {
+    SmallVector<unsigned> dims = {0};
+    llvm::append_range(dims, outerDims);
+    loops.each(dims, sizes, point, [&] {
+      allocate();
+      initialize();
+      runSequence();
+    });
+    return;
+  }
+  allocate();
   initialize();
   loops.repeat(sizes[0], [&](Value batch) {
     point[0] = batch;
-    loops.repeat(sizes[1], [&](Value step) {
-      point[1] = step;
-      if (op.getReverse())
-        point[1] = loops.sub(loops.sub(sizes[1], loops.index(1)), step);
-      if (op.getDense())
-        copyStates();
-      updateStates();
-      writeOutputs();
-    });
+    runSequence();
   });
-
   if (op.getDense())
     for (Value memref : previous)
       memref::DeallocOp::create(loops.builder, loops.loc, memref);
 }
 
-void ssmc::detail::populateScanPatterns(RewritePatternSet &patterns) {
-  patterns.add<LowerScan>(patterns.getContext());
+void ssmc::detail::populateScanPatterns(RewritePatternSet &patterns,
+                                        bool forThreads) {
+  patterns.add<LowerScan>(patterns.getContext(), forThreads);
 }

@@ -106,18 +106,20 @@ void ssmc::detail::writeFinalHistory(Loops &loops, const Sequence &sequence,
   Value length = loops.size(sequence.input, 1);
   Value last = loops.sub(length, loops.index(1));
   if (!sequence.position)
-    return loops.repeat(dims, sizes, point, [&] {
-      SmallVector<Value> from(point);
-      from[1] = loops.sub(loops.add(length, point[1]), sequence.numTokens);
-      loops.store(loadToken(loops, sequence, from, last, type), finalHistory,
-                  point);
+    return loops.each(ArrayRef(dims).drop_back(), sizes, point, [&] {
+      loops.repeat(ArrayRef(dims).take_back(), sizes, point, [&] {
+        SmallVector<Value> from(point);
+        from[1] = loops.sub(loops.add(length, point[1]), sequence.numTokens);
+        loops.store(loadToken(loops, sequence, from, last, type), finalHistory,
+                    point);
+      });
     });
   if (finalHistory == sequence.history && !sequence.cut) {
     // A ring in place: the new tokens are put into it.
     Value skipped = loops.max(loops.sub(length, sequence.numTokens),
                               loops.index(0));
     sizes[1] = loops.sub(length, skipped);
-    return loops.repeat(dims, sizes, point, [&] {
+    return loops.each(dims, sizes, point, [&] {
       SmallVector<Value> from(point), to(point);
       from[1] = loops.add(point[1], skipped);
       to[1] = sequence.getPlace(loops, loops.add(sequence.position, from[1]));
@@ -127,7 +129,7 @@ void ssmc::detail::writeFinalHistory(Loops &loops, const Sequence &sequence,
   }
   // The latest token whose place in the ring is this one.
   Value newest = loops.add(sequence.position, last);
-  loops.repeat(dims, sizes, point, [&] {
+  loops.each(dims, sizes, point, [&] {
     SmallVector<Value> from(point);
     Value behind = loops.sub(loops.add(newest, sequence.numTokens), point[1]);
     from[1] = loops.sub(last, sequence.getPlace(loops, behind));

@@ -67,7 +67,7 @@ static void lowerRoots(RootsOp op, OpBuilder &builder) {
   Angles angles(loops);
   Value roots = op.getOuts().front();
   Type type = getElementTypeOrSelf(roots);
-  loops.repeat(loops.size(roots, 0), [&](Value root) {
+  loops.each(loops.size(roots, 0), [&](Value root) {
     Value isFirst = loops.less(root, loops.index(1));
     Value turns = angles.mul(angles.number(0.5), angles.getFraction(root));
     auto [re, im] =
@@ -101,7 +101,7 @@ static void lowerSpectrum(SpectrumOp op, OpBuilder &builder) {
   auto emitPiece = [&](const SpectrumBlocks &size, Value number) {
     Value block = loops.index(size.block);
     Value firstLag = loops.mul(loops.add(size.firstPiece, number), block);
-    loops.repeat(dims, sizes, point, [&] {
+    loops.each(dims, sizes, point, [&] {
       Value channel = loops.add(loops.mul(point[rank - 4], sizes[rank - 1]),
                                 point[rank - 1]);
       Value isChannel = loops.less(channel, loops.size(kernel, lane));
@@ -120,7 +120,7 @@ static void lowerSpectrum(SpectrumOp op, OpBuilder &builder) {
         return loops.loadIf(isTap, kernel, indices, angles.type,
                             [&] { return zero; });
       };
-      loops.repeat(block, [&](Value k) {
+      loops.each(block, [&](Value k) {
         Value fraction = angles.getFraction(loops.add(block, k));
         SmallVector<Value> sums = loops.reduce(
             loops.index(0), block, {zero, zero},
@@ -153,7 +153,7 @@ static void lowerSpectrum(SpectrumOp op, OpBuilder &builder) {
   };
   for (const SpectrumBlocks &size :
        getSpectrumBlocks(builder, loc, lags, first))
-    loops.repeat(size.numPieces,
+    loops.each(size.numPieces,
                  [&](Value number) { emitPiece(size, number); });
 }
 

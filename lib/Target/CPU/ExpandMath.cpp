@@ -159,6 +159,8 @@ void ssmc::cpu::expandMath(Operation *root, const VectorMathOptions &options) {
     op->getResult(0).replaceAllUsesWith(result);
     op->erase();
   }
+  if (options.ptx) // has an instruction
+    return;
   root->walk([&](arith::TruncFOp op) {
     if (getElementTypeOrSelf(op.getType()).isBF16())
       expandToBF16(op, options);

@@ -10,7 +10,11 @@
 #include "mlir/IR/BuiltinAttributes.h"
 #include "llvm/IR/Constants.h"
 #include "llvm/ADT/StringExtras.h"
+#include "llvm/Bitcode/BitcodeReader.h"
+#include "llvm/Bitcode/BitcodeWriter.h"
 #include "llvm/IR/IRBuilder.h"
+#include "llvm/IR/Operator.h"
+#include "llvm/Linker/Linker.h"
 
 using namespace ssmc;
 using mlir::ArrayAttr;
@@ -30,8 +34,8 @@ ssmrt_dtype ssmc::dtypeNamed(llvm::StringRef name) {
   return {code, bits, 1};
 }
 
-/// The field of ssmrt_module that embedWeights replaces.
-static constexpr size_t kEmbeddedWeights = 27;
+/// The fields of ssmrt_module that embedWeights and joinModules replace.
+static constexpr size_t kEmbeddedWeights = 27, kCUDA = 32;
 
 namespace {
 class Emitter {
@@ -42,10 +46,16 @@ public:
         i32(llvm::Type::getInt32Ty(context)), i64(llvm::Type::getInt64Ty(context)),
         i8(llvm::Type::getInt8Ty(context)), i16(llvm::Type::getInt16Ty(context)) {}
 
-  void run(DictionaryAttr description);
+  void run(DictionaryAttr description, const CUDACode *code);
   void embed(llvm::ArrayRef<ssmrt_tensor> weights, llvm::StringRef name);
+  bool join(llvm::StringRef name, const llvm::Module &cuda, llvm::StringRef cudaName);
 
 private:
+  /// The ssmrt_module of the layer exported as NAME_module.
+  llvm::GlobalVariable *tableOf(llvm::StringRef name) {
+    return module.getNamedGlobal((name + "_module_data").str());
+  }
+  void setField(llvm::GlobalVariable *table, size_t index, llvm::Constant *value);
   llvm::Constant *global(llvm::Constant *init, const llvm::Twine &name) {
     return new llvm::GlobalVariable(module, init->getType(), /*isConstant=*/true,
                                     llvm::GlobalValue::PrivateLinkage, init, name);
@@ -77,6 +87,9 @@ private:
   llvm::Constant *size(llvm::ArrayRef<int64_t> k, unsigned arity, llvm::StringRef name);
   llvm::Constant *stateSize(ArrayAttr states);
   llvm::Constant *functionOrNull(llvm::StringRef name);
+  void defineLaunch();
+  /// The constant ssmrt_cuda_code, which launches name.
+  llvm::Constant *defineCode(const CUDACode &code);
 
   llvm::Module &module;
   llvm::LLVMContext &context;
@@ -202,7 +215,75 @@ llvm::Constant *Emitter::functionOrNull(llvm::StringRef name) {
   return llvm::ConstantPointerNull::get(pointer);
 }
 
-void Emitter::run(DictionaryAttr description) {
+/// Generated code launches kernels through the context it is given, as it splits its
+/// work: an artefact needs nothing of libssmrt.
+void Emitter::defineLaunch() {
+  llvm::Function *function = module.getFunction("ssmrt_cuda_launch");
+  if (!function || !function->isDeclaration())
+    return;
+  function->setLinkage(llvm::GlobalValue::InternalLinkage);
+  llvm::IRBuilder<> builder(llvm::BasicBlock::Create(context, "", function));
+  llvm::SmallVector<llvm::Value *> arguments;
+  for (llvm::Argument &argument : function->args())
+    arguments.push_back(&argument);
+  static_assert(offsetof(ssmrt_context, launch) == 24, "the place of launch");
+  llvm::Value *launch = builder.CreateLoad(
+      pointer, builder.CreateConstGEP1_64(i8, arguments[0], offsetof(ssmrt_context, launch)));
+  builder.CreateCall(function->getFunctionType(), launch, arguments);
+  builder.CreateRetVoid();
+}
+
+llvm::Constant *Emitter::defineCode(const CUDACode &code) {
+  llvm::Constant *null = llvm::ConstantPointerNull::get(pointer);
+  auto table = [&](llvm::ArrayRef<llvm::Constant *> entries,
+                   const llvm::Twine &name) -> llvm::Constant * {
+    if (entries.empty())
+      return null;
+    auto *type = llvm::ArrayType::get(entries[0]->getType(), entries.size());
+    return global(llvm::ConstantArray::get(type, entries), name);
+  };
+  llvm::SmallVector<llvm::Constant *> names, cubins;
+  for (const std::string &name : code.kernels)
+    names.push_back(text(name));
+  for (const CUDACode::Cubin &cubin : code.cubins)
+    cubins.push_back(llvm::ConstantStruct::getAnon( // ssmrt_cubin
+        {int32(cubin.arch), int32(cubin.variant), text(cubin.data),
+         int64(cubin.data.size())}));
+  llvm::Constant *fields[] = {int32(sizeof(ssmrt_cuda_code)),
+                              int32(code.kernels.size()),
+                              table(names, "kernel_names"),
+                              text(code.ptx),
+                              int64(code.ptx.size()),
+                              int32(code.cubins.size()),
+                              table(cubins, "cubins"),
+                              null}; // kernel_max_shared: none asks for more
+  static_assert(offsetof(ssmrt_cuda_code, kernel_max_shared) == 48, "order of the fields");
+  llvm::Constant *result = global(llvm::ConstantStruct::getAnon(fields), "cuda_code");
+  if (llvm::GlobalVariable *declared = module.getNamedGlobal("ssmrt_cuda_code")) {
+    declared->replaceAllUsesWith(result);
+    declared->eraseFromParent();
+  }
+  return result;
+}
+
+/// Whether code looks at the position in its frame, or hands the frame on.
+static bool readsPosition(const llvm::Function *function, llvm::Type *pointer) {
+  if (!function || function->isDeclaration())
+    return false;
+  const llvm::DataLayout &layout = function->getParent()->getDataLayout();
+  for (const llvm::User *user : function->getArg(0)->users()) {
+    if (llvm::isa<llvm::LoadInst>(user)) // the first field
+      continue;
+    auto *field = llvm::dyn_cast<llvm::GEPOperator>(user);
+    llvm::APInt offset(layout.getIndexTypeSizeInBits(pointer), 0);
+    if (!field || !field->accumulateConstantOffset(layout, offset) ||
+        offset == offsetof(ssmrt_frame, position))
+      return true;
+  }
+  return false;
+}
+
+void Emitter::run(DictionaryAttr description, const CUDACode *code) {
   auto string = [&](llvm::StringRef key) {
     return description.getAs<StringAttr>(key).getValue();
   };
@@ -218,6 +299,10 @@ void Emitter::run(DictionaryAttr description) {
   // There is no batch in prepare.
   llvm::ArrayRef<int64_t> prepare = numbers("prepare_workspace");
   int64_t prepareSizes[4] = {prepare[0], prepare[2], 0, 0};
+
+  bool isPositioned = readsPosition(module.getFunction("forward"), pointer) ||
+                      readsPosition(module.getFunction("step"), pointer);
+  defineLaunch();
 
   llvm::Constant *fields[] = {
       llvm::ConstantInt::get(i64, SSMRT_MAGIC),
@@ -248,11 +333,16 @@ void Emitter::run(DictionaryAttr description) {
       int64(list("decays").size()),
       decays(list("decays")),
       llvm::ConstantPointerNull::get(pointer), // embedded_weights
-      int64(llvm::Log2_64(numbers("forward_workspace").size()) - 1)};
-  static_assert(sizeof(ssmrt_module) == 8 * (std::size(fields) - 1),
-                "one word a field but for the two versions");
-  static_assert(offsetof(ssmrt_module, embedded_weights) == 8 * (kEmbeddedWeights - 1),
-                "the place of the embedded weights");
+      int64(llvm::Log2_64(numbers("forward_workspace").size()) - 1),
+      int32(code ? SSMRT_CUDA : SSMRT_CPU), // device_type
+      int32(isPositioned ? SSMRT_READS_POSITION : 0),
+      code ? defineCode(*code) : llvm::ConstantPointerNull::get(pointer),
+      llvm::ConstantPointerNull::get(pointer)}; // cuda
+  static_assert(sizeof(ssmrt_module) == 8 * (std::size(fields) - 2),
+                "one word a field but for the two versions, and device and flags");
+  static_assert(offsetof(ssmrt_module, embedded_weights) == 8 * (kEmbeddedWeights - 1) &&
+                    offsetof(ssmrt_module, cuda) == 8 * (kCUDA - 2),
+                "the places of what is replaced");
   auto *table = llvm::cast<llvm::GlobalVariable>(
       global(llvm::ConstantStruct::getAnon(fields), name + "_module_data"));
 
@@ -294,14 +384,54 @@ void Emitter::embed(llvm::ArrayRef<ssmrt_tensor> weights, llvm::StringRef name) 
          shape.empty() ? null : words(shape, "shape"), /*strides=*/null, int64(0)}));
   }
   auto *array = llvm::ArrayType::get(entries[0]->getType(), entries.size());
-  auto *table = module.getNamedGlobal((name + "_module_data").str());
+  llvm::Constant *weightsTable =
+      global(llvm::ConstantArray::get(array, entries), "embedded_weights");
+  llvm::GlobalVariable *table = tableOf(name);
+  setField(table, kEmbeddedWeights, weightsTable);
+  // The layer for CUDA prepares from the same ones.
+  if (auto *cuda = llvm::dyn_cast<llvm::GlobalVariable>(
+          table->getInitializer()->getOperand(kCUDA)))
+    setField(cuda, kEmbeddedWeights, weightsTable);
+}
+
+void Emitter::setField(llvm::GlobalVariable *table, size_t index, llvm::Constant *value) {
   llvm::SmallVector<llvm::Constant *> fields;
   for (llvm::Use &field : table->getInitializer()->operands())
     fields.push_back(llvm::cast<llvm::Constant>(field));
-  fields[kEmbeddedWeights] =
-      global(llvm::ConstantArray::get(array, entries), "embedded_weights");
+  fields[index] = value;
   table->setInitializer(llvm::ConstantStruct::get(
       llvm::cast<llvm::StructType>(table->getValueType()), fields));
+}
+
+/// Code of the other module refers to it, and is of another context: it goes by way of
+/// its bytes.
+bool Emitter::join(llvm::StringRef name, const llvm::Module &cuda,
+                   llvm::StringRef cudaName) {
+  llvm::SmallVector<char, 0> bytes;
+  llvm::raw_svector_ostream os(bytes);
+  llvm::WriteBitcodeToFile(cuda, os);
+  auto copy = llvm::parseBitcodeFile(
+      llvm::MemoryBufferRef(llvm::StringRef(bytes.data(), bytes.size()), cudaName),
+      context);
+  if (!copy) {
+    llvm::consumeError(copy.takeError());
+    return false;
+  }
+  // Names of what is private may be given to another: this one is found again.
+  std::string tableName = (cudaName + "_module_data").str();
+  (*copy)->getNamedGlobal(tableName)->setLinkage(llvm::GlobalValue::ExternalLinkage);
+  if (llvm::Linker::linkModules(module, std::move(*copy)))
+    return false;
+  llvm::GlobalVariable *table = module.getNamedGlobal(tableName);
+  table->setLinkage(llvm::GlobalValue::PrivateLinkage);
+  module.getFunction((cudaName + "_module").str())->eraseFromParent();
+  setField(tableOf(name), kCUDA, table);
+  return true;
+}
+
+bool ssmc::joinModules(llvm::Module &module, llvm::StringRef name,
+                       const llvm::Module &cuda, llvm::StringRef cudaName) {
+  return Emitter(module).join(name, cuda, cudaName);
 }
 
 void ssmc::embedWeights(llvm::Module &module, llvm::StringRef name,
@@ -309,6 +439,7 @@ void ssmc::embedWeights(llvm::Module &module, llvm::StringRef name,
   Emitter(module).embed(weights, name);
 }
 
-void ssmc::emitModuleDescription(llvm::Module &module, DictionaryAttr description) {
-  Emitter(module).run(description);
+void ssmc::emitModuleDescription(llvm::Module &module, DictionaryAttr description,
+                                 const CUDACode *code) {
+  Emitter(module).run(description, code);
 }

@@ -216,7 +216,37 @@ Value VectorMath::scaleRounded(Value x, std::pair<Value, Value> n) {
   return n.second ? scale(x, n.second) : scalef(x, n.first);
 }
 
+Value VectorMath::ptxExp2(Value x) {
+  return LLVM::CallIntrinsicOp::create(
+             b, x.getType(), b.getStringAttr("llvm.nvvm.ex2.approx.ftz.f"), x)
+      ->getResult(0);
+}
+
+// The instruction takes x*log2(e) as rounded; what the rounding lost, and what the
+// rounding of log2(e) did, is a factor beside 1.
+Value VectorMath::ptxExp(Value x) {
+  if (options.fastExp)
+    return ptxExp2(mul(x, log2OfE));
+  // Results are 0 and infinity long before; beyond, what was lost is not finite.
+  // NaN passes.
+  x = arith::MaximumFOp::create(b, x, constant(-200.0, x));
+  x = arith::MinimumFOp::create(b, x, constant(200.0, x));
+  auto fma = [&](Value u, Value v, Value w) -> Value {
+    return LLVM::CallIntrinsicOp::create(b, x.getType(), b.getStringAttr("llvm.fma.f32"),
+                                         ValueRange{u, v, w})
+        ->getResult(0);
+  };
+  constexpr double high = 1.44269502162933349609375; // log2(e) as a float
+  Value t = mul(x, high);
+  Value lost = fma(x, constant(high, x), arith::NegFOp::create(b, t));
+  lost = fma(x, constant(log2OfE - high, x), lost);
+  Value factor = fma(lost, constant(0.6931471805599453, x), constant(1.0, x));
+  return mul(ptxExp2(t), factor);
+}
+
 Value VectorMath::exp(Value x) {
+  if (options.ptx)
+    return ptxExp(x);
   if (options.fastExp)
     return fastExp2(arith::MulFOp::create(b, x, constant(log2OfE, x),
                                           arith::FastMathFlags::contract));
@@ -262,6 +292,8 @@ Value VectorMath::fastExp2(Value x) {
 }
 
 Value VectorMath::exp2(Value x) {
+  if (options.ptx)
+    return ptxExp2(x);
   if (options.fastExp)
     return fastExp2(x);
   x = clamp(x, -151.0, 129.0);

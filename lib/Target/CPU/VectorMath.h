@@ -35,6 +35,9 @@ struct VectorMathOptions {
   bool fastExp = false;
   /// May use AVX-512 instructions on vectors of 16 lanes.
   bool avx512 = false;
+  /// Scalars are for PTX: exp and exp2 through `ex2.approx.ftz` (2.5 ulp, 4 ulp of
+  /// x*log2(e) if fast; denormal results are 0).
+  bool ptx = false;
 };
 
 /// Emits at the insertion point of `builder`. Arguments are f32, or vectors
@@ -126,6 +129,8 @@ private:
   mlir::Value scaleRounded(mlir::Value x,
                            std::pair<mlir::Value, mlir::Value> n);
   mlir::Value fastExp2(mlir::Value x);
+  mlir::Value ptxExp2(mlir::Value x);
+  mlir::Value ptxExp(mlir::Value x);
   Decomposed decompose(mlir::Value x);
   /// log(1 + fraction).
   mlir::Value logOfFraction(mlir::Value fraction);

@@ -393,6 +393,12 @@ TEST_F(Execute, LimitsOfIntegers) {
                                       std::to_string(bad) +
                                       " at element 1; wanted 0 to 255");
   }
+  // On their own, for what goes to a GPU.
+  ssmrt_tensor values[] = {u.tensor, noGain, ids.tensor};
+  EXPECT_EQ(ssmrt_check_limits(&module, values, 3), SSMRT_BAD_ARGUMENT);
+  ids.values[1] = 7;
+  EXPECT_EQ(ssmrt_check_limits(&module, values, 3), SSMRT_OK);
+  EXPECT_EQ(ssmrt_check_limits(&module, values, 2), SSMRT_BAD_ARGUMENT);
 }
 
 TEST_F(Execute, BlockErrors) {
@@ -594,7 +600,7 @@ TEST(Module, Check) {
             SSMRT_BAD_VERSION);
   EXPECT_STREQ(
       ssmrt_last_error(),
-      "the layer was compiled for version 9 of the runtime; wanted 2");
+      "the layer was compiled for version 9 of the runtime; wanted 3");
   EXPECT_EQ(spoil([](ssmrt_module &m, Info *) { m.struct_size -= 8; }),
             SSMRT_BAD_VERSION);
   EXPECT_EQ(spoil([](ssmrt_module &m, Info *) { m.forward = nullptr; }),

@@ -135,6 +135,7 @@ static const ssmrt_module module = {
     .forward = forward,
     .step = forward,
     .num_axes = 1,
+    .device_type = SSMRT_CPU,
 };
 
 const ssmrt_module *fake_module(void) { return &module; }

@@ -1,0 +1,112 @@
+//===- ExpandMath.cpp - Elementary functions without libdevice ------------===//
+
+#include "Target/NVPTX/DoubleMath.h"
+#include "Target/NVPTX/Passes.h"
+
+#include "Target/CPU/ExpandMath.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/IR/ImplicitLocOpBuilder.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+namespace ssmc::nvptx {
+#define GEN_PASS_DEF_EXPANDMATHPASS
+#include "Target/NVPTX/Passes.h.inc"
+} // namespace ssmc::nvptx
+
+using namespace mlir;
+using namespace ssmc;
+
+namespace {
+struct ExpandMathPass : ssmc::nvptx::impl::ExpandMathPassBase<ExpandMathPass> {
+  using ExpandMathPassBase::ExpandMathPassBase;
+  void runOnOperation() override;
+};
+} // namespace
+
+/// The intrinsic of LLVM that the PTX back end turns into instructions, if there is one;
+/// the conversion of `math` would call libdevice instead.
+static StringRef getIntrinsic(Operation *op) {
+  return llvm::TypeSwitch<Operation *, StringRef>(op)
+      .Case([](math::AbsFOp) { return "llvm.fabs"; })
+      .Case([](math::CeilOp) { return "llvm.ceil"; })
+      .Case([](math::FloorOp) { return "llvm.floor"; })
+      .Case([](math::TruncOp) { return "llvm.trunc"; })
+      .Case([](math::RoundEvenOp) { return "llvm.roundeven"; })
+      .Case([](math::CopySignOp) { return "llvm.copysign"; })
+      .Case([](math::FmaOp) { return "llvm.fma"; })
+      .Case([](math::SqrtOp) { return "llvm.sqrt"; })
+      .Default([](Operation *) { return StringRef(); });
+}
+
+/// A function of f64 as arithmetic, or null.
+static Value emitDouble(ImplicitLocOpBuilder &b, Operation *op) {
+  if (!op->getResult(0).getType().isF64())
+    return {};
+  nvptx::DoubleMath math(b);
+  Value x = op->getOperand(0);
+  return llvm::TypeSwitch<Operation *, Value>(op)
+      .Case([&](math::ExpOp) { return math.exp(x); })
+      .Case([&](math::ExpM1Op) { return math.expm1(x); })
+      .Case([&](math::LogOp) { return math.log(x); })
+      .Case([&](math::Log1pOp) { return math.log1p(x); })
+      .Case([&](math::SinOp) { return math.sin(x); })
+      .Case([&](math::CosOp) { return math.cos(x); })
+      .Case([&](math::TanhOp) { return math.tanh(x); })
+      .Default([](Operation *) { return Value(); });
+}
+
+static std::string suffixOf(Type type) {
+  if (type.isBF16())
+    return ".bf16";
+  return ".f" + std::to_string(type.getIntOrFloatBitWidth());
+}
+
+static Value emitIntrinsic(ImplicitLocOpBuilder &b, Operation *op, StringRef name) {
+  Type type = op->getResult(0).getType();
+  SmallVector<Value> operands(op->getOperands());
+  bool narrow = type.getIntOrFloatBitWidth() < 32;
+  Type used = narrow ? Type(b.getF32Type()) : type;
+  if (narrow)
+    for (Value &operand : operands)
+      operand = arith::ExtFOp::create(b, used, operand);
+  Value result = LLVM::CallIntrinsicOp::create(
+                     b, used, b.getStringAttr(name + suffixOf(used)), operands)
+                     ->getResult(0);
+  return narrow ? Value(arith::TruncFOp::create(b, type, result)) : result;
+}
+
+void ExpandMathPass::runOnOperation() {
+  cpu::VectorMathOptions options;
+  options.fastExp = fastExp;
+  options.ptx = true;
+  cpu::expandMath(getOperation(), options);
+  getOperation().walk([](Operation *op) {
+    if (!isa_and_nonnull<math::MathDialect>(op->getDialect()))
+      return;
+    ImplicitLocOpBuilder b(op->getLoc(), op);
+    if (Value result = emitDouble(b, op)) {
+      op->getResult(0).replaceAllUsesWith(result);
+      op->erase();
+    }
+  });
+  SmallVector<Operation *> ops;
+  getOperation().walk([&](Operation *op) {
+    if (isa_and_nonnull<math::MathDialect>(op->getDialect()))
+      ops.push_back(op);
+  });
+  for (Operation *op : ops) {
+    ImplicitLocOpBuilder b(op->getLoc(), op);
+    StringRef name = getIntrinsic(op);
+    if (name.empty() || !isa<FloatType>(op->getResult(0).getType())) {
+      op->emitOpError("on ") << op->getOperand(0).getType()
+                             << " has no form on this target: what is computed for every "
+                                "token is computed in f32; choose --dtype f32";
+      return signalPassFailure();
+    }
+    op->getResult(0).replaceAllUsesWith(emitIntrinsic(b, op, name));
+    op->erase();
+  }
+}

@@ -1,0 +1,85 @@
+//===- LowerOps.cpp - Structured ops as loops over independent points -----===//
+
+#include "Target/NVPTX/Lowering.h"
+#include "Target/NVPTX/Passes.h"
+
+#include "mlir/Dialect/Affine/IR/AffineOps.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
+#include "mlir/Dialect/Linalg/Transforms/Transforms.h"
+#include "mlir/Dialect/Linalg/Utils/Utils.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Transforms/WalkPatternRewriteDriver.h"
+#include "ssm/Transforms/Passes.h"
+#include "ssmc/Conversion/SSMToSCF.h"
+
+namespace ssmc::nvptx {
+#define GEN_PASS_DEF_LOWEROPSPASS
+#include "Target/NVPTX/Passes.h.inc"
+} // namespace ssmc::nvptx
+
+using namespace mlir;
+using namespace mlir::ssm;
+using namespace ssmc;
+
+namespace {
+struct LowerOpsPass : ssmc::nvptx::impl::LowerOpsPassBase<LowerOpsPass> {
+  using LowerOpsPassBase::LowerOpsPassBase;
+  void runOnOperation() override;
+};
+} // namespace
+
+void LowerOpsPass::runOnOperation() {
+  func::FuncOp function = getOperation();
+  if (!function->hasAttr(nvptx::kHostAttr))
+    return;
+  RewritePatternSet scalars(&getContext());
+  populateExpandDiscretizePatterns(scalars);
+  walkAndApplyPatterns(function, std::move(scalars));
+
+  IRRewriter rewriter(&getContext());
+  SmallVector<Operation *> structured;
+  function.walk([&](Operation *op) {
+    if (isa<ScanOp, NormOp, MatmulOp>(op))
+      structured.push_back(op);
+  });
+  for (Operation *op : structured) {
+    rewriter.setInsertionPoint(op);
+    // What has no form of its own here takes the literal one below.
+    if (auto scan = dyn_cast<ScanOp>(op)) {
+      scan.dropTables();
+      (void)nvptx::lowerScan(rewriter, scan, cooperative);
+    } else if (auto norm = dyn_cast<NormOp>(op); norm && cooperative) {
+      (void)nvptx::lowerNorm(rewriter, norm);
+    } else if (auto matmul = dyn_cast<MatmulOp>(op); matmul && cooperative) {
+      (void)nvptx::lowerMatmul(rewriter, matmul);
+    }
+  }
+
+  RewritePatternSet literal(&getContext());
+  populateSSMToSCFConversionPatterns(literal, /*forThreads=*/true);
+  walkAndApplyPatterns(function, std::move(literal));
+
+  SmallVector<Operation *> ops;
+  function.walk([&](Operation *op) {
+    if (isa<linalg::LinalgOp, memref::CopyOp>(op))
+      ops.push_back(op);
+  });
+  for (Operation *op : ops) {
+    rewriter.setInsertionPoint(op);
+    if (auto copy = dyn_cast<memref::CopyOp>(op)) {
+      Operation *generic = linalg::makeMemRefCopyOp(rewriter, op->getLoc(),
+                                                    copy.getSource(), copy.getTarget());
+      rewriter.eraseOp(op);
+      op = generic;
+    }
+    if (failed(linalg::linalgOpToParallelLoops(rewriter, cast<linalg::LinalgOp>(op)))) {
+      op->emitOpError("internal error: has no form as loops");
+      return signalPassFailure();
+    }
+    rewriter.eraseOp(op);
+  }
+}

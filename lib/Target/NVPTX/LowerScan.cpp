@@ -1,0 +1,523 @@
+//===- LowerScan.cpp - A recurrence with a thread a lane ------------------===//
+//
+// A thread has one lane of one row of the batch and holds its states over all keys in
+// registers; where there are too many keys, neighbouring threads of a warp share them,
+// and sums over keys go through shuffles. Time goes in blocks: the operands of all tokens
+// of a block are loaded before the chain of updates begins, since what keeps a GPU's
+// memory busy is the number of loads on their way. A store ends each token, for the
+// assembler moves loads down to their use as far as no store holds them up. Operands that
+// depend on the key are loaded a token ahead.
+//
+//===----------------------------------------------------------------------===//
+
+#include "Target/NVPTX/Lowering.h"
+#include "Target/NVPTX/Passes.h"
+
+#include "Conversion/SSMToSCF/Loops.h"
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
+#include "llvm/ADT/DenseMap.h"
+
+using namespace mlir;
+using namespace mlir::ssm;
+using namespace ssmc;
+using namespace ssmc::detail;
+
+namespace {
+/// States a thread can hold beside the operands of a block, and how many it holds where
+/// threads share a lane, of which there are not more than a warp has.
+constexpr int64_t kMaxStates = 64, kSharedStates = 16, kWarp = 32;
+/// Products of a transition matrix a token, written out.
+constexpr int64_t kMaxDense = 256;
+/// Outputs a thread writes a token.
+constexpr int64_t kMaxOutputs = 64;
+/// Updates of single states in the code of a block, and tokens of it.
+constexpr int64_t kBlockUpdates = 128, kMaxTokens = 16;
+/// Values that do not change with time are loaded once if there are not more.
+constexpr int64_t kMaxInvariants = 96;
+/// Threads of a block of the grid.
+constexpr int64_t kThreads = 128;
+
+/// One part of a real, two of a complex number.
+using Parts = SmallVector<Value>;
+
+class ScanKernel {
+public:
+  ScanKernel(ScanOp op, OpBuilder &builder, bool cooperative)
+      : op(op), cooperative(cooperative), loops(builder, op.getLoc()), roles(op.getCoefficientsOp()),
+        width(op.getNumStates()),
+        type(getAccumulatorType(getElementTypeOrSelf(op.getFinalStates().front()))),
+        point(op.getNumDims()), sizes(op.getNumDims()) {}
+
+  /// Whether the states fit; nothing is changed before.
+  bool fits();
+  void run();
+
+private:
+  /// A place in the static dimensions that a thread runs over: keys (and the target of a
+  /// matrix), and dimensions of the output that the lanes lack.
+  using Place = SmallVector<int64_t>;
+
+  /// Number of places of a thread; negative if it is not known.
+  int64_t extentOf(ArrayRef<unsigned> dims);
+  /// Places of a thread in a dimension.
+  int64_t sizeOf(unsigned dim) {
+    return op.getDimSize(dim) / (split == dim ? numSharing : 1);
+  }
+  /// Shares the last key among threads so that each has few states.
+  void shareKeys();
+  /// The sum over the threads that share a lane.
+  void sumOverThreads(Parts &sum);
+  /// Sets `dims` of the point to the place number `index`.
+  void moveTo(ArrayRef<unsigned> dims, int64_t index);
+  bool isInner(AffineMap map);
+  /// `operand` at the point, loaded once for each place and token on which it depends.
+  Value load(Value operand, AffineMap map, int64_t step);
+  SmallVector<Value> evaluate(ValueRange values, int64_t step);
+  Parts multiply(ValueRange left, ValueRange right);
+  Parts add(ValueRange left, ValueRange right);
+  Parts zero() { return Parts(width, loops.constant(type, 0.0)); }
+  Parts stateAt(ArrayRef<Value> states, int64_t index) {
+    return Parts(states.slice(index * width, width));
+  }
+  /// Number of the inner place at which `dims` are as in the point.
+  int64_t placeOf(ArrayRef<unsigned> dims, ArrayRef<int64_t> at);
+
+  /// The states after the tokens `first`, ..., `first` + `count` - 1 of the order.
+  SmallVector<Value> emitBlock(Value first, int64_t count, ValueRange states);
+  /// Loads what the token `step` needs beside what was loaded ahead.
+  void loadKeyed(int64_t step);
+  SmallVector<Value> update(ArrayRef<Value> states, int64_t step);
+  void output(ArrayRef<Value> states, int64_t step);
+
+  ScanOp op;
+  bool cooperative;
+  Loops loops;
+  CoefficientsOp roles;
+  unsigned width;
+  Type type;
+  SmallVector<Value> point, sizes;
+  /// Dimensions beyond the batch: of threads, of a thread's states, of its outputs.
+  SmallVector<unsigned> laneDims, innerDims, outputDims;
+  int64_t numInner = 1, numOutputs = 1;
+  /// The key that threads share, how many do, and which of them this is.
+  std::optional<unsigned> split;
+  int64_t numSharing = 1;
+  Value rank;
+  /// Where the static dimensions of the point are, by dimension.
+  llvm::DenseMap<unsigned, int64_t> at;
+  using Key = std::pair<std::pair<Value, AffineMap>, std::pair<int64_t, int64_t>>;
+  llvm::DenseMap<Key, Value> loaded, invariants;
+};
+} // namespace
+
+int64_t ScanKernel::extentOf(ArrayRef<unsigned> dims) {
+  int64_t extent = 1;
+  for (unsigned dim : dims) {
+    int64_t size = op.getDimSize(dim);
+    if (ShapedType::isDynamic(size) || size > kMaxStates * kMaxStates)
+      return -1;
+    extent *= sizeOf(dim);
+  }
+  return extent;
+}
+
+void ScanKernel::shareKeys() {
+  if (!cooperative || op.getDense() || roles.getRead().empty())
+    return;
+  unsigned key = op.getKeyDims().back();
+  int64_t threads = 1;
+  while (threads < kWarp && numInner * width > kSharedStates * threads &&
+         op.getDimSize(key) % (2 * threads) == 0)
+    threads *= 2;
+  if (numInner * width > kMaxStates / 2 * threads)
+    return;
+  split = key;
+  numSharing = threads;
+  numInner /= threads;
+}
+
+void ScanKernel::sumOverThreads(Parts &sum) {
+  OpBuilder &b = loops.builder;
+  for (Value &part : sum)
+    for (int64_t distance = 1; distance < numSharing; distance *= 2) {
+      auto other = gpu::ShuffleOp::create(b, loops.loc, part, int32_t(distance), kWarp,
+                                          gpu::ShuffleMode::XOR);
+      part = loops.add(part, other.getShuffleResult());
+    }
+}
+
+bool ScanKernel::fits() {
+  if (!op.hasPureBufferSemantics())
+    return false;
+  SmallVector<unsigned> keyDims = op.getKeyDims();
+  for (unsigned dim : op.getStateDims()) {
+    bool isLane = !llvm::is_contained(keyDims, dim) && op.getDenseTarget() != dim;
+    (isLane ? laneDims : innerDims).push_back(dim);
+  }
+  for (unsigned dim : op.getOutputDims())
+    if (!llvm::is_contained(laneDims, dim))
+      outputDims.push_back(dim);
+  numInner = extentOf(innerDims);
+  numOutputs = extentOf(outputDims);
+  if (numInner < 0 || numOutputs < 0 || numOutputs > kMaxOutputs)
+    return false;
+  if (numInner * width > kMaxStates / 2)
+    shareKeys();
+  if (numInner * width > kMaxStates)
+    return false;
+  if (!op.getDense())
+    return true;
+  int64_t rows = op.getDimSize(*op.getDenseTarget());
+  return numInner * rows * width * width <= kMaxDense;
+}
+
+void ScanKernel::moveTo(ArrayRef<unsigned> dims, int64_t index) {
+  for (unsigned dim : llvm::reverse(dims)) {
+    int64_t size = sizeOf(dim);
+    at[dim] = index % size;
+    point[dim] = loops.index(index % size * (split == dim ? numSharing : 1));
+    if (split == dim) // neighbours have neighbouring keys
+      point[dim] = loops.add(point[dim], rank);
+    index /= size;
+  }
+}
+
+int64_t ScanKernel::placeOf(ArrayRef<unsigned> dims, ArrayRef<int64_t> place) {
+  int64_t index = 0;
+  for (auto [dim, i] : llvm::zip_equal(dims, place))
+    index = index * sizeOf(dim) + i;
+  return index;
+}
+
+bool ScanKernel::isInner(AffineMap map) {
+  for (const auto &entry : at)
+    if (map.isFunctionOfDim(entry.first))
+      return true;
+  return false;
+}
+
+Value ScanKernel::load(Value operand, AffineMap map, int64_t step) {
+  int64_t place = 0;
+  for (unsigned dim = 0; dim < map.getNumDims(); ++dim)
+    if (at.count(dim))
+      place = place * sizeOf(dim) + (map.isFunctionOfDim(dim) ? at[dim] : 0);
+  bool isInvariant = !map.isFunctionOfDim(1);
+  Key key = {{operand, map}, {place, isInvariant ? -1 : step}};
+  if (Value found = invariants.lookup(key))
+    return found;
+  Value &value = loaded[key];
+  if (!value)
+    value = loops.load(operand, loops.apply(map, point));
+  return value;
+}
+
+SmallVector<Value> ScanKernel::evaluate(ValueRange values, int64_t step) {
+  SmallVector<Value> results = loops.inlineSlice(
+      op.getCoefficients().front(), values, [&](unsigned argument) {
+        return load(op.getIns()[argument], op.getInsMap(argument), step);
+      });
+  for (Value &result : results)
+    result = loops.convert(result, type);
+  return results;
+}
+
+Parts ScanKernel::multiply(ValueRange left, ValueRange right) {
+  if (width == 1)
+    return {loops.mul(left[0], right[0])};
+  return {loops.sub(loops.mul(left[0], right[0]), loops.mul(left[1], right[1])),
+          loops.add(loops.mul(left[0], right[1]), loops.mul(left[1], right[0]))};
+}
+
+Parts ScanKernel::add(ValueRange left, ValueRange right) {
+  Parts sum;
+  for (auto [l, r] : llvm::zip_equal(left, right))
+    sum.push_back(loops.add(l, r));
+  return sum;
+}
+
+SmallVector<Value> ScanKernel::update(ArrayRef<Value> states, int64_t step) {
+  // The states before this token: zero after a reset.
+  SmallVector<Value> before(states);
+  if (roles.getReset())
+    for (int64_t i = 0; i < numInner; ++i) {
+      moveTo(innerDims, i);
+      Value reset = evaluate(roles.getReset(), step).front();
+      for (unsigned part = 0; part < width; ++part) {
+        Value &state = before[i * width + part];
+        state = loops.select(reset, loops.constant(type, 0.0), state);
+      }
+    }
+  // Sums of the erase pairs, by the place outside of the keys.
+  unsigned numPairs = roles.getErase().size() / (2 * width);
+  SmallVector<unsigned> keyDims = op.getKeyDims(), otherDims;
+  for (unsigned dim : innerDims)
+    if (!llvm::is_contained(keyDims, dim))
+      otherDims.push_back(dim);
+  auto otherPlace = [&] {
+    SmallVector<int64_t> place;
+    for (unsigned dim : otherDims)
+      place.push_back(at[dim]);
+    return placeOf(otherDims, place);
+  };
+  llvm::DenseMap<std::pair<int64_t, unsigned>, Parts> sums;
+  for (unsigned pair = 0; pair < numPairs; ++pair)
+    for (int64_t i = 0; i < numInner; ++i) {
+      moveTo(innerDims, i);
+      Parts left = evaluate(roles.getErase().slice(2 * width * pair, width), step);
+      Parts term = multiply(left, stateAt(before, i));
+      Parts &sum = sums[{otherPlace(), pair}];
+      sum = sum.empty() ? term : add(sum, term);
+    }
+  for (unsigned pair = 0; pair < numPairs; ++pair)
+    for (int64_t i = 0, end = extentOf(otherDims); i < end; ++i) {
+      Parts &sum = sums[{i, pair}];
+      if (op.getRealSums())
+        sum[1] = loops.constant(type, 0.0);
+      sumOverThreads(sum);
+    }
+
+  SmallVector<Value> after;
+  for (int64_t i = 0; i < numInner; ++i) {
+    moveTo(innerDims, i);
+    Parts state = stateAt(before, i);
+    if (op.getDense()) {
+      unsigned source = *op.getDenseSource(), target = *op.getDenseTarget();
+      Parts sum;
+      for (int64_t column = 0; column < op.getDimSize(target); ++column) {
+        at[source] = column;
+        point[source] = loops.index(column);
+        Parts element = evaluate(roles.getDense(), step);
+        SmallVector<int64_t> place;
+        for (unsigned dim : innerDims)
+          place.push_back(dim == target ? column : at[dim]);
+        Parts term = multiply(element, stateAt(before, placeOf(innerDims, place)));
+        sum = sum.empty() ? term : add(sum, term);
+      }
+      state = sum;
+    }
+    if (!roles.getDecay().empty())
+      state = multiply(evaluate(roles.getDecay(), step), state);
+    for (unsigned pair = 0; pair < numPairs; ++pair) {
+      Parts right =
+          evaluate(roles.getErase().slice(2 * width * pair + width, width), step);
+      state = add(state, multiply(right, sums[{otherPlace(), pair}]));
+    }
+    if (!roles.getWrite().empty())
+      state = add(state, evaluate(roles.getWrite(), step));
+    after.append(state);
+  }
+  return after;
+}
+
+void ScanKernel::output(ArrayRef<Value> states, int64_t step) {
+  SmallVector<unsigned> keyDims = op.getKeyDims();
+  for (int64_t o = 0; o < numOutputs; ++o) {
+    moveTo(outputDims, o);
+    Parts sum;
+    // Places of the state at this output: all keys, the rest as in the point.
+    for (int64_t i = 0; i < numInner; ++i) {
+      moveTo(innerDims, i);
+      llvm::DenseMap<unsigned, int64_t> inner = at;
+      moveTo(outputDims, o);
+      bool isHere = llvm::all_of(innerDims, [&](unsigned dim) {
+        return inner[dim] == at[dim];
+      });
+      if (!isHere)
+        continue;
+      Parts term = stateAt(states, i);
+      if (!roles.getRead().empty())
+        term = multiply(evaluate(roles.getRead(), step), term);
+      sum = sum.empty() ? term : add(sum, term);
+    }
+    sum.resize(op.getNumOutputs());
+    sumOverThreads(sum);
+    Block &block = op.getEpilogue().front();
+    SmallVector<Value> results = loops.inlineSlice(
+        block, block.getTerminator()->getOperands(), [&](unsigned argument) {
+          Type wanted = block.getArgument(argument).getType();
+          if (argument < sum.size())
+            return loops.convert(sum[argument], wanted);
+          unsigned operand = argument - sum.size();
+          return load(op.getEpilogueIns()[operand], op.getEpilogueMap(operand), step);
+        });
+    SmallVector<Value> indices = loops.apply(op.getOutputMap(), point);
+    OpBuilder &b = loops.builder;
+    OpBuilder::InsertionGuard guard(b);
+    if (split) { // all have the same
+      Value isFirst = arith::CmpIOp::create(b, loops.loc, arith::CmpIPredicate::eq, rank,
+                                            loops.index(0));
+      auto branch = scf::IfOp::create(b, loops.loc, isFirst, /*withElseRegion=*/false);
+      b.setInsertionPointToStart(branch.thenBlock());
+    }
+    for (auto [result, memref] : llvm::zip_equal(results, op.getOutputInits()))
+      loops.store(result, memref, indices);
+  }
+}
+
+void ScanKernel::loadKeyed(int64_t step) {
+  SmallVector<unsigned> dims;
+  for (const auto &entry : at)
+    dims.push_back(entry.first);
+  llvm::sort(dims);
+  for (auto [i, operand] : llvm::enumerate(op.getIns())) {
+    AffineMap map = op.getInsMap(i);
+    if (!map.isFunctionOfDim(1) || !isInner(map))
+      continue;
+    SmallVector<unsigned> own;
+    for (unsigned dim : dims)
+      if (map.isFunctionOfDim(dim))
+        own.push_back(dim);
+    for (int64_t place = 0, end = extentOf(own); place < end; ++place) {
+      moveTo(own, place);
+      load(operand, map, step);
+    }
+  }
+}
+
+SmallVector<Value> ScanKernel::emitBlock(Value first, int64_t count, ValueRange states) {
+  loaded.clear();
+  SmallVector<Value> times;
+  for (int64_t step = 0; step < count; ++step) {
+    Value time = step ? loops.add(first, loops.index(step)) : first;
+    if (op.getReverse())
+      time = loops.sub(loops.sub(sizes[1], loops.index(1)), time);
+    times.push_back(time);
+  }
+  // What every key shares comes first, for all tokens.
+  for (int64_t step = 0; step < count; ++step) {
+    point[1] = times[step];
+    auto loadAhead = [&](Value operand, AffineMap map) {
+      if (map.isFunctionOfDim(1) && !isInner(map))
+        load(operand, map, step);
+    };
+    for (auto [i, operand] : llvm::enumerate(op.getIns()))
+      loadAhead(operand, op.getInsMap(i));
+    for (auto [i, operand] : llvm::enumerate(op.getEpilogueIns()))
+      loadAhead(operand, op.getEpilogueMap(i));
+  }
+  SmallVector<Value> current(states);
+  for (int64_t step = 0; step < count; ++step) {
+    point[1] = times[step];
+    if (step == 0)
+      loadKeyed(step);
+    current = update(current, step);
+    if (step + 1 < count) {
+      point[1] = times[step + 1];
+      loadKeyed(step + 1);
+      point[1] = times[step];
+    }
+    output(current, step);
+  }
+  return current;
+}
+
+void ScanKernel::run() {
+  for (auto [map, memref] :
+       {std::make_pair(op.getOutputMap(), op.getOutputInits().front()),
+        std::make_pair(op.getStateMap(), op.getFinalStates().front())})
+    for (auto [axis, expr] : llvm::enumerate(map.getResults())) {
+      unsigned dim = cast<AffineDimExpr>(expr).getPosition();
+      if (!sizes[dim])
+        sizes[dim] = loops.size(memref, axis);
+    }
+  llvm::fill(point, loops.index(0));
+  for (ArrayRef<unsigned> dims : {ArrayRef(innerDims), ArrayRef(outputDims)})
+    for (unsigned dim : dims)
+      at[dim] = 0;
+  if (std::optional<unsigned> source = op.getDenseSource())
+    at[*source] = 0;
+
+  OpBuilder &builder = loops.builder;
+  Value zeroIndex = loops.index(0), oneIndex = loops.index(1);
+  SmallVector<unsigned> threadDims = {0};
+  llvm::append_range(threadDims, laneDims);
+  auto threadSizes =
+      llvm::map_to_vector(threadDims, [&](unsigned dim) { return sizes[dim]; });
+  if (split)
+    threadSizes.push_back(loops.index(numSharing));
+  SmallVector<Value> zeros(threadSizes.size(), zeroIndex), ones(threadSizes.size(), oneIndex);
+  auto threads = scf::ParallelOp::create(builder, loops.loc, zeros, threadSizes, ones);
+  threads->setAttr(nvptx::kBlockAttr, builder.getI64IntegerAttr(kThreads));
+  OpBuilder::InsertionGuard guard(builder);
+  builder.setInsertionPointToStart(threads.getBody());
+  for (auto [dim, index] : llvm::zip(threadDims, threads.getInductionVars()))
+    point[dim] = index;
+  if (split)
+    rank = threads.getInductionVars().back();
+
+  // What does not change with time, as long as there are registers.
+  int64_t room = kMaxInvariants - numInner * width;
+  auto loadInvariant = [&](Value operand, AffineMap map) {
+    if (map.isFunctionOfDim(1))
+      return;
+    SmallVector<unsigned> dims;
+    for (const auto &entry : at)
+      if (map.isFunctionOfDim(entry.first))
+        dims.push_back(entry.first);
+    llvm::sort(dims);
+    int64_t count = extentOf(dims);
+    if (count > room)
+      return;
+    room -= count;
+    for (int64_t i = 0; i < count; ++i) {
+      moveTo(dims, i);
+      loaded.clear();
+      load(operand, map, 0);
+      for (auto &[key, value] : loaded)
+        invariants[key] = value;
+    }
+    moveTo(dims, 0);
+  };
+  for (auto [i, operand] : llvm::enumerate(op.getIns()))
+    loadInvariant(operand, op.getInsMap(i));
+  for (auto [i, operand] : llvm::enumerate(op.getEpilogueIns()))
+    loadInvariant(operand, op.getEpilogueMap(i));
+
+  SmallVector<Value> states;
+  for (int64_t i = 0; i < numInner; ++i) {
+    moveTo(innerDims, i);
+    SmallVector<Value> indices = loops.apply(op.getStateMap(), point);
+    for (unsigned part = 0; part < width; ++part)
+      states.push_back(
+          op.getInitial().empty()
+              ? loops.constant(type, 0.0)
+              : loops.convert(loops.load(op.getInitial()[part], indices), type));
+  }
+
+  int64_t updates = numInner * width;
+  if (op.getDense())
+    updates *= op.getDimSize(*op.getDenseTarget());
+  int64_t tokens = std::clamp<int64_t>(kBlockUpdates / std::max<int64_t>(updates, 1), 1,
+                                       kMaxTokens);
+  auto block = [&](Value begin, Value end, int64_t count) {
+    auto loop = scf::ForOp::create(
+        builder, loops.loc, begin, end, loops.index(count), states,
+        [&](OpBuilder &, Location, Value first, ValueRange carried) {
+          scf::YieldOp::create(builder, loops.loc, emitBlock(first, count, carried));
+        });
+    states.assign(loop.getResults().begin(), loop.getResults().end());
+  };
+  Value whole = zeroIndex;
+  if (tokens > 1) {
+    whole = loops.sub(sizes[1], arith::RemUIOp::create(builder, loops.loc, sizes[1],
+                                                       loops.index(tokens)));
+    block(zeroIndex, whole, tokens);
+  }
+  block(whole, sizes[1], 1);
+
+  for (int64_t i = 0; i < numInner; ++i) {
+    moveTo(innerDims, i);
+    SmallVector<Value> indices = loops.apply(op.getStateMap(), point);
+    for (unsigned part = 0; part < width; ++part)
+      loops.store(states[i * width + part], op.getFinalStates()[part], indices);
+  }
+}
+
+LogicalResult nvptx::lowerScan(RewriterBase &rewriter, ScanOp op, bool cooperative) {
+  ScanKernel kernel(op, rewriter, cooperative);
+  if (!kernel.fits())
+    return failure();
+  kernel.run();
+  rewriter.eraseOp(op);
+  return success();
+}

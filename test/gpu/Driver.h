@@ -1,0 +1,33 @@
+/*===- Driver.h - Streams, graphs and events of CUDA -------------*- C -*-===*\
+|*                                                                            *|
+|* What a program that measures needs of the driver beyond libssmrt. Every    *|
+|* function ends the program where the driver fails.                          *|
+|*                                                                            *|
+\*===----------------------------------------------------------------------===*/
+
+#ifndef SSMRT_TEST_GPU_DRIVER_H
+#define SSMRT_TEST_GPU_DRIVER_H
+
+#include <stddef.h>
+
+/* Prints the message and ends the program with status 1. */
+_Noreturn void fail(const char *message);
+
+/* Makes the primary context of the device current on this thread, and a stream. */
+void *open_stream(int device);
+void close_stream(void *stream);
+
+/* What is queued in between becomes a graph, and is not done. */
+void begin_capture(void *stream);
+void *end_capture(void *stream);
+void free_graph(void *graph);
+
+/* Seconds that `count` replays of the graph take on the device, one after the
+ * other. */
+double time_replays(void *stream, void *graph, int count);
+
+/* Bytes a second, read and written together, of copies of `bytes` on the device (or
+ * of fewer, where they do not fit), the best of a few. */
+double measure_copy(void *stream, size_t bytes);
+
+#endif /* SSMRT_TEST_GPU_DRIVER_H */
