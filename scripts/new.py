@@ -197,7 +197,7 @@ ssmc_add_library({name} {name}.cpp
                  DEPENDS SSMCConversionIncGen LINK SSMIR)
 """)
     create(f"test/Conversion/{name}/{kebab(name)}.mlir", f"""
-// RUN: ssm-opt --{flag} %s | FileCheck %s --implicit-check-not='ssm.'
+// RUN: ssm-opt --{flag} %s | FileCheck %s --implicit-check-not=' ssm.'
 
 // CHECK-LABEL: func.func @nothing_to_convert
 func.func @nothing_to_convert() {{

@@ -1,5 +1,5 @@
 // RUN: ssm-opt %s --convert-ssm-to-scf --canonicalize --cse \
-// RUN:   | FileCheck %s --implicit-check-not='ssm.'
+// RUN:   | FileCheck %s --implicit-check-not=' ssm.'
 
 // CHECK-LABEL: func.func @history_in_place
 // CHECK-SAME: %[[U:[^,]*]]: memref<?x?x8xf32>, %[[K:[^,]*]]: memref<8x4xf32>, %[[H:[^,]*]]: memref<?x3x8xf32>, %[[Y:[^,)]*]]: memref<?x?x8xf32>)

@@ -1,5 +1,5 @@
 // RUN: ssm-opt %s --convert-ssm-to-scf --canonicalize --cse \
-// RUN:   | FileCheck %s --implicit-check-not='ssm.'
+// RUN:   | FileCheck %s --implicit-check-not=' ssm.'
 
 // CHECK-LABEL: func.func @pack_pairs
 // CHECK-SAME: %[[W:[^,]*]]: memref<48x5xf32>, %[[P:[^,)]*]]: memref<2x3x32x2xbf16>)

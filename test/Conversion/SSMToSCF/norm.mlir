@@ -1,5 +1,5 @@
 // RUN: ssm-opt %s --convert-ssm-to-scf --canonicalize --cse \
-// RUN:   | FileCheck %s --implicit-check-not='ssm.'
+// RUN:   | FileCheck %s --implicit-check-not=' ssm.'
 
 // The variance is about the mean: three passes over the row.
 // CHECK-LABEL: func.func @layer

@@ -1,5 +1,5 @@
 // RUN: ssm-opt %s --convert-ssm-to-scf --canonicalize --cse \
-// RUN:   | FileCheck %s --implicit-check-not='ssm.'
+// RUN:   | FileCheck %s --implicit-check-not=' ssm.'
 
 #bte = affine_map<(b, t, e, n) -> (b, t, e)>
 #btn = affine_map<(b, t, e, n) -> (b, t, n)>
