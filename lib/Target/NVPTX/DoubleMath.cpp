@@ -9,6 +9,8 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "llvm/ADT/TypeSwitch.h"
 #include <limits>
 
 using namespace mlir;
@@ -60,6 +62,18 @@ Value DoubleMath::exp(Value x) {
   Value n = sub(shifted, number(roundingShift));
   Value r = fma(n, number(-0.693147180369123816490), x); // ln 2, its upper bits
   r = fma(n, number(-1.90821492927058770002e-10), r);
+  return scaledExp(r, shifted);
+}
+
+Value DoubleMath::exp2(Value x) {
+  x = arith::MaximumFOp::create(b, x, number(-1200.0));
+  x = arith::MinimumFOp::create(b, x, number(1200.0));
+  Value shifted = add(x, number(roundingShift));
+  Value rest = sub(x, sub(shifted, number(roundingShift)));
+  return scaledExp(mul(rest, number(0.6931471805599453)), shifted);
+}
+
+Value DoubleMath::scaledExp(Value r, Value shifted) {
   SmallVector<double> taylor = {1.0};
   for (int i = 1; i <= 14; ++i)
     taylor.push_back(taylor.back() / i);
@@ -125,6 +139,29 @@ Value DoubleMath::tanh(Value x) {
   return math::CopySignOp::create(b, div(e, add(e, number(2.0))), x);
 }
 
+Value DoubleMath::rsqrt(Value x) {
+  return div(number(1.0), math::SqrtOp::create(b, x));
+}
+
+// 2/sqrt(pi) exp(-x^2) x sum_n (2 x^2)^n / (3 5 ... (2n + 1)): no term is negative.
+Value DoubleMath::erf(Value x) {
+  constexpr int64_t numTerms = 160; // to the last place at the bound
+  Value bounded = math::CopySignOp::create(
+      b, arith::MinimumFOp::create(b, math::AbsFOp::create(b, x), number(6.0)), x);
+  Value square = mul(bounded, bounded), twice = add(square, square);
+  Value zero = arith::ConstantIndexOp::create(b, 0);
+  Value one = arith::ConstantIndexOp::create(b, 1);
+  Value end = arith::ConstantIndexOp::create(b, numTerms);
+  auto loop = scf::ForOp::create(
+      b, zero, end, one, ValueRange{bounded, bounded, number(3.0)},
+      [&](OpBuilder &, Location, Value, ValueRange at) {
+        Value term = div(mul(at[0], twice), at[2]);
+        scf::YieldOp::create(b, ValueRange{term, add(at[1], term), add(at[2], number(2.0))});
+      });
+  Value scale = mul(number(1.1283791670955126), exp(arith::NegFOp::create(b, square)));
+  return mul(loop.getResult(1), scale);
+}
+
 Value DoubleMath::sineOfQuadrant(Value x, int64_t quarters) {
   // pi/2 in three parts of 33 bits: products by a quadrant below 2^20 are exact, and
   // fused ones beyond lose nothing that counts.
@@ -149,4 +186,38 @@ Value DoubleMath::sineOfQuadrant(Value x, int64_t quarters) {
   Value result = select(hasBit(1), far, near);
   result = select(hasBit(2), arith::NegFOp::create(b, result), result);
   return quarters == 0 ? select(isEqual(x, 0.0), x, result) : result;
+}
+
+/// A function of f64 as arithmetic, or null.
+static Value emitDouble(ImplicitLocOpBuilder &b, Operation *op) {
+  if (!op->getResult(0).getType().isF64())
+    return {};
+  DoubleMath math(b);
+  Value x = op->getOperand(0);
+  return llvm::TypeSwitch<Operation *, Value>(op)
+      .Case([&](math::ExpOp) { return math.exp(x); })
+      .Case([&](math::ExpM1Op) { return math.expm1(x); })
+      .Case([&](math::LogOp) { return math.log(x); })
+      .Case([&](math::Log1pOp) { return math.log1p(x); })
+      .Case([&](math::SinOp) { return math.sin(x); })
+      .Case([&](math::CosOp) { return math.cos(x); })
+      .Case([&](math::TanhOp) { return math.tanh(x); })
+      .Case([&](math::ErfOp) { return math.erf(x); })
+      .Case([&](math::RsqrtOp) { return math.rsqrt(x); })
+      .Case([&](math::Exp2Op) { return math.exp2(x); })
+      .Case([&](math::Log2Op) { return math.log2(x); })
+      .Case([&](math::Log10Op) { return math.log10(x); })
+      .Default([](Operation *) { return Value(); });
+}
+
+void ssmc::nvptx::expandDoubleMath(Operation *root) {
+  root->walk([](Operation *op) {
+    if (!isa_and_nonnull<math::MathDialect>(op->getDialect()))
+      return;
+    ImplicitLocOpBuilder b(op->getLoc(), op);
+    if (Value result = emitDouble(b, op)) {
+      op->getResult(0).replaceAllUsesWith(result);
+      op->erase();
+    }
+  });
 }

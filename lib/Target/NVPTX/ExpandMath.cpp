@@ -8,6 +8,7 @@
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/IR/ImplicitLocOpBuilder.h"
 #include "llvm/ADT/TypeSwitch.h"
 
@@ -41,23 +42,6 @@ static StringRef getIntrinsic(Operation *op) {
       .Default([](Operation *) { return StringRef(); });
 }
 
-/// A function of f64 as arithmetic, or null.
-static Value emitDouble(ImplicitLocOpBuilder &b, Operation *op) {
-  if (!op->getResult(0).getType().isF64())
-    return {};
-  nvptx::DoubleMath math(b);
-  Value x = op->getOperand(0);
-  return llvm::TypeSwitch<Operation *, Value>(op)
-      .Case([&](math::ExpOp) { return math.exp(x); })
-      .Case([&](math::ExpM1Op) { return math.expm1(x); })
-      .Case([&](math::LogOp) { return math.log(x); })
-      .Case([&](math::Log1pOp) { return math.log1p(x); })
-      .Case([&](math::SinOp) { return math.sin(x); })
-      .Case([&](math::CosOp) { return math.cos(x); })
-      .Case([&](math::TanhOp) { return math.tanh(x); })
-      .Default([](Operation *) { return Value(); });
-}
-
 static std::string suffixOf(Type type) {
   if (type.isBF16())
     return ".bf16";
@@ -83,15 +67,7 @@ void ExpandMathPass::runOnOperation() {
   options.fastExp = fastExp;
   options.ptx = true;
   cpu::expandMath(getOperation(), options);
-  getOperation().walk([](Operation *op) {
-    if (!isa_and_nonnull<math::MathDialect>(op->getDialect()))
-      return;
-    ImplicitLocOpBuilder b(op->getLoc(), op);
-    if (Value result = emitDouble(b, op)) {
-      op->getResult(0).replaceAllUsesWith(result);
-      op->erase();
-    }
-  });
+  nvptx::expandDoubleMath(getOperation());
   SmallVector<Operation *> ops;
   getOperation().walk([&](Operation *op) {
     if (isa_and_nonnull<math::MathDialect>(op->getDialect()))

@@ -1,0 +1,48 @@
+// RUN: ssm-opt %s --pass-pipeline='builtin.module(gpu.module(nvptx-expand-math))' \
+// RUN:   --split-input-file --verify-diagnostics | FileCheck %s
+
+gpu.module @kernels {
+  // CHECK-LABEL: gpu.func @f32(
+  // CHECK-NOT: math.
+  // CHECK: llvm.call_intrinsic "llvm.nvvm.ex2.approx.ftz.f"
+  // CHECK: llvm.call_intrinsic "llvm.sqrt.f32"
+  // CHECK: llvm.call_intrinsic "llvm.fabs.f32"
+  // CHECK-NOT: math.
+  gpu.func @f32(%x: f32) -> f32 {
+    %0 = math.exp %x : f32
+    %1 = math.sqrt %0 : f32
+    %2 = math.absf %1 : f32
+    %3 = math.log1p %2 : f32
+    %4 = math.tanh %3 : f32
+    gpu.return %4 : f32
+  }
+  // CHECK-LABEL: gpu.func @f64(
+  // CHECK-NOT: math.
+  // CHECK: gpu.return
+  gpu.func @f64(%x: f64) -> f64 {
+    %0 = math.exp %x : f64
+    %1 = math.cos %0 : f64
+    %2 = math.log1p %1 : f64
+    %3 = math.erf %2 : f64
+    gpu.return %3 : f64
+  }
+  // Halves are computed in f32.
+  // CHECK-LABEL: gpu.func @bf16(
+  // CHECK: arith.extf {{.*}} bf16 to f32
+  // CHECK: llvm.call_intrinsic "llvm.floor.f32"
+  // CHECK: arith.truncf {{.*}} f32 to bf16
+  gpu.func @bf16(%x: bf16) -> bf16 {
+    %0 = math.floor %x : bf16
+    gpu.return %0 : bf16
+  }
+}
+
+// -----
+
+gpu.module @kernels {
+  gpu.func @refused(%x: f64) -> f64 {
+    // expected-error@+1 {{on 'f64' has no form on this target: what is computed for every token is computed in f32; choose --dtype f32}}
+    %0 = math.powf %x, %x : f64
+    gpu.return %0 : f64
+  }
+}
