@@ -14,7 +14,7 @@ namespace ssmc {
 #include "ssmc/Conversion/Passes.h.inc"
 
 /// On a loop without results whose iterations may run in any order, also at once.
-constexpr llvm::StringLiteral kIndependentAttr = "ssm.independent";
+constexpr llvm::StringLiteral kIndependentAttr = "ssmc.independent";
 
 /// Patterns that turn ssm ops on memory into scalar loops. With `forThreads` whatever is
 /// independent is outside of whatever is not, so that a thread can have it: the lanes of

@@ -1,9 +1,9 @@
 //===- LowerMatmul.cpp - Products of tokens by packed weights -------------===//
 //
-// Two forms, between which the host chooses by the number of tokens. Many: a block has a
-// tile of rows by a panel of columns; it stages pieces of both operands in shared memory,
-// the next one while it multiplies, and a thread has 8 x 4 sums in registers. Few: the
-// weights are what counts; a block has 16 columns, its threads share the sum over the
+// Forms between which the host chooses by the number of tokens. Many: a block has a tile
+// of rows by a panel of columns; it stages pieces of both operands in shared memory, the
+// next one while it multiplies, and a thread has 8 x 4 sums, or 2 x 4, in registers. Few:
+// the weights are what counts; a block has 16 columns, its threads share the sum over the
 // depth, and weights are read once for up to 8 rows.
 //
 //===----------------------------------------------------------------------===//
@@ -21,8 +21,11 @@ using namespace ssmc;
 using namespace ssmc::detail;
 
 namespace {
-/// Sums of a thread in rows and columns, depth of a piece, rows of a tile.
-constexpr int64_t kThreadRows = 8, kThreadColumns = 4, kDepth = 16, kTileRows = 128;
+/// Rows of threads of a tile, columns of a thread, depth of a piece.
+constexpr int64_t kRowThreads = 16, kThreadColumns = 4, kDepth = 16;
+/// Rows of a thread in large tiles; in small ones, which are taken while there are fewer
+/// large ones than keep a device busy.
+constexpr int64_t kLargeRows = 8, kSmallRows = 2, kBusyTiles = 264;
 /// Of the form for few tokens: columns and threads of a block, rows of a pass, and up to
 /// how many rows it is taken.
 constexpr int64_t kFewColumns = 16, kFewThreads = 256, kFewRows = 8, kFew = 32;
@@ -57,7 +60,7 @@ private:
     auto space = gpu::AddressSpaceAttr::get(b.getContext(), gpu::AddressSpace::Workgroup);
     return MemRefType::get(shape, type, MemRefLayoutAttrInterface(), space);
   }
-  void emitTiles();
+  void emitTiles(int64_t threadRows);
   void emitFew();
   /// The leading indices of row number `row`, which is in range.
   SmallVector<Value> leadingOf(Value row);
@@ -138,27 +141,27 @@ void MatmulKernels::store(ArrayRef<Value> leading, Value column, Value sum) {
   loops.store(result, op.getOutput(), point);
 }
 
-void MatmulKernels::emitTiles() {
-  int64_t columnThreads = width / kThreadColumns;
-  int64_t rowThreads = kTileRows / kThreadRows, threads = columnThreads * rowThreads;
+void MatmulKernels::emitTiles(int64_t threadRows) {
+  int64_t columnThreads = width / kThreadColumns, threads = columnThreads * kRowThreads;
+  int64_t tileRows = kRowThreads * threadRows, numSums = threadRows * kThreadColumns;
   // Rows of the left piece have one more place, so that what is written together lies in
   // different banks.
-  auto leftType = sharedType({kDepth, kTileRows + 4}), rightType = sharedType({kDepth, width});
-  Value tiles = arith::CeilDivUIOp::create(b, loc, rows, loops.index(kTileRows));
+  auto leftType = sharedType({kDepth, tileRows + 4}), rightType = sharedType({kDepth, width});
+  Value tiles = arith::CeilDivUIOp::create(b, loc, rows, loops.index(tileRows));
   OpBuilder::InsertionGuard guard(b);
   gpu::LaunchOp launch =
       startLaunch(tiles, loops.index(panels), threads, {leftType, rightType});
   Value left = launch.getWorkgroupAttributions()[0],
         right = launch.getWorkgroupAttributions()[1];
   Value thread = launch.getThreadIds().x, panel = launch.getBlockIds().y;
-  Value firstRow = loops.mul(launch.getBlockIds().x, loops.index(kTileRows));
+  Value firstRow = loops.mul(launch.getBlockIds().x, loops.index(tileRows));
   Value lastRow = loops.sub(rows, loops.index(1));
   auto inRange = [&](Value row) -> Value {
     return arith::MinSIOp::create(b, loc, row, lastRow);
   };
 
   // What the thread moves of each piece.
-  int64_t numLeft = kTileRows * kDepth / threads, numRight = kDepth * width / threads;
+  int64_t numLeft = tileRows * kDepth / threads, numRight = kDepth * width / threads;
   SmallVector<SmallVector<Value>> leftRows;
   SmallVector<Value> leftPlaces, leftDepths, rightDepths, rightColumns;
   for (int64_t i = 0; i < numLeft; ++i) {
@@ -191,9 +194,9 @@ void MatmulKernels::emitTiles() {
       }));
     return values;
   };
-  Value row = loops.mul(div(thread, columnThreads), loops.index(kThreadRows));
+  Value row = loops.mul(div(thread, columnThreads), loops.index(threadRows));
   Value column = loops.mul(rem(thread, columnThreads), loops.index(kThreadColumns));
-  SmallVector<Value> init(kThreadRows * kThreadColumns, zero);
+  SmallVector<Value> init(numSums, zero);
   llvm::append_range(init, fetch(loops.index(0)));
   int64_t pieces = llvm::divideCeil(depth, kDepth);
   auto loop = scf::ForOp::create(b, loc, loops.index(0), loops.index(pieces * kDepth),
@@ -202,7 +205,7 @@ void MatmulKernels::emitTiles() {
     OpBuilder::InsertionGuard inner(b);
     b.setInsertionPointToStart(loop.getBody());
     ValueRange carried = loop.getRegionIterArgs();
-    ValueRange fetched = carried.drop_front(kThreadRows * kThreadColumns);
+    ValueRange fetched = carried.drop_front(numSums);
     for (int64_t i = 0; i < numLeft; ++i)
       loops.store(fetched[i], left, {leftDepths[i], leftPlaces[i]});
     for (int64_t i = 0; i < numRight; ++i)
@@ -212,15 +215,15 @@ void MatmulKernels::emitTiles() {
     Value next = loops.add(loop.getInductionVar(), loops.index(kDepth));
     next = arith::MinSIOp::create(b, loc, next, loops.index((pieces - 1) * kDepth));
     SmallVector<Value> ahead = fetch(next);
-    SmallVector<Value> sums(carried.take_front(kThreadRows * kThreadColumns));
+    SmallVector<Value> sums(carried.take_front(numSums));
     for (int64_t k = 0; k < kDepth; ++k) {
       Value at = loops.index(k);
       SmallVector<Value> x, w;
-      for (int64_t i = 0; i < kThreadRows; ++i)
+      for (int64_t i = 0; i < threadRows; ++i)
         x.push_back(loops.load(left, {at, loops.add(row, loops.index(i))}));
       for (int64_t j = 0; j < kThreadColumns; ++j)
         w.push_back(loops.load(right, {at, loops.add(column, loops.index(j))}));
-      for (int64_t i = 0; i < kThreadRows; ++i)
+      for (int64_t i = 0; i < threadRows; ++i)
         for (int64_t j = 0; j < kThreadColumns; ++j) {
           Value &sum = sums[i * kThreadColumns + j];
           sum = madd(x[i], w[j], sum);
@@ -230,7 +233,7 @@ void MatmulKernels::emitTiles() {
     llvm::append_range(sums, ahead);
     scf::YieldOp::create(b, loc, sums);
   }
-  for (int64_t i = 0; i < kThreadRows; ++i)
+  for (int64_t i = 0; i < threadRows; ++i)
     for (int64_t j = 0; j < kThreadColumns; ++j) {
       Value at = loops.add(loops.add(firstRow, row), loops.index(i));
       Value n = loops.add(loops.mul(panel, loops.index(width)),
@@ -302,13 +305,23 @@ void MatmulKernels::run() {
   }
   columns = loops.size(op.getOutput(), rank - 1);
   OpBuilder::InsertionGuard guard(b);
-  Value isFew = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::sle, rows,
-                                      loops.index(kFew));
-  auto branch = scf::IfOp::create(b, loc, isFew, /*withElseRegion=*/true);
-  b.setInsertionPointToStart(branch.thenBlock());
-  emitFew();
-  b.setInsertionPointToStart(branch.elseBlock());
-  emitTiles();
+  auto choose = [&](Value left, int64_t right, function_ref<void()> small,
+                    function_ref<void()> large) {
+    OpBuilder::InsertionGuard guard(b);
+    Value isSmall = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::sle, left,
+                                          loops.index(right));
+    auto branch = scf::IfOp::create(b, loc, isSmall, /*withElseRegion=*/true);
+    b.setInsertionPointToStart(branch.thenBlock());
+    small();
+    b.setInsertionPointToStart(branch.elseBlock());
+    large();
+  };
+  choose(rows, kFew, [&] { emitFew(); }, [&] {
+    Value tiles = arith::CeilDivUIOp::create(b, loc, rows,
+                                             loops.index(kRowThreads * kLargeRows));
+    choose(loops.mul(tiles, loops.index(panels)), kBusyTiles,
+           [&] { emitTiles(kSmallRows); }, [&] { emitTiles(kLargeRows); });
+  });
 }
 
 LogicalResult nvptx::lowerMatmul(RewriterBase &rewriter, MatmulOp op) {

@@ -15,6 +15,7 @@
 
 #include "Conversion/SSMToSCF/Loops.h"
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "llvm/ADT/DenseMap.h"
 
 using namespace mlir;
@@ -23,15 +24,21 @@ using namespace ssmc;
 using namespace ssmc::detail;
 
 namespace {
-/// States a thread can hold beside the operands of a block, and how many it holds where
-/// threads share a lane, of which there are not more than a warp has.
-constexpr int64_t kMaxStates = 64, kSharedStates = 16, kWarp = 32;
+/// States a thread can hold beside the operands of a block.
+constexpr int64_t kMaxStates = 64;
+/// States of a thread where there are lanes enough to keep a device busy; with up to
+/// kFewLanes lanes as many threads as can share one.
+constexpr int64_t kSharedStates = 16, kFewLanes = 4096;
+/// Threads that can share a lane.
+constexpr int64_t kWarp = 32;
 /// Products of a transition matrix a token, written out.
 constexpr int64_t kMaxDense = 256;
 /// Outputs a thread writes a token.
 constexpr int64_t kMaxOutputs = 64;
 /// Updates of single states in the code of a block, and tokens of it.
 constexpr int64_t kBlockUpdates = 128, kMaxTokens = 16;
+/// Operands that depend on keys and are loaded ahead; bytes of a line of the cache.
+constexpr int64_t kKeyedAhead = 32, kLine = 128;
 /// Values that do not change with time are loaded once if there are not more.
 constexpr int64_t kMaxInvariants = 96;
 /// Threads of a block of the grid.
@@ -42,15 +49,21 @@ using Parts = SmallVector<Value>;
 
 class ScanKernel {
 public:
-  ScanKernel(ScanOp op, OpBuilder &builder, bool cooperative)
-      : op(op), cooperative(cooperative), loops(builder, op.getLoc()), roles(op.getCoefficientsOp()),
+  /// `maxStates`: where cooperative threads can share a lane, each has not more states than that, if
+  /// there are threads enough.
+  ScanKernel(ScanOp op, OpBuilder &builder, bool isCooperative, int64_t maxStates)
+      : op(op), isCooperative(isCooperative), maxStates(maxStates), loops(builder, op.getLoc()), roles(op.getCoefficientsOp()),
         width(op.getNumStates()),
         type(getAccumulatorType(getElementTypeOrSelf(op.getFinalStates().front()))),
         point(op.getNumDims()), sizes(op.getNumDims()) {}
 
-  /// Whether the states fit; nothing is changed before.
+  /// Whether the states fit.
   bool fits();
   void run();
+  /// Threads that share a lane; 1 if each has its own.
+  int64_t getNumSharing() const { return numSharing; }
+  /// Number of lanes in all rows of the batch.
+  Value getNumLanes();
 
 private:
   /// A place in the static dimensions that a thread runs over: keys (and the target of a
@@ -65,6 +78,7 @@ private:
   }
   /// Shares the last key among threads so that each has few states.
   void shareKeys();
+  void bindSizes();
   /// The sum over the threads that share a lane.
   void sumOverThreads(Parts &sum);
   /// Sets `dims` of the point to the place number `index`.
@@ -84,18 +98,26 @@ private:
 
   /// The states after the tokens `first`, ..., `first` + `count` - 1 of the order.
   SmallVector<Value> emitBlock(Value first, int64_t count, ValueRange states);
-  /// Loads what the token `step` needs beside what was loaded ahead.
+  /// Loads what the token `step` needs beside what every key shares.
   void loadKeyed(int64_t step);
+  /// Calls `visit` for every operand that changes with time, its map and, in dimensions
+  /// of the thread's places, its number of places.
+  void forOperands(function_ref<void(Value, AffineMap, ArrayRef<unsigned>)> visit);
+  /// Asks for the cache lines of the token at `time`, a later one, of `operand`.
+  void prefetch(Value operand, AffineMap map, ArrayRef<unsigned> dims, Value time);
   SmallVector<Value> update(ArrayRef<Value> states, int64_t step);
   void output(ArrayRef<Value> states, int64_t step);
 
   ScanOp op;
-  bool cooperative;
+  bool isCooperative;
+  int64_t maxStates;
   Loops loops;
   CoefficientsOp roles;
   unsigned width;
   Type type;
   SmallVector<Value> point, sizes;
+  /// Tokens of the block.
+  SmallVector<Value> times;
   /// Dimensions beyond the batch: of threads, of a thread's states, of its outputs.
   SmallVector<unsigned> laneDims, innerDims, outputDims;
   int64_t numInner = 1, numOutputs = 1;
@@ -103,6 +125,8 @@ private:
   std::optional<unsigned> split;
   int64_t numSharing = 1;
   Value rank;
+  /// A number that differs among neighbouring threads.
+  Value thread;
   /// Where the static dimensions of the point are, by dimension.
   llvm::DenseMap<unsigned, int64_t> at;
   using Key = std::pair<std::pair<Value, AffineMap>, std::pair<int64_t, int64_t>>;
@@ -122,14 +146,14 @@ int64_t ScanKernel::extentOf(ArrayRef<unsigned> dims) {
 }
 
 void ScanKernel::shareKeys() {
-  if (!cooperative || op.getDense() || roles.getRead().empty())
+  if (!isCooperative || op.getDense() || roles.getRead().empty() || op.getKeyDims().empty())
     return;
   unsigned key = op.getKeyDims().back();
   int64_t threads = 1;
-  while (threads < kWarp && numInner * width > kSharedStates * threads &&
+  while (threads < kWarp && numInner * width > maxStates * threads &&
          op.getDimSize(key) % (2 * threads) == 0)
     threads *= 2;
-  if (numInner * width > kMaxStates / 2 * threads)
+  if (threads == 1)
     return;
   split = key;
   numSharing = threads;
@@ -161,8 +185,7 @@ bool ScanKernel::fits() {
   numOutputs = extentOf(outputDims);
   if (numInner < 0 || numOutputs < 0 || numOutputs > kMaxOutputs)
     return false;
-  if (numInner * width > kMaxStates / 2)
-    shareKeys();
+  shareKeys();
   if (numInner * width > kMaxStates)
     return false;
   if (!op.getDense())
@@ -354,35 +377,77 @@ void ScanKernel::output(ArrayRef<Value> states, int64_t step) {
   }
 }
 
-void ScanKernel::loadKeyed(int64_t step) {
+void ScanKernel::forOperands(
+    function_ref<void(Value, AffineMap, ArrayRef<unsigned>)> visit) {
   SmallVector<unsigned> dims;
   for (const auto &entry : at)
     dims.push_back(entry.first);
   llvm::sort(dims);
-  for (auto [i, operand] : llvm::enumerate(op.getIns())) {
-    AffineMap map = op.getInsMap(i);
-    if (!map.isFunctionOfDim(1) || !isInner(map))
-      continue;
+  auto visitOne = [&](Value operand, AffineMap map) {
+    if (!map.isFunctionOfDim(1))
+      return;
     SmallVector<unsigned> own;
     for (unsigned dim : dims)
       if (map.isFunctionOfDim(dim))
         own.push_back(dim);
-    for (int64_t place = 0, end = extentOf(own); place < end; ++place) {
-      moveTo(own, place);
+    visit(operand, map, own);
+  };
+  for (auto [i, operand] : llvm::enumerate(op.getIns()))
+    visitOne(operand, op.getInsMap(i));
+  for (auto [i, operand] : llvm::enumerate(op.getEpilogueIns()))
+    visitOne(operand, op.getEpilogueMap(i));
+}
+
+void ScanKernel::loadKeyed(int64_t step) {
+  point[1] = times[step];
+  forOperands([&](Value operand, AffineMap map, ArrayRef<unsigned> dims) {
+    if (dims.empty() || !llvm::is_contained(op.getIns(), operand))
+      return;
+    for (int64_t place = 0, end = extentOf(dims); place < end; ++place) {
+      moveTo(dims, place);
       load(operand, map, step);
     }
+  });
+}
+
+void ScanKernel::prefetch(Value operand, AffineMap map, ArrayRef<unsigned> dims,
+                          Value time) {
+  OpBuilder &b = loops.builder;
+  Location loc = loops.loc;
+  auto memref = cast<MemRefType>(operand.getType());
+  int64_t bytes = (memref.getElementTypeBitWidth() + 7) / 8;
+  int64_t stride = std::max<int64_t>(1, kLine / bytes / numSharing);
+  Value now = std::exchange(point[1], time);
+  for (int64_t place = 0, end = extentOf(dims); place < end; place += stride) {
+    moveTo(dims, place);
+    auto metadata = memref::ExtractStridedMetadataOp::create(b, loc, operand);
+    Value offset = metadata.getOffset();
+    SmallVector<Value> indices = loops.apply(map, point);
+    for (auto [index, step] : llvm::zip_equal(indices, metadata.getStrides()))
+      offset = loops.add(offset, loops.mul(index, step));
+    Value address = memref::ExtractAlignedPointerAsIndexOp::create(b, loc, operand);
+    address = loops.add(address, loops.mul(offset, loops.index(bytes)));
+    address = arith::IndexCastOp::create(b, loc, b.getI64Type(), address);
+    Value pointer = LLVM::IntToPtrOp::create(
+        b, loc, LLVM::LLVMPointerType::get(b.getContext()), address);
+    LLVM::InlineAsmOp::create(
+        b, loc, TypeRange(), ValueRange{pointer}, b.getStringAttr("prefetch.L1 [$0];"),
+        b.getStringAttr("l"), /*has_side_effects=*/b.getUnitAttr(), UnitAttr(),
+        LLVM::TailCallKindAttr::get(b.getContext(), LLVM::TailCallKind::None),
+        LLVM::AsmDialectAttr(), ArrayAttr());
   }
+  point[1] = now;
 }
 
 SmallVector<Value> ScanKernel::emitBlock(Value first, int64_t count, ValueRange states) {
   loaded.clear();
-  SmallVector<Value> times;
-  for (int64_t step = 0; step < count; ++step) {
-    Value time = step ? loops.add(first, loops.index(step)) : first;
-    if (op.getReverse())
-      time = loops.sub(loops.sub(sizes[1], loops.index(1)), time);
-    times.push_back(time);
-  }
+  times.clear();
+  Value last = loops.sub(sizes[1], loops.index(1));
+  auto timeAt = [&](Value time) {
+    return op.getReverse() ? loops.sub(last, time) : time;
+  };
+  for (int64_t step = 0; step < count; ++step)
+    times.push_back(timeAt(step ? loops.add(first, loops.index(step)) : first));
   // What every key shares comes first, for all tokens.
   for (int64_t step = 0; step < count; ++step) {
     point[1] = times[step];
@@ -395,23 +460,39 @@ SmallVector<Value> ScanKernel::emitBlock(Value first, int64_t count, ValueRange 
     for (auto [i, operand] : llvm::enumerate(op.getEpilogueIns()))
       loadAhead(operand, op.getEpilogueMap(i));
   }
+  // What depends on keys comes as many tokens ahead as there are registers.
+  int64_t numKeyed = 0;
+  forOperands([&](Value operand, AffineMap map, ArrayRef<unsigned> dims) {
+    if (!dims.empty())
+      numKeyed += extentOf(dims);
+  });
+  int64_t ahead = std::clamp<int64_t>(kKeyedAhead / std::max<int64_t>(numKeyed, 1), 1, count);
+  for (int64_t step = 0; step < ahead; ++step)
+    loadKeyed(step);
+  // The next block's come into the cache: neighbouring threads, which share lines, ask for
+  // a token each.
+  if (isCooperative && count > 1) {
+    Value step = arith::RemUIOp::create(loops.builder, loops.loc, thread,
+                                        loops.index(count));
+    Value time = loops.add(loops.add(first, loops.index(count)), step);
+    time = timeAt(arith::MinSIOp::create(loops.builder, loops.loc, time, last));
+    forOperands([&](Value operand, AffineMap map, ArrayRef<unsigned> dims) {
+      prefetch(operand, map, dims, time);
+    });
+  }
   SmallVector<Value> current(states);
   for (int64_t step = 0; step < count; ++step) {
     point[1] = times[step];
-    if (step == 0)
-      loadKeyed(step);
     current = update(current, step);
-    if (step + 1 < count) {
-      point[1] = times[step + 1];
-      loadKeyed(step + 1);
-      point[1] = times[step];
-    }
+    if (step + ahead < count)
+      loadKeyed(step + ahead);
+    point[1] = times[step];
     output(current, step);
   }
   return current;
 }
 
-void ScanKernel::run() {
+void ScanKernel::bindSizes() {
   for (auto [map, memref] :
        {std::make_pair(op.getOutputMap(), op.getOutputInits().front()),
         std::make_pair(op.getStateMap(), op.getFinalStates().front())})
@@ -420,6 +501,19 @@ void ScanKernel::run() {
       if (!sizes[dim])
         sizes[dim] = loops.size(memref, axis);
     }
+}
+
+Value ScanKernel::getNumLanes() {
+  bindSizes();
+  Value lanes = sizes[0];
+  for (unsigned dim : laneDims)
+    lanes = loops.mul(lanes, sizes[dim]);
+  return lanes;
+}
+
+void ScanKernel::run() {
+  llvm::fill(sizes, Value());
+  bindSizes();
   llvm::fill(point, loops.index(0));
   for (ArrayRef<unsigned> dims : {ArrayRef(innerDims), ArrayRef(outputDims)})
     for (unsigned dim : dims)
@@ -444,6 +538,9 @@ void ScanKernel::run() {
     point[dim] = index;
   if (split)
     rank = threads.getInductionVars().back();
+  thread = point[threadDims.back()];
+  if (split)
+    thread = loops.add(loops.mul(thread, loops.index(numSharing)), rank);
 
   // What does not change with time, as long as there are registers.
   int64_t room = kMaxInvariants - numInner * width;
@@ -514,10 +611,25 @@ void ScanKernel::run() {
 }
 
 LogicalResult nvptx::lowerScan(RewriterBase &rewriter, ScanOp op, bool cooperative) {
-  ScanKernel kernel(op, rewriter, cooperative);
-  if (!kernel.fits())
+  ScanKernel many(op, rewriter, cooperative, kSharedStates);
+  if (!many.fits())
     return failure();
-  kernel.run();
+  ScanKernel few(op, rewriter, cooperative, 1);
+  if (!cooperative || !few.fits() || few.getNumSharing() == many.getNumSharing()) {
+    many.run();
+    rewriter.eraseOp(op);
+    return success();
+  }
+  OpBuilder::InsertionGuard guard(rewriter);
+  Value most = arith::ConstantIndexOp::create(rewriter, op.getLoc(), kFewLanes);
+  Value isFew = arith::CmpIOp::create(rewriter, op.getLoc(), arith::CmpIPredicate::sle,
+                                      few.getNumLanes(), most);
+  auto branch =
+      scf::IfOp::create(rewriter, op.getLoc(), isFew, /*withElseRegion=*/true);
+  rewriter.setInsertionPointToStart(branch.thenBlock());
+  few.run();
+  rewriter.setInsertionPointToStart(branch.elseBlock());
+  many.run();
   rewriter.eraseOp(op);
   return success();
 }

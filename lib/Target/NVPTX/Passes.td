@@ -10,7 +10,7 @@ def LowerOpsPass : Pass<"nvptx-lower-ops", "::mlir::func::FuncOp"> {
   let description = [{
     In functions with `nvptx.host`, turns memref-form `ssm` ops, `linalg` ops and
     `memref.copy` into loops whose independent ones are `scf.parallel`, or `scf.for`
-    with `ssm.independent`. A recurrence gets one thread for each of its lanes: states
+    with `ssmc.independent`. A recurrence gets one thread for each of its lanes: states
     over keys stay in registers, and time goes in blocks of tokens whose operands are
     loaded before the chain of dependent operations begins. Threads of a warp share a
     lane with many keys; where a lane has too many states for that they stay in memory.
@@ -25,6 +25,7 @@ def LowerOpsPass : Pass<"nvptx-lower-ops", "::mlir::func::FuncOp"> {
                            "::mlir::arith::ArithDialect",
                            "::mlir::gpu::GPUDialect",
                            "::mlir::linalg::LinalgDialect",
+                           "::mlir::LLVM::LLVMDialect",
                            "::mlir::math::MathDialect",
                            "::mlir::memref::MemRefDialect",
                            "::mlir::scf::SCFDialect"];
@@ -108,15 +109,16 @@ def ExpandMathPass : Pass<"nvptx-expand-math", "::mlir::gpu::GPUModuleOp"> {
     Replaces every operation of `math` in kernels by arithmetic and instructions of PTX, so
     that code needs no library: exponentials are `ex2.approx.ftz` after a reduction in two
     parts (2.5 ulp), others the functions of VectorMath.h. Halves are computed in f32.
-    Of f64 there are exp, expm1, log, log1p, sin, cos and tanh (DoubleMath.h); others are
-    refused.
+    Functions of f64 are those of DoubleMath.h; others are refused.
   }];
   let options = [
     Option<"fastExp", "fast-exp", "bool", "false",
            "One rounding of x*log2(e) before ex2: error grows with |x|">,
   ];
   let dependentDialects = ["::mlir::arith::ArithDialect",
-                           "::mlir::LLVM::LLVMDialect"];
+                           "::mlir::LLVM::LLVMDialect",
+                           "::mlir::math::MathDialect",
+                           "::mlir::scf::SCFDialect"];
 }
 
 #endif // SSMC_TARGET_NVPTX_PASSES_TD
