@@ -1,0 +1,130 @@
+// RUN: ssm-opt %s --nvptx-lower-ops --canonicalize --cse --split-input-file | FileCheck %s
+// RUN: ssm-opt %s --nvptx-lower-ops=cooperative=false --split-input-file | FileCheck %s --check-prefix=ALONE
+
+// A thread a lane; operands of 16 tokens are loaded before the first is used, and the next
+// block's are asked for.
+// CHECK-LABEL: func.func @scan(
+// CHECK: scf.parallel (%[[B:.*]], %[[E:.*]]) = {{.*}} {
+// CHECK: memref.load
+// CHECK: scf.for
+// CHECK-COUNT-32: memref.load
+// CHECK-COUNT-2: llvm.inline_asm has_side_effects "prefetch.L1 [$0];"
+// CHECK: math.exp
+// CHECK: memref.store
+// CHECK: {nvptx.block = 128 : i64}
+// ALONE-LABEL: func.func @scan(
+// ALONE-NOT: inline_asm
+// ALONE: scf.parallel
+// ALONE-NOT: inline_asm
+func.func @scan(%g: memref<?x?x8xf32>, %x: memref<?x?x8xf32>, %s: memref<?x8xf32>,
+                %y: memref<?x?x8xf32>) attributes {nvptx.host} {
+  ssm.scan ins(%g, %x : memref<?x?x8xf32>, memref<?x?x8xf32>)
+      initial(%s : memref<?x8xf32>) outs(%y, %s : memref<?x?x8xf32>, memref<?x8xf32>)
+      maps {ins = [affine_map<(b, t, e) -> (b, t, e)>, affine_map<(b, t, e) -> (b, t, e)>],
+            state = affine_map<(b, t, e) -> (b, e)>,
+            output = affine_map<(b, t, e) -> (b, t, e)>}
+      coefficients {
+  ^bb0(%gv: f32, %xv: f32):
+    %decay = math.exp %gv : f32
+    ssm.coefficients decay(%decay : f32) write(%xv : f32)
+  } epilogue {
+  ^bb0(%o: f32):
+    ssm.yield %o : f32
+  }
+  return
+}
+
+// -----
+
+// Where there are few lanes all threads that can share one; sums over keys through shuffles.
+// CHECK-LABEL: func.func @keys(
+// CHECK: scf.if
+// CHECK: scf.parallel (%{{.*}}, %{{.*}}, %{{.*}}) =
+// CHECK-COUNT-5: gpu.shuffle xor
+// CHECK: } else {
+// CHECK: scf.parallel
+// CHECK: gpu.shuffle xor
+// ALONE-LABEL: func.func @keys(
+// ALONE-NOT: gpu.shuffle
+// ALONE: scf.for {{.*}} {
+func.func @keys(%k: memref<?x?x128xf32>, %v: memref<?x?x8xf32>, %s: memref<?x8x128xf32>,
+                %y: memref<?x?x8xf32>) attributes {nvptx.host} {
+  ssm.scan ins(%k, %v : memref<?x?x128xf32>, memref<?x?x8xf32>)
+      initial(%s : memref<?x8x128xf32>)
+      outs(%y, %s : memref<?x?x8xf32>, memref<?x8x128xf32>)
+      maps {ins = [affine_map<(b, t, e, n) -> (b, t, n)>,
+                   affine_map<(b, t, e, n) -> (b, t, e)>],
+            state = affine_map<(b, t, e, n) -> (b, e, n)>,
+            output = affine_map<(b, t, e, n) -> (b, t, e)>}
+      coefficients {
+  ^bb0(%kv: f32, %vv: f32):
+    %write = arith.mulf %kv, %vv : f32
+    ssm.coefficients write(%write : f32) read(%kv : f32)
+  } epilogue {
+  ^bb0(%o: f32):
+    ssm.yield %o : f32
+  }
+  return
+}
+
+// -----
+
+// A block of threads a row.
+// CHECK-LABEL: func.func @norm(
+// CHECK: gpu.launch
+// CHECK: gpu.all_reduce add
+// CHECK: memref.store
+// ALONE-LABEL: func.func @norm(
+// ALONE-NOT: gpu.launch
+func.func @norm(%x: memref<?x?x256xf32>, %w: memref<256xf32>, %y: memref<?x?x256xf32>)
+    attributes {nvptx.host} {
+  ssm.norm rms eps 1.000000e-05 input(%x : memref<?x?x256xf32>)
+      epilogue_ins(%w : memref<256xf32>) outs(%y : memref<?x?x256xf32>)
+      maps [affine_map<(b, t, d) -> (d)>] epilogue {
+  ^bb0(%v: f32, %wv: f32):
+    %out = arith.mulf %v, %wv : f32
+    ssm.yield %out : f32
+  }
+  return
+}
+
+// -----
+
+// Few tokens share the sum over the depth; tiles, small and large, for more.
+// CHECK-LABEL: func.func @matmul(
+// CHECK: scf.if
+// CHECK: gpu.launch {{.*}} workgroup(%{{.*}} : memref<16x8x16xf32, #gpu.address_space<workgroup>>)
+// CHECK: gpu.barrier
+// CHECK: gpu.launch {{.*}} workgroup(%{{.*}} : memref<16x36xf32, #gpu.address_space<workgroup>>
+// CHECK: gpu.launch {{.*}} workgroup(%{{.*}} : memref<16x132xf32, #gpu.address_space<workgroup>>
+// ALONE-LABEL: func.func @matmul(
+// ALONE-NOT: gpu.launch
+func.func @matmul(%x: memref<?x?x64xf32>, %w: memref<2x64x64xf32>, %y: memref<?x?x100xf32>)
+    attributes {nvptx.host} {
+  ssm.matmul input(%x : memref<?x?x64xf32>) weight(%w : memref<2x64x64xf32>)
+      outs(%y : memref<?x?x100xf32>) maps [] epilogue {
+  ^bb0(%acc: f32):
+    ssm.yield %acc : f32
+  }
+  return
+}
+
+// -----
+
+// Everything else is loops over independent points.
+// CHECK-LABEL: func.func @generic(
+// CHECK: scf.parallel
+// CHECK: scf.parallel
+func.func @generic(%x: memref<?x8xf32>, %y: memref<?x8xf32>, %z: memref<?x8xf32>)
+    attributes {nvptx.host} {
+  linalg.generic {indexing_maps = [affine_map<(b, d) -> (b, d)>,
+                                   affine_map<(b, d) -> (b, d)>],
+                  iterator_types = ["parallel", "parallel"]}
+      ins(%x : memref<?x8xf32>) outs(%y : memref<?x8xf32>) {
+  ^bb0(%in: f32, %out: f32):
+    %0 = arith.addf %in, %in : f32
+    linalg.yield %0 : f32
+  }
+  memref.copy %y, %z : memref<?x8xf32> to memref<?x8xf32>
+  return
+}
