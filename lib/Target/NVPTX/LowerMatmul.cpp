@@ -25,7 +25,7 @@ namespace {
 constexpr int64_t kRowThreads = 16, kThreadColumns = 4, kDepth = 16;
 /// Rows of a thread in large tiles; in small ones, which are taken while there are fewer
 /// large ones than keep a device busy.
-constexpr int64_t kLargeRows = 8, kSmallRows = 2, kBusyTiles = 264;
+constexpr int64_t kLargeRows = 8, kSmallRows = 2, kBusyTiles = 128;
 /// Of the form for few tokens: columns and threads of a block, rows of a pass, and up to
 /// how many rows it is taken.
 constexpr int64_t kFewColumns = 16, kFewThreads = 256, kFewRows = 8, kFew = 32;

@@ -16,6 +16,7 @@
 #include "Conversion/SSMToSCF/Loops.h"
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/Math/IR/Math.h"
 #include "llvm/ADT/DenseMap.h"
 
 using namespace mlir;
@@ -610,10 +611,21 @@ void ScanKernel::run() {
   }
 }
 
+/// A decay exp(x) may round x*log2(e) once: its error is then as if x itself had been
+/// rounded once more. Over the tokens for which a state lasts, about 1/|x|, the errors of
+/// |x| units in the last place add up to one.
+static void relaxDecays(ScanOp op) {
+  for (Value decay : op.getCoefficientsOp().getDecay())
+    if (auto exponential = decay.getDefiningOp<math::ExpOp>())
+      exponential.setFastmath(exponential.getFastmath() | arith::FastMathFlags::afn);
+}
+
 LogicalResult nvptx::lowerScan(RewriterBase &rewriter, ScanOp op, bool cooperative) {
   ScanKernel many(op, rewriter, cooperative, kSharedStates);
   if (!many.fits())
     return failure();
+  if (cooperative)
+    relaxDecays(op);
   ScanKernel few(op, rewriter, cooperative, 1);
   if (!cooperative || !few.fits() || few.getNumSharing() == many.getNumSharing()) {
     many.run();
