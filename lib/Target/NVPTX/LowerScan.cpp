@@ -5,8 +5,9 @@
 // and sums over keys go through shuffles. Time goes in blocks: the operands of all tokens
 // of a block are loaded before the chain of updates begins, since what keeps a GPU's
 // memory busy is the number of loads on their way. A store ends each token, for the
-// assembler moves loads down to their use as far as no store holds them up. Operands that
-// depend on the key are loaded a token ahead.
+// assembler moves loads down to their use as far as no store holds them up; threads that
+// share a lane may sum up the outputs of a whole block first, and store a token's each.
+// Operands that depend on the key are loaded some tokens ahead.
 //
 //===----------------------------------------------------------------------===//
 
@@ -107,7 +108,17 @@ private:
   /// Asks for the cache lines of the token at `time`, a later one, of `operand`.
   void prefetch(Value operand, AffineMap map, ArrayRef<unsigned> dims, Value time);
   SmallVector<Value> update(ArrayRef<Value> states, int64_t step);
-  void output(ArrayRef<Value> states, int64_t step);
+  /// Whether threads that share a lane store the outputs of a block at its end, a token
+  /// each. That takes the sums out of the chain of tokens, which pays where nothing else
+  /// is summed in it and a thread has states enough to hide the loads.
+  bool defersOutputs() { return split && roles.getErase().empty() && maxStates > 1; }
+  /// What the output number `place` reads of the states of this thread.
+  Parts read(ArrayRef<Value> states, int64_t place, int64_t step);
+  /// Stores the output `place` of the token of the point.
+  void write(const Parts &sum, int64_t place, int64_t step);
+  /// Stores the outputs of a block, of which every thread that shares the lane has the
+  /// `sums`: each takes a token of its own.
+  void writeShared(ArrayRef<Parts> sums);
 
   ScanOp op;
   bool isCooperative;
@@ -117,8 +128,11 @@ private:
   unsigned width;
   Type type;
   SmallVector<Value> point, sizes;
-  /// Tokens of the block.
-  SmallVector<Value> times;
+  /// Tokens of the block, and those whose outputs this thread stores where several share a
+  /// lane.
+  SmallVector<Value> times, ownTimes;
+  /// Numbers such tokens for `load`.
+  static constexpr int64_t kOwnStep = 1 << 20;
   /// Dimensions beyond the batch: of threads, of a thread's states, of its outputs.
   SmallVector<unsigned> laneDims, innerDims, outputDims;
   int64_t numInner = 1, numOutputs = 1;
@@ -333,48 +347,68 @@ SmallVector<Value> ScanKernel::update(ArrayRef<Value> states, int64_t step) {
   return after;
 }
 
-void ScanKernel::output(ArrayRef<Value> states, int64_t step) {
-  SmallVector<unsigned> keyDims = op.getKeyDims();
-  for (int64_t o = 0; o < numOutputs; ++o) {
-    moveTo(outputDims, o);
-    Parts sum;
-    // Places of the state at this output: all keys, the rest as in the point.
-    for (int64_t i = 0; i < numInner; ++i) {
-      moveTo(innerDims, i);
-      llvm::DenseMap<unsigned, int64_t> inner = at;
-      moveTo(outputDims, o);
-      bool isHere = llvm::all_of(innerDims, [&](unsigned dim) {
-        return inner[dim] == at[dim];
+Parts ScanKernel::read(ArrayRef<Value> states, int64_t place, int64_t step) {
+  // The states at this output: all keys, the rest as in the point.
+  Parts sum;
+  for (int64_t i = 0; i < numInner; ++i) {
+    moveTo(innerDims, i);
+    llvm::DenseMap<unsigned, int64_t> inner = at;
+    moveTo(outputDims, place);
+    if (llvm::any_of(innerDims, [&](unsigned dim) { return inner[dim] != at[dim]; }))
+      continue;
+    Parts term = stateAt(states, i);
+    if (!roles.getRead().empty())
+      term = multiply(evaluate(roles.getRead(), step), term);
+    sum = sum.empty() ? term : add(sum, term);
+  }
+  sum.resize(op.getNumOutputs());
+  return sum;
+}
+
+void ScanKernel::write(const Parts &sum, int64_t place, int64_t step) {
+  moveTo(outputDims, place);
+  Block &block = op.getEpilogue().front();
+  SmallVector<Value> results = loops.inlineSlice(
+      block, block.getTerminator()->getOperands(), [&](unsigned argument) {
+        Type wanted = block.getArgument(argument).getType();
+        if (argument < sum.size())
+          return loops.convert(sum[argument], wanted);
+        unsigned operand = argument - sum.size();
+        return load(op.getEpilogueIns()[operand], op.getEpilogueMap(operand), step);
       });
-      if (!isHere)
-        continue;
-      Parts term = stateAt(states, i);
-      if (!roles.getRead().empty())
-        term = multiply(evaluate(roles.getRead(), step), term);
-      sum = sum.empty() ? term : add(sum, term);
+  SmallVector<Value> indices = loops.apply(op.getOutputMap(), point);
+  for (auto [result, memref] : llvm::zip_equal(results, op.getOutputInits()))
+    loops.store(result, memref, indices);
+}
+
+void ScanKernel::writeShared(ArrayRef<Parts> sums) {
+  OpBuilder &b = loops.builder;
+  int64_t count = times.size();
+  for (int64_t round = 0; round < int64_t(ownTimes.size()); ++round) {
+    int64_t first = round * numSharing, size = std::min(numSharing, count - first);
+    SmallVector<Parts> own;
+    for (int64_t place = 0; place < numOutputs; ++place) {
+      Parts mine = sums[first * numOutputs + place];
+      for (int64_t token = 1; token < size; ++token) {
+        Value isMine = arith::CmpIOp::create(b, loops.loc, arith::CmpIPredicate::eq, rank,
+                                             loops.index(token));
+        const Parts &sum = sums[(first + token) * numOutputs + place];
+        for (auto [part, other] : llvm::zip_equal(mine, sum))
+          part = loops.select(isMine, other, part);
+      }
+      own.push_back(mine);
     }
-    sum.resize(op.getNumOutputs());
-    sumOverThreads(sum);
-    Block &block = op.getEpilogue().front();
-    SmallVector<Value> results = loops.inlineSlice(
-        block, block.getTerminator()->getOperands(), [&](unsigned argument) {
-          Type wanted = block.getArgument(argument).getType();
-          if (argument < sum.size())
-            return loops.convert(sum[argument], wanted);
-          unsigned operand = argument - sum.size();
-          return load(op.getEpilogueIns()[operand], op.getEpilogueMap(operand), step);
-        });
-    SmallVector<Value> indices = loops.apply(op.getOutputMap(), point);
-    OpBuilder &b = loops.builder;
     OpBuilder::InsertionGuard guard(b);
-    if (split) { // all have the same
-      Value isFirst = arith::CmpIOp::create(b, loops.loc, arith::CmpIPredicate::eq, rank,
-                                            loops.index(0));
-      auto branch = scf::IfOp::create(b, loops.loc, isFirst, /*withElseRegion=*/false);
+    if (size < numSharing) {
+      Value hasToken = loops.less(rank, loops.index(size));
+      auto branch = scf::IfOp::create(b, loops.loc, hasToken, /*withElseRegion=*/false);
       b.setInsertionPointToStart(branch.thenBlock());
     }
-    for (auto [result, memref] : llvm::zip_equal(results, op.getOutputInits()))
-      loops.store(result, memref, indices);
+    point[1] = ownTimes[round];
+    llvm::DenseMap<Key, Value> outside = loaded; // what a branch loads stays in it
+    for (int64_t place = 0; place < numOutputs; ++place)
+      write(own[place], place, kOwnStep + round);
+    loaded = std::move(outside);
   }
 }
 
@@ -449,6 +483,11 @@ SmallVector<Value> ScanKernel::emitBlock(Value first, int64_t count, ValueRange 
   };
   for (int64_t step = 0; step < count; ++step)
     times.push_back(timeAt(step ? loops.add(first, loops.index(step)) : first));
+  ownTimes.clear();
+  for (int64_t step = 0; defersOutputs() && step < count; step += numSharing) {
+    Value time = loops.add(first, loops.add(rank, loops.index(step)));
+    ownTimes.push_back(timeAt(arith::MinSIOp::create(loops.builder, loops.loc, time, last)));
+  }
   // What every key shares comes first, for all tokens.
   for (int64_t step = 0; step < count; ++step) {
     point[1] = times[step];
@@ -458,8 +497,15 @@ SmallVector<Value> ScanKernel::emitBlock(Value first, int64_t count, ValueRange 
     };
     for (auto [i, operand] : llvm::enumerate(op.getIns()))
       loadAhead(operand, op.getInsMap(i));
+    if (!defersOutputs())
+      for (auto [i, operand] : llvm::enumerate(op.getEpilogueIns()))
+        loadAhead(operand, op.getEpilogueMap(i));
+  }
+  for (auto [round, time] : llvm::enumerate(ownTimes)) {
+    point[1] = time;
     for (auto [i, operand] : llvm::enumerate(op.getEpilogueIns()))
-      loadAhead(operand, op.getEpilogueMap(i));
+      if (AffineMap map = op.getEpilogueMap(i); map.isFunctionOfDim(1) && !isInner(map))
+        load(operand, map, kOwnStep + round);
   }
   // What depends on keys comes as many tokens ahead as there are registers.
   int64_t numKeyed = 0;
@@ -482,13 +528,38 @@ SmallVector<Value> ScanKernel::emitBlock(Value first, int64_t count, ValueRange 
     });
   }
   SmallVector<Value> current(states);
+  SmallVector<Parts> sums;
   for (int64_t step = 0; step < count; ++step) {
     point[1] = times[step];
     current = update(current, step);
     if (step + ahead < count)
       loadKeyed(step + ahead);
     point[1] = times[step];
-    output(current, step);
+    for (int64_t place = 0; place < numOutputs; ++place) {
+      moveTo(outputDims, place);
+      Parts sum = read(current, place, step);
+      if (defersOutputs()) {
+        sums.push_back(sum);
+        continue;
+      }
+      OpBuilder::InsertionGuard guard(loops.builder);
+      if (split) {
+        sumOverThreads(sum);
+        Value isFirst = arith::CmpIOp::create(
+            loops.builder, loops.loc, arith::CmpIPredicate::eq, rank, loops.index(0));
+        auto branch = scf::IfOp::create(loops.builder, loops.loc, isFirst,
+                                        /*withElseRegion=*/false);
+        loops.builder.setInsertionPointToStart(branch.thenBlock());
+      }
+      llvm::DenseMap<Key, Value> outside = loaded; // what a branch loads stays in it
+      write(sum, place, step);
+      loaded = std::move(outside);
+    }
+  }
+  if (defersOutputs()) {
+    for (Parts &sum : sums)
+      sumOverThreads(sum);
+    writeShared(sums);
   }
   return current;
 }
@@ -587,6 +658,8 @@ void ScanKernel::run() {
     updates *= op.getDimSize(*op.getDenseTarget());
   int64_t tokens = std::clamp<int64_t>(kBlockUpdates / std::max<int64_t>(updates, 1), 1,
                                        kMaxTokens);
+  if (defersOutputs()) // all of a block wait for its end
+    tokens = std::clamp<int64_t>(kMaxTokens / numOutputs, 1, tokens);
   auto block = [&](Value begin, Value end, int64_t count) {
     auto loop = scf::ForOp::create(
         builder, loops.loc, begin, end, loops.index(count), states,
