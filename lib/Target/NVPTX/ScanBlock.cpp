@@ -1,0 +1,389 @@
+//===- ScanBlock.cpp - A block of tokens of a recurrence ------------------===//
+//
+// A thread has one lane of one row of the batch and holds its states over all keys in
+// registers; where there are too many keys, neighbouring threads of a warp share them,
+// and sums over keys go through shuffles. Time goes in blocks: the operands of all tokens
+// of a block are loaded before the chain of updates begins, since what keeps a GPU's
+// memory busy is the number of loads on their way. A store ends each token, for the
+// assembler moves loads down to their use as far as no store holds them up; threads that
+// share a lane may sum up the outputs of a whole block first, and store a token's each.
+// Operands that depend on the key are loaded some tokens ahead.
+//
+//===----------------------------------------------------------------------===//
+
+#include "Target/NVPTX/ScanKernel.h"
+
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+
+using namespace mlir;
+using namespace mlir::ssm;
+using namespace ssmc::nvptx;
+
+/// Operands that depend on keys and are loaded ahead; bytes of a line of the cache.
+static constexpr int64_t kKeyedAhead = 32, kLine = 128;
+
+void ScanKernel::sumOverThreads(Parts &sum) {
+  OpBuilder &b = loops.builder;
+  for (Value &part : sum)
+    for (int64_t distance = 1; distance < numSharing; distance *= 2) {
+      auto other = gpu::ShuffleOp::create(b, loops.loc, part, int32_t(distance), kWarp,
+                                          gpu::ShuffleMode::XOR);
+      part = loops.add(part, other.getShuffleResult());
+    }
+}
+
+void ScanKernel::moveTo(ArrayRef<unsigned> dims, int64_t index) {
+  for (unsigned dim : llvm::reverse(dims)) {
+    int64_t size = sizeOf(dim);
+    at[dim] = index % size;
+    point[dim] = loops.index(index % size * (split == dim ? numSharing : 1));
+    if (split == dim) // neighbours have neighbouring keys
+      point[dim] = loops.add(point[dim], rank);
+    index /= size;
+  }
+}
+
+int64_t ScanKernel::placeOf(ArrayRef<unsigned> dims, ArrayRef<int64_t> place) {
+  int64_t index = 0;
+  for (auto [dim, i] : llvm::zip_equal(dims, place))
+    index = index * sizeOf(dim) + i;
+  return index;
+}
+
+bool ScanKernel::isInner(AffineMap map) {
+  for (const auto &entry : at)
+    if (map.isFunctionOfDim(entry.first))
+      return true;
+  return false;
+}
+
+Value ScanKernel::load(Value operand, AffineMap map, int64_t step) {
+  int64_t place = 0;
+  for (unsigned dim = 0; dim < map.getNumDims(); ++dim)
+    if (at.count(dim))
+      place = place * sizeOf(dim) + (map.isFunctionOfDim(dim) ? at[dim] : 0);
+  bool isInvariant = !map.isFunctionOfDim(1);
+  Key key = {{operand, map}, {place, isInvariant ? -1 : step}};
+  if (Value found = invariants.lookup(key))
+    return found;
+  Value &value = loaded[key];
+  if (!value)
+    value = loops.load(operand, loops.apply(map, point));
+  return value;
+}
+
+SmallVector<Value> ScanKernel::evaluate(ValueRange values, int64_t step) {
+  SmallVector<Value> results = loops.inlineSlice(
+      op.getCoefficients().front(), values, [&](unsigned argument) {
+        return load(op.getIns()[argument], op.getInsMap(argument), step);
+      });
+  for (Value &result : results)
+    result = loops.convert(result, type);
+  return results;
+}
+
+Parts ScanKernel::multiply(ValueRange left, ValueRange right) {
+  if (width == 1)
+    return {loops.mul(left[0], right[0])};
+  return {loops.sub(loops.mul(left[0], right[0]), loops.mul(left[1], right[1])),
+          loops.add(loops.mul(left[0], right[1]), loops.mul(left[1], right[0]))};
+}
+
+Parts ScanKernel::add(ValueRange left, ValueRange right) {
+  Parts sum;
+  for (auto [l, r] : llvm::zip_equal(left, right))
+    sum.push_back(loops.add(l, r));
+  return sum;
+}
+
+SmallVector<Value> ScanKernel::update(ArrayRef<Value> states, int64_t step) {
+  // The states before this token: zero after a reset.
+  SmallVector<Value> before(states);
+  if (roles.getReset())
+    for (int64_t i = 0; i < numInner; ++i) {
+      moveTo(innerDims, i);
+      Value reset = evaluate(roles.getReset(), step).front();
+      for (unsigned part = 0; part < width; ++part) {
+        Value &state = before[i * width + part];
+        state = loops.select(reset, loops.constant(type, 0.0), state);
+      }
+    }
+  // Sums of the erase pairs, by the place outside of the keys.
+  unsigned numPairs = roles.getErase().size() / (2 * width);
+  SmallVector<unsigned> keyDims = op.getKeyDims(), otherDims;
+  for (unsigned dim : innerDims)
+    if (!llvm::is_contained(keyDims, dim))
+      otherDims.push_back(dim);
+  auto otherPlace = [&] {
+    SmallVector<int64_t> place;
+    for (unsigned dim : otherDims)
+      place.push_back(at[dim]);
+    return placeOf(otherDims, place);
+  };
+  llvm::DenseMap<std::pair<int64_t, unsigned>, Parts> sums;
+  for (unsigned pair = 0; pair < numPairs; ++pair)
+    for (int64_t i = 0; i < numInner; ++i) {
+      moveTo(innerDims, i);
+      Parts left = evaluate(roles.getErase().slice(2 * width * pair, width), step);
+      Parts term = multiply(left, stateAt(before, i));
+      Parts &sum = sums[{otherPlace(), pair}];
+      sum = sum.empty() ? term : add(sum, term);
+    }
+  for (unsigned pair = 0; pair < numPairs; ++pair)
+    for (int64_t i = 0, end = extentOf(otherDims); i < end; ++i) {
+      Parts &sum = sums[{i, pair}];
+      if (op.getRealSums())
+        sum[1] = loops.constant(type, 0.0);
+      sumOverThreads(sum);
+    }
+
+  SmallVector<Value> after;
+  for (int64_t i = 0; i < numInner; ++i) {
+    moveTo(innerDims, i);
+    Parts state = stateAt(before, i);
+    if (op.getDense()) {
+      unsigned source = *op.getDenseSource(), target = *op.getDenseTarget();
+      Parts sum;
+      for (int64_t column = 0; column < op.getDimSize(target); ++column) {
+        at[source] = column;
+        point[source] = loops.index(column);
+        Parts element = evaluate(roles.getDense(), step);
+        SmallVector<int64_t> place;
+        for (unsigned dim : innerDims)
+          place.push_back(dim == target ? column : at[dim]);
+        Parts term = multiply(element, stateAt(before, placeOf(innerDims, place)));
+        sum = sum.empty() ? term : add(sum, term);
+      }
+      state = sum;
+    }
+    if (!roles.getDecay().empty())
+      state = multiply(evaluate(roles.getDecay(), step), state);
+    for (unsigned pair = 0; pair < numPairs; ++pair) {
+      Parts right =
+          evaluate(roles.getErase().slice(2 * width * pair + width, width), step);
+      state = add(state, multiply(right, sums[{otherPlace(), pair}]));
+    }
+    if (!roles.getWrite().empty())
+      state = add(state, evaluate(roles.getWrite(), step));
+    after.append(state);
+  }
+  return after;
+}
+
+Parts ScanKernel::read(ArrayRef<Value> states, int64_t place, int64_t step) {
+  // The states at this output: all keys, the rest as in the point.
+  Parts sum;
+  for (int64_t i = 0; i < numInner; ++i) {
+    moveTo(innerDims, i);
+    llvm::DenseMap<unsigned, int64_t> inner = at;
+    moveTo(outputDims, place);
+    if (llvm::any_of(innerDims, [&](unsigned dim) { return inner[dim] != at[dim]; }))
+      continue;
+    Parts term = stateAt(states, i);
+    if (!roles.getRead().empty())
+      term = multiply(evaluate(roles.getRead(), step), term);
+    sum = sum.empty() ? term : add(sum, term);
+  }
+  sum.resize(op.getNumOutputs());
+  return sum;
+}
+
+void ScanKernel::write(const Parts &sum, int64_t place, int64_t step) {
+  moveTo(outputDims, place);
+  Block &block = op.getEpilogue().front();
+  SmallVector<Value> results = loops.inlineSlice(
+      block, block.getTerminator()->getOperands(), [&](unsigned argument) {
+        Type wanted = block.getArgument(argument).getType();
+        if (argument < sum.size())
+          return loops.convert(sum[argument], wanted);
+        unsigned operand = argument - sum.size();
+        return load(op.getEpilogueIns()[operand], op.getEpilogueMap(operand), step);
+      });
+  SmallVector<Value> indices = loops.apply(op.getOutputMap(), point);
+  for (auto [result, memref] : llvm::zip_equal(results, op.getOutputInits()))
+    loops.store(result, memref, indices);
+}
+
+void ScanKernel::writeShared(ArrayRef<Parts> sums) {
+  OpBuilder &b = loops.builder;
+  int64_t count = times.size();
+  for (int64_t round = 0; round < int64_t(ownTimes.size()); ++round) {
+    int64_t first = round * numSharing, size = std::min(numSharing, count - first);
+    SmallVector<Parts> own;
+    for (int64_t place = 0; place < numOutputs; ++place) {
+      Parts mine = sums[first * numOutputs + place];
+      for (int64_t token = 1; token < size; ++token) {
+        Value isMine = arith::CmpIOp::create(b, loops.loc, arith::CmpIPredicate::eq, rank,
+                                             loops.index(token));
+        const Parts &sum = sums[(first + token) * numOutputs + place];
+        for (auto [part, other] : llvm::zip_equal(mine, sum))
+          part = loops.select(isMine, other, part);
+      }
+      own.push_back(mine);
+    }
+    OpBuilder::InsertionGuard guard(b);
+    if (size < numSharing) {
+      Value hasToken = loops.less(rank, loops.index(size));
+      auto branch = scf::IfOp::create(b, loops.loc, hasToken, /*withElseRegion=*/false);
+      b.setInsertionPointToStart(branch.thenBlock());
+    }
+    point[1] = ownTimes[round];
+    llvm::DenseMap<Key, Value> outside = loaded; // what a branch loads stays in it
+    for (int64_t place = 0; place < numOutputs; ++place)
+      write(own[place], place, kOwnStep + round);
+    loaded = std::move(outside);
+  }
+}
+
+void ScanKernel::forOperands(
+    function_ref<void(Value, AffineMap, ArrayRef<unsigned>)> visit) {
+  SmallVector<unsigned> dims;
+  for (const auto &entry : at)
+    dims.push_back(entry.first);
+  llvm::sort(dims);
+  auto visitOne = [&](Value operand, AffineMap map) {
+    if (!map.isFunctionOfDim(1))
+      return;
+    SmallVector<unsigned> own;
+    for (unsigned dim : dims)
+      if (map.isFunctionOfDim(dim))
+        own.push_back(dim);
+    visit(operand, map, own);
+  };
+  for (auto [i, operand] : llvm::enumerate(op.getIns()))
+    visitOne(operand, op.getInsMap(i));
+  for (auto [i, operand] : llvm::enumerate(op.getEpilogueIns()))
+    visitOne(operand, op.getEpilogueMap(i));
+}
+
+void ScanKernel::loadKeyed(int64_t step) {
+  point[1] = times[step];
+  forOperands([&](Value operand, AffineMap map, ArrayRef<unsigned> dims) {
+    if (dims.empty() || !llvm::is_contained(op.getIns(), operand))
+      return;
+    for (int64_t place = 0, end = extentOf(dims); place < end; ++place) {
+      moveTo(dims, place);
+      load(operand, map, step);
+    }
+  });
+}
+
+void ScanKernel::prefetch(Value operand, AffineMap map, ArrayRef<unsigned> dims,
+                          Value time) {
+  OpBuilder &b = loops.builder;
+  Location loc = loops.loc;
+  auto memref = cast<MemRefType>(operand.getType());
+  int64_t bytes = (memref.getElementTypeBitWidth() + 7) / 8;
+  int64_t stride = std::max<int64_t>(1, kLine / bytes / numSharing);
+  Value now = std::exchange(point[1], time);
+  for (int64_t place = 0, end = extentOf(dims); place < end; place += stride) {
+    moveTo(dims, place);
+    auto metadata = memref::ExtractStridedMetadataOp::create(b, loc, operand);
+    Value offset = metadata.getOffset();
+    SmallVector<Value> indices = loops.apply(map, point);
+    for (auto [index, step] : llvm::zip_equal(indices, metadata.getStrides()))
+      offset = loops.add(offset, loops.mul(index, step));
+    Value address = memref::ExtractAlignedPointerAsIndexOp::create(b, loc, operand);
+    address = loops.add(address, loops.mul(offset, loops.index(bytes)));
+    address = arith::IndexCastOp::create(b, loc, b.getI64Type(), address);
+    Value pointer = LLVM::IntToPtrOp::create(
+        b, loc, LLVM::LLVMPointerType::get(b.getContext()), address);
+    LLVM::InlineAsmOp::create(
+        b, loc, TypeRange(), ValueRange{pointer}, b.getStringAttr("prefetch.L1 [$0];"),
+        b.getStringAttr("l"), /*has_side_effects=*/b.getUnitAttr(), UnitAttr(),
+        LLVM::TailCallKindAttr::get(b.getContext(), LLVM::TailCallKind::None),
+        LLVM::AsmDialectAttr(), ArrayAttr());
+  }
+  point[1] = now;
+}
+
+SmallVector<Value> ScanKernel::emitBlock(Value first, int64_t count, ValueRange states) {
+  loaded.clear();
+  times.clear();
+  Value last = loops.sub(sizes[1], loops.index(1));
+  auto timeAt = [&](Value time) {
+    return op.getReverse() ? loops.sub(last, time) : time;
+  };
+  for (int64_t step = 0; step < count; ++step)
+    times.push_back(timeAt(step ? loops.add(first, loops.index(step)) : first));
+  ownTimes.clear();
+  for (int64_t step = 0; defersOutputs() && step < count; step += numSharing) {
+    Value time = loops.add(first, loops.add(rank, loops.index(step)));
+    ownTimes.push_back(timeAt(arith::MinSIOp::create(loops.builder, loops.loc, time, last)));
+  }
+  // What every key shares comes first, for all tokens.
+  for (int64_t step = 0; step < count; ++step) {
+    point[1] = times[step];
+    auto loadAhead = [&](Value operand, AffineMap map) {
+      if (map.isFunctionOfDim(1) && !isInner(map))
+        load(operand, map, step);
+    };
+    for (auto [i, operand] : llvm::enumerate(op.getIns()))
+      loadAhead(operand, op.getInsMap(i));
+    if (!defersOutputs())
+      for (auto [i, operand] : llvm::enumerate(op.getEpilogueIns()))
+        loadAhead(operand, op.getEpilogueMap(i));
+  }
+  for (auto [round, time] : llvm::enumerate(ownTimes)) {
+    point[1] = time;
+    for (auto [i, operand] : llvm::enumerate(op.getEpilogueIns()))
+      if (AffineMap map = op.getEpilogueMap(i); map.isFunctionOfDim(1) && !isInner(map))
+        load(operand, map, kOwnStep + round);
+  }
+  // What depends on keys comes as many tokens ahead as there are registers.
+  int64_t numKeyed = 0;
+  forOperands([&](Value operand, AffineMap map, ArrayRef<unsigned> dims) {
+    if (!dims.empty())
+      numKeyed += extentOf(dims);
+  });
+  int64_t ahead = std::clamp<int64_t>(kKeyedAhead / std::max<int64_t>(numKeyed, 1), 1, count);
+  for (int64_t step = 0; step < ahead; ++step)
+    loadKeyed(step);
+  // The next block's come into the cache: neighbouring threads, which share lines, ask for
+  // a token each.
+  if (isCooperative && count > 1) {
+    Value step = arith::RemUIOp::create(loops.builder, loops.loc, thread,
+                                        loops.index(count));
+    Value time = loops.add(loops.add(first, loops.index(count)), step);
+    time = timeAt(arith::MinSIOp::create(loops.builder, loops.loc, time, last));
+    forOperands([&](Value operand, AffineMap map, ArrayRef<unsigned> dims) {
+      prefetch(operand, map, dims, time);
+    });
+  }
+  SmallVector<Value> current(states);
+  SmallVector<Parts> sums;
+  for (int64_t step = 0; step < count; ++step) {
+    point[1] = times[step];
+    current = update(current, step);
+    if (step + ahead < count)
+      loadKeyed(step + ahead);
+    point[1] = times[step];
+    for (int64_t place = 0; place < numOutputs; ++place) {
+      moveTo(outputDims, place);
+      Parts sum = read(current, place, step);
+      if (defersOutputs()) {
+        sums.push_back(sum);
+        continue;
+      }
+      OpBuilder::InsertionGuard guard(loops.builder);
+      if (split) {
+        sumOverThreads(sum);
+        Value isFirst = arith::CmpIOp::create(
+            loops.builder, loops.loc, arith::CmpIPredicate::eq, rank, loops.index(0));
+        auto branch = scf::IfOp::create(loops.builder, loops.loc, isFirst,
+                                        /*withElseRegion=*/false);
+        loops.builder.setInsertionPointToStart(branch.thenBlock());
+      }
+      llvm::DenseMap<Key, Value> outside = loaded; // what a branch loads stays in it
+      write(sum, place, step);
+      loaded = std::move(outside);
+    }
+  }
+  if (defersOutputs()) {
+    for (Parts &sum : sums)
+      sumOverThreads(sum);
+    writeShared(sums);
+  }
+  return current;
+}
