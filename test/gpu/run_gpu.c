@@ -164,7 +164,7 @@ static void read_input(Layer *layer, Value *value, const char *path) {
   }
 }
 
-/* Floats in [-1, 1), integers in [0, limit). */
+/* Floats in [-1, 0), as logarithms of decays are; integers in [0, limit). */
 static void draw_input(const Layer *layer, Value *value) {
   static uint64_t state = 20;
   resolve_shape(layer, value, -1);
@@ -180,7 +180,7 @@ static void draw_input(const Layer *layer, Value *value) {
     state = state * UINT64_C(6364136223846793005) + 1442695040888963407;
     uint64_t bits = state >> 33;
     if (isFloat)
-      numbers[i] = (double)bits * 0x1p-30 - 1;
+      numbers[i] = (double)bits * 0x1p-31 - 1;
     else
       integers[i] = isLimit ? (int64_t)(bits % (uint64_t)value->info->limit)
                             : (int64_t)(bits & 1);
