@@ -1,0 +1,617 @@
+#!/usr/bin/env python3
+"""Prints, in MLIR, the recurrence with a decay a head (Mamba-2) in chunks, on Hopper's tensor cores, in one kernel:
+
+    state[b, h] = exp(dt a[h]) state[b, h] + dt x[b, l, h] B[b, l]^T        [P, N], f32
+    y[b, l, h] = state[b, h] C[b, l]
+
+x, y: [batch, length, heads, P] bf16; dt: [batch, length, heads] f32, at least 0; a: [heads] f32; B, C: [batch, length, N]
+bf16; states: [batch, heads, P, N] f32. P = 64, chunks of 64 tokens; any batch, length and number of heads.
+
+A block has a warpgroup that fetches chunks by TMA into a ring and sums the decays, and two that multiply; each of these
+keeps the states of --heads heads in registers. With c the sums of dt a log2(e) of a chunk, all products are transposed, so
+that what is made in registers is the left operand of a product and needs no way through shared memory:
+
+    S^T [j, i] = B C^T                                       both from shared memory
+    P^T [j, i] = S^T 2^(c_i - c_j + log2 dt_j) where j <= i  to shared memory, in bf16
+    y^T [p, i] = 2^(c_i) (state C^T) + x^T P^T               states and x from registers
+    state [p, n] = 2^(c_63) state + (w x)^T B                w_j = 2^(c_63 - c_j + log2 dt_j)
+
+Blocks are as many as the device runs at once. Each takes an equal run of the chunks of all groups of heads, so it may end
+within a group: it begins with that group, leaves its state in memory, and the next block takes it up as its last one.
+
+docs/experiments/chunked-scan.md has the commands that make a kernel of it, and what came out.
+"""
+
+import argparse
+
+parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+parser.add_argument("--heads", type=int, choices=(1, 2), default=2, help="heads of a warpgroup")
+parser.add_argument("--state", type=int, choices=(64, 128), default=128, help="N")
+parser.add_argument("--stages", type=int, default=2, help="of the ring")
+options = parser.parse_args()
+
+Q, P, N = 64, 64, options.state
+HEADS, WARPGROUPS, STAGES = options.heads, 2, options.stages
+BLOCK_HEADS = HEADS * WARPGROUPS
+BOX = 64 * 128  # bytes of 64 rows of 64 numbers
+BOXES = N // 64
+AT_C, AT_B, AT_X = 0, BOXES * BOX, 2 * BOXES * BOX
+AT_SCALES = AT_X + BLOCK_HEADS * BOX
+SCALES = 4 * Q * 4  # bytes of a head: c, c - log2 dt, 2^c, w
+STAGE = AT_SCALES + -(-BLOCK_HEADS * SCALES // 1024) * 1024
+AT_P, AT_Y = STAGES * STAGE, STAGES * STAGE + BLOCK_HEADS * BOX
+TRANSFERRED = AT_SCALES
+STATES, SUMS = N // 2, Q // 2  # of a thread: numbers of a state, of a product
+SHARED = AT_Y + BLOCK_HEADS * BOX
+
+lines = []
+emit = lines.append
+number = 0
+
+
+def fresh():
+    global number
+    number += 1
+    return f"%v{number}"
+
+
+def op(text):
+    result = fresh()
+    emit(f"    {result} = {text}")
+    return result
+
+
+def i32(value):
+    return op(f"llvm.mlir.constant({value} : i32) : i32")
+
+
+def i64(value):
+    return op(f"llvm.mlir.constant({value} : i64) : i64")
+
+
+def f32(value):
+    return op(f"llvm.mlir.constant({value:e} : f32) : f32")
+
+
+def binary(which, a, b, kind="i32"):
+    """Of two values; a number stands for a constant."""
+    constant = {"i32": i32, "i64": i64, "f32": f32}.get(kind)
+    a, b = (constant(v) if isinstance(v, (int, float)) else v for v in (a, b))
+    return op(f"llvm.{which} {a}, {b} : {kind}")
+
+
+def add(a, b):
+    return binary("add", a, b)
+
+
+def mul(a, b):
+    return binary("mul", a, b)
+
+
+def fmul(a, b):
+    return binary("fmul", a, b, "f32")
+
+
+def compare(which, a, b, kind="i32"):
+    a, b = ({"i32": i32, "i64": i64}[kind](v) if isinstance(v, int) else v for v in (a, b))
+    return op(f'llvm.icmp "{which}" {a}, {b} : {kind}')
+
+
+def select(condition, a, b, kind="i32"):
+    return op(f"llvm.select {condition}, {a}, {b} : i1, {kind}")
+
+
+def wide(value):
+    return op(f"llvm.zext {value} : i32 to i64")
+
+
+def exp2(value):
+    return op(f'llvm.call_intrinsic "llvm.nvvm.ex2.approx.ftz.f"({value}) : (f32) -> f32')
+
+
+def shared(offset, further=0, base="tiles"):
+    """`further` is a number."""
+    start = op(f"llvm.mlir.addressof @{base} : !llvm.ptr<3>")
+    place = op(f"llvm.getelementptr {start}[{offset}] : (!llvm.ptr<3>, i32) -> !llvm.ptr<3>, i8")
+    return op(f"llvm.getelementptr {place}[{further}] : (!llvm.ptr<3>) -> !llvm.ptr<3>, i8") if further else place
+
+
+def load_shared(offset, further, kind):
+    return op(f"llvm.load {shared(offset, further)} : !llvm.ptr<3> -> {kind}")
+
+
+def load_pair(offset, further):
+    pair = load_shared(offset, further, "vector<2xf32>")
+    return [op(f"llvm.extractelement {pair}[{i32(e)} : i32] : vector<2xf32>") for e in range(2)]
+
+
+def element(base, index, kind):
+    return op(f"llvm.getelementptr {base}[{index}] : (!llvm.ptr, i64) -> !llvm.ptr, {kind}")
+
+
+def pack(low, high):
+    """Two f32 as bf16 in an i32."""
+    pair = op("llvm.mlir.undef : vector<2xf32>")
+    for e, value in enumerate((low, high)):
+        pair = op(f"llvm.insertelement {value}, {pair}[{i32(e)} : i32] : vector<2xf32>")
+    narrow = op(f"llvm.fptrunc {pair} : vector<2xf32> to vector<2xbf16>")
+    return op(f"llvm.bitcast {narrow} : vector<2xbf16> to i32")
+
+
+def unpack(pair):
+    halves = (binary("shl", pair, 16), binary("and", pair, -65536))
+    return [op(f"llvm.bitcast {half} : i32 to f32") for half in halves]
+
+
+def barrier(which, stage):
+    """A stage is full, a stage is empty."""
+    return shared(mul(stage, 8), which * STAGES * 8, "barriers")
+
+
+def wait(pointer, parity):
+    emit(f"    nvvm.mbarrier.try_wait.parity {pointer}, {parity}, {i32(10000000)} : !llvm.ptr<3>, i32, i32")
+
+
+def arrive(pointer):
+    op(f"nvvm.mbarrier.arrive {pointer} : !llvm.ptr<3> -> i64")
+
+
+def stage_and_parity(step):
+    return binary("urem", step, STAGES), binary("and", binary("udiv", step, STAGES), 1)
+
+
+def when(condition, *body):
+    emit(f"    scf.if {condition} {{")
+    for each in body:
+        each()
+    emit("    }")
+
+
+def asm(text, constraints, operands, types, results):
+    """`results` numbers, or one of a type."""
+    single = isinstance(results, str)
+    kind = results if single else f"!llvm.struct<({', '.join(['f32'] * results)})>"
+    line = (f'llvm.inline_asm has_side_effects asm_dialect = att "{text}", "{constraints}" {", ".join(operands)}'
+            f' : ({", ".join(types)}) -> {kind}')
+    result = op(line)
+    return result if single else [op(f"llvm.extractvalue {result}[{i}] : {kind}") for i in range(results)]
+
+
+# Products. A tile is 64 rows of 128 bytes, swizzled; eight rows are 1024 bytes, tiles beside it are 8192 further.
+ROWS, COLUMNS = 1 << 16, BOX >> 4 << 16
+
+
+def descriptor(offset, leading=ROWS):
+    """`ROWS` where the sum runs along rows, `COLUMNS` where it runs along columns."""
+    whole = op(f"llvm.ptrtoint {shared(offset)} : !llvm.ptr<3> to i32")
+    start = wide(binary("lshr", binary("and", whole, 0x3FFFF), 4))
+    return binary("or", start, i64(1 << 62 | 64 << 32 | leading), "i64")
+
+
+def along_rows(part):
+    return part // 4 * (BOX >> 4) + part % 4 * 2
+
+
+def along_columns(part):
+    return part * (16 * 128 >> 4)
+
+
+def multiply(columns, sums, left, right, right_step, parts, right_transposed):
+    """Begins sums[64, columns] += left right, of `parts` times 16 terms. `sums` is None for zeros; `left` a list of the
+    registers of each part, or a descriptor along rows. In one piece of assembly: nothing comes between its products."""
+    count = columns // 2
+    registers = isinstance(left, list)
+    operands = [r for part in left for r in part] if registers else [left]
+    types = ["i32"] * len(operands) if registers else ["i64"]
+    at_right = count + len(operands)
+    operands, types = operands + [right], types + ["i64"]
+    d = "{" + ", ".join(f"${i}" for i in range(count)) + "}"
+    text = ["{ .reg .pred zero, add; .reg .b64 l, r; setp.ne.b32 zero, 0, 0; setp.eq.b32 add, 0, 0;",
+            "wgmma.fence.sync.aligned;"]
+    for part in range(parts):
+        text.append(f"add.s64 r, ${at_right}, {right_step(part)};")
+        if registers:
+            first = count + 4 * part
+            a = "{" + ", ".join(f"${first + i}" for i in range(4)) + "}"
+        else:
+            text.append(f"add.s64 l, ${count}, {along_rows(part)};")
+            a = "l"
+        keep = "zero" if sums is None and part == 0 else "add"
+        text.append(f"wgmma.mma_async.sync.aligned.m64n{columns}k16.f32.bf16.bf16 {d}, {a}, r, {keep}, 1, 1"
+                    f"{'' if registers else ', 0'}, {int(right_transposed)};")
+    text.append("wgmma.commit_group.sync.aligned; }")
+    constraints = ["=f"] * count + ["r" if t == "i32" else "l" for t in types]
+    if sums is not None:
+        constraints += [str(i) for i in range(count)]
+        operands, types = operands + sums, types + ["f32"] * count
+    return asm(" ".join(text), ",".join(constraints + ["~{memory}"]), operands, types, count)
+
+
+def wait_products(left, sums):
+    """Until all but `left` groups are done; `sums` can be read from the results only."""
+    count = len(sums)
+    constraints = ["=f"] * count + [str(i) for i in range(count)] + ["~{memory}"]
+    return asm(f"wgmma.wait_group.sync.aligned {left};", ",".join(constraints), sums, ["f32"] * count, count)
+
+
+def left_operand(sums):
+    """The registers, part by part, of what products left in `sums`."""
+    return [[pack(*sums[8 * part + 2 * i:8 * part + 2 * i + 2]) for i in range(4)] for part in range(len(sums) // 8)]
+
+
+SHAPE = "shape = #nvvm.ld_st_matrix_shape<m = 8, n = 8>, eltType = #nvvm.ld_st_matrix_elt_type<b16>"
+
+
+def load_transposed(offset, further):
+    kind = "!llvm.struct<(i32, i32, i32, i32)>"
+    result = op(f"nvvm.ldmatrix {shared(offset, further)} {{num = 4 : i32, layout = #nvvm.mma_layout<col>, {SHAPE}}}"
+                f" : (!llvm.ptr<3>) -> {kind}")
+    return [op(f"llvm.extractvalue {result}[{i}] : {kind}") for i in range(4)]
+
+
+def store_matrix(offset, further, registers, layout):
+    emit(f"    nvvm.stmatrix {shared(offset, further)}, {', '.join(registers)} {{layout = #nvvm.mma_layout<{layout}>, {SHAPE}}}"
+         " : !llvm.ptr<3>, i32, i32, i32, i32")
+
+
+class Walk:
+    """The groups and chunks of this block, which producer and consumers walk alike."""
+
+    def __init__(self, block):
+        self.chunks = binary("udiv", add("%length", Q - 1), Q)
+        self.groups = binary("udiv", add("%heads", BLOCK_HEADS - 1), BLOCK_HEADS)
+        total = binary("mul", wide(mul("%batch", self.groups)), wide(self.chunks), "i64")
+        grid = wide(op("nvvm.read.ptx.sreg.nctaid.x : i32"))
+        self.begin, self.end = (
+            op(f"llvm.trunc {binary('udiv', binary('mul', total, wide(b), 'i64'), grid, 'i64')} : i64 to i32")
+            for b in (block, add(block, 1)))
+        self.last = binary("udiv", binary("sub", self.end, 1), self.chunks)
+        self.count = add(binary("sub", self.last, binary("udiv", self.begin, self.chunks)), 1)
+
+    def group(self, k):
+        """Batch, first head, first chunk, chunk to stop before, and the group's number."""
+        group = binary("sub", self.last, k)
+        start = mul(group, self.chunks)
+        first = op(f"llvm.intr.smax({binary('sub', self.begin, start)}, {i32(0)}) : (i32, i32) -> i32")
+        stop = op(f"llvm.intr.umin({binary('sub', self.end, start)}, {self.chunks}) : (i32, i32) -> i32")
+        head = mul(binary("urem", group, self.groups), BLOCK_HEADS)
+        return binary("udiv", group, self.groups), head, first, stop, group
+
+
+def produce(walk, thread):
+    warp, lane = binary("udiv", thread, 32), binary("urem", thread, 32)
+    emit(f"    nvvm.setmaxregister decrease 24")
+    works = compare("ult", warp, BLOCK_HEADS)
+    leads, is_first = compare("eq", lane, 0), compare("eq", thread, 0)
+    zero, one = i32(0), i32(1)
+    emit(f"    scf.if {works} {{")
+    emit(f"    scf.for %k = {zero} to {walk.count} step {one} iter_args(%base = {zero}) -> (i32) : i32 {{")
+    batch, head, first, stop, _ = walk.group("%k")
+    own = add(head, warp)
+    exists = compare("ult", own, "%heads")
+    safe = select(exists, own, zero)
+    rate = fmul(op(f"llvm.load {element('%a', wide(safe), 'f32')} : !llvm.ptr -> f32"), 1.4426950408889634)
+    emit(f"    scf.for %chunk = {first} to {stop} step {one} : i32 {{")
+    step = add("%base", binary("sub", "%chunk", first))
+    stage, parity = stage_and_parity(step)
+    token = mul("%chunk", Q)
+    # Read before there is room for the chunk, so that nobody waits for it.
+    dts = []
+    for e in range(2):
+        l = add(token, add(mul(lane, 2), e))
+        valid = op(f"llvm.and {compare('ult', l, '%length')}, {exists} : i1")
+        row = binary("add", binary("mul", wide(batch), wide("%length"), "i64"), wide(select(valid, l, zero)), "i64")
+        place = binary("add", binary("mul", row, wide("%heads"), "i64"), wide(safe), "i64")
+        value = op(f"llvm.load {element('%dt', place, 'f32')} : !llvm.ptr -> f32")
+        dts.append(select(valid, value, f32(0.0), "f32"))
+    wait(barrier(1, stage), binary("xor", parity, 1))
+    full, at = barrier(0, stage), mul(stage, STAGE)
+
+    def fetch():
+        emit(f"    nvvm.mbarrier.arrive.expect_tx {full}, {i32(TRANSFERRED)} : !llvm.ptr<3>, i32")
+        boxes = [(tensor, offset + i * BOX, [i32(64 * i), token, batch])
+                 for tensor, offset in (("%mc", AT_C), ("%mb", AT_B)) for i in range(BOXES)]
+        boxes += [("%mx", AT_X + i * BOX, [zero, add(head, i), token, batch]) for i in range(BLOCK_HEADS)]
+        for tensor, offset, corner in boxes:
+            place = op(f"llvm.addrspacecast {shared(add(at, offset))} : !llvm.ptr<3> to !llvm.ptr<7>")
+            emit(f"    nvvm.cp.async.bulk.tensor.shared.cluster.global {place}, {tensor}, {full}, "
+                 f"box[{', '.join(corner)}] : !llvm.ptr<7>, !llvm.ptr")
+
+    when(is_first, fetch)
+    # Sums of two tokens a lane.
+    mask, clamp = i32(-1), i32(0)
+    steps = [fmul(dt, rate) for dt in dts]
+    total = binary("fadd", steps[0], steps[1], "f32")
+
+    def shuffled(kind, value, offset, limit):
+        return op(f"nvvm.shfl.sync {kind} {mask}, {value}, {offset}, {limit} : f32 -> f32")
+
+    for distance in (1, 2, 4, 8, 16):
+        below = shuffled("up", total, i32(distance), clamp)
+        more = binary("fadd", total, below, "f32")
+        total = select(compare("uge", lane, distance), more, total, "f32")
+    before = select(leads, f32(0.0), shuffled("up", total, one, clamp), "f32")
+    c = [binary("fadd", before, steps[0], "f32"), total]
+    end = shuffled("idx", total, i32(31), i32(31))
+    logs = [op(f'llvm.call_intrinsic "llvm.nvvm.lg2.approx.ftz.f"({dt}) : (f32) -> f32') for dt in dts]
+    sources = [binary("fsub", c[e], logs[e], "f32") for e in range(2)]
+    weights = [exp2(binary("fsub", end, sources[e], "f32")) for e in range(2)]
+    start = add(at, add(AT_SCALES, add(mul(warp, SCALES), mul(lane, 8))))
+    for row, values in enumerate((c, sources, [exp2(v) for v in c], weights)):
+        pair = op("llvm.mlir.undef : vector<2xf32>")
+        for e in range(2):
+            pair = op(f"llvm.insertelement {values[e]}, {pair}[{i32(e)} : i32] : vector<2xf32>")
+        emit(f"    llvm.store {pair}, {shared(add(start, row * Q * 4))} : vector<2xf32>, !llvm.ptr<3>")
+    emit(f"    nvvm.bar.warp.sync {mask} : i32")
+    when(leads, lambda: arrive(full))
+    emit("    }")
+    emit(f"    scf.yield {add('%base', binary('sub', stop, first))} : i32")
+    emit("    }")
+    emit("    }")
+
+
+class Consumer:
+    """A warpgroup of those that multiply."""
+
+    def __init__(self, walk, thread):
+        self.walk = walk
+        self.group = binary("sub", binary("udiv", thread, 128), 1)
+        self.inner = binary("urem", thread, 128)
+        self.warp, self.lane = binary("udiv", self.inner, 32), binary("urem", thread, 32)
+        self.row = add(mul(self.warp, 16), binary("udiv", self.lane, 4))  # of its sums, and 8 further
+        self.column = mul(binary("urem", self.lane, 4), 2)  # and the next, of each eight
+        self.named = add(self.group, 1)
+        # Where this lane's row of 16 bytes of four matrices of 8 x 8 is within a tile: of rows of the warp's 16, and of
+        # columns of the warp's 16, of 16 rows from the top; the swizzle is an exclusive or of row and column.
+        matrix, r = binary("udiv", self.lane, 8), binary("urem", self.lane, 8)
+        odd, upper = binary("and", matrix, 1), binary("lshr", matrix, 1)
+        columns = mul(binary("xor", add(mul(self.warp, 2), odd), r), 16)
+        tiles = mul(self.group, HEADS * BOX)
+        self.places = {
+            "p": add(add(mul(add(mul(self.warp, 16), add(mul(odd, 8), r)), 128), mul(binary("xor", upper, r), 16)), tiles),
+            "x": add(add(columns, mul(add(mul(upper, 8), r), 128)), tiles),
+            "scale row": add(mul(self.group, HEADS * SCALES), mul(self.row, 4)),
+            "scale column": add(mul(self.group, HEADS * SCALES), mul(self.column, 4)),
+        }
+
+    def place(self, name):
+        """In each chunk anew: what follows from it is not kept in registers from chunk to chunk."""
+        return self.here[name]
+
+    def begin(self):
+        self.here = {name: asm("mov.b32 $0, $1;", "=r,r", [value], ["i32"], "i32")
+                     for name, value in self.places.items()}
+
+    def synchronise(self):
+        emit(f"    nvvm.barrier id = {self.named} number_of_threads = {i32(128)}")
+
+    def publish(self):
+        """What was stored in shared memory is seen by products and by TMA."""
+        emit("    nvvm.fence.proxy {kind = #nvvm.proxy_kind<async.shared>, space = #nvvm.shared_space<cta>}")
+        self.synchronise()
+
+    def tile(self, at, head):
+        return add(add(at, head * BOX), mul(self.group, HEADS * BOX))
+
+    def scale(self, at, which, head, row, further=0):
+        """Where a thread's numbers of an array of scales begin."""
+        return add(at, self.place("scale " + which)), AT_SCALES + head * SCALES + row * Q * 4 + further * 4
+
+    def decayed(self, s, at, head):
+        """S^T times the decays, in bf16, to shared memory."""
+        sources = [load_shared(*self.scale(at, "row", head, 1, 8 * i), "f32") for i in range(2)]
+
+        def block(q, masked):
+            registers = []
+            for b in (2 * q, 2 * q + 1):
+                c = load_pair(*self.scale(at, "column", head, 0, 8 * b))
+                for half in range(2):
+                    values = []
+                    for e in range(2):
+                        decay = exp2(binary("fsub", c[e], sources[half], "f32"))
+                        value = fmul(s[4 * b + 2 * half + e], decay)
+                        if masked:
+                            later = compare("sge", add(self.column, 8 * b + e), add(self.row, 8 * half))
+                            value = select(later, value, f32(0.0), "f32")
+                        values.append(value)
+                    registers.append(pack(*values))
+            return registers
+
+        for q in range(Q // 16):
+            kinds = "i32, i32, i32, i32"
+            results = fresh()
+            emit(f"    {results}:4 = scf.if {compare('ult', self.warp, q)} -> ({kinds}) {{")
+            emit(f"    scf.yield {', '.join(block(q, False))} : {kinds}")
+            emit("    } else {")
+            inner = fresh()
+            emit(f"    {inner}:4 = scf.if {compare('eq', self.warp, q)} -> ({kinds}) {{")
+            emit(f"    scf.yield {', '.join(block(q, True))} : {kinds}")
+            emit("    } else {")
+            emit(f"    scf.yield {', '.join([i32(0)] * 4)} : {kinds}")
+            emit("    }")
+            emit(f"    scf.yield {', '.join(f'{inner}#{i}' for i in range(4))} : {kinds}")
+            emit("    }")
+            place = binary("xor", self.place("p"), 32 * q)
+            store_matrix(place, AT_P + head * BOX, [f"{results}#{i}" for i in range(4)], "row")
+
+    def head(self, state, at, head, c_tile, b_tile):
+        """y and the new state, still being summed."""
+        y = multiply(Q, None, left_operand(state), c_tile, along_rows, N // 16, False)
+        total = load_shared(add(at, mul(self.group, HEADS * SCALES)), AT_SCALES + head * SCALES + (3 * Q - 1) * 4, "f32")
+        state = [fmul(value, total) for value in state]
+        y = wait_products(0, y)
+        for b in range(Q // 8):
+            pair = load_pair(*self.scale(at, "column", head, 2, 8 * b))
+            for half in range(2):
+                for e in range(2):
+                    y[4 * b + 2 * half + e] = fmul(y[4 * b + 2 * half + e], pair[e])
+        p_tile = descriptor(self.tile(i32(AT_P), head), COLUMNS)
+        x_tile = add(at, self.place("x"))
+        x = [load_transposed(x_tile, AT_X + head * BOX + part * 16 * 128) for part in range(Q // 16)]
+        y = multiply(Q, y, x, p_tile, along_columns, Q // 16, True)
+        weighted = []
+        for part in range(Q // 16):
+            w = [load_pair(*self.scale(at, "column", head, 3, 16 * part + 8 * i)) for i in range(2)]
+            registers = []
+            for i in range(4):
+                values = unpack(x[part][i])
+                registers.append(pack(*[fmul(values[e], w[i // 2][e]) for e in range(2)]))
+            weighted.append(registers)
+        state = multiply(N, state, weighted, b_tile, along_columns, Q // 16, True)
+        y = wait_products(1, y)
+        for q in range(Q // 16):
+            registers = [pack(*y[8 * q + 2 * i:8 * q + 2 * i + 2]) for i in range(4)]
+            store_matrix(self.place("x"), AT_Y + head * BOX + q * 16 * 128, registers, "col")
+        return state
+
+    def chunk(self, states, step, chunk, batch, head):
+        stage, parity = stage_and_parity(step)
+        at = mul(stage, STAGE)
+        self.begin()
+        wait(barrier(0, stage), parity)
+        c_tile, b_rows = descriptor(add(at, AT_C)), descriptor(add(at, AT_B))
+        b_tile = descriptor(add(at, AT_B), COLUMNS)
+        s = multiply(Q, None, b_rows, c_tile, along_rows, N // 16, False)
+        s = wait_products(0, s)
+        for h in range(HEADS):
+            self.decayed(s, at, h)
+        leads = compare("eq", self.inner, 0)
+        # The tiles of y have been read: they are written after this barrier.
+        when(leads, lambda: emit("    nvvm.cp.async.bulk.wait_group 0 {read}"))
+        self.publish()
+        states = [self.head(states[h], at, h, c_tile, b_tile) for h in range(HEADS)]
+        flat = wait_products(0, [v for state in states for v in state])
+        when(compare("eq", self.lane, 0), lambda: arrive(barrier(1, stage)))
+        self.publish()
+
+        def store():
+            for h in range(HEADS):
+                corner = [i32(0), add(add(head, h), mul(self.group, HEADS)), mul(chunk, Q), batch]
+                emit(f"    nvvm.cp.async.bulk.tensor.global.shared.cta %my, {shared(self.tile(i32(AT_Y), h))}, "
+                     f"box[{', '.join(corner)}] : !llvm.ptr, !llvm.ptr<3>")
+            emit("    nvvm.cp.async.bulk.commit.group")
+
+        when(leads, store)
+        return flat
+
+    def state_places(self, base, batch, head):
+        """Of the pairs of a thread, in the order of its sums."""
+        row = binary("add", binary("mul", wide(batch), wide("%heads"), "i64"), wide(head), "i64")
+        at = binary("mul", row, P * N, "i64")
+        inside = wide(add(mul(self.row, N), self.column))
+        start = element(base, binary("add", at, inside, "i64"), "f32")
+        return [op(f"llvm.getelementptr {start}[{8 * b + half * 8 * N}] : (!llvm.ptr) -> !llvm.ptr, f32")
+                for b in range(N // 8) for half in range(2)]
+
+    def load_states(self, base, batch, head):
+        kinds = ", ".join(["f32"] * STATES)
+        zero = f32(0.0)
+        there = op(f'llvm.icmp "ne" {base}, {op("llvm.mlir.zero : !llvm.ptr")} : !llvm.ptr')
+        values = []
+        for h in range(HEADS):
+            own = add(add(head, h), mul(self.group, HEADS))
+            valid = binary("and", there, compare("ult", own, "%heads"), "i1")
+            results = fresh()
+            emit(f"    {results}:{STATES} = scf.if {valid} -> ({kinds}) {{")
+            numbers = []
+            for place in self.state_places(base, batch, own):
+                pair = op(f"llvm.load {place} : !llvm.ptr -> vector<2xf32>")
+                numbers += [op(f"llvm.extractelement {pair}[{i32(e)} : i32] : vector<2xf32>") for e in range(2)]
+            emit(f"    scf.yield {', '.join(numbers)} : {kinds}")
+            emit("    } else {")
+            emit(f"    scf.yield {', '.join([zero] * STATES)} : {kinds}")
+            emit("    }")
+            values += [f"{results}#{i}" for i in range(STATES)]
+        return values
+
+    def store_states(self, values, batch, head):
+        for h in range(HEADS):
+            own = add(add(head, h), mul(self.group, HEADS))
+            emit(f"    scf.if {compare('ult', own, '%heads')} {{")
+            for i, place in enumerate(self.state_places("%final", batch, own)):
+                pair = op("llvm.mlir.undef : vector<2xf32>")
+                for e in range(2):
+                    value = values[h * STATES + 2 * i + e]
+                    pair = op(f"llvm.insertelement {value}, {pair}[{i32(e)} : i32] : vector<2xf32>")
+                emit(f"    llvm.store {pair}, {place} : vector<2xf32>, !llvm.ptr")
+            emit("    }")
+
+    def run(self):
+        walk = self.walk
+        emit("    nvvm.setmaxregister increase 240")
+        zero, one = i32(0), i32(1)
+        leads = compare("eq", self.inner, 0)
+        emit(f"    scf.for %k = {zero} to {walk.count} step {one} iter_args(%base = {zero}) -> (i32) : i32 {{")
+        batch, head, first, stop, group = walk.group("%k")
+        flag = element("%flags", wide(add(mul(group, WARPGROUPS), self.group)), "i32")
+        resumes = compare("ne", first, 0)
+        # The block before this one has begun with this group.
+        emit(f"    scf.if {resumes} {{")
+        emit("    scf.while : () -> () {")
+        ready = op(f'llvm.load {flag} atomic syncscope("device") acquire {{alignment = 4 : i64}} : !llvm.ptr -> i32')
+        emit(f"    scf.condition({compare('eq', ready, 0)})")
+        emit("    } do {")
+        emit("    scf.yield")
+        emit("    }")
+        emit("    }")
+        states = self.load_states(select(resumes, "%final", "%initial", "!llvm.ptr"), batch, head)
+        kinds = ", ".join(["f32"] * len(states))
+        names = [f"%s{i}" for i in range(len(states))]
+        carried = ", ".join(f"{name} = {value}" for name, value in zip(names, states))
+        results = fresh()
+        emit(f"    {results}:{len(states)} = scf.for %chunk = {first} to {stop} step {one} iter_args({carried})"
+             f" -> ({kinds}) : i32 {{")
+        step = add("%base", binary("sub", "%chunk", first))
+        split = [names[h * STATES:(h + 1) * STATES] for h in range(HEADS)]
+        new = self.chunk(split, step, "%chunk", batch, head)
+        emit(f"    scf.yield {', '.join(new)} : {kinds}")
+        emit("    }")
+        self.store_states([f"{results}#{i}" for i in range(len(states))], batch, head)
+        self.synchronise()
+
+        def leave(value):
+            emit(f'    llvm.store {i32(value)}, {flag} atomic syncscope("device") release {{alignment = 4 : i64}}'
+                 " : i32, !llvm.ptr")
+
+        # Flags are zero again when the kernel ends.
+        when(binary("and", leads, resumes, "i1"), lambda: leave(0))
+        when(binary("and", leads, compare("ne", stop, walk.chunks), "i1"), lambda: leave(1))
+        emit(f"    scf.yield {add('%base', binary('sub', stop, first))} : i32")
+        emit("    }")
+        when(leads, lambda: emit("    nvvm.cp.async.bulk.wait_group 0"))
+
+
+def kernel():
+    map_type = "!llvm.ptr {llvm.align = 64 : i64, llvm.byval = !llvm.array<128 x i8>, nvvm.grid_constant}"
+    maps = ", ".join(f"%{name}: {map_type}" for name in ("mx", "mb", "mc", "my"))
+    emit("module {")
+    emit("  llvm.mlir.global external @tiles() {addr_space = 3 : i32, alignment = 1024 : i64} : !llvm.array<0 x i8>")
+    emit("  llvm.mlir.global internal @barriers() {addr_space = 3 : i32, alignment = 8 : i64}"
+         f" : !llvm.array<{2 * STAGES} x i64>")
+    emit(f"  // Heads of a block: {BLOCK_HEADS}; bytes of shared memory: {SHARED}; flags: a group of heads and warpgroup.")
+    emit(f"  llvm.func @chunked_scan({maps}, %dt: !llvm.ptr, %a: !llvm.ptr, %initial: !llvm.ptr, %final: !llvm.ptr,")
+    emit("      %flags: !llvm.ptr, %batch: i32, %length: i32, %heads: i32)")
+    emit("      attributes {nvvm.kernel, nvvm.maxntid = array<i32: 384>, nvvm.minctasm = 1 : i32} {")
+    thread = op("nvvm.read.ptx.sreg.tid.x : i32")
+    walk = Walk(op("nvvm.read.ptx.sreg.ctaid.x : i32"))
+
+    def initialise():
+        for stage in range(STAGES):
+            for which, count in ((0, 1 + BLOCK_HEADS), (1, 4 * WARPGROUPS)):
+                emit(f"    nvvm.mbarrier.init {barrier(which, i32(stage))}, {i32(count)} : !llvm.ptr<3>, i32")
+        emit("    nvvm.fence.mbarrier.init")
+
+    when(compare("eq", thread, 0), initialise)
+    emit("    nvvm.barrier0")
+    emit(f"    scf.if {compare('ult', thread, 128)} {{")
+    produce(walk, thread)
+    emit("    } else {")
+    Consumer(walk, thread).run()
+    emit("    }")
+    emit("    llvm.return")
+    emit("  }")
+    emit("}")
+
+
+kernel()
+print("\n".join(lines))
