@@ -26,18 +26,20 @@ import argparse
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--heads", type=int, choices=(1, 2), default=2, help="heads of a warpgroup")
+parser.add_argument("--warpgroups", type=int, choices=(1, 2, 3), default=2, help="that multiply")
 parser.add_argument("--state", type=int, choices=(64, 128), default=128, help="N")
 parser.add_argument("--stages", type=int, default=2, help="of the ring")
 options = parser.parse_args()
 
 Q, P, N = 64, 64, options.state
-HEADS, WARPGROUPS, STAGES = options.heads, 2, options.stages
+HEADS, WARPGROUPS, STAGES = options.heads, options.warpgroups, options.stages
+REGISTERS = {1: 240, 2: 240, 3: 160}[WARPGROUPS]  # of a thread that multiplies
 BLOCK_HEADS = HEADS * WARPGROUPS
 BOX = 64 * 128  # bytes of 64 rows of 64 numbers
 BOXES = N // 64
 AT_C, AT_B, AT_X = 0, BOXES * BOX, 2 * BOXES * BOX
 AT_SCALES = AT_X + BLOCK_HEADS * BOX
-SCALES = 4 * Q * 4  # bytes of a head: c, c - log2 dt, 2^c, w
+SCALES = 4 * Q * 4  # bytes of a head: c; c - log2 dt; 2^c; w in bf16; of the second half 2^(c - c_31)
 STAGE = AT_SCALES + -(-BLOCK_HEADS * SCALES // 1024) * 1024
 AT_P, AT_Y = STAGES * STAGE, STAGES * STAGE + BLOCK_HEADS * BOX
 TRANSFERRED = AT_SCALES
@@ -138,9 +140,13 @@ def pack(low, high):
     return op(f"llvm.bitcast {narrow} : vector<2xbf16> to i32")
 
 
-def unpack(pair):
-    halves = (binary("shl", pair, 16), binary("and", pair, -65536))
-    return [op(f"llvm.bitcast {half} : i32 to f32") for half in halves]
+def shuffled(kind, value, lane, limit, type_="f32"):
+    return op(f"nvvm.shfl.sync {kind} {i32(-1)}, {value}, {i32(lane)}, {i32(limit)} : {type_} -> {type_}")
+
+
+def uniform(value):
+    """Of a value that is the same in a warp: the assembler sees that it is."""
+    return shuffled("idx", value, 0, 31, "i32")
 
 
 def barrier(which, stage):
@@ -178,14 +184,13 @@ def asm(text, constraints, operands, types, results):
 
 
 # Products. A tile is 64 rows of 128 bytes, swizzled; eight rows are 1024 bytes, tiles beside it are 8192 further.
-ROWS, COLUMNS = 1 << 16, BOX >> 4 << 16
+ROWS, COLUMNS, HIGH = 1 << 16, BOX >> 4 << 16, 1 << 30 | 64
 
 
 def descriptor(offset, leading=ROWS):
-    """`ROWS` where the sum runs along rows, `COLUMNS` where it runs along columns."""
+    """Its low word. `ROWS` where the sum runs along rows, `COLUMNS` where it runs along columns."""
     whole = op(f"llvm.ptrtoint {shared(offset)} : !llvm.ptr<3> to i32")
-    start = wide(binary("lshr", binary("and", whole, 0x3FFFF), 4))
-    return binary("or", start, i64(1 << 62 | 64 << 32 | leading), "i64")
+    return binary("or", binary("lshr", binary("and", whole, 0x3FFFF), 4), leading)
 
 
 def along_rows(part):
@@ -198,29 +203,23 @@ def along_columns(part):
 
 def multiply(columns, sums, left, right, right_step, parts, right_transposed):
     """Begins sums[64, columns] += left right, of `parts` times 16 terms. `sums` is None for zeros; `left` a list of the
-    registers of each part, or a descriptor along rows. In one piece of assembly: nothing comes between its products."""
+    registers of each part; the right operand is in shared memory. In one piece of assembly: nothing comes between its
+    products."""
     count = columns // 2
-    registers = isinstance(left, list)
-    operands = [r for part in left for r in part] if registers else [left]
-    types = ["i32"] * len(operands) if registers else ["i64"]
-    at_right = count + len(operands)
-    operands, types = operands + [right], types + ["i64"]
-    d = "{" + ", ".join(f"${i}" for i in range(count)) + "}"
-    text = ["{ .reg .pred zero, add; .reg .b64 l, r; setp.ne.b32 zero, 0, 0; setp.eq.b32 add, 0, 0;",
+    operands = [r for part in left for r in part] + [right]
+    types = ["i32"] * len(operands)
+    text = ["{ .reg .pred zero, add; .reg .b32 low; .reg .b64 r; setp.ne.b32 zero, 0, 0; setp.eq.b32 add, 0, 0;",
             "wgmma.fence.sync.aligned;"]
     for part in range(parts):
-        text.append(f"add.s64 r, ${at_right}, {right_step(part)};")
-        if registers:
-            first = count + 4 * part
-            a = "{" + ", ".join(f"${first + i}" for i in range(4)) + "}"
-        else:
-            text.append(f"add.s64 l, ${count}, {along_rows(part)};")
-            a = "l"
+        d = "{" + ", ".join(f"${i}" for i in range(count)) + "}"
+        a = "{" + ", ".join(f"${count + 4 * part + i}" for i in range(4)) + "}"
         keep = "zero" if sums is None and part == 0 else "add"
-        text.append(f"wgmma.mma_async.sync.aligned.m64n{columns}k16.f32.bf16.bf16 {d}, {a}, r, {keep}, 1, 1"
-                    f"{'' if registers else ', 0'}, {int(right_transposed)};")
+        text.append(f"add.s32 low, ${count + 4 * parts}, {right_step(part)};"
+                    f" mov.b64 r, {{low, {HIGH}}};"
+                    f" wgmma.mma_async.sync.aligned.m64n{columns}k16.f32.bf16.bf16"
+                    f" {d}, {a}, r, {keep}, 1, 1, {int(right_transposed)};")
     text.append("wgmma.commit_group.sync.aligned; }")
-    constraints = ["=f"] * count + ["r" if t == "i32" else "l" for t in types]
+    constraints = ["=f"] * count + ["r"] * len(types)
     if sums is not None:
         constraints += [str(i) for i in range(count)]
         operands, types = operands + sums, types + ["f32"] * count
@@ -242,9 +241,9 @@ def left_operand(sums):
 SHAPE = "shape = #nvvm.ld_st_matrix_shape<m = 8, n = 8>, eltType = #nvvm.ld_st_matrix_elt_type<b16>"
 
 
-def load_transposed(offset, further):
+def load_matrices(offset, further, layout):
     kind = "!llvm.struct<(i32, i32, i32, i32)>"
-    result = op(f"nvvm.ldmatrix {shared(offset, further)} {{num = 4 : i32, layout = #nvvm.mma_layout<col>, {SHAPE}}}"
+    result = op(f"nvvm.ldmatrix {shared(offset, further)} {{num = 4 : i32, layout = #nvvm.mma_layout<{layout}>, {SHAPE}}}"
                 f" : (!llvm.ptr<3>) -> {kind}")
     return [op(f"llvm.extractvalue {result}[{i}] : {kind}") for i in range(4)]
 
@@ -319,30 +318,35 @@ def produce(walk, thread):
 
     when(is_first, fetch)
     # Sums of two tokens a lane.
-    mask, clamp = i32(-1), i32(0)
     steps = [fmul(dt, rate) for dt in dts]
     total = binary("fadd", steps[0], steps[1], "f32")
-
-    def shuffled(kind, value, offset, limit):
-        return op(f"nvvm.shfl.sync {kind} {mask}, {value}, {offset}, {limit} : f32 -> f32")
-
     for distance in (1, 2, 4, 8, 16):
-        below = shuffled("up", total, i32(distance), clamp)
+        below = shuffled("up", total, distance, 0)
         more = binary("fadd", total, below, "f32")
         total = select(compare("uge", lane, distance), more, total, "f32")
-    before = select(leads, f32(0.0), shuffled("up", total, one, clamp), "f32")
+    before = select(leads, f32(0.0), shuffled("up", total, 1, 0), "f32")
     c = [binary("fadd", before, steps[0], "f32"), total]
-    end = shuffled("idx", total, i32(31), i32(31))
+    end = shuffled("idx", total, 31, 31)
     logs = [op(f'llvm.call_intrinsic "llvm.nvvm.lg2.approx.ftz.f"({dt}) : (f32) -> f32') for dt in dts]
     sources = [binary("fsub", c[e], logs[e], "f32") for e in range(2)]
     weights = [exp2(binary("fsub", end, sources[e], "f32")) for e in range(2)]
-    start = add(at, add(AT_SCALES, add(mul(warp, SCALES), mul(lane, 8))))
-    for row, values in enumerate((c, sources, [exp2(v) for v in c], weights)):
+    start = add(at, add(AT_SCALES, mul(warp, SCALES)))
+    middle = shuffled("idx", total, 15, 31)
+    factors = [exp2(binary("fsub", v, middle, "f32")) for v in c]
+
+    def store_pair(values, offset, further):
         pair = op("llvm.mlir.undef : vector<2xf32>")
         for e in range(2):
             pair = op(f"llvm.insertelement {values[e]}, {pair}[{i32(e)} : i32] : vector<2xf32>")
-        emit(f"    llvm.store {pair}, {shared(add(start, row * Q * 4))} : vector<2xf32>, !llvm.ptr<3>")
-    emit(f"    nvvm.bar.warp.sync {mask} : i32")
+        emit(f"    llvm.store {pair}, {shared(offset, further)} : vector<2xf32>, !llvm.ptr<3>")
+
+    own = add(start, mul(lane, 8))
+    for row, values in enumerate((c, sources, [exp2(v) for v in c])):
+        store_pair(values, own, row * Q * 4)
+    # Of the second half: after the weights, whose numbers have half the size.
+    when(compare("uge", lane, 16), lambda: store_pair(factors, own, 3 * Q * 4))
+    emit(f"    llvm.store {pack(*weights)}, {shared(add(start, mul(lane, 4)), 3 * Q * 4)} : i32, !llvm.ptr<3>")
+    emit(f"    nvvm.bar.warp.sync {i32(-1)} : i32")
     when(leads, lambda: arrive(full))
     emit("    }")
     emit(f"    scf.yield {add('%base', binary('sub', stop, first))} : i32")
@@ -355,23 +359,33 @@ class Consumer:
 
     def __init__(self, walk, thread):
         self.walk = walk
-        self.group = binary("sub", binary("udiv", thread, 128), 1)
+        self.group = uniform(binary("sub", binary("udiv", thread, 128), 1))
         self.inner = binary("urem", thread, 128)
-        self.warp, self.lane = binary("udiv", self.inner, 32), binary("urem", thread, 32)
+        self.warp, self.lane = uniform(binary("udiv", self.inner, 32)), binary("urem", thread, 32)
         self.row = add(mul(self.warp, 16), binary("udiv", self.lane, 4))  # of its sums, and 8 further
         self.column = mul(binary("urem", self.lane, 4), 2)  # and the next, of each eight
         self.named = add(self.group, 1)
-        # Where this lane's row of 16 bytes of four matrices of 8 x 8 is within a tile: of rows of the warp's 16, and of
-        # columns of the warp's 16, of 16 rows from the top; the swizzle is an exclusive or of row and column.
+        # Rows of S^T are tokens j, and only those up to a column's are kept: a warp has eight rows of the first half of a
+        # chunk and eight of the second, so that all have as much to do.
+        self.tokens = [add(mul(self.warp, 8), binary("udiv", self.lane, 4)),
+                       add(mul(binary("sub", 7, self.warp), 8), binary("udiv", self.lane, 4))]
+        # Where this lane's row of 16 bytes of four matrices of 8 x 8 is within a tile; the swizzle is an exclusive or of row
+        # and column.
         matrix, r = binary("udiv", self.lane, 8), binary("urem", self.lane, 8)
         odd, upper = binary("and", matrix, 1), binary("lshr", matrix, 1)
+        halves = [mul(add(mul(eighth, 8), r), 128) for eighth in (self.warp, binary("sub", 7, self.warp))]
+        tiles, scales = mul(self.group, HEADS * BOX), mul(self.group, HEADS * SCALES)
+        along = mul(binary("xor", matrix, r), 16)
         columns = mul(binary("xor", add(mul(self.warp, 2), odd), r), 16)
-        tiles = mul(self.group, HEADS * BOX)
         self.places = {
-            "p": add(add(mul(add(mul(self.warp, 16), add(mul(odd, 8), r)), 128), mul(binary("xor", upper, r), 16)), tiles),
+            "b": add(select(compare("eq", odd, 0), *halves), mul(binary("xor", upper, r), 16)),
+            "p0": add(add(halves[0], along), tiles),
+            "p1": add(add(halves[1], binary("xor", along, 64)), tiles),
             "x": add(add(columns, mul(add(mul(upper, 8), r), 128)), tiles),
-            "scale row": add(mul(self.group, HEADS * SCALES), mul(self.row, 4)),
-            "scale column": add(mul(self.group, HEADS * SCALES), mul(self.column, 4)),
+            "scale row0": add(scales, mul(self.tokens[0], 4)),
+            "scale row1": add(scales, mul(self.tokens[1], 4)),
+            "scale column": add(scales, mul(self.column, 4)),
+            "weights": add(scales, mul(self.column, 2)),
         }
 
     def place(self, name):
@@ -393,51 +407,62 @@ class Consumer:
     def tile(self, at, head):
         return add(add(at, head * BOX), mul(self.group, HEADS * BOX))
 
+    @staticmethod
+    def at_scale(head, row):
+        return AT_SCALES + head * SCALES + row * Q * 4
+
     def scale(self, at, which, head, row, further=0):
         """Where a thread's numbers of an array of scales begin."""
-        return add(at, self.place("scale " + which)), AT_SCALES + head * SCALES + row * Q * 4 + further * 4
+        return add(at, self.place("scale " + which)), self.at_scale(head, row) + further * 4
+
+    def products_of_tokens(self, at, c_tile):
+        """Begins S^T."""
+        place = add(at, self.place("b"))
+        rows = []
+        for part in range(N // 16):
+            rows.append(load_matrices(binary("xor", place, 32 * (part % 4)), AT_B + part // 4 * BOX, "row"))
+        return multiply(Q, None, rows, c_tile, along_rows, N // 16, False)
+
+    def mask(self, s):
+        """S^T with zeros where the column's token is before the row's, but for rows of the second half with columns of the
+        first, whose P^T is zero from the beginning."""
+        zero = f32(0.0)
+        for half in range(2):
+            for b in range(4 * half, 4 * half + 4):
+                for e in range(2):
+                    i = 4 * b + 2 * half + e
+                    s[i] = select(compare("sge", add(self.column, 8 * b + e), self.tokens[half]), s[i], zero, "f32")
+        return s
 
     def decayed(self, s, at, head):
         """S^T times the decays, in bf16, to shared memory."""
-        sources = [load_shared(*self.scale(at, "row", head, 1, 8 * i), "f32") for i in range(2)]
+        sources = [load_shared(*self.scale(at, f"row{i}", head, 1), "f32") for i in range(2)]
+        middle = load_shared(add(at, mul(self.group, HEADS * SCALES)), self.at_scale(head, 0) + (Q // 2 - 1) * 4, "f32")
+        to_middle = exp2(binary("fsub", middle, sources[0], "f32"))
+        tile = AT_P + head * BOX
 
-        def block(q, masked):
-            registers = []
-            for b in (2 * q, 2 * q + 1):
-                c = load_pair(*self.scale(at, "column", head, 0, 8 * b))
-                for half in range(2):
-                    values = []
-                    for e in range(2):
-                        decay = exp2(binary("fsub", c[e], sources[half], "f32"))
-                        value = fmul(s[4 * b + 2 * half + e], decay)
-                        if masked:
-                            later = compare("sge", add(self.column, 8 * b + e), add(self.row, 8 * half))
-                            value = select(later, value, f32(0.0), "f32")
-                        values.append(value)
-                    registers.append(pack(*values))
-            return registers
+        def block(half, b, decays):
+            return pack(*[fmul(s[4 * b + 2 * half + e], decays[e]) for e in range(2)])
 
-        for q in range(Q // 16):
-            kinds = "i32, i32, i32, i32"
-            results = fresh()
-            emit(f"    {results}:4 = scf.if {compare('ult', self.warp, q)} -> ({kinds}) {{")
-            emit(f"    scf.yield {', '.join(block(q, False))} : {kinds}")
-            emit("    } else {")
-            inner = fresh()
-            emit(f"    {inner}:4 = scf.if {compare('eq', self.warp, q)} -> ({kinds}) {{")
-            emit(f"    scf.yield {', '.join(block(q, True))} : {kinds}")
-            emit("    } else {")
-            emit(f"    scf.yield {', '.join([i32(0)] * 4)} : {kinds}")
-            emit("    }")
-            emit(f"    scf.yield {', '.join(f'{inner}#{i}' for i in range(4))} : {kinds}")
-            emit("    }")
-            place = binary("xor", self.place("p"), 32 * q)
-            store_matrix(place, AT_P + head * BOX, [f"{results}#{i}" for i in range(4)], "row")
+        def direct(half, b):
+            c = load_pair(*self.scale(at, "column", head, 0, 8 * b))
+            # Where S^T is masked the difference may be large: times zero it has to be zero.
+            differences = [binary("fsub", c[e], sources[half], "f32") for e in range(2)]
+            bounded = [op(f"llvm.intr.minnum({d}, {f32(126.0)}) : (f32, f32) -> f32") for d in differences]
+            return block(half, b, [exp2(d) for d in bounded])
+
+        def by_middle(b):
+            u = load_pair(*self.scale(at, "column", head, 3, Q // 2 + 8 * (b - 4)))
+            return block(0, b, [fmul(to_middle, u[e]) for e in range(2)])
+
+        store_matrix(self.place("p0"), tile, [direct(0, b) for b in range(4)], "row")
+        store_matrix(binary("xor", self.place("p0"), 64), tile, [by_middle(b) for b in range(4, 8)], "row")
+        store_matrix(self.place("p1"), tile, [direct(1, b) for b in range(4, 8)], "row")
 
     def head(self, state, at, head, c_tile, b_tile):
         """y and the new state, still being summed."""
         y = multiply(Q, None, left_operand(state), c_tile, along_rows, N // 16, False)
-        total = load_shared(add(at, mul(self.group, HEADS * SCALES)), AT_SCALES + head * SCALES + (3 * Q - 1) * 4, "f32")
+        total = load_shared(add(at, mul(self.group, HEADS * SCALES)), self.at_scale(head, 3) - 4, "f32")
         state = [fmul(value, total) for value in state]
         y = wait_products(0, y)
         for b in range(Q // 8):
@@ -447,16 +472,15 @@ class Consumer:
                     y[4 * b + 2 * half + e] = fmul(y[4 * b + 2 * half + e], pair[e])
         p_tile = descriptor(self.tile(i32(AT_P), head), COLUMNS)
         x_tile = add(at, self.place("x"))
-        x = [load_transposed(x_tile, AT_X + head * BOX + part * 16 * 128) for part in range(Q // 16)]
+        x = [load_matrices(x_tile, AT_X + head * BOX + part * 16 * 128, "col") for part in range(Q // 16)]
         y = multiply(Q, y, x, p_tile, along_columns, Q // 16, True)
         weighted = []
         for part in range(Q // 16):
-            w = [load_pair(*self.scale(at, "column", head, 3, 16 * part + 8 * i)) for i in range(2)]
-            registers = []
-            for i in range(4):
-                values = unpack(x[part][i])
-                registers.append(pack(*[fmul(values[e], w[i // 2][e]) for e in range(2)]))
-            weighted.append(registers)
+            w = [load_shared(add(at, self.place("weights")), self.at_scale(head, 3) + (16 * part + 8 * i) * 2, "vector<2xbf16>")
+                 for i in range(2)]
+            pairs = [op(f"llvm.bitcast {x[part][i]} : i32 to vector<2xbf16>") for i in range(4)]
+            products = [binary("fmul", pairs[i], w[i // 2], "vector<2xbf16>") for i in range(4)]
+            weighted.append([op(f"llvm.bitcast {v} : vector<2xbf16> to i32") for v in products])
         state = multiply(N, state, weighted, b_tile, along_columns, Q // 16, True)
         y = wait_products(1, y)
         for q in range(Q // 16):
@@ -469,10 +493,9 @@ class Consumer:
         at = mul(stage, STAGE)
         self.begin()
         wait(barrier(0, stage), parity)
-        c_tile, b_rows = descriptor(add(at, AT_C)), descriptor(add(at, AT_B))
-        b_tile = descriptor(add(at, AT_B), COLUMNS)
-        s = multiply(Q, None, b_rows, c_tile, along_rows, N // 16, False)
-        s = wait_products(0, s)
+        c_tile, b_tile = descriptor(add(at, AT_C)), descriptor(add(at, AT_B), COLUMNS)
+        s = self.products_of_tokens(at, c_tile)
+        s = self.mask(wait_products(0, s))
         for h in range(HEADS):
             self.decayed(s, at, h)
         leads = compare("eq", self.inner, 0)
@@ -480,8 +503,6 @@ class Consumer:
         when(leads, lambda: emit("    nvvm.cp.async.bulk.wait_group 0 {read}"))
         self.publish()
         states = [self.head(states[h], at, h, c_tile, b_tile) for h in range(HEADS)]
-        flat = wait_products(0, [v for state in states for v in state])
-        when(compare("eq", self.lane, 0), lambda: arrive(barrier(1, stage)))
         self.publish()
 
         def store():
@@ -492,7 +513,16 @@ class Consumer:
             emit("    nvvm.cp.async.bulk.commit.group")
 
         when(leads, store)
-        return flat
+        states = wait_products(0, [v for state in states for v in state])
+        when(compare("eq", self.lane, 0), lambda: arrive(barrier(1, stage)))
+        return states
+
+    def clear(self):
+        """P^T."""
+        zero = op("llvm.mlir.zero : vector<4xi32>")
+        start = add(mul(self.group, HEADS * BOX), mul(self.inner, 16))
+        for i in range(HEADS * BOX // 2048):
+            emit(f"    llvm.store {zero}, {shared(start, AT_P + i * 2048)} : vector<4xi32>, !llvm.ptr<3>")
 
     def state_places(self, base, batch, head):
         """Of the pairs of a thread, in the order of its sums."""
@@ -538,9 +568,10 @@ class Consumer:
 
     def run(self):
         walk = self.walk
-        emit("    nvvm.setmaxregister increase 240")
+        emit(f"    nvvm.setmaxregister increase {REGISTERS}")
         zero, one = i32(0), i32(1)
         leads = compare("eq", self.inner, 0)
+        self.clear()
         emit(f"    scf.for %k = {zero} to {walk.count} step {one} iter_args(%base = {zero}) -> (i32) : i32 {{")
         batch, head, first, stop, group = walk.group("%k")
         flag = element("%flags", wide(add(mul(group, WARPGROUPS), self.group)), "i32")
@@ -591,7 +622,7 @@ def kernel():
     emit(f"  // Heads of a block: {BLOCK_HEADS}; bytes of shared memory: {SHARED}; flags: a group of heads and warpgroup.")
     emit(f"  llvm.func @chunked_scan({maps}, %dt: !llvm.ptr, %a: !llvm.ptr, %initial: !llvm.ptr, %final: !llvm.ptr,")
     emit("      %flags: !llvm.ptr, %batch: i32, %length: i32, %heads: i32)")
-    emit("      attributes {nvvm.kernel, nvvm.maxntid = array<i32: 384>, nvvm.minctasm = 1 : i32} {")
+    emit(f"      attributes {{nvvm.kernel, nvvm.maxntid = array<i32: {128 * (1 + WARPGROUPS)}>, nvvm.minctasm = 1 : i32}} {{")
     thread = op("nvvm.read.ptx.sreg.tid.x : i32")
     walk = Walk(op("nvvm.read.ptx.sreg.ctaid.x : i32"))
 

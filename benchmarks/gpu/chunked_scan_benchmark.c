@@ -183,7 +183,7 @@ int main(int argc, char **argv) {
   driver = dlopen("libcuda.so.1", RTLD_NOW);
   if (!driver)
     fail("libcuda.so.1", -1);
-  int device, processors, most_shared, static_shared;
+  int device, processors, most_shared, static_shared, threads;
   void *context, *module, *function, *stream, *events[2];
   CALL(cuInit, (unsigned), 0);
   CALL(cuDeviceGet, (int *, int), &device, 0);
@@ -195,6 +195,7 @@ int main(int argc, char **argv) {
   CALL(cuModuleGetFunction, (void **, void *, const char *), &function, module,
        "chunked_scan");
   CALL(cuFuncGetAttribute, (int *, int, void *), &static_shared, 1, function);
+  CALL(cuFuncGetAttribute, (int *, int, void *), &threads, 0, function);
   CALL(cuFuncSetAttribute, (void *, int, int), function,
        /*dynamic shared memory at most*/ 8, most_shared - static_shared);
   CALL(cuStreamCreate, (void **, unsigned), &stream, 1);
@@ -224,8 +225,8 @@ int main(int argc, char **argv) {
   int sets = (int)fmin(MOST_SETS, ceil(256e6 / (double)touched) + 1);
   int groups = p.batch * ((p.heads + block_heads - 1) / block_heads);
   unsigned blocks = (unsigned)(groups < processors ? groups : processors);
-  uint64_t y[MOST_SETS], final[MOST_SETS], flags = allocate(groups * 8u);
-  CALL(cuMemsetD32_v2, (uint64_t, unsigned, size_t), flags, 0, groups * 2u);
+  uint64_t y[MOST_SETS], final[MOST_SETS], flags = allocate(groups * 16u);
+  CALL(cuMemsetD32_v2, (uint64_t, unsigned, size_t), flags, 0, groups * 4u);
   uint64_t a = allocate((size_t)p.heads * 4), initial[MOST_SETS],
            dt[MOST_SETS];
   TensorMap maps[MOST_SETS][4];
@@ -268,7 +269,7 @@ int main(int argc, char **argv) {
       CALL(cuLaunchKernel,
            (void *, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned,
             unsigned, void *, void **, void **),
-           function, blocks, 1, 1, 384, 1, 1,
+           function, blocks, 1, 1, (unsigned)threads, 1, 1,
            (unsigned)(most_shared - static_shared), stream, arguments, NULL);
     }
     CALL(cuEventRecord, (void *, void *), events[1], stream);
