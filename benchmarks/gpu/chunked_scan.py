@@ -8,12 +8,12 @@ x, y: [batch, length, heads, P] bf16; dt: [batch, length, heads] f32, at least 0
 bf16; states: [batch, heads, P, N] f32. P = 64, chunks of 64 tokens; any batch, length and number of heads.
 
 A block has a warpgroup that fetches chunks by TMA into a ring and sums the decays, and two that multiply; each of these
-keeps the states of --heads heads in registers. With c the sums of dt a log2(e) of a chunk, all products are transposed, so
-that what is made in registers is the left operand of a product and needs no way through shared memory:
+keeps the states of --heads heads in registers. With c the sums of dt a log2(e) of a chunk, all products are transposed: the
+left operands come from registers, and of what is made on the way only P goes through shared memory, not the states:
 
-    S^T [j, i] = B C^T                                       both from shared memory
+    S^T [j, i] = B C^T                                       once for the heads of a warpgroup
     P^T [j, i] = S^T 2^(c_i - c_j + log2 dt_j) where j <= i  to shared memory, in bf16
-    y^T [p, i] = 2^(c_i) (state C^T) + x^T P^T               states and x from registers
+    y^T [p, i] = 2^(c_i) (state C^T) + x^T P^T
     state [p, n] = 2^(c_63) state + (w x)^T B                w_j = 2^(c_63 - c_j + log2 dt_j)
 
 Blocks are as many as the device runs at once. Each takes an equal run of the chunks of all groups of heads, so it may end
@@ -24,18 +24,18 @@ docs/experiments/chunked-scan.md has the commands that make a kernel of it, and 
 
 import argparse
 
+from hopper import (BOX, COLUMNS, add, along_columns, along_rows, arrive, asm, binary, compare, descriptor, element, emit,
+                    exp2, f32, fmul, fresh, i32, left_operand, lines, load_matrices, load_pair, load_shared, make_pair, mul,
+                    multiply, op, pack, select, shared, shuffled, store_matrix, uniform, wait, wait_products, when, wide)
+
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--heads", type=int, choices=(1, 2), default=2, help="heads of a warpgroup")
-parser.add_argument("--warpgroups", type=int, choices=(1, 2, 3), default=2, help="that multiply")
 parser.add_argument("--state", type=int, choices=(64, 128), default=128, help="N")
-parser.add_argument("--stages", type=int, default=2, help="of the ring")
 options = parser.parse_args()
 
 Q, P, N = 64, 64, options.state
-HEADS, WARPGROUPS, STAGES = options.heads, options.warpgroups, options.stages
-REGISTERS = {1: 240, 2: 240, 3: 160}[WARPGROUPS]  # of a thread that multiplies
+HEADS, WARPGROUPS, STAGES = options.heads, 2, 2
 BLOCK_HEADS = HEADS * WARPGROUPS
-BOX = 64 * 128  # bytes of 64 rows of 64 numbers
 BOXES = N // 64
 AT_C, AT_B, AT_X = 0, BOXES * BOX, 2 * BOXES * BOX
 AT_SCALES = AT_X + BLOCK_HEADS * BOX
@@ -46,211 +46,14 @@ TRANSFERRED = AT_SCALES
 STATES, SUMS = N // 2, Q // 2  # of a thread: numbers of a state, of a product
 SHARED = AT_Y + BLOCK_HEADS * BOX
 
-lines = []
-emit = lines.append
-number = 0
-
-
-def fresh():
-    global number
-    number += 1
-    return f"%v{number}"
-
-
-def op(text):
-    result = fresh()
-    emit(f"    {result} = {text}")
-    return result
-
-
-def i32(value):
-    return op(f"llvm.mlir.constant({value} : i32) : i32")
-
-
-def i64(value):
-    return op(f"llvm.mlir.constant({value} : i64) : i64")
-
-
-def f32(value):
-    return op(f"llvm.mlir.constant({value:e} : f32) : f32")
-
-
-def binary(which, a, b, kind="i32"):
-    """Of two values; a number stands for a constant."""
-    constant = {"i32": i32, "i64": i64, "f32": f32}.get(kind)
-    a, b = (constant(v) if isinstance(v, (int, float)) else v for v in (a, b))
-    return op(f"llvm.{which} {a}, {b} : {kind}")
-
-
-def add(a, b):
-    return binary("add", a, b)
-
-
-def mul(a, b):
-    return binary("mul", a, b)
-
-
-def fmul(a, b):
-    return binary("fmul", a, b, "f32")
-
-
-def compare(which, a, b, kind="i32"):
-    a, b = ({"i32": i32, "i64": i64}[kind](v) if isinstance(v, int) else v for v in (a, b))
-    return op(f'llvm.icmp "{which}" {a}, {b} : {kind}')
-
-
-def select(condition, a, b, kind="i32"):
-    return op(f"llvm.select {condition}, {a}, {b} : i1, {kind}")
-
-
-def wide(value):
-    return op(f"llvm.zext {value} : i32 to i64")
-
-
-def exp2(value):
-    return op(f'llvm.call_intrinsic "llvm.nvvm.ex2.approx.ftz.f"({value}) : (f32) -> f32')
-
-
-def shared(offset, further=0, base="tiles"):
-    """`further` is a number."""
-    start = op(f"llvm.mlir.addressof @{base} : !llvm.ptr<3>")
-    place = op(f"llvm.getelementptr {start}[{offset}] : (!llvm.ptr<3>, i32) -> !llvm.ptr<3>, i8")
-    return op(f"llvm.getelementptr {place}[{further}] : (!llvm.ptr<3>) -> !llvm.ptr<3>, i8") if further else place
-
-
-def load_shared(offset, further, kind):
-    return op(f"llvm.load {shared(offset, further)} : !llvm.ptr<3> -> {kind}")
-
-
-def load_pair(offset, further):
-    pair = load_shared(offset, further, "vector<2xf32>")
-    return [op(f"llvm.extractelement {pair}[{i32(e)} : i32] : vector<2xf32>") for e in range(2)]
-
-
-def element(base, index, kind):
-    return op(f"llvm.getelementptr {base}[{index}] : (!llvm.ptr, i64) -> !llvm.ptr, {kind}")
-
-
-def pack(low, high):
-    """Two f32 as bf16 in an i32."""
-    pair = op("llvm.mlir.undef : vector<2xf32>")
-    for e, value in enumerate((low, high)):
-        pair = op(f"llvm.insertelement {value}, {pair}[{i32(e)} : i32] : vector<2xf32>")
-    narrow = op(f"llvm.fptrunc {pair} : vector<2xf32> to vector<2xbf16>")
-    return op(f"llvm.bitcast {narrow} : vector<2xbf16> to i32")
-
-
-def shuffled(kind, value, lane, limit, type_="f32"):
-    return op(f"nvvm.shfl.sync {kind} {i32(-1)}, {value}, {i32(lane)}, {i32(limit)} : {type_} -> {type_}")
-
-
-def uniform(value):
-    """Of a value that is the same in a warp: the assembler sees that it is."""
-    return shuffled("idx", value, 0, 31, "i32")
-
 
 def barrier(which, stage):
     """A stage is full, a stage is empty."""
     return shared(mul(stage, 8), which * STAGES * 8, "barriers")
 
 
-def wait(pointer, parity):
-    emit(f"    nvvm.mbarrier.try_wait.parity {pointer}, {parity}, {i32(10000000)} : !llvm.ptr<3>, i32, i32")
-
-
-def arrive(pointer):
-    op(f"nvvm.mbarrier.arrive {pointer} : !llvm.ptr<3> -> i64")
-
-
 def stage_and_parity(step):
     return binary("urem", step, STAGES), binary("and", binary("udiv", step, STAGES), 1)
-
-
-def when(condition, *body):
-    emit(f"    scf.if {condition} {{")
-    for each in body:
-        each()
-    emit("    }")
-
-
-def asm(text, constraints, operands, types, results):
-    """`results` numbers, or one of a type."""
-    single = isinstance(results, str)
-    kind = results if single else f"!llvm.struct<({', '.join(['f32'] * results)})>"
-    line = (f'llvm.inline_asm has_side_effects asm_dialect = att "{text}", "{constraints}" {", ".join(operands)}'
-            f' : ({", ".join(types)}) -> {kind}')
-    result = op(line)
-    return result if single else [op(f"llvm.extractvalue {result}[{i}] : {kind}") for i in range(results)]
-
-
-# Products. A tile is 64 rows of 128 bytes, swizzled; eight rows are 1024 bytes, tiles beside it are 8192 further.
-ROWS, COLUMNS, HIGH = 1 << 16, BOX >> 4 << 16, 1 << 30 | 64
-
-
-def descriptor(offset, leading=ROWS):
-    """Its low word. `ROWS` where the sum runs along rows, `COLUMNS` where it runs along columns."""
-    whole = op(f"llvm.ptrtoint {shared(offset)} : !llvm.ptr<3> to i32")
-    return binary("or", binary("lshr", binary("and", whole, 0x3FFFF), 4), leading)
-
-
-def along_rows(part):
-    return part // 4 * (BOX >> 4) + part % 4 * 2
-
-
-def along_columns(part):
-    return part * (16 * 128 >> 4)
-
-
-def multiply(columns, sums, left, right, right_step, parts, right_transposed):
-    """Begins sums[64, columns] += left right, of `parts` times 16 terms. `sums` is None for zeros; `left` a list of the
-    registers of each part; the right operand is in shared memory. In one piece of assembly: nothing comes between its
-    products."""
-    count = columns // 2
-    operands = [r for part in left for r in part] + [right]
-    types = ["i32"] * len(operands)
-    text = ["{ .reg .pred zero, add; .reg .b32 low; .reg .b64 r; setp.ne.b32 zero, 0, 0; setp.eq.b32 add, 0, 0;",
-            "wgmma.fence.sync.aligned;"]
-    for part in range(parts):
-        d = "{" + ", ".join(f"${i}" for i in range(count)) + "}"
-        a = "{" + ", ".join(f"${count + 4 * part + i}" for i in range(4)) + "}"
-        keep = "zero" if sums is None and part == 0 else "add"
-        text.append(f"add.s32 low, ${count + 4 * parts}, {right_step(part)};"
-                    f" mov.b64 r, {{low, {HIGH}}};"
-                    f" wgmma.mma_async.sync.aligned.m64n{columns}k16.f32.bf16.bf16"
-                    f" {d}, {a}, r, {keep}, 1, 1, {int(right_transposed)};")
-    text.append("wgmma.commit_group.sync.aligned; }")
-    constraints = ["=f"] * count + ["r"] * len(types)
-    if sums is not None:
-        constraints += [str(i) for i in range(count)]
-        operands, types = operands + sums, types + ["f32"] * count
-    return asm(" ".join(text), ",".join(constraints + ["~{memory}"]), operands, types, count)
-
-
-def wait_products(left, sums):
-    """Until all but `left` groups are done; `sums` can be read from the results only."""
-    count = len(sums)
-    constraints = ["=f"] * count + [str(i) for i in range(count)] + ["~{memory}"]
-    return asm(f"wgmma.wait_group.sync.aligned {left};", ",".join(constraints), sums, ["f32"] * count, count)
-
-
-def left_operand(sums):
-    """The registers, part by part, of what products left in `sums`."""
-    return [[pack(*sums[8 * part + 2 * i:8 * part + 2 * i + 2]) for i in range(4)] for part in range(len(sums) // 8)]
-
-
-SHAPE = "shape = #nvvm.ld_st_matrix_shape<m = 8, n = 8>, eltType = #nvvm.ld_st_matrix_elt_type<b16>"
-
-
-def load_matrices(offset, further, layout):
-    kind = "!llvm.struct<(i32, i32, i32, i32)>"
-    result = op(f"nvvm.ldmatrix {shared(offset, further)} {{num = 4 : i32, layout = #nvvm.mma_layout<{layout}>, {SHAPE}}}"
-                f" : (!llvm.ptr<3>) -> {kind}")
-    return [op(f"llvm.extractvalue {result}[{i}] : {kind}") for i in range(4)]
-
-
-def store_matrix(offset, further, registers, layout):
-    emit(f"    nvvm.stmatrix {shared(offset, further)}, {', '.join(registers)} {{layout = #nvvm.mma_layout<{layout}>, {SHAPE}}}"
-         " : !llvm.ptr<3>, i32, i32, i32, i32")
 
 
 class Walk:
@@ -278,8 +81,9 @@ class Walk:
 
 
 def produce(walk, thread):
+    """The warpgroup that fetches: a thread for all tensors, a warp for the decays of each head."""
     warp, lane = binary("udiv", thread, 32), binary("urem", thread, 32)
-    emit(f"    nvvm.setmaxregister decrease 24")
+    emit("    nvvm.setmaxregister decrease 24")
     works = compare("ult", warp, BLOCK_HEADS)
     leads, is_first = compare("eq", lane, 0), compare("eq", thread, 0)
     zero, one = i32(0), i32(1)
@@ -312,7 +116,7 @@ def produce(walk, thread):
                  for tensor, offset in (("%mc", AT_C), ("%mb", AT_B)) for i in range(BOXES)]
         boxes += [("%mx", AT_X + i * BOX, [zero, add(head, i), token, batch]) for i in range(BLOCK_HEADS)]
         for tensor, offset, corner in boxes:
-            place = op(f"llvm.addrspacecast {shared(add(at, offset))} : !llvm.ptr<3> to !llvm.ptr<7>")
+            place = op(f"llvm.addrspacecast {shared(at, offset)} : !llvm.ptr<3> to !llvm.ptr<7>")
             emit(f"    nvvm.cp.async.bulk.tensor.shared.cluster.global {place}, {tensor}, {full}, "
                  f"box[{', '.join(corner)}] : !llvm.ptr<7>, !llvm.ptr")
 
@@ -330,21 +134,19 @@ def produce(walk, thread):
     logs = [op(f'llvm.call_intrinsic "llvm.nvvm.lg2.approx.ftz.f"({dt}) : (f32) -> f32') for dt in dts]
     sources = [binary("fsub", c[e], logs[e], "f32") for e in range(2)]
     weights = [exp2(binary("fsub", end, sources[e], "f32")) for e in range(2)]
-    start = add(at, add(AT_SCALES, mul(warp, SCALES)))
     middle = shuffled("idx", total, 15, 31)
     factors = [exp2(binary("fsub", v, middle, "f32")) for v in c]
+    start = add(at, add(AT_SCALES, mul(warp, SCALES)))
 
     def store_pair(values, offset, further):
-        pair = op("llvm.mlir.undef : vector<2xf32>")
-        for e in range(2):
-            pair = op(f"llvm.insertelement {values[e]}, {pair}[{i32(e)} : i32] : vector<2xf32>")
+        pair = make_pair(*values)
         emit(f"    llvm.store {pair}, {shared(offset, further)} : vector<2xf32>, !llvm.ptr<3>")
 
-    own = add(start, mul(lane, 8))
+    pairs = add(start, mul(lane, 8))
     for row, values in enumerate((c, sources, [exp2(v) for v in c])):
-        store_pair(values, own, row * Q * 4)
+        store_pair(values, pairs, row * Q * 4)
     # Of the second half: after the weights, whose numbers have half the size.
-    when(compare("uge", lane, 16), lambda: store_pair(factors, own, 3 * Q * 4))
+    when(compare("uge", lane, 16), lambda: store_pair(factors, pairs, 3 * Q * 4))
     emit(f"    llvm.store {pack(*weights)}, {shared(add(start, mul(lane, 4)), 3 * Q * 4)} : i32, !llvm.ptr<3>")
     emit(f"    nvvm.bar.warp.sync {i32(-1)} : i32")
     when(leads, lambda: arrive(full))
@@ -435,7 +237,8 @@ class Consumer:
         return s
 
     def decayed(self, s, at, head):
-        """S^T times the decays, in bf16, to shared memory."""
+        """S^T times the decays, in bf16, to shared memory. From the first half to the second a decay is a product of two, to
+        the middle and from there, both at most 1 but for dt: an exponential a row instead of one a number."""
         sources = [load_shared(*self.scale(at, f"row{i}", head, 1), "f32") for i in range(2)]
         middle = load_shared(add(at, mul(self.group, HEADS * SCALES)), self.at_scale(head, 0) + (Q // 2 - 1) * 4, "f32")
         to_middle = exp2(binary("fsub", middle, sources[0], "f32"))
@@ -460,7 +263,7 @@ class Consumer:
         store_matrix(self.place("p1"), tile, [direct(1, b) for b in range(4, 8)], "row")
 
     def head(self, state, at, head, c_tile, b_tile):
-        """y and the new state, still being summed."""
+        """Leaves y in shared memory; the new state is still being summed."""
         y = multiply(Q, None, left_operand(state), c_tile, along_rows, N // 16, False)
         total = load_shared(add(at, mul(self.group, HEADS * SCALES)), self.at_scale(head, 3) - 4, "f32")
         state = [fmul(value, total) for value in state]
@@ -476,8 +279,8 @@ class Consumer:
         y = multiply(Q, y, x, p_tile, along_columns, Q // 16, True)
         weighted = []
         for part in range(Q // 16):
-            w = [load_shared(add(at, self.place("weights")), self.at_scale(head, 3) + (16 * part + 8 * i) * 2, "vector<2xbf16>")
-                 for i in range(2)]
+            offset = self.at_scale(head, 3) + 16 * part * 2
+            w = [load_shared(add(at, self.place("weights")), offset + 16 * i, "vector<2xbf16>") for i in range(2)]
             pairs = [op(f"llvm.bitcast {x[part][i]} : i32 to vector<2xbf16>") for i in range(4)]
             products = [binary("fmul", pairs[i], w[i // 2], "vector<2xbf16>") for i in range(4)]
             weighted.append([op(f"llvm.bitcast {v} : vector<2xbf16> to i32") for v in products])
@@ -518,7 +321,7 @@ class Consumer:
         return states
 
     def clear(self):
-        """P^T."""
+        """P^T, for the sake of the numbers that are never written."""
         zero = op("llvm.mlir.zero : vector<4xi32>")
         start = add(mul(self.group, HEADS * BOX), mul(self.inner, 16))
         for i in range(HEADS * BOX // 2048):
@@ -559,16 +362,13 @@ class Consumer:
             own = add(add(head, h), mul(self.group, HEADS))
             emit(f"    scf.if {compare('ult', own, '%heads')} {{")
             for i, place in enumerate(self.state_places("%final", batch, own)):
-                pair = op("llvm.mlir.undef : vector<2xf32>")
-                for e in range(2):
-                    value = values[h * STATES + 2 * i + e]
-                    pair = op(f"llvm.insertelement {value}, {pair}[{i32(e)} : i32] : vector<2xf32>")
+                pair = make_pair(*values[h * STATES + 2 * i:h * STATES + 2 * i + 2])
                 emit(f"    llvm.store {pair}, {place} : vector<2xf32>, !llvm.ptr")
             emit("    }")
 
     def run(self):
         walk = self.walk
-        emit(f"    nvvm.setmaxregister increase {REGISTERS}")
+        emit("    nvvm.setmaxregister increase 240")
         zero, one = i32(0), i32(1)
         leads = compare("eq", self.inner, 0)
         self.clear()
