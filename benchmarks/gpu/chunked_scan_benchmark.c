@@ -10,95 +10,11 @@
 |*                                                                            *|
 \*===----------------------------------------------------------------------===*/
 
-#include <dlfcn.h>
+#include "device.h"
+
 #include <math.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 enum { P = 64, CHUNK = 64, MOST_SETS = 16 };
-
-typedef struct { _Alignas(64) uint64_t opaque[16]; } TensorMap;
-
-static void *driver;
-
-static void fail(const char *what, int status) {
-  fprintf(stderr, "chunked_scan_benchmark: %s: CUDA status %d\n", what, status);
-  exit(1);
-}
-
-static void *find(const char *name) {
-  void *function = dlsym(driver, name);
-  if (!function)
-    fail(name, -1);
-  return function;
-}
-
-#define CALL(NAME, TYPES, ...)                                                 \
-  do {                                                                         \
-    int status = ((int(*) TYPES)find(#NAME))(__VA_ARGS__);                     \
-    if (status)                                                                \
-      fail(#NAME, status);                                                     \
-  } while (0)
-
-static float from_bf16(uint16_t bits) {
-  uint32_t wide = (uint32_t)bits << 16;
-  float value;
-  memcpy(&value, &wide, 4);
-  return value;
-}
-
-/* In [-1, 1). */
-static float next_random(void) {
-  static uint64_t seed = 1;
-  seed = seed * UINT64_C(6364136223846793005) + 1442695040888963407;
-  return (float)(int32_t)(seed >> 32) * 0x1p-31f;
-}
-
-static uint64_t allocate(size_t bytes) {
-  uint64_t pointer;
-  CALL(cuMemAlloc_v2, (uint64_t *, size_t), &pointer, bytes);
-  return pointer;
-}
-
-static void upload(uint64_t data, const void *numbers, size_t bytes) {
-  CALL(cuMemcpyHtoD_v2, (uint64_t, const void *, size_t), data, numbers, bytes);
-}
-
-static void download(void *numbers, uint64_t data, size_t bytes) {
-  CALL(cuMemcpyDtoH_v2, (void *, uint64_t, size_t), numbers, data, bytes);
-}
-
-/* Of bf16, extents from the innermost, in boxes of 64 of the innermost and 64
- * tokens, `tokens` being their dimension. */
-static TensorMap make_map(uint64_t data, int rank, const uint64_t *extents,
-                          int tokens) {
-  TensorMap map;
-  uint64_t strides[4], stride = 2;
-  uint32_t box[4] = {64, 1, 1, 1}, steps[4] = {1, 1, 1, 1};
-  box[tokens] = CHUNK;
-  for (int i = 0; i + 1 < rank; ++i)
-    strides[i] = stride *= extents[i];
-  CALL(cuTensorMapEncodeTiled,
-       (TensorMap *, int, uint32_t, uint64_t, const uint64_t *,
-        const uint64_t *, const uint32_t *, const uint32_t *, int, int, int,
-        int),
-       &map, /*bf16*/ 9, rank, data, extents, strides, box, steps,
-       /*no interleave*/ 0, /*128 bytes*/ 3, /*256 bytes of L2*/ 3, 0);
-  return map;
-}
-
-static uint16_t *make_bf16(size_t count) {
-  uint16_t *numbers = malloc(count * 2);
-  for (size_t i = 0; i < count; ++i) {
-    float value = next_random();
-    uint32_t bits;
-    memcpy(&bits, &value, 4);
-    numbers[i] = (uint16_t)(bits >> 16);
-  }
-  return numbers;
-}
 
 typedef struct {
   int batch, length, heads, n;
@@ -141,21 +57,16 @@ static void compare_head(const Problem *p, int batch, int head, Norms *y,
   free(state);
 }
 
-static double copy_rate(void *stream, void **events) {
+static double copy_rate(const Clock *clock) {
   size_t bytes = (size_t)1 << 30;
   uint64_t from = allocate(bytes), to = allocate(bytes);
   double best = 1e30;
   for (int sample = 0; sample < 5; ++sample) {
-    CALL(cuEventRecord, (void *, void *), events[0], stream);
+    start(clock);
     for (int i = 0; i < 4; ++i)
       CALL(cuMemcpyDtoDAsync_v2, (uint64_t, uint64_t, size_t, void *), to, from,
-           bytes, stream);
-    CALL(cuEventRecord, (void *, void *), events[1], stream);
-    CALL(cuEventSynchronize, (void *), events[1]);
-    float milliseconds;
-    CALL(cuEventElapsedTime, (float *, void *, void *), &milliseconds,
-         events[0], events[1]);
-    best = fmin(best, milliseconds * 1e-3 / 4);
+           bytes, clock->stream);
+    best = fmin(best, stop(clock) / 4);
   }
   CALL(cuMemFree_v2, (uint64_t), from);
   CALL(cuMemFree_v2, (uint64_t), to);
@@ -180,27 +91,14 @@ int main(int argc, char **argv) {
     p.length = atoi(argv[5]);
     p.heads = atoi(argv[6]);
   }
-  driver = dlopen("libcuda.so.1", RTLD_NOW);
-  if (!driver)
-    fail("libcuda.so.1", -1);
   int device, processors, most_shared, static_shared, threads;
-  void *context, *module, *function, *stream, *events[2];
-  CALL(cuInit, (unsigned), 0);
-  CALL(cuDeviceGet, (int *, int), &device, 0);
-  CALL(cuDevicePrimaryCtxRetain, (void **, int), &context, device);
-  CALL(cuCtxSetCurrent, (void *), context);
+  void *function = open_kernel(argv[1], "chunked_scan", &device);
   CALL(cuDeviceGetAttribute, (int *, int, int), &processors, 16, device);
   CALL(cuDeviceGetAttribute, (int *, int, int), &most_shared, 97, device);
-  CALL(cuModuleLoad, (void **, const char *), &module, argv[1]);
-  CALL(cuModuleGetFunction, (void **, void *, const char *), &function, module,
-       "chunked_scan");
   CALL(cuFuncGetAttribute, (int *, int, void *), &static_shared, 1, function);
   CALL(cuFuncGetAttribute, (int *, int, void *), &threads, 0, function);
-  CALL(cuFuncSetAttribute, (void *, int, int), function,
-       /*dynamic shared memory at most*/ 8, most_shared - static_shared);
-  CALL(cuStreamCreate, (void **, unsigned), &stream, 1);
-  for (int i = 0; i < 2; ++i)
-    CALL(cuEventCreate, (void **, unsigned), &events[i], 0);
+  allow_shared(function, most_shared - static_shared);
+  Clock clock = make_clock();
 
   size_t tokens = (size_t)p.batch * p.length, pairs = tokens * p.heads;
   size_t states = (size_t)p.batch * p.heads * P * p.n;
@@ -249,35 +147,29 @@ int main(int argc, char **argv) {
          states);
     uint64_t wide[4] = {P, p.heads, p.length, p.batch};
     uint64_t narrow[3] = {p.n, p.length, p.batch};
-    maps[set][0] = make_map(x, 4, wide, 2);
-    maps[set][1] = make_map(b, 3, narrow, 1);
-    maps[set][2] = make_map(c, 3, narrow, 1);
-    maps[set][3] = make_map(y[set], 4, wide, 2);
+    uint32_t wide_box[4] = {64, 1, CHUNK, 1}, narrow_box[3] = {64, CHUNK, 1};
+    maps[set][0] = make_map(x, 4, wide, wide_box);
+    maps[set][1] = make_map(b, 3, narrow, narrow_box);
+    maps[set][2] = make_map(c, 3, narrow, narrow_box);
+    maps[set][3] = make_map(y[set], 4, wide, wide_box);
   }
 
   double seconds[15];
   int samples = 15, next = 0;
   for (int sample = -1; sample < samples; ++sample) {
     int calls = sample < 0 ? sets : 20;
-    CALL(cuEventRecord, (void *, void *), events[0], stream);
+    start(&clock);
     for (int i = 0; i < calls; ++i, next = (next + 1) % sets) {
       void *arguments[] = {&maps[next][0], &maps[next][1], &maps[next][2],
                            &maps[next][3], &dt[next],      &a,
                            &initial[next], &final[next],   &flags,
                            &p.batch,       &p.length,      &p.heads};
-      CALL(cuLaunchKernel,
-           (void *, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned,
-            unsigned, void *, void **, void **),
-           function, blocks, 1, 1, (unsigned)threads, 1, 1,
-           (unsigned)(most_shared - static_shared), stream, arguments, NULL);
+      launch(function, blocks, (unsigned)threads,
+             (unsigned)(most_shared - static_shared), clock.stream, arguments);
     }
-    CALL(cuEventRecord, (void *, void *), events[1], stream);
-    CALL(cuEventSynchronize, (void *), events[1]);
-    float milliseconds;
-    CALL(cuEventElapsedTime, (float *, void *, void *), &milliseconds,
-         events[0], events[1]);
+    double taken = stop(&clock) / calls;
     if (sample >= 0)
-      seconds[sample] = milliseconds * 1e-3 / calls;
+      seconds[sample] = taken;
   }
   qsort(seconds, (size_t)samples, sizeof *seconds, by_size);
 
@@ -297,7 +189,7 @@ int main(int argc, char **argv) {
   download(other, y[0], pairs * P * 2);
   for (size_t i = 0; i < pairs * P; ++i)
     wrong += isnan(from_bf16(p.y[i])) || other[i] != p.y[i];
-  double rate = copy_rate(stream, events), copy = (double)touched / rate;
+  double rate = copy_rate(&clock), copy = (double)touched / rate;
   double median = seconds[samples / 2];
   double y_error = sqrt(y_norms.error / y_norms.value);
   double final_error = sqrt(final_norms.error / final_norms.value);

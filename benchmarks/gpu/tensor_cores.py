@@ -6,63 +6,93 @@ stages, two multiply them (wgmma 64 x 256 x 16, both operands in shared memory w
 docs/experiments/tensor-cores.md has the commands that make a kernel of it, and what came out.
 """
 
+from hopper import arrive, binary, compare, element, emit, fresh, i32, lines, make_pair, op, shared, wait, when, wide
+
 TILE_M, TILE_N, TILE_K, STAGES = 128, 256, 64, 4
 STAGE_A, STAGE_B = TILE_M * TILE_K * 2, TILE_N * TILE_K * 2
 SUMS = TILE_N // 2  # of a thread
 STRUCT = f"!llvm.struct<({', '.join(['f32'] * SUMS)})>"
 GROUP = 8  # rows of tiles that are multiplied one after the other with the same columns, for the sake of L2
 
-lines = []
-emit = lines.append
-number = 0
-
-
-def fresh(name="v"):
-    global number
-    number += 1
-    return f"%{name}{number}"
-
-
-def op(text, name="v"):
-    result = fresh(name)
-    emit(f"    {result} = {text}")
-    return result
-
-
-def i32(value):
-    return op(f"llvm.mlir.constant({value} : i32) : i32", "c")
-
-
-def binary(which, a, b, kind="i32"):
-    return op(f"llvm.{which} {a}, {b} : {kind}")
-
-
-def shared(base, bytes_):
-    """The address `bytes_`, an i32, after a global in shared memory."""
-    start = op(f"llvm.mlir.addressof @{base} : !llvm.ptr<3>", "p")
-    return op(f"llvm.getelementptr {start}[{bytes_}] : (!llvm.ptr<3>, i32) -> !llvm.ptr<3>, i8", "p")
-
 
 def barrier(which, stage):
-    slot = binary("add", binary("mul", stage, i32(8)), i32(which * STAGES * 8))
-    return shared("barriers", slot)
+    """A stage is full, a stage is empty."""
+    return shared(binary("mul", stage, 8), which * STAGES * 8, "barriers")
 
 
-def descriptor(address):
+def descriptor(offset):
     """Of a tile whose rows have 128 bytes, swizzled; eight rows are 1024 bytes."""
-    whole = op(f"llvm.ptrtoint {address} : !llvm.ptr<3> to i32")
-    wide = op(f"llvm.zext {binary('lshr', binary('and', whole, i32(0x3FFFF)), i32(4))} : i32 to i64")
-    fixed = op(f"llvm.mlir.constant({1 << 62 | 64 << 32 | 1 << 16} : i64) : i64")
-    return binary("or", wide, fixed, "i64")
-
-
-def wait(pointer, parity):
-    emit(f"    nvvm.mbarrier.try_wait.parity {pointer}, {parity}, {i32(10000000)} : !llvm.ptr<3>, i32, i32")
+    address = op(f"llvm.ptrtoint {shared(offset)} : !llvm.ptr<3> to i32")
+    return binary("or", wide(binary("lshr", binary("and", address, 0x3FFFF), 4)), 1 << 62 | 64 << 32 | 1 << 16, "i64")
 
 
 def stage_and_parity(step):
-    stage = binary("urem", step, i32(STAGES))
-    return stage, binary("and", binary("udiv", step, i32(STAGES)), i32(1))
+    return binary("urem", step, STAGES), binary("and", binary("udiv", step, STAGES), 1)
+
+
+def produce(is_first, steps, tiles):
+    """`tiles`: of each operand its tensor map, the first row, and where its stages begin and how large they are."""
+    emit("    nvvm.setmaxregister decrease 40")
+    emit(f"    scf.if {is_first} {{")
+    emit(f"    scf.for %step = {i32(0)} to {steps} step {i32(1)} : i32 {{")
+    stage, parity = stage_and_parity("%step")
+    wait(barrier(1, stage), binary("xor", parity, 1))
+    full = barrier(0, stage)
+    emit(f"    nvvm.mbarrier.arrive.expect_tx {full}, {i32(STAGE_A + STAGE_B)} : !llvm.ptr<3>, i32")
+    depth = binary("mul", "%step", TILE_K)
+    for tensor, first, offset, size in tiles:
+        place = op(f"llvm.addrspacecast {shared(binary('mul', stage, size), offset)} : !llvm.ptr<3> to !llvm.ptr<7>")
+        emit(f"    nvvm.cp.async.bulk.tensor.shared.cluster.global {place}, {tensor}, {full}, box[{depth}, {first}]"
+             " : !llvm.ptr<7>, !llvm.ptr")
+    emit("    }")
+    emit("    }")
+
+
+def consume(half, inner, steps):
+    """The sums of a warpgroup, that of the upper or lower `half` of the rows."""
+    emit("    nvvm.setmaxregister increase 232")
+    leads = compare("eq", inner, 0)
+    sums, result = op(f"llvm.mlir.zero : {STRUCT}"), fresh()
+    emit(f"    {result} = scf.for %step = {i32(0)} to {steps} step {i32(1)} iter_args(%sums = {sums})"
+         f" -> ({STRUCT}) : i32 {{")
+    stage, parity = stage_and_parity("%step")
+    wait(barrier(0, stage), parity)
+    a = descriptor(binary("add", binary("mul", stage, STAGE_A), binary("mul", half, 64 * TILE_K * 2)))
+    b = descriptor(binary("add", binary("mul", stage, STAGE_B), STAGES * STAGE_A))
+    emit("    nvvm.wgmma.fence.aligned")
+    current = "%sums"
+    for part in range(TILE_K // 16):
+        # 16 numbers of a row are 32 bytes; descriptors count in 16.
+        current = op(
+            f"nvvm.wgmma.mma_async {binary('add', a, 2 * part, 'i64')}, {binary('add', b, 2 * part, 'i64')}, {current}, "
+            f"#nvvm.shape<m = 64, n = {TILE_N}, k = 16>, D [<f32>, <one>], A [<bf16>, <one>, <row>], "
+            f"B [<bf16>, <one>, <col>] : {STRUCT} -> {STRUCT}")
+    emit("    nvvm.wgmma.commit.group.sync.aligned")
+    # All but these: the stage before is free.
+    emit("    nvvm.wgmma.wait.group.sync.aligned 1")
+    when(binary("and", compare("ne", "%step", 0), leads, "i1"),
+         lambda: arrive(barrier(1, stage_and_parity(binary("sub", "%step", 1))[0])))
+    emit(f"    scf.yield {current} : {STRUCT}")
+    emit("    }")
+    emit("    nvvm.wgmma.wait.group.sync.aligned 0")
+    return result
+
+
+def store(sums, half, inner, first_row, first_column):
+    """Where the sums of a thread are among rows and columns: pairs of a row, eight columns apart."""
+    warp, lane = binary("udiv", inner, 32), binary("urem", inner, 32)
+    own = binary("add", binary("mul", half, 64), binary("mul", warp, 16))
+    top = binary("add", first_row, binary("add", own, binary("udiv", lane, 4)))
+    left = binary("add", first_column, binary("mul", binary("urem", lane, 4), 2))
+    for lower in range(2):
+        row = wide(binary("add", top, 8 * lower))
+        start = binary("add", binary("mul", row, wide("%n"), "i64"), wide(left), "i64")
+        base = element("%c", start, "bf16")
+        for j in range(TILE_N // 8):
+            pair = make_pair(*(op(f"llvm.extractvalue {sums}[{4 * j + 2 * lower + e}] : {STRUCT}") for e in range(2)))
+            narrow = op(f"llvm.fptrunc {pair} : vector<2xf32> to vector<2xbf16>")
+            place = op(f"llvm.getelementptr {base}[{8 * j}] : (!llvm.ptr) -> !llvm.ptr, bf16")
+            emit(f"    llvm.store {narrow}, {place} {{alignment = 4 : i64}} : vector<2xbf16>, !llvm.ptr")
 
 
 def kernel():
@@ -75,20 +105,17 @@ def kernel():
     emit("      attributes {nvvm.kernel, nvvm.maxntid = array<i32: 384>, nvvm.minctasm = 1 : i32} {")
     thread = op("nvvm.read.ptx.sreg.tid.x : i32")
     block = op("nvvm.read.ptx.sreg.ctaid.x : i32")
-    group = binary("udiv", thread, i32(128))
-    inner = binary("urem", thread, i32(128))
-    steps = binary("udiv", "%k", i32(TILE_K))
+    group, inner = binary("udiv", thread, 128), binary("urem", thread, 128)
+    steps = binary("udiv", "%k", TILE_K)
     # The tile.
-    columns = binary("udiv", "%n", i32(TILE_N))
-    width = binary("mul", columns, i32(GROUP))
+    width = binary("mul", binary("udiv", "%n", TILE_N), GROUP)
     rest = binary("urem", block, width)
-    before = binary("mul", binary("udiv", block, width), i32(GROUP))
-    left = binary("sub", binary("udiv", "%m", i32(TILE_M)), before)
+    before = binary("mul", binary("udiv", block, width), GROUP)
+    left = binary("sub", binary("udiv", "%m", TILE_M), before)
     rows = op(f"llvm.intr.umin({i32(GROUP)}, {left}) : (i32, i32) -> i32")
-    first_row = binary("mul", binary("add", before, binary("urem", rest, rows)), i32(TILE_M))
-    first_column = binary("mul", binary("udiv", rest, rows), i32(TILE_N))
-    # Barriers: a stage is full, a stage is empty.
-    is_first = op(f'llvm.icmp "eq" {thread}, {i32(0)} : i32')
+    first_row = binary("mul", binary("add", before, binary("urem", rest, rows)), TILE_M)
+    first_column = binary("mul", binary("udiv", rest, rows), TILE_N)
+    is_first = compare("eq", thread, 0)
     emit(f"    scf.if {is_first} {{")
     for stage in range(STAGES):
         emit(f"    nvvm.mbarrier.init {barrier(0, i32(stage))}, {i32(1)} : !llvm.ptr<3>, i32")
@@ -96,77 +123,11 @@ def kernel():
     emit("    nvvm.fence.mbarrier.init")
     emit("    }")
     emit("    nvvm.barrier0")
-    is_producer = op(f'llvm.icmp "eq" {group}, {i32(0)} : i32')
-    zero, one = i32(0), i32(1)
-    emit(f"    scf.if {is_producer} {{")
-    emit("    nvvm.setmaxregister decrease 40")
-    emit(f"    scf.if {is_first} {{")
-    emit(f"    scf.for %step = {zero} to {steps} step {one} : i32 {{")
-    stage, parity = stage_and_parity("%step")
-    wait(barrier(1, stage), binary("xor", parity, i32(1)))
-    full = barrier(0, stage)
-    emit(f"    nvvm.mbarrier.arrive.expect_tx {full}, {i32(STAGE_A + STAGE_B)} : !llvm.ptr<3>, i32")
-    depth = binary("mul", "%step", i32(TILE_K))
-    for tensor, first, offset, size in (("%ma", first_row, 0, STAGE_A),
-                                        ("%mb", first_column, STAGES * STAGE_A, STAGE_B)):
-        place = shared("tiles", binary("add", binary("mul", stage, i32(size)), i32(offset)))
-        wide = op(f"llvm.addrspacecast {place} : !llvm.ptr<3> to !llvm.ptr<7>")
-        emit(f"    nvvm.cp.async.bulk.tensor.shared.cluster.global {wide}, {tensor}, {full}, box[{depth}, {first}]"
-             " : !llvm.ptr<7>, !llvm.ptr")
-    emit("    }")
-    emit("    }")
+    emit(f"    scf.if {compare('eq', group, 0)} {{")
+    produce(is_first, steps, [("%ma", first_row, 0, STAGE_A), ("%mb", first_column, STAGES * STAGE_A, STAGE_B)])
     emit("    } else {")
-    emit("    nvvm.setmaxregister increase 232")
-    half = binary("sub", group, i32(1))
-    leads = op(f'llvm.icmp "eq" {inner}, {i32(0)} : i32')
-    sums = op(f"llvm.mlir.zero : {STRUCT}", "s")
-    result = fresh("s")
-    emit(f"    {result} = scf.for %step = {zero} to {steps} step {one} iter_args(%sums = {sums})"
-         f" -> ({STRUCT}) : i32 {{")
-    stage, parity = stage_and_parity("%step")
-    wait(barrier(0, stage), parity)
-    at_a = binary("add", binary("mul", stage, i32(STAGE_A)), binary("mul", half, i32(64 * TILE_K * 2)))
-    at_b = binary("add", binary("mul", stage, i32(STAGE_B)), i32(STAGES * STAGE_A))
-    a, b = descriptor(shared("tiles", at_a)), descriptor(shared("tiles", at_b))
-    emit("    nvvm.wgmma.fence.aligned")
-    current = "%sums"
-    for part in range(TILE_K // 16):
-        # 16 numbers of a row are 32 bytes; descriptors count in 16.
-        shift = op(f"llvm.mlir.constant({2 * part} : i64) : i64")
-        current = op(
-            f"nvvm.wgmma.mma_async {binary('add', a, shift, 'i64')}, {binary('add', b, shift, 'i64')}, {current}, "
-            f"#nvvm.shape<m = 64, n = {TILE_N}, k = 16>, D [<f32>, <one>], A [<bf16>, <one>, <row>], "
-            f"B [<bf16>, <one>, <col>] : {STRUCT} -> {STRUCT}", "s")
-    emit("    nvvm.wgmma.commit.group.sync.aligned")
-    # All but these: the stage before is free.
-    emit("    nvvm.wgmma.wait.group.sync.aligned 1")
-    has_before = op(f'llvm.icmp "ne" %step, {zero} : i32')
-    frees = binary("and", has_before, leads, "i1")
-    emit(f"    scf.if {frees} {{")
-    before, _ = stage_and_parity(binary("sub", "%step", i32(1)))
-    op(f"nvvm.mbarrier.arrive {barrier(1, before)} : !llvm.ptr<3> -> i64")
-    emit("    }")
-    emit(f"    scf.yield {current} : {STRUCT}")
-    emit("    }")
-    emit("    nvvm.wgmma.wait.group.sync.aligned 0")
-    # Rows and columns of a thread's sums.
-    warp, lane = binary("udiv", inner, i32(32)), binary("urem", inner, i32(32))
-    own = binary("add", binary("mul", half, i32(64)), binary("mul", warp, i32(16)))
-    top = binary("add", first_row, binary("add", own, binary("udiv", lane, i32(4))))
-    left = binary("add", first_column, binary("mul", binary("urem", lane, i32(4)), i32(2)))
-    for lower in range(2):
-        row = op(f"llvm.zext {binary('add', top, i32(8 * lower))} : i32 to i64")
-        start = binary("add", binary("mul", row, op("llvm.zext %n : i32 to i64"), "i64"),
-                       op(f"llvm.zext {left} : i32 to i64"), "i64")
-        base = op(f"llvm.getelementptr %c[{start}] : (!llvm.ptr, i64) -> !llvm.ptr, bf16", "p")
-        for j in range(TILE_N // 8):
-            pair = op("llvm.mlir.undef : vector<2xf32>")
-            for e in range(2):
-                value = op(f"llvm.extractvalue {result}[{4 * j + 2 * lower + e}] : {STRUCT}")
-                pair = op(f"llvm.insertelement {value}, {pair}[{i32(e)} : i32] : vector<2xf32>")
-            narrow = op(f"llvm.fptrunc {pair} : vector<2xf32> to vector<2xbf16>")
-            place = op(f"llvm.getelementptr {base}[{8 * j}] : (!llvm.ptr) -> !llvm.ptr, bf16", "p")
-            emit(f"    llvm.store {narrow}, {place} {{alignment = 4 : i64}} : vector<2xbf16>, !llvm.ptr")
+    half = binary("sub", group, 1)
+    store(consume(half, inner, steps), half, inner, first_row, first_column)
     emit("    }")
     emit("    llvm.return")
     emit("  }")

@@ -28,12 +28,15 @@ using Parts = SmallVector<Value>;
 /// Emits the loops of one recurrence.
 class ScanKernel {
 public:
-  /// `maxStates`: where cooperative threads can share a lane, each has not more states than that, if
-  /// there are threads enough.
-  ScanKernel(ScanOp op, OpBuilder &builder, bool isCooperative, int64_t maxStates)
-      : op(op), isCooperative(isCooperative), maxStates(maxStates), loops(builder, op.getLoc()), roles(op.getCoefficientsOp()),
+  /// `maxStates`: where cooperative threads can share a lane, each has not more
+  /// states than that, if there are threads enough.
+  ScanKernel(ScanOp op, OpBuilder &builder, bool isCooperative,
+             int64_t maxStates)
+      : op(op), isCooperative(isCooperative), maxStates(maxStates),
+        loops(builder, op.getLoc()), roles(op.getCoefficientsOp()),
         width(op.getNumStates()),
-        type(ssmc::detail::getAccumulatorType(mlir::getElementTypeOrSelf(op.getFinalStates().front()))),
+        type(ssmc::detail::getAccumulatorType(
+            mlir::getElementTypeOrSelf(op.getFinalStates().front()))),
         point(op.getNumDims()), sizes(op.getNumDims()) {}
 
   /// Whether the states fit.
@@ -45,8 +48,8 @@ public:
   Value getNumLanes();
 
 private:
-  /// A place in the static dimensions that a thread runs over: keys (and the target of a
-  /// matrix), and dimensions of the output that the lanes lack.
+  /// A place in the static dimensions that a thread runs over: keys (and the
+  /// target of a matrix), and dimensions of the output that the lanes lack.
   using Place = SmallVector<int64_t>;
 
   /// Number of places of a thread; negative if it is not known.
@@ -63,7 +66,8 @@ private:
   /// Sets `dims` of the point to the place number `index`.
   void moveTo(ArrayRef<unsigned> dims, int64_t index);
   bool isInner(AffineMap map);
-  /// `operand` at the point, loaded once for each place and token on which it depends.
+  /// `operand` at the point, loaded once for each place and token on which it
+  /// depends.
   Value load(Value operand, AffineMap map, int64_t step);
   SmallVector<Value> evaluate(ValueRange values, int64_t step);
   Parts multiply(ValueRange left, ValueRange right);
@@ -75,26 +79,33 @@ private:
   /// Number of the inner place at which `dims` are as in the point.
   int64_t placeOf(ArrayRef<unsigned> dims, ArrayRef<int64_t> at);
 
-  /// The states after the tokens `first`, ..., `first` + `count` - 1 of the order.
+  /// The states after the tokens `first`, ..., `first` + `count` - 1 of the
+  /// order.
   SmallVector<Value> emitBlock(Value first, int64_t count, ValueRange states);
   /// Loads what the token `step` needs beside what every key shares.
   void loadKeyed(int64_t step);
-  /// Calls `visit` for every operand that changes with time, its map and, in dimensions
-  /// of the thread's places, its number of places.
-  void forOperands(llvm::function_ref<void(Value, AffineMap, ArrayRef<unsigned>)> visit);
-  /// Asks for the cache lines of the token at `time`, a later one, of `operand`.
-  void prefetch(Value operand, AffineMap map, ArrayRef<unsigned> dims, Value time);
+  /// Calls `visit` for every operand that changes with time, its map and, in
+  /// dimensions of the thread's places, its number of places.
+  void forOperands(
+      llvm::function_ref<void(Value, AffineMap, ArrayRef<unsigned>)> visit);
+  /// Asks for the cache lines of the token at `time`, a later one, of
+  /// `operand`.
+  void prefetch(Value operand, AffineMap map, ArrayRef<unsigned> dims,
+                Value time);
   SmallVector<Value> update(ArrayRef<Value> states, int64_t step);
-  /// Whether threads that share a lane store the outputs of a block at its end, a token
-  /// each. That takes the sums out of the chain of tokens, which pays where nothing else
-  /// is summed in it and a thread has states enough to hide the loads.
-  bool defersOutputs() { return split && roles.getErase().empty() && maxStates > 1; }
+  /// Whether threads that share a lane store the outputs of a block at its end,
+  /// a token each. That takes the sums out of the chain of tokens, which pays
+  /// where nothing else is summed in it and a thread has states enough to hide
+  /// the loads.
+  bool defersOutputs() {
+    return split && roles.getErase().empty() && maxStates > 1;
+  }
   /// What the output number `place` reads of the states of this thread.
   Parts read(ArrayRef<Value> states, int64_t place, int64_t step);
   /// Stores the output `place` of the token of the point.
   void write(const Parts &sum, int64_t place, int64_t step);
-  /// Stores the outputs of a block, of which every thread that shares the lane has the
-  /// `sums`: each takes a token of its own.
+  /// Stores the outputs of a block, of which every thread that shares the lane
+  /// has the `sums`: each takes a token of its own.
   void writeShared(ArrayRef<Parts> sums);
 
   ScanOp op;
@@ -105,12 +116,13 @@ private:
   unsigned width;
   Type type;
   SmallVector<Value> point, sizes;
-  /// Tokens of the block, and those whose outputs this thread stores where several share a
-  /// lane.
+  /// Tokens of the block, and those whose outputs this thread stores where
+  /// several share a lane.
   SmallVector<Value> times, ownTimes;
   /// Numbers such tokens for `load`.
   static constexpr int64_t kOwnStep = 1 << 20;
-  /// Dimensions beyond the batch: of threads, of a thread's states, of its outputs.
+  /// Dimensions beyond the batch: of threads, of a thread's states, of its
+  /// outputs.
   SmallVector<unsigned> laneDims, innerDims, outputDims;
   int64_t numInner = 1, numOutputs = 1;
   /// The key that threads share, how many do, and which of them this is.
@@ -121,7 +133,8 @@ private:
   Value thread;
   /// Where the static dimensions of the point are, by dimension.
   llvm::DenseMap<unsigned, int64_t> at;
-  using Key = std::pair<std::pair<Value, AffineMap>, std::pair<int64_t, int64_t>>;
+  using Key =
+      std::pair<std::pair<Value, AffineMap>, std::pair<int64_t, int64_t>>;
   llvm::DenseMap<Key, Value> loaded, invariants;
 };
 
