@@ -175,14 +175,20 @@ ssmrt_status ssmrtGetCudaModule(const ssmrt_module **module) {
   return ssmrtCheckModule(*module);
 }
 
+/* Checks both and makes the device's context current, which the caller leaves. */
+static ssmrt_status enterForCode(const ssmrt_module **module,
+                                 ssmrt_context *context,
+                                 ssmrtCudaContext **cuda) {
+  ssmrt_status status = ssmrtGetCudaModule(module);
+  if (status == SSMRT_OK)
+    status = ssmrtCheckCudaContext((*module)->name, context, cuda);
+  return status == SSMRT_OK ? ssmrtEnterCuda(*cuda) : status;
+}
+
 ssmrt_status ssmrt_cuda_load(const ssmrt_module *module,
                              ssmrt_context *context) {
   ssmrtCudaContext *cuda;
-  ssmrt_status status = ssmrtGetCudaModule(&module);
-  if (status == SSMRT_OK)
-    status = ssmrtCheckCudaContext(module->name, context, &cuda);
-  if (status == SSMRT_OK)
-    status = ssmrtEnterCuda(cuda);
+  ssmrt_status status = enterForCode(&module, context, &cuda);
   if (status != SSMRT_OK)
     return status;
   status = ssmrtLoadCuda(cuda, module->name, module->cuda_code);
@@ -193,11 +199,7 @@ ssmrt_status ssmrt_cuda_load(const ssmrt_module *module,
 ssmrt_status ssmrt_cuda_unload(const ssmrt_module *module,
                                ssmrt_context *context) {
   ssmrtCudaContext *cuda;
-  ssmrt_status status = ssmrtGetCudaModule(&module);
-  if (status == SSMRT_OK)
-    status = ssmrtCheckCudaContext(module->name, context, &cuda);
-  if (status == SSMRT_OK)
-    status = ssmrtEnterCuda(cuda);
+  ssmrt_status status = enterForCode(&module, context, &cuda);
   if (status != SSMRT_OK)
     return status;
   ssmrtUnloadCuda(cuda, module->cuda_code);
