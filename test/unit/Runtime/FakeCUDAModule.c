@@ -1,44 +1,25 @@
 /*===- FakeCUDAModule.c - A compiled layer for a GPU, written by hand -----===*\
 |*                                                                            *|
-|* The decaying sum of FakeModule.c: prepare as on the CPU, forward as host   *|
-|* code that launches a kernel through its context. The kernel is a function  *|
-|* here, which the fake driver calls with what was launched.                  *|
+|* That of FakeLayer.h: prepare as on the CPU, forward as host code that      *|
+|* launches a kernel through its context. The kernel is a function here,      *|
+|* which the fake driver calls with what was launched.                        *|
 |*                                                                            *|
 \*===----------------------------------------------------------------------===*/
 
 #include "FakeCUDAModule.h"
+#include "FakeLayer.h"
 
 #include <string.h>
-
-enum { NumChannels = 3 };
 
 typedef struct Tables {
   float decay[NumChannels], scale[NumChannels];
   float offset;
 } Tables;
 
-static int64_t roundUp(int64_t bytes) { return (bytes + 63) / 64 * 64; }
-
 static int64_t getTableBytes(int64_t maxLength) {
   (void)maxLength;
   return sizeof(Tables);
 }
-
-static int64_t getSumBytes(int64_t batch) {
-  return roundUp(batch * NumChannels * (int64_t)sizeof(float));
-}
-
-static int64_t getStateBytes(int64_t batch, int64_t maxLength) {
-  (void)maxLength;
-  return getSumBytes(batch) + roundUp(2 * batch * (int64_t)sizeof(int64_t));
-}
-
-static int64_t getForwardBytes(int64_t batch, const int64_t *lengths) {
-  (void)lengths;
-  return batch * 64;
-}
-
-static int64_t getStepBytes(int64_t batch) { return batch * 64; }
 
 static void prepare(const ssmrt_frame *frame) {
   Tables tables;
@@ -107,57 +88,15 @@ static void forward(const ssmrt_frame *frame) {
   frame->context->launch(frame->context, &code, 1, &empty, NULL);
 }
 
-#define F32                                                                    \
-  { SSMRT_FLOAT, 32, 1 }
-#define I64                                                                    \
-  { SSMRT_INT, 64, 1 }
-
-static const int64_t channels[] = {NumChannels};
-static const int64_t sequence[] = {SSMRT_BATCH, SSMRT_LENGTH, NumChannels};
-static const int64_t rows[] = {SSMRT_BATCH};
-static const int64_t rowsOfChannels[] = {SSMRT_BATCH, NumChannels};
-static const int64_t countsOfRows[] = {2, SSMRT_BATCH};
-
 static const ssmrt_value_info weights[] = {
     {"decay", F32, 1, channels, 0, 0, 0},
     {"scale", F32, 1, channels, 0, 0, 0},
     {"offset", F32, 0, NULL, SSMRT_OPTIONAL, 0, 0},
 };
-static const ssmrt_value_info inputs[] = {
-    {"u", F32, 3, sequence, 0, 0, 0},
-    {"gain", F32, 1, rows, SSMRT_OPTIONAL, 0, 0},
-};
-static const ssmrt_value_info outputs[] = {{"y", F32, 3, sequence, 0, 0, 0}};
-static const ssmrt_value_info states[] = {
-    {"s", F32, 2, rowsOfChannels, 0, 0, 0},
-    {"count", I64, 2, countsOfRows, 0, 0, 0},
-};
-
 static const ssmrt_module module = {
-    .magic = SSMRT_MAGIC,
-    .abi_version = SSMRT_ABI_VERSION,
-    .struct_size = sizeof(ssmrt_module),
-    .name = "fake",
-    .layer = "Fake",
+    FAKE_LAYER,
     .target = "cuda sm_80",
-    .compiler = "hand",
     .hash = 0x1235,
-    .num_weights = 3,
-    .num_inputs = 2,
-    .num_outputs = 1,
-    .num_states = 2,
-    .weights = weights,
-    .inputs = inputs,
-    .outputs = outputs,
-    .states = states,
-    .prepared_bytes = getTableBytes,
-    .state_bytes = getStateBytes,
-    .forward_workspace_bytes = getForwardBytes,
-    .step_workspace_bytes = getStepBytes,
-    .prepare = prepare,
-    .forward = forward,
-    .step = forward,
-    .num_axes = 1,
     .device_type = SSMRT_CUDA,
     .cuda_code = &code,
 };
