@@ -9,8 +9,7 @@
 #include "mlir/IR/IRMapping.h"
 #include "mlir/Pass/Pass.h"
 #include "mlir/Transforms/RegionUtils.h"
-#include "llvm/ADT/DenseMap.h"
-#include "llvm/ADT/Hashing.h"
+#include "ssmc/Transforms/EqualFunctions.h"
 #include "llvm/ADT/SetVector.h"
 #include <cmath>
 
@@ -156,35 +155,13 @@ void OutlineTasksPass::outline(scf::ParallelOp parallel, unsigned number) {
   parallel.erase();
 }
 
-/// A hash of what two equal tasks have in common.
-static llvm::hash_code hashOf(func::FuncOp task) {
-  llvm::hash_code hash = llvm::hash_value(0);
-  task.getBody().walk([&](Operation *op) {
-    hash = llvm::hash_combine(
-        hash, OperationEquivalence::computeHash(
-                  op, OperationEquivalence::ignoreHashValue,
-                  OperationEquivalence::ignoreHashValue,
-                  OperationEquivalence::IgnoreLocations));
-  });
-  return hash;
-}
-
-/// Tasks with the same body become one: `step` does to one token what `forward` does
-/// to many, and layers repeat. What differs comes through the closure.
+/// Tasks with the same body become one. What differs comes through the closure.
 void OutlineTasksPass::shareTasks() {
-  llvm::DenseMap<size_t, SmallVector<func::FuncOp>> kept;
+  ssmc::EqualFunctions<func::FuncOp> kept;
   llvm::StringMap<StringRef> replaced;
-  for (func::FuncOp task : tasks) {
-    SmallVector<func::FuncOp> &candidates = kept[hashOf(task)];
-    auto same = llvm::find_if(candidates, [&](func::FuncOp other) {
-      return OperationEquivalence::isRegionEquivalentTo(
-          &other.getBody(), &task.getBody(), OperationEquivalence::IgnoreLocations);
-    });
-    if (same == candidates.end())
-      candidates.push_back(task);
-    else
-      replaced[task.getName()] = same->getName();
-  }
+  for (func::FuncOp task : tasks)
+    if (func::FuncOp same = kept.find(task))
+      replaced[task.getName()] = same.getName();
   getOperation().walk([&](func::ConstantOp constant) {
     auto found = replaced.find(constant.getValue());
     if (found != replaced.end())

@@ -15,7 +15,7 @@
 #include "mlir/Interfaces/ViewLikeInterface.h"
 #include "mlir/Transforms/RegionUtils.h"
 #include "ssm/IR/SSM.h"
-#include "llvm/ADT/Hashing.h"
+#include "ssmc/Transforms/EqualFunctions.h"
 #include "llvm/ADT/SetVector.h"
 
 namespace ssmc::nvptx {
@@ -33,13 +33,12 @@ struct OutlineKernelsPass
 
 private:
   LogicalResult outline(gpu::LaunchOp launch, StringRef name);
-  gpu::GPUFuncOp findEqual(gpu::GPUFuncOp kernel);
   /// Makes `value` again in a kernel where it needs nothing but constants, of which
   /// tables are the module's; null otherwise.
   Value remake(Value value, OpBuilder &device, IRMapping &mapping);
 
   gpu::GPUModuleOp kernels;
-  llvm::DenseMap<size_t, SmallVector<gpu::GPUFuncOp>> known;
+  EqualFunctions<gpu::GPUFuncOp> known;
 };
 
 /// Passes values to a kernel: on the host it appends arguments, in the kernel it makes
@@ -144,32 +143,6 @@ Value Passing::pass(Value value) {
   return {};
 }
 
-/// A hash of what two equal kernels have in common.
-static llvm::hash_code hashOf(gpu::GPUFuncOp kernel) {
-  llvm::hash_code hash = llvm::hash_value(0);
-  kernel.getBody().walk([&](Operation *op) {
-    hash = llvm::hash_combine(
-        hash, OperationEquivalence::computeHash(
-                  op, OperationEquivalence::ignoreHashValue,
-                  OperationEquivalence::ignoreHashValue,
-                  OperationEquivalence::IgnoreLocations));
-  });
-  return hash;
-}
-
-/// A kernel made earlier that does the same: `step` does to one token what `forward`
-/// does to many, and layers repeat.
-gpu::GPUFuncOp OutlineKernelsPass::findEqual(gpu::GPUFuncOp kernel) {
-  SmallVector<gpu::GPUFuncOp> &candidates = known[hashOf(kernel)];
-  for (gpu::GPUFuncOp other : candidates)
-    if (other.getKnownBlockSize() == kernel.getKnownBlockSize() &&
-        OperationEquivalence::isRegionEquivalentTo(&other.getBody(), &kernel.getBody(),
-                                                   OperationEquivalence::IgnoreLocations))
-      return other;
-  candidates.push_back(kernel);
-  return {};
-}
-
 Value OutlineKernelsPass::remake(Value value, OpBuilder &device, IRMapping &mapping) {
   if (Value found = mapping.lookupOrNull(value))
     return found;
@@ -256,7 +229,10 @@ LogicalResult OutlineKernelsPass::outline(gpu::LaunchOp launch, StringRef name) 
   if (auto threads = launch->getAttrOfType<IntegerAttr>(nvptx::kBlockAttr))
     kernel->setAttr(nvptx::kBlockAttr, threads);
 
-  gpu::GPUFuncOp chosen = findEqual(kernel);
+  // Kernels are compiled for the threads of a block.
+  gpu::GPUFuncOp chosen = known.find(kernel, [&](gpu::GPUFuncOp other) {
+    return other->getAttr(nvptx::kBlockAttr) == kernel->getAttr(nvptx::kBlockAttr);
+  });
   if (chosen)
     kernel.erase();
   else
