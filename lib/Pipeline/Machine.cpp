@@ -12,7 +12,6 @@
 #include "llvm/IR/IRBuilder.h"
 #include "llvm/IR/InstIterator.h"
 #include "llvm/IR/LegacyPassManager.h"
-#include "llvm/Passes/PassBuilder.h"
 #include "llvm/Support/raw_ostream.h"
 #include "llvm/Transforms/Utils/ModuleUtils.h"
 
@@ -136,19 +135,8 @@ std::unique_ptr<llvm::Module> ssmc::translateToLLVM(mlir::ModuleOp module,
   if (description)
     emitModuleDescription(*result, description, code ? &*code : nullptr);
 
-  llvm::LoopAnalysisManager loops;
-  llvm::FunctionAnalysisManager functions;
-  llvm::CGSCCAnalysisManager graph;
-  llvm::ModuleAnalysisManager modules;
-  llvm::PassBuilder builder(machine.get());
-  builder.registerModuleAnalyses(modules);
-  builder.registerCGSCCAnalyses(graph);
-  builder.registerFunctionAnalyses(functions);
-  builder.registerLoopAnalyses(loops);
-  builder.crossRegisterProxies(loops, functions, graph, modules);
-  auto level = options.literal ? llvm::OptimizationLevel::O1
-                               : llvm::OptimizationLevel::O3;
-  builder.buildPerModuleDefaultPipeline(level).run(*result, modules);
+  optimize(*result, *machine,
+           options.literal ? llvm::OptimizationLevel::O1 : llvm::OptimizationLevel::O3);
   return result;
 }
 

@@ -50,6 +50,31 @@ Value Loops::max(Value left, Value right) {
   return arith::MaxSIOp::create(builder, loc, left, right);
 }
 
+SmallVector<Value> Loops::addNumbers(ValueRange left, ValueRange right) {
+  SmallVector<Value> sum;
+  for (auto [l, r] : llvm::zip_equal(left, right))
+    sum.push_back(add(l, r));
+  return sum;
+}
+
+SmallVector<Value> Loops::mulNumbers(ValueRange left, ValueRange right) {
+  if (left.size() == 1)
+    return {mul(left[0], right[0])};
+  return {sub(mul(left[0], right[0]), mul(left[1], right[1])),
+          add(mul(left[0], right[1]), mul(left[1], right[0]))};
+}
+
+void Loops::bindSizes(ssm::ScanOp op, MutableArrayRef<Value> sizes) {
+  for (auto [map, memref] :
+       {std::make_pair(op.getOutputMap(), op.getOutputInits().front()),
+        std::make_pair(op.getStateMap(), op.getFinalStates().front())})
+    for (auto [axis, expr] : llvm::enumerate(map.getResults())) {
+      unsigned dim = cast<AffineDimExpr>(expr).getPosition();
+      if (!sizes[dim])
+        sizes[dim] = size(memref, axis);
+    }
+}
+
 Value Loops::size(Value memref, unsigned dim) {
   return memref::DimOp::create(builder, loc, memref, dim);
 }

@@ -12,6 +12,7 @@
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/IR/PatternMatch.h"
+#include "ssm/IR/SSM.h"
 #include "llvm/ADT/STLFunctionalExtras.h"
 
 namespace ssmc::detail {
@@ -34,6 +35,17 @@ public:
   mlir::Value select(mlir::Value condition, mlir::Value left,
                      mlir::Value right);
   mlir::Value max(mlir::Value left, mlir::Value right);
+
+  /// Of numbers, which have one part, or two: real and imaginary.
+  llvm::SmallVector<mlir::Value> addNumbers(mlir::ValueRange left,
+                                            mlir::ValueRange right);
+  llvm::SmallVector<mlir::Value> mulNumbers(mlir::ValueRange left,
+                                            mlir::ValueRange right);
+
+  /// Extents of the dimensions that outputs and states of a recurrence have; those
+  /// that `sizes` has already stay.
+  void bindSizes(mlir::ssm::ScanOp op,
+                 llvm::MutableArrayRef<mlir::Value> sizes);
 
   /// Size of dimension `dim` of `memref`.
   mlir::Value size(mlir::Value memref, unsigned dim);

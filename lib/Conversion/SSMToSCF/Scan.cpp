@@ -61,8 +61,12 @@ private:
   /// Memory for the state before a token, like `memref`; where lanes are outside, of
   /// one lane.
   Value allocateLike(Value memref);
-  Parts multiply(ValueRange left, ValueRange right);
-  Parts add(ValueRange left, ValueRange right);
+  Parts multiply(ValueRange left, ValueRange right) {
+    return loops.mulNumbers(left, right);
+  }
+  Parts add(ValueRange left, ValueRange right) {
+    return loops.addNumbers(left, right);
+  }
   Parts zero() { return Parts(width, loops.constant(type, 0.0)); }
 
   ScanOp op;
@@ -115,21 +119,6 @@ Value ScanLowering::allocateLike(Value memref) {
   return memref::AllocOp::create(
       loops.builder, loops.loc,
       MemRefType::get(type.getShape(), type.getElementType()), dynamicSizes);
-}
-
-Parts ScanLowering::multiply(ValueRange left, ValueRange right) {
-  if (width == 1)
-    return {loops.mul(left[0], right[0])};
-  return {
-      loops.sub(loops.mul(left[0], right[0]), loops.mul(left[1], right[1])),
-      loops.add(loops.mul(left[0], right[1]), loops.mul(left[1], right[0]))};
-}
-
-Parts ScanLowering::add(ValueRange left, ValueRange right) {
-  Parts sum;
-  for (auto [l, r] : llvm::zip_equal(left, right))
-    sum.push_back(loops.add(l, r));
-  return sum;
 }
 
 SmallVector<Value> ScanLowering::getPreviousIndices() {
@@ -291,14 +280,7 @@ void ScanLowering::runSequence() {
 }
 
 void ScanLowering::run() {
-  for (auto [map, memref] :
-       {std::make_pair(op.getOutputMap(), op.getOutputInits().front()),
-        std::make_pair(op.getStateMap(), op.getFinalStates().front())})
-    for (auto [axis, expr] : llvm::enumerate(map.getResults())) {
-      unsigned dim = cast<AffineDimExpr>(expr).getPosition();
-      if (!sizes[dim])
-        sizes[dim] = loops.size(memref, axis);
-    }
+  loops.bindSizes(op, sizes);
   // A map may mention a dimension that is not looped over where it is applied;
   // every use overwrites this.
   llvm::fill(point, loops.index(0));

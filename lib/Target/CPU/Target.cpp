@@ -2,6 +2,7 @@
 
 #include "Target/CPU/Target.h"
 
+#include "llvm/Passes/PassBuilder.h"
 #include "llvm/MC/MCSubtargetInfo.h"
 #include "llvm/MC/TargetRegistry.h"
 #include "llvm/Support/TargetSelect.h"
@@ -104,4 +105,19 @@ mlir::ssm::Machine CPUTarget::getMachine() const {
     machine.l2Bytes = 512 << 10;
   }
   return machine;
+}
+
+void ssmc::optimize(llvm::Module &module, llvm::TargetMachine &machine,
+                    llvm::OptimizationLevel level) {
+  llvm::LoopAnalysisManager loops;
+  llvm::FunctionAnalysisManager functions;
+  llvm::CGSCCAnalysisManager graph;
+  llvm::ModuleAnalysisManager modules;
+  llvm::PassBuilder builder(&machine);
+  builder.registerModuleAnalyses(modules);
+  builder.registerCGSCCAnalyses(graph);
+  builder.registerFunctionAnalyses(functions);
+  builder.registerLoopAnalyses(loops);
+  builder.crossRegisterProxies(loops, functions, graph, modules);
+  builder.buildPerModuleDefaultPipeline(level).run(module, modules);
 }

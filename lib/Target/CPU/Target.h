@@ -5,6 +5,7 @@
 
 #include "Target/CPU/KernelTarget.h"
 #include "ssm/Analysis/Machine.h"
+#include "llvm/Passes/OptimizationLevel.h"
 #include "llvm/Support/LogicalResult.h"
 #include "llvm/Target/TargetMachine.h"
 #include <memory>
@@ -27,6 +28,10 @@ struct CPUTarget {
   /// `--cpu` means one schedule wherever the compiler runs.
   mlir::ssm::Machine getMachine() const;
 };
+
+/// LLVM's own pipeline of `level`, for any target.
+void optimize(llvm::Module &module, llvm::TargetMachine &machine,
+              llvm::OptimizationLevel level);
 
 } // namespace ssmc
 

@@ -2,6 +2,7 @@
 
 #include "Target/NVPTX/CodeGen.h"
 
+#include "Target/CPU/Target.h"
 #include "Target/NVPTX/Passes.h"
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
@@ -14,7 +15,6 @@
 #include "llvm/IR/Module.h"
 #include "llvm/MC/MCSubtargetInfo.h"
 #include "llvm/MC/TargetRegistry.h"
-#include "llvm/Passes/PassBuilder.h"
 #include "llvm/Support/TargetSelect.h"
 #include "llvm/Target/TargetMachine.h"
 #include <mutex>
@@ -84,17 +84,7 @@ FailureOr<nvptx::Kernels> nvptx::emitPTX(ModuleOp module, StringRef arch) {
       function->addFnAttr("nvvm.maxntid", std::to_string(threads.getInt()));
   }
 
-  llvm::LoopAnalysisManager loops;
-  llvm::FunctionAnalysisManager functions;
-  llvm::CGSCCAnalysisManager graph;
-  llvm::ModuleAnalysisManager modules;
-  llvm::PassBuilder builder(machine.get());
-  builder.registerModuleAnalyses(modules);
-  builder.registerCGSCCAnalyses(graph);
-  builder.registerFunctionAnalyses(functions);
-  builder.registerLoopAnalyses(loops);
-  builder.crossRegisterProxies(loops, functions, graph, modules);
-  builder.buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O3).run(*code, modules);
+  optimize(*code, *machine, llvm::OptimizationLevel::O3);
 
   llvm::SmallString<0> text;
   llvm::raw_svector_ostream stream(text);

@@ -84,19 +84,8 @@ bool ScanKernel::fits() {
   return numInner * rows * width * width <= kMaxDense;
 }
 
-void ScanKernel::bindSizes() {
-  for (auto [map, memref] :
-       {std::make_pair(op.getOutputMap(), op.getOutputInits().front()),
-        std::make_pair(op.getStateMap(), op.getFinalStates().front())})
-    for (auto [axis, expr] : llvm::enumerate(map.getResults())) {
-      unsigned dim = cast<AffineDimExpr>(expr).getPosition();
-      if (!sizes[dim])
-        sizes[dim] = loops.size(memref, axis);
-    }
-}
-
 Value ScanKernel::getNumLanes() {
-  bindSizes();
+  loops.bindSizes(op, sizes);
   Value lanes = sizes[0];
   for (unsigned dim : laneDims)
     lanes = loops.mul(lanes, sizes[dim]);
@@ -105,7 +94,7 @@ Value ScanKernel::getNumLanes() {
 
 void ScanKernel::run() {
   llvm::fill(sizes, Value());
-  bindSizes();
+  loops.bindSizes(op, sizes);
   llvm::fill(point, loops.index(0));
   for (ArrayRef<unsigned> dims : {ArrayRef(innerDims), ArrayRef(outputDims)})
     for (unsigned dim : dims)

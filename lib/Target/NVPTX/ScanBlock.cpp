@@ -83,20 +83,6 @@ SmallVector<Value> ScanKernel::evaluate(ValueRange values, int64_t step) {
   return results;
 }
 
-Parts ScanKernel::multiply(ValueRange left, ValueRange right) {
-  if (width == 1)
-    return {loops.mul(left[0], right[0])};
-  return {loops.sub(loops.mul(left[0], right[0]), loops.mul(left[1], right[1])),
-          loops.add(loops.mul(left[0], right[1]), loops.mul(left[1], right[0]))};
-}
-
-Parts ScanKernel::add(ValueRange left, ValueRange right) {
-  Parts sum;
-  for (auto [l, r] : llvm::zip_equal(left, right))
-    sum.push_back(loops.add(l, r));
-  return sum;
-}
-
 SmallVector<Value> ScanKernel::update(ArrayRef<Value> states, int64_t step) {
   // The states before this token: zero after a reset.
   SmallVector<Value> before(states);

@@ -60,7 +60,6 @@ private:
   }
   /// Shares the last key among threads so that each has few states.
   void shareKeys();
-  void bindSizes();
   /// The sum over the threads that share a lane.
   void sumOverThreads(Parts &sum);
   /// Sets `dims` of the point to the place number `index`.
@@ -70,8 +69,12 @@ private:
   /// depends.
   Value load(Value operand, AffineMap map, int64_t step);
   SmallVector<Value> evaluate(ValueRange values, int64_t step);
-  Parts multiply(ValueRange left, ValueRange right);
-  Parts add(ValueRange left, ValueRange right);
+  Parts multiply(ValueRange left, ValueRange right) {
+    return loops.mulNumbers(left, right);
+  }
+  Parts add(ValueRange left, ValueRange right) {
+    return loops.addNumbers(left, right);
+  }
   Parts zero() { return Parts(width, loops.constant(type, 0.0)); }
   Parts stateAt(ArrayRef<Value> states, int64_t index) {
     return Parts(states.slice(index * width, width));
