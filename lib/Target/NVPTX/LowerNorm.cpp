@@ -13,9 +13,20 @@ using namespace mlir::ssm;
 using namespace ssmc;
 using namespace ssmc::detail;
 
-/// Threads of a block, elements that a thread has of a row, and blocks at most.
-static constexpr int64_t kMaxThreads = 256, kWarp = 32, kElements = 4,
+/// Threads of a block, elements of a row that a thread has, operands of the epilogue that
+/// it loads with them, and blocks at most.
+static constexpr int64_t kWarp = 32, kMaxThreads = 1024, kMaxElements = 64, kMaxAhead = 32,
                          kMaxBlocks = 1 << 20;
+
+/// Short rows get few elements a thread; up to 256 threads stay on one processor with
+/// those of other rows.
+static int64_t chooseThreads(int64_t size) {
+  auto threadsFor = [&](int64_t elements) {
+    return int64_t(llvm::PowerOf2Ceil(llvm::divideCeil(size, elements)));
+  };
+  int64_t threads = std::min<int64_t>(threadsFor(4), 256);
+  return std::clamp(std::max(threads, threadsFor(8)), kWarp, kMaxThreads);
+}
 
 LogicalResult nvptx::lowerNorm(RewriterBase &rewriter, NormOp op) {
   if (!op.hasPureBufferSemantics())
@@ -27,8 +38,10 @@ LogicalResult nvptx::lowerNorm(RewriterBase &rewriter, NormOp op) {
   Type type = getAccumulatorType(
       {inputType.getElementType(), getElementTypeOrSelf(op.getOutput())});
   int64_t size = inputType.getShape().back() / int64_t(op.getGroups());
-  int64_t numThreads = std::clamp<int64_t>(
-      int64_t(llvm::PowerOf2Ceil(llvm::divideCeil(size, kElements))), kWarp, kMaxThreads);
+  int64_t numThreads = chooseThreads(size);
+  int64_t numElements = llvm::divideCeil(size, numThreads);
+  if (numElements > kMaxElements)
+    return failure();
 
   // Rows of the grid: those of the tensor, by groups.
   SmallVector<Value> sizes;
@@ -61,47 +74,83 @@ LogicalResult nvptx::lowerNorm(RewriterBase &rewriter, NormOp op) {
     rest = arith::DivUIOp::create(rewriter, loc, rest, sizes[dim]);
   }
   Value begin = loops.mul(group, loops.index(size));
-  Value end = loops.add(begin, loops.index(size));
-  Value first = loops.add(begin, launch.getThreadIds().x);
-  Value stride = loops.index(numThreads);
   Value zero = loops.constant(type, 0.0), count = loops.constant(type, double(size));
-  Value mean;
-  auto element = [&](Value at) {
-    point.back() = at;
-    Value x = loops.convert(loops.load(op.getInput(), point), type);
-    return mean ? loops.sub(x, mean) : x;
+
+  // Elements of the row that this thread has, and whether each is there.
+  SmallVector<Value> places, exist, elements;
+  for (int64_t i = 0; i < numElements; ++i) {
+    Value place = loops.add(launch.getThreadIds().x, loops.index(i * numThreads));
+    bool isWhole = (i + 1) * numThreads <= size;
+    exist.push_back(isWhole ? Value() : loops.less(place, loops.index(size)));
+    if (!isWhole) // any element that is there
+      place = arith::MinUIOp::create(rewriter, loc, place, loops.index(size - 1));
+    places.push_back(loops.add(begin, place));
+    point.back() = places.back();
+    elements.push_back(loops.convert(loops.load(op.getInput(), point), type));
+  }
+  // What the epilogue reads: with the elements while there are registers, or else when
+  // the sums are known, but before anything is stored.
+  SmallVector<SmallVector<Value>> operands(numElements);
+  auto loadOperands = [&] {
+    for (auto [place, loaded] : llvm::zip_equal(places, operands)) {
+      point.back() = place;
+      for (auto [operand, map] :
+           llvm::zip_equal(op.getEpilogueIns(),
+                           op.getEpilogueMaps().getAsValueRange<AffineMapAttr>()))
+        loaded.push_back(loops.load(operand, loops.apply(map, point)));
+    }
   };
+  bool isAhead = numElements * int64_t(op.getEpilogueIns().size()) <= kMaxAhead;
+  if (isAhead)
+    loadOperands();
   auto sum = [&](function_ref<Value(Value)> term) -> Value {
-    auto partial = scf::ForOp::create(
-        rewriter, loc, first, end, stride, zero,
-        [&](OpBuilder &, Location, Value at, ValueRange carried) {
-          scf::YieldOp::create(rewriter, loc, loops.add(carried[0], term(at)));
-        });
+    Value partial = zero;
+    for (auto [element, exists] : llvm::zip_equal(elements, exist)) {
+      Value value = term(element);
+      partial = loops.add(partial, exists ? loops.select(exists, value, zero) : value);
+    }
     auto add = gpu::AllReduceOperationAttr::get(rewriter.getContext(),
                                                 gpu::AllReduceOperation::ADD);
-    return gpu::AllReduceOp::create(rewriter, loc, type, partial.getResult(0), add,
-                                    /*uniform=*/true);
+    return gpu::AllReduceOp::create(rewriter, loc, type, partial, add, /*uniform=*/true);
   };
   if (op.getKind() == NormKind::layer) {
-    Value total = sum(element);
-    mean = arith::DivFOp::create(rewriter, loc, total, count);
+    Value total = sum([](Value element) { return element; });
+    Value mean = arith::DivFOp::create(rewriter, loc, total, count);
+    for (Value &element : elements)
+      element = loops.sub(element, mean);
   }
-  Value square = sum([&](Value at) {
-    Value x = element(at);
-    return loops.mul(x, x);
-  });
+  Value square = sum([&](Value element) { return loops.mul(element, element); });
   if (op.getKind() != NormKind::l2)
     square = arith::DivFOp::create(rewriter, loc, square, count);
   Value eps = loops.constant(type, op.getEps().convertToDouble());
-  Value divisor = math::SqrtOp::create(rewriter, loc, loops.add(square, eps));
-  auto write = scf::ForOp::create(rewriter, loc, first, end, stride);
-  rewriter.setInsertionPointToStart(write.getBody());
-  Value y = arith::DivFOp::create(rewriter, loc, element(write.getInductionVar()), divisor);
-  Value result = loops
-                     .inlineEpilogue(op.getEpilogue(), y, op.getEpilogueIns(),
-                                     op.getEpilogueMaps(), point)
-                     .front();
-  loops.store(result, op.getOutput(), point);
+  // A quotient for each element would be a branch, over which no load is moved.
+  Value scale = arith::DivFOp::create(
+      rewriter, loc, loops.constant(type, 1.0),
+      math::SqrtOp::create(rewriter, loc, loops.add(square, eps)));
+  if (!isAhead)
+    loadOperands();
+  Block &epilogue = op.getEpilogue().front();
+  for (auto [element, loaded] : llvm::zip_equal(elements, operands)) {
+    Value y = loops.mul(element, scale);
+    element = loops.inlineSlice(epilogue, epilogue.getTerminator()->getOperands(),
+                                [&, &loaded = loaded](unsigned argument) {
+                                  return argument > 0
+                                             ? loaded[argument - 1]
+                                             : loops.convert(y, epilogue.getArgument(0).getType());
+                                })
+                  .front();
+  }
+  for (auto [element, place, exists] : llvm::zip_equal(elements, places, exist)) {
+    OpBuilder::InsertionGuard inner(rewriter);
+    if (exists) {
+      auto branch = scf::IfOp::create(rewriter, loc, exists, /*withElseRegion=*/false);
+      rewriter.setInsertionPointToStart(branch.thenBlock());
+    }
+    point.back() = place;
+    loops.store(element, op.getOutput(), point);
+  }
+  // The next row's sums go where this one's are read.
+  gpu::BarrierOp::create(rewriter, loc);
   rewriter.eraseOp(op);
   return success();
 }

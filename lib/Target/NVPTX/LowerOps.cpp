@@ -43,7 +43,7 @@ void LowerOpsPass::runOnOperation() {
   IRRewriter rewriter(&getContext());
   SmallVector<Operation *> structured;
   function.walk([&](Operation *op) {
-    if (isa<ScanOp, NormOp, MatmulOp>(op))
+    if (isa<ScanOp, ConvOp, NormOp, MatmulOp>(op))
       structured.push_back(op);
   });
   for (Operation *op : structured) {
@@ -52,6 +52,8 @@ void LowerOpsPass::runOnOperation() {
     if (auto scan = dyn_cast<ScanOp>(op)) {
       scan.dropTables();
       (void)nvptx::lowerScan(rewriter, scan, cooperative);
+    } else if (auto conv = dyn_cast<ConvOp>(op)) {
+      (void)nvptx::lowerConv(rewriter, conv);
     } else if (auto norm = dyn_cast<NormOp>(op); norm && cooperative) {
       (void)nvptx::lowerNorm(rewriter, norm);
     } else if (auto matmul = dyn_cast<MatmulOp>(op); matmul && cooperative) {

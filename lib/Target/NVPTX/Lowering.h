@@ -15,6 +15,9 @@ namespace ssmc::nvptx {
 mlir::LogicalResult lowerScan(mlir::RewriterBase &rewriter, mlir::ssm::ScanOp op,
                               bool cooperative);
 
+/// A convolution with few lags, known ones, by runs of tokens.
+mlir::LogicalResult lowerConv(mlir::RewriterBase &rewriter, mlir::ssm::ConvOp op);
+
 /// Rows of a norm with a block of threads each.
 mlir::LogicalResult lowerNorm(mlir::RewriterBase &rewriter, mlir::ssm::NormOp op);
 

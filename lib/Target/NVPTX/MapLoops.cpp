@@ -8,6 +8,8 @@
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Utils/StaticValueUtils.h"
+#include "mlir/IR/IRMapping.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
 #include "mlir/Transforms/RegionUtils.h"
 #include "ssmc/Conversion/SSMToSCF.h"
@@ -27,6 +29,11 @@ namespace {
 constexpr int64_t kThreads = 256, kWarp = 32, kBusyBlocks = 256;
 /// Beyond this many blocks threads take several points.
 constexpr int64_t kMaxBlocks = 1 << 20;
+/// Points of a thread along the last dimension, a warp's width apart: what keeps memory
+/// busy is the number of loads on their way.
+constexpr int64_t kPoints = 4;
+/// Ops of a point where a thread takes several: more hide the latency of loads themselves.
+constexpr int64_t kMaxOps = 128;
 
 /// One dimension of a nest.
 struct Dimension {
@@ -106,6 +113,69 @@ static Operation *getPerfectlyNested(Operation *op, Operation *outer) {
   return inner;
 }
 
+/// Whether all that an op does to memory is to read it.
+static bool readsAlone(Operation *op) {
+  return !op->walk([](Operation *inner) {
+            return inner->hasTrait<OpTrait::HasRecursiveMemoryEffects>() ||
+                           isMemoryEffectFree(inner) ||
+                           hasSingleEffect<MemoryEffects::Read>(inner)
+                       ? WalkResult::advance()
+                       : WalkResult::interrupt();
+          }).wasInterrupted();
+}
+
+/// Whether threads of the nest take several points of the last dimension each.
+static bool sharesThreads(Operation *innermost, const Dimension &last) {
+  auto lower = getConstantIntValue(last.lower), upper = getConstantIntValue(last.upper);
+  if (!lower || !upper || getConstantIntValue(last.step) != 1 ||
+      (*upper - *lower) % (kPoints * kWarp) != 0)
+    return false;
+  int64_t numOps = 0;
+  innermost->walk([&](Operation *op) { ++numOps; });
+  return numOps <= kMaxOps &&
+         llvm::all_of(bodyOf(innermost)->without_terminator(), [](Operation &op) {
+           return op.getNumRegions() == 0 || readsAlone(&op);
+         });
+}
+
+/// The points of the thread `number`: a warp has runs of its width, one after the other.
+static SmallVector<Value> spread(OpBuilder &b, Location loc, Value number) {
+  auto constant = [&](int64_t value) -> Value {
+    return arith::ConstantIndexOp::create(b, loc, value);
+  };
+  Value lane = arith::RemUIOp::create(b, loc, number, constant(kWarp));
+  Value run = arith::SubIOp::create(b, loc, number, lane);
+  run = arith::MulIOp::create(b, loc, run, constant(kPoints));
+  Value first = arith::AddIOp::create(b, loc, run, lane);
+  SmallVector<Value> points;
+  for (int64_t i = 0; i < kPoints; ++i)
+    points.push_back(arith::AddIOp::create(b, loc, first, constant(i * kWarp)));
+  return points;
+}
+
+/// Makes the code after that of the points, which is the first one's, the others' as
+/// well, op by op: points are independent, so the loads of all may come before any store.
+static void addPoints(ArrayRef<Value> points) {
+  SmallVector<IRMapping> mappings(points.size() - 1);
+  for (auto [mapping, point] : llvm::zip_equal(mappings, points.drop_front()))
+    mapping.map(points.front(), point);
+  Operation *op = points.back().getDefiningOp()->getNextNode();
+  while (!op->hasTrait<OpTrait::IsTerminator>()) {
+    Operation *next = op->getNextNode();
+    bool depends = false;
+    op->walk([&](Operation *inner) {
+      depends |= llvm::any_of(inner->getOperands(), [&](Value operand) {
+        return mappings.front().contains(operand);
+      });
+    });
+    OpBuilder b(next);
+    if (depends || !readsAlone(op))
+      for (IRMapping &mapping : mappings)
+        b.clone(*op, mapping);
+    op = next;
+  }
+}
+
 void MapLoopsPass::mapNest(Operation *outer) {
   SmallVector<Operation *> nest = {outer};
   while (Operation *inner = getPerfectlyNested(nest.back(), outer))
@@ -123,12 +193,15 @@ void MapLoopsPass::mapNest(Operation *outer) {
   auto constant = [&](int64_t value) -> Value {
     return b.createOrFold<arith::ConstantIndexOp>(loc, value);
   };
+  bool isShared = sharesThreads(nest.back(), dims.back());
   Value one = constant(1), total = one;
   SmallVector<Value> extents;
   for (const Dimension &dim : dims) {
     Value range = b.createOrFold<arith::SubIOp>(loc, dim.upper, dim.lower);
     range = b.createOrFold<arith::MaxSIOp>(loc, range, constant(0));
     extents.push_back(b.createOrFold<arith::CeilDivSIOp>(loc, range, dim.step));
+    if (isShared && &dim == &dims.back())
+      extents.back() = b.createOrFold<arith::DivUIOp>(loc, extents.back(), constant(kPoints));
     total = b.createOrFold<arith::MulIOp>(loc, total, extents.back());
   }
   Value block = constant(threads);
@@ -152,15 +225,22 @@ void MapLoopsPass::mapNest(Operation *outer) {
   gpu::TerminatorOp::create(b, loc);
   b.setInsertionPointToStart(points.getBody());
   Value rest = points.getInductionVar();
+  SmallVector<Value> own;
   for (int64_t i = dims.size() - 1; i >= 0; --i) {
     Value at = rest;
     if (i > 0) {
       at = arith::RemUIOp::create(b, loc, rest, extents[i]);
       rest = arith::DivUIOp::create(b, loc, rest, extents[i]);
     }
-    at = b.createOrFold<arith::MulIOp>(loc, at, dims[i].step);
-    at = b.createOrFold<arith::AddIOp>(loc, at, dims[i].lower);
-    dims[i].induction.replaceAllUsesWith(at);
+    bool isSpread = isShared && i + 1 == int64_t(dims.size());
+    SmallVector<Value> numbers = isSpread ? spread(b, loc, at) : SmallVector<Value>{at};
+    for (Value &number : numbers) {
+      number = b.createOrFold<arith::MulIOp>(loc, number, dims[i].step);
+      number = b.createOrFold<arith::AddIOp>(loc, number, dims[i].lower);
+    }
+    dims[i].induction.replaceAllUsesWith(numbers.front());
+    if (isSpread)
+      own = numbers;
   }
   Operation *terminator = points.getBody()->getTerminator();
   for (auto [i, op] : llvm::enumerate(nest))
@@ -168,6 +248,8 @@ void MapLoopsPass::mapNest(Operation *outer) {
          llvm::make_early_inc_range(bodyOf(op)->without_terminator()))
       if (i + 1 == nest.size() || &nested != nest[i + 1])
         nested.moveBefore(terminator);
+  if (isShared)
+    addPoints(own);
   outer->erase();
 }
 

@@ -69,11 +69,14 @@ func.func @keys(%k: memref<?x?x128xf32>, %v: memref<?x?x8xf32>, %s: memref<?x8x1
 
 // -----
 
-// A block of threads a row.
+// A block of threads a row: all that a thread reads is on its way before the sum.
 // CHECK-LABEL: func.func @norm(
 // CHECK: gpu.launch
+// CHECK-COUNT-8: memref.load
 // CHECK: gpu.all_reduce add
-// CHECK: memref.store
+// CHECK-NOT: memref.load
+// CHECK-COUNT-4: memref.store
+// CHECK: gpu.barrier
 // ALONE-LABEL: func.func @norm(
 // ALONE-NOT: gpu.launch
 func.func @norm(%x: memref<?x?x256xf32>, %w: memref<256xf32>, %y: memref<?x?x256xf32>)
@@ -126,5 +129,38 @@ func.func @generic(%x: memref<?x8xf32>, %y: memref<?x8xf32>, %z: memref<?x8xf32>
     linalg.yield %0 : f32
   }
   memref.copy %y, %z : memref<?x8xf32> to memref<?x8xf32>
+  return
+}
+
+// -----
+
+// Eight tokens a thread: each tap and token is loaded once, what is before the call from the
+// history.
+// CHECK-LABEL: func.func @conv(
+// CHECK: arith.ceildivui %{{.*}}, %{{.*}} : index
+// CHECK: {ssmc.independent}
+// CHECK: {ssmc.independent}
+// ALONE-LABEL: func.func @conv(
+// ALONE: scf.for
+// ALONE: scf.for
+// ALONE: scf.for
+// ALONE-COUNT-2: memref.load %{{.*}} : memref<64x2xf32>
+// ALONE: scf.if
+// ALONE: memref.load %{{.*}} : memref<?x?x64xf32>
+// ALONE: memref.load %{{.*}} : memref<?x1x64xf32>
+// ALONE-COUNT-8: memref.load %{{.*}} : memref<?x?x64xf32>
+// ALONE-NOT: memref.load
+// ALONE-COUNT-8: memref.store
+func.func @conv(%x: memref<?x?x64xf32>, %k: memref<64x2xf32>, %h: memref<?x1x64xf32>,
+                %y: memref<?x?x64xf32>) attributes {nvptx.host} {
+  ssm.conv input(%x : memref<?x?x64xf32>) kernel(%k : memref<64x2xf32>)
+      history(%h : memref<?x1x64xf32>) outs(%y : memref<?x?x64xf32>)
+      maps {input = affine_map<(b, t, c, j) -> (b, t, c)>,
+            kernel = affine_map<(b, t, c, j) -> (c, j)>,
+            output = affine_map<(b, t, c, j) -> (b, t, c)>} lags 2
+      epilogue {
+  ^bb0(%v: f32):
+    ssm.yield %v : f32
+  }
   return
 }

@@ -24,6 +24,29 @@ func.func @nest(%n: index, %m: memref<?x32xf32>) attributes {nvptx.host} {
 
 // -----
 
+// A thread takes four points of a dimension of that many warps' width, all loads first.
+// CHECK-LABEL: func.func @points(
+// CHECK: gpu.launch
+// CHECK-COUNT-4: memref.load
+// CHECK-NOT: memref.load
+// CHECK-COUNT-4: memref.store
+func.func @points(%n: index, %x: memref<?x256xf32>, %y: memref<?x256xf32>)
+    attributes {nvptx.host} {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c256 = arith.constant 256 : index
+  scf.for %i = %c0 to %n step %c1 {
+    scf.for %j = %c0 to %c256 step %c1 {
+      %v = memref.load %x[%i, %j] : memref<?x256xf32>
+      %w = arith.addf %v, %v : f32
+      memref.store %w, %y[%i, %j] : memref<?x256xf32>
+    } {ssmc.independent}
+  } {ssmc.independent}
+  return
+}
+
+// -----
+
 // A loop over depth stays on the host; a sequential one inside is the thread's.
 // CHECK-LABEL: func.func @depth(
 // CHECK: scf.for
