@@ -10,6 +10,7 @@
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/IR/ImplicitLocOpBuilder.h"
+#include "mlir/IR/Matchers.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 namespace ssmc::nvptx {
@@ -62,7 +63,27 @@ static Value emitIntrinsic(ImplicitLocOpBuilder &b, Operation *op, StringRef nam
   return narrow ? Value(arith::TruncFOp::create(b, type, result)) : result;
 }
 
+/// 1 / (1 + exp(x)): a number from 1 to infinity has a quotient without the branch that
+/// very small ones need.
+static void expandSigmoid(arith::DivFOp quotient) {
+  auto sum = quotient.getRhs().getDefiningOp<arith::AddFOp>();
+  auto isOne = [](Value value) { return matchPattern(value, m_OneFloat()); };
+  if (!sum || !quotient.getType().isF32() || !isOne(quotient.getLhs()))
+    return;
+  Value left = sum.getLhs(), right = sum.getRhs();
+  if (isOne(right))
+    std::swap(left, right);
+  if (!isOne(left) || !right.getDefiningOp<math::ExpOp>())
+    return;
+  ImplicitLocOpBuilder b(quotient.getLoc(), quotient);
+  auto reciprocal = LLVM::CallIntrinsicOp::create(
+      b, quotient.getType(), b.getStringAttr("llvm.nvvm.rcp.approx.ftz.f"), sum.getResult());
+  quotient.replaceAllUsesWith(reciprocal->getResult(0));
+  quotient.erase();
+}
+
 void ExpandMathPass::runOnOperation() {
+  getOperation().walk(expandSigmoid);
   cpu::VectorMathOptions options;
   options.fastExp = fastExp;
   options.ptx = true;

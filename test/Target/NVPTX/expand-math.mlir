@@ -26,6 +26,18 @@ gpu.module @kernels {
     %3 = math.erf %2 : f64
     gpu.return %3 : f64
   }
+  // A sigmoid has no quotient; others stay exact.
+  // CHECK-LABEL: gpu.func @sigmoid(
+  // CHECK: llvm.call_intrinsic "llvm.nvvm.rcp.approx.ftz.f"
+  // CHECK: arith.divf
+  gpu.func @sigmoid(%x: f32) -> f32 {
+    %one = arith.constant 1.0 : f32
+    %0 = math.exp %x : f32
+    %1 = arith.addf %0, %one : f32
+    %2 = arith.divf %one, %1 : f32
+    %3 = arith.divf %2, %x : f32
+    gpu.return %3 : f32
+  }
   // Halves are computed in f32.
   // CHECK-LABEL: gpu.func @bf16(
   // CHECK: arith.extf {{.*}} bf16 to f32
