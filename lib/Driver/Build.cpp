@@ -69,6 +69,7 @@ Build::Build(const Source &source, const WeightFiles &weights, const Options &op
   pipelineOptions.literal = this->request.literal;
   pipelineOptions.fastExp = options.fastExp;
   pipelineOptions.operandType = this->request.operandType;
+  pipelineOptions.ioType = this->request.ioType;
   pipelineOptions.lastToken = this->request.lastToken;
   pipelineOptions.explain = options.explain;
   pipelineOptions.dumpDirectory = options.dumpDirectory;
@@ -94,7 +95,7 @@ std::string Build::computeKey() {
   for (const auto &[name, type] : frontendOptions.weightTypes)
     key.add(name).add(type);
   key.add("options").add(request.doublePrecision ? "f64" : "f32");
-  key.add(request.operandType);
+  key.add(request.operandType).add(request.ioType);
   key.add(request.testValues ? "test" : "").add(request.literal ? "literal" : "");
   key.add(request.lastToken ? "last token" : "");
   key.add(pipelineOptions.name).add(pipelineOptions.mode);

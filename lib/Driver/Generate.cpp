@@ -206,14 +206,23 @@ llvm::Error Generator::consumePrompt(Session &session, void *state) {
 }
 
 llvm::Error Generator::choose(const Tensor &logits) {
+  const Tensor *wide = &logits;
+  Tensor converted;
+  if (logits.getDType().bits == 16) {
+    auto copy = convertTo(logits, {SSMRT_FLOAT, 32, 1});
+    if (!copy)
+      return copy.takeError();
+    converted = std::move(*copy);
+    wide = &converted;
+  }
   for (int64_t row = 0; row < batch; ++row) {
     int64_t offset = row * model.vocabulary;
-    int64_t token =
-        logits.getDType().bits == 64
-            ? samplers[row].choose(llvm::ArrayRef<double>(
-                  logits.data<double>() + offset, size_t(model.vocabulary)))
-            : samplers[row].choose(llvm::ArrayRef<float>(
-                  logits.data<float>() + offset, size_t(model.vocabulary)));
+    auto choose = [&](auto *numbers) {
+      return samplers[row].choose(
+          llvm::ArrayRef(numbers + offset, size_t(model.vocabulary)));
+    };
+    int64_t token = wide->getDType().bits == 64 ? choose(wide->data<double>())
+                                                : choose(wide->data<float>());
     if (token < 0)
       return failure("the logits of row " + llvm::Twine(row) + " after token " +
                      llvm::Twine(promptLength + made) +

@@ -147,6 +147,14 @@ llvm::Error OutputFiles::add(llvm::StringRef path, llvm::StringRef name,
   if (!temporary)
     return temporary.takeError();
   ssmrt_tensor view = tensor.view();
+  Tensor wide; // files of .npy have no bf16
+  if (tensor.getDType().code == SSMRT_BFLOAT) {
+    auto converted = convertTo(tensor, {SSMRT_FLOAT, 32, 1});
+    if (!converted)
+      return converted.takeError();
+    wide = std::move(*converted);
+    view = wide.view();
+  }
   if (ssmrt_npy_write(temporary->c_str(), &view) != SSMRT_OK)
     return runtimeFailure(path + ": ");
   return llvm::Error::success();

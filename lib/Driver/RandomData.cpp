@@ -50,12 +50,10 @@ llvm::Expected<std::vector<Tensor>> ssmc::convertAll(llvm::ArrayRef<Tensor> tens
                                                      const ssmrt_value_info *infos) {
   std::vector<Tensor> result;
   for (auto [i, tensor] : llvm::enumerate(tensors)) {
-    auto copy = Tensor::create(infos[i].dtype, tensor.getShape());
+    auto copy = convertTo(tensor, infos[i].dtype);
     if (!copy)
-      return copy.takeError();
-    ssmrt_tensor from = tensor.view(), to = copy->view();
-    if (ssmrt_convert(&from, &to) != SSMRT_OK)
-      return runtimeFailure(llvm::Twine(infos[i].name) + ": ");
+      return failure(llvm::Twine(infos[i].name) + ": " +
+                     llvm::toString(copy.takeError()));
     result.push_back(std::move(*copy));
   }
   return std::move(result);

@@ -22,8 +22,7 @@ static void summarize(const ssmrt_value_info &info, const Tensor &tensor) {
   double low = INFINITY, high = -INFINITY, sum = 0;
   int64_t count = tensor.count(), odd = 0;
   for (int64_t i = 0; i < count; ++i) {
-    double value =
-        info.dtype.bits == 64 ? tensor.data<double>()[i] : tensor.data<float>()[i];
+    double value = numberAt(tensor, i);
     odd += !std::isfinite(value);
     low = std::min(low, value);
     high = std::max(high, value);

@@ -3,6 +3,7 @@
 #include "Tensor.h"
 #include "Error.h"
 
+#include "llvm/ADT/APFloat.h"
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/MathExtras.h"
 #include <sys/mman.h>
@@ -144,4 +145,27 @@ int64_t ssmc::longestLength(const ssmrt_module &module) {
 
 bool ssmc::isFloat(ssmrt_dtype dtype) {
   return dtype.code == SSMRT_FLOAT || dtype.code == SSMRT_BFLOAT;
+}
+
+double ssmc::numberAt(const Tensor &tensor, int64_t i) {
+  ssmrt_dtype dtype = tensor.getDType();
+  if (dtype.bits == 64)
+    return tensor.data<double>()[i];
+  if (dtype.bits == 32)
+    return tensor.data<float>()[i];
+  const llvm::fltSemantics &format = dtype.code == SSMRT_BFLOAT
+                                         ? llvm::APFloat::BFloat()
+                                         : llvm::APFloat::IEEEhalf();
+  return llvm::APFloat(format, llvm::APInt(16, tensor.data<uint16_t>()[i]))
+      .convertToFloat();
+}
+
+llvm::Expected<Tensor> ssmc::convertTo(const Tensor &tensor, ssmrt_dtype dtype) {
+  auto copy = Tensor::create(dtype, tensor.getShape());
+  if (!copy)
+    return copy.takeError();
+  ssmrt_tensor from = tensor.view(), to = copy->view();
+  if (ssmrt_convert(&from, &to) != SSMRT_OK)
+    return runtimeFailure();
+  return std::move(*copy);
 }

@@ -72,6 +72,10 @@ int64_t fixedLength(const ssmrt_module &module);
 /// The most tokens that a sequence of the layer may have, or 0 if there is no such limit.
 int64_t longestLength(const ssmrt_module &module);
 bool isFloat(ssmrt_dtype dtype);
+/// Element number `i` of a tensor of floating-point numbers.
+double numberAt(const Tensor &tensor, int64_t i);
+/// A copy in another dtype. Errors are the runtime's, which name no tensor.
+llvm::Expected<Tensor> convertTo(const Tensor &tensor, ssmrt_dtype dtype);
 
 } // namespace ssmc
 

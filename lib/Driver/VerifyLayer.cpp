@@ -23,6 +23,14 @@ static double toleranceOf(llvm::StringRef dtype) {
       .Case("f16", 5e-3)
       .Default(3e-5);
 }
+/// What storing a number in a dtype of inputs and outputs costs: half a unit of the last
+/// place, and for numbers so small that the dtype has no more digits, next to nothing.
+static double roundingOf(llvm::StringRef dtype) {
+  return llvm::StringSwitch<double>(dtype)
+      .Case("bf16", 0x1p-8)
+      .Case("f16", 0x1p-11)
+      .Default(0);
+}
 static constexpr uint64_t dataSeed = 20;
 
 void Verdict::note(double error, const std::string &place) {
@@ -54,6 +62,8 @@ BuildRequest LayerVerifier::requestFor(llvm::StringRef mode, bool literal,
   BuildRequest request(options);
   request.mode = mode.str();
   request.literal = literal;
+  if (literal) // the oracle reads and writes all digits
+    request.ioType.clear();
   request.doublePrecision = doublePrecision;
   request.testValues = !source.config;
   request.needsInitializers = true;
@@ -208,6 +218,28 @@ static void forTokens(const ssmrt_value_info &info, const Tensor &tensor, int64_
 /// The token that is not zero: a third of the way along each axis.
 static int64_t impulseAt(int64_t length) { return length / 3; }
 
+/// Gives inputs the values that their dtype in memory (--io-dtype) has: the literal form
+/// must see the same.
+llvm::Error LayerVerifier::roundSequences(std::vector<Tensor> &inputs) {
+  std::optional<ssmrt_dtype> narrow;
+  if (options.ioDType == "bf16")
+    narrow = {SSMRT_BFLOAT, 16, 1};
+  else if (options.ioDType == "f16")
+    narrow = {SSMRT_FLOAT, 16, 1};
+  for (Tensor &tensor : inputs) {
+    if (!narrow || !isFloat(tensor.getDType()))
+      continue;
+    auto rounded = convertTo(tensor, *narrow);
+    if (!rounded)
+      return rounded.takeError();
+    auto copy = convertTo(*rounded, tensor.getDType());
+    if (!copy)
+      return copy.takeError();
+    tensor = std::move(*copy);
+  }
+  return llvm::Error::success();
+}
+
 llvm::Error LayerVerifier::makeCase(Case &sequence) {
   const ssmrt_module *module = oracle.layer.get();
   const Lengths &lengths = sequence.lengths;
@@ -234,6 +266,8 @@ llvm::Error LayerVerifier::makeCase(Case &sequence) {
       forTokens(info, tensor, impulse + 1, length, clear, axis);
     }
   }
+  if (llvm::Error error = roundSequences(*inputs))
+    return error;
   sequence.inputs = std::move(*inputs);
   auto judge = Session::create(module, serial.get(), oracle.weights,
                                *llvm::max_element(lengths));
@@ -276,17 +310,12 @@ llvm::Error LayerVerifier::makeCases() {
 // Comparing
 //===----------------------------------------------------------------------===//
 
-static double valueAt(const Tensor &tensor, int64_t i) {
-  return tensor.getDType().bits == 64 ? tensor.data<double>()[i]
-                                      : double(tensor.data<float>()[i]);
-}
-
 /// The largest error over the largest magnitude; NaN where one has NaN or infinity
 /// and the other has not.
 static double errorOf(const Tensor &found, const Tensor &wanted) {
   double scale = 1e-30, error = 0;
   for (int64_t i = 0; i < wanted.count(); ++i) {
-    double x = valueAt(found, i), y = valueAt(wanted, i);
+    double x = numberAt(found, i), y = numberAt(wanted, i);
     bool same = x == y || (std::isnan(x) && std::isnan(y));
     if (same) {
       scale = std::isfinite(y) ? std::max(scale, std::fabs(y)) : scale;
@@ -529,7 +558,7 @@ std::vector<LayerVerifier::Comparison> LayerVerifier::chooseComparisons() {
       Verdict &verdict = comparison.verdict;
       verdict.mode = choice.mode;
       verdict.dtype = job.doublePrecision ? "f64" : options.dtype;
-      verdict.tolerance = toleranceOf(verdict.dtype);
+      verdict.tolerance = toleranceOf(verdict.dtype) + roundingOf(options.ioDType);
       verdict.failure = job.failure;
       for (auto [i, other] : llvm::enumerate(comparisons))
         if (other.job == &job && !other.same &&

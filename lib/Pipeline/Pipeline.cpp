@@ -283,9 +283,10 @@ static LogicalResult resume(ModuleOp module, Phase done, const PipelineOptions &
     return module.emitError("the file is of phase '")
            << phaseName(done) << "', later than the '" << phaseName(options.stopAfter)
            << "' asked for";
-  if (done >= Phase::Layer && (options.mode != "auto" || options.lastToken))
+  if (done >= Phase::Layer &&
+      (options.mode != "auto" || options.lastToken || !options.ioType.empty()))
     return module.emitError("the file is of phase '")
-           << phaseName(done) << "': its mode and results are settled";
+           << phaseName(done) << "': its mode, its results and their types are settled";
   if (done < Phase::Buffers)
     return success();
   auto description = module->getAttrOfType<DictionaryAttr>("ssm.module");
@@ -328,6 +329,8 @@ LogicalResult ssmc::runPipeline(ModuleOp module, const PipelineOptions &options)
       annotateLongest(module);
       if (options.lastToken)
         keepLastToken(module);
+      if (!options.ioType.empty())
+        narrowTensors(module, options.ioType);
       return success();
     case Phase::Layer:
       return run([&](OpPassManager &pm) { buildLayerPipeline(pm, options, *target); });

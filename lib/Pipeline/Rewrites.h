@@ -20,6 +20,10 @@ void annotateLongest(mlir::ModuleOp module);
 /// computed only for them too.
 void keepLastToken(mlir::ModuleOp module);
 
+/// Inputs and outputs over a sequence become of type `dtype`, bf16 or f16, if they are
+/// wider; what is computed from them stays as it is. States and weights do too.
+void narrowTensors(mlir::ModuleOp module, llvm::StringRef dtype);
+
 } // namespace ssmc
 
 #endif // SSMC_LIB_PIPELINE_REWRITES_H

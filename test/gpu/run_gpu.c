@@ -402,6 +402,19 @@ static void run_pieces(Layer *layer, int64_t begin, int64_t end, int64_t count,
     free_part(layer, &outs[i]);
 }
 
+/* Files of .npy have no bf16: what is narrow is written as f32. */
+static void write_output(const Value *value, const char *file) {
+  ssmrt_tensor wide = value->host;
+  if (value->info->dtype.code == SSMRT_BFLOAT) {
+    wide.dtype = (ssmrt_dtype){SSMRT_FLOAT, 32, 1};
+    wide.data = allocate_host(value->bytes * 2);
+    check(ssmrt_convert(&value->host, &wide));
+  }
+  check(ssmrt_npy_write(file, &wide));
+  if (wide.data != value->host.data)
+    free(wide.data);
+}
+
 static void run(Layer *layer, Arguments arguments) {
   bool isStep = find_option(arguments, "--step", 0) != NULL;
   int64_t length = layer->lengths[0];
@@ -424,7 +437,7 @@ static void run(Layer *layer, Arguments arguments) {
     const char *file =
         find_file(arguments, "--output", layer->outputs[i].info->name);
     if (file)
-      check(ssmrt_npy_write(file, &layer->outputs[i].host));
+      write_output(&layer->outputs[i], file);
   }
 }
 

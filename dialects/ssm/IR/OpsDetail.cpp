@@ -60,14 +60,21 @@ LogicalResult ssm::detail::verifyOneForm(Operation *op) {
 
 LogicalResult ssm::detail::verifyEpilogue(Operation *op, StringRef label,
                                           Region &region, ValueRange outputs,
-                                          ValueRange inputs) {
+                                          ValueRange inputs, bool mayNarrow) {
   SmallVector<Type> wanted;
   for (Value value : outputs)
     wanted.push_back(getElementTypeOrSelf(value));
   for (Value value : inputs)
     wanted.push_back(getElementTypeOrSelf(value));
   TypeRange found = region.getArgumentTypes();
-  if (found != TypeRange(wanted))
+  // A result may come as it was computed, for an epilogue that narrows it.
+  auto agrees = [&](unsigned i) {
+    auto wide = dyn_cast<FloatType>(found[i]), type = dyn_cast<FloatType>(wanted[i]);
+    return found[i] == wanted[i] || (mayNarrow && i < outputs.size() && wide && type &&
+                                     wide.getWidth() > type.getWidth());
+  };
+  if (found.size() != wanted.size() ||
+      !llvm::all_of(llvm::seq<unsigned>(wanted.size()), agrees))
     return op->emitOpError() << label << " epilogue arguments: found (" << found
                              << "), wanted (" << wanted << ")";
   auto yield = dyn_cast<YieldOp>(region.front().back());

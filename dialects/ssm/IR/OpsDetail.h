@@ -35,9 +35,11 @@ LogicalResult verifyOneForm(Operation *op);
 
 /// The constraint `label`: the arguments of `region` are `results` (the
 /// element types of `outputs`, which the terminator yields again) and then the
-/// element types of `inputs`.
+/// element types of `inputs`. Where it `mayNarrow`, results may come wider than
+/// they are stored.
 LogicalResult verifyEpilogue(Operation *op, StringRef label, Region &region,
-                             ValueRange outputs, ValueRange inputs);
+                             ValueRange outputs, ValueRange inputs,
+                             bool mayNarrow = false);
 
 /// The constraint `label`: `map` has `numDims` dimensions, no symbols, and one
 /// result for each dimension of `operand`.

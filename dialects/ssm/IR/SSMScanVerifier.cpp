@@ -344,7 +344,7 @@ LogicalResult ScanOp::verifyRegions() {
     return emitOpError() << "(C4) end of the coefficients: found '"
                          << last.getName() << "', wanted 'ssm.coefficients'";
   if (failed(verifyEpilogue(*this, "(C4)", getEpilogue(), getOutputInits(),
-                            getEpilogueIns())) ||
+                            getEpilogueIns(), /*mayNarrow=*/true)) ||
       failed(verifyRoles(*this, roles)) || failed(verifyKeys(*this, roles)))
     return failure();
 

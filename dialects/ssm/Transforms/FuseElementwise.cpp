@@ -261,6 +261,13 @@ static bool isElementwise(linalg::GenericOp op) {
   return op.hasPureTensorSemantics() && op.getNumReductionLoops() == 0;
 }
 
+/// Whether an elementwise op stands between arguments and scans, which take it into
+/// their regions as it is: with fewer dimensions a reshape would be between.
+static bool isBesideScans(linalg::GenericOp op) {
+  return llvm::all_of(op.getDpsInputs(), llvm::IsaPred<BlockArgument>) &&
+         llvm::all_of(op->getUsers(), llvm::IsaPred<ssm::ScanOp>);
+}
+
 /// Drops unit dimensions of norms, scans and elementwise ops.
 static void dropUnitDims(func::FuncOp function) {
   IRRewriter rewriter(function.getContext());
@@ -282,7 +289,7 @@ static void dropUnitDims(func::FuncOp function) {
       continue;
     }
     auto generic = cast<linalg::GenericOp>(op);
-    if (!isElementwise(generic))
+    if (!isElementwise(generic) || isBesideScans(generic))
       continue;
     expandMergedOperands(rewriter, generic);
     rewriter.setInsertionPoint(generic);

@@ -109,6 +109,12 @@ static ssm::Refusal refusePlace(RewriterBase &rewriter, Operation *producer,
   return "another result is needed before the consumer";
 }
 
+/// Whether `consumer` may make another element type of the output: a scan computes its
+/// outputs in registers, whatever they are stored as.
+static bool mayNarrow(const EpilogueOp &producer, Operation *consumer) {
+  return isa<ssm::ScanOp>(producer.op) && isa<linalg::GenericOp>(consumer);
+}
+
 /// Checks what generics and copies have in common.
 static ssm::Refusal refuseConsumer(const EpilogueOp &producer, OpResult result,
                                    Operation *consumer) {
@@ -119,7 +125,11 @@ static ssm::Refusal refuseConsumer(const EpilogueOp &producer, OpResult result,
       return "another op reads the output as well";
   if (consumer->getNumResults() != 1)
     return "it has several results";
-  if (consumer->getResult(0).getType() != result.getType())
+  auto type = cast<RankedTensorType>(result.getType());
+  auto wanted = cast<RankedTensorType>(consumer->getResult(0).getType());
+  if (wanted != type &&
+      (!mayNarrow(producer, consumer) || wanted.getShape() != type.getShape() ||
+       wanted.getElementTypeBitWidth() > type.getElementTypeBitWidth()))
     return "its result is of another type";
   return nullptr;
 }
@@ -149,6 +159,7 @@ static void moveAndReplace(RewriterBase &rewriter, EpilogueOp &producer,
     rewriter.moveOpBefore(producer.op, consumer);
   rewriter.modifyOpInPlace(producer.op, [&] {
     producer.outs[result.getResultNumber()].set(init);
+    result.setType(init.getType());
   });
   rewriter.replaceOp(consumer, result);
 }
