@@ -13,6 +13,9 @@
 /* Prints the message and ends the program with status 1. */
 _Noreturn void fail(const char *message);
 
+/* Seconds of a clock. */
+double now(void);
+
 /* Makes the primary context of the device current on this thread, and a stream. */
 void *open_stream(int device);
 void close_stream(void *stream);

@@ -5,6 +5,7 @@
 |*   ... --step                                   a call a token              *|
 |*   ... --split N                                two calls, N tokens first   *|
 |*   ... --time 20                                and 20 samples of its time  *|
+|*   ... --rows 1e-5                              the last row alone as well  *|
 |*   run_gpu LAYER.so --random BATCH LENGTH --time 20 [--step]                *|
 |*                                                                            *|
 |* Weights in the artefact (ssmc compile --embed-weights) need no file; with  *|
@@ -23,22 +24,15 @@
 #endif
 
 #include "Driver.h"
-#include "ssmrt/ssmrt.h"
+#include "Layer.h"
 
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 void fail(const char *message) {
   fprintf(stderr, "run_gpu: error: %s\n", message);
   exit(1);
-}
-
-static void check(ssmrt_status status) {
-  if (status != SSMRT_OK)
-    fail(ssmrt_last_error());
 }
 
 /*===----------------------------------------------------------------------===*\
@@ -81,70 +75,6 @@ static int64_t number_of(Arguments arguments, const char *name, int offset,
 /*===----------------------------------------------------------------------===*\
 |* Arrays                                                                     *|
 \*===----------------------------------------------------------------------===*/
-
-/* One value of the layer: in host memory and on the device. */
-typedef struct Value {
-  const ssmrt_value_info *info;
-  bool isThere;
-  int64_t shape[SSMRT_MAX_DIMS], bytes;
-  ssmrt_tensor host, device;
-} Value;
-
-typedef struct Layer {
-  const ssmrt_module *module;
-  ssmrt_context *context;
-  void *stream;
-  int device;
-  int64_t batch, lengths[SSMRT_MAX_AXES];
-  Value inputs[SSMRT_MAX_VALUES], outputs[SSMRT_MAX_VALUES];
-  void *prepared, *state, *statePayload, *workspace;
-  int64_t preparedBytes, stateBytes;
-} Layer;
-
-static void *allocate_host(int64_t bytes) {
-  if (bytes < 0)
-    fail(ssmrt_last_error());
-  void *block = NULL;
-  if (posix_memalign(&block, SSMRT_ALIGNMENT, (size_t)bytes + 1))
-    fail("out of memory");
-  return block;
-}
-
-static void *allocate_device(const Layer *layer, int64_t bytes) {
-  if (bytes < 0)
-    fail(ssmrt_last_error());
-  void *block;
-  check(ssmrt_cuda_alloc(layer->context, bytes, &block));
-  return block;
-}
-
-/* Memory on both sides, of the value's shape. */
-static void allocate_value(const Layer *layer, Value *value, int32_t ndim) {
-  value->isThere = true;
-  value->bytes = (int64_t)ssmrt_dtype_size(value->info->dtype);
-  for (int32_t i = 0; i < ndim; ++i)
-    value->bytes *= value->shape[i];
-  value->host.dtype = value->info->dtype;
-  value->host.ndim = ndim;
-  value->host.shape = value->shape;
-  value->host.device.device_type = SSMRT_CPU;
-  value->device = value->host;
-  value->device.device.device_type = SSMRT_CUDA;
-  value->device.device.device_id = layer->device;
-  value->host.data = allocate_host(value->bytes);
-  value->device.data = allocate_device(layer, value->bytes);
-}
-
-static void resolve_shape(const Layer *layer, Value *value, int64_t length) {
-  for (int32_t i = 0; i < value->info->ndim; ++i) {
-    int64_t extent = value->info->shape[i];
-    int axis = ssmrt_sequence_axis(extent);
-    value->shape[i] = extent == SSMRT_BATCH      ? layer->batch
-                      : axis == 0 && length >= 0 ? length
-                      : axis >= 0                ? layer->lengths[axis]
-                                                 : extent;
-  }
-}
 
 /* Reads a file into the described dtype; batch and lengths are what it says. */
 static void read_input(Layer *layer, Value *value, const char *path) {
@@ -192,16 +122,6 @@ static void draw_input(const Layer *layer, Value *value) {
   free(numbers);
 }
 
-static void upload(const Layer *layer, const Value *value) {
-  check(ssmrt_cuda_copy_to_device(layer->context, value->device.data,
-                                  value->host.data, value->bytes));
-}
-
-static void download(const Layer *layer, const Value *value) {
-  check(ssmrt_cuda_copy_to_host(layer->context, value->host.data,
-                                value->device.data, value->bytes));
-}
-
 /*===----------------------------------------------------------------------===*\
 |* Set-up                                                                     *|
 \*===----------------------------------------------------------------------===*/
@@ -230,14 +150,6 @@ static void make_inputs(Layer *layer, Arguments arguments) {
     resolve_shape(layer, &layer->outputs[i], -1);
     allocate_value(layer, &layer->outputs[i], module->outputs[i].ndim);
   }
-}
-
-static int64_t longest_of(const Layer *layer) {
-  int64_t longest = 0;
-  for (int64_t axis = 0; axis < layer->module->num_axes; ++axis)
-    if (layer->lengths[axis] > longest)
-      longest = layer->lengths[axis];
-  return longest;
 }
 
 /* Small numbers, for times alone. Returns the memory of the shapes. */
@@ -307,68 +219,9 @@ static void prepare(Layer *layer, Arguments arguments) {
       ssmrt_workspace_bytes_for_axes(module, layer->batch, layer->lengths));
 }
 
-static void reset(const Layer *layer) {
-  check(ssmrt_cuda_state_reset(layer->module, layer->context, layer->state,
-                               layer->statePayload, layer->batch,
-                               longest_of(layer)));
-}
-
 /*===----------------------------------------------------------------------===*\
 |* Calls                                                                      *|
 \*===----------------------------------------------------------------------===*/
-
-static void call(const Layer *layer, const Value *inputs, const Value *outputs,
-                 void *state, bool isStep) {
-  ssmrt_tensor in[SSMRT_MAX_VALUES], out[SSMRT_MAX_VALUES];
-  const ssmrt_module *module = layer->module;
-  memset(in, 0, sizeof(in));
-  for (int64_t i = 0; i < module->num_inputs; ++i)
-    if (inputs[i].isThere)
-      in[i] = inputs[i].device;
-  for (int64_t i = 0; i < module->num_outputs; ++i)
-    out[i] = outputs[i].device;
-  check((isStep ? ssmrt_step : ssmrt_forward)(
-      module, layer->context, layer->prepared, in, module->num_inputs, out,
-      module->num_outputs, state, layer->workspace));
-}
-
-/* Copies the tokens [at, at + count) of a sequence in host memory from or to an
- * array of just these; or the whole array where it has no sequence. */
-static void copy_tokens(const Layer *layer, Value *whole, Value *part,
-                        int64_t at, int64_t count, bool toPart) {
-  int64_t outer = 1, inner = (int64_t)ssmrt_dtype_size(whole->info->dtype);
-  int32_t axis = 0;
-  while (axis < whole->info->ndim && whole->info->shape[axis] != SSMRT_LENGTH)
-    outer *= whole->shape[axis++];
-  int64_t length = axis < whole->info->ndim ? layer->lengths[0] : 1;
-  if (axis == whole->info->ndim)
-    at = 0, count = 1;
-  for (int32_t i = axis + 1; i < whole->info->ndim; ++i)
-    inner *= whole->shape[i];
-  for (int64_t i = 0; i < outer; ++i) {
-    char *wide = (char *)whole->host.data + (i * length + at) * inner;
-    char *narrow = (char *)part->host.data + i * count * inner;
-    memcpy(toPart ? narrow : wide, toPart ? wide : narrow,
-           (size_t)(count * inner));
-  }
-}
-
-static void make_part(const Layer *layer, const Value *whole, Value *part,
-                      int64_t count) {
-  memset(part, 0, sizeof(*part));
-  part->info = whole->info;
-  if (!whole->isThere)
-    return;
-  resolve_shape(layer, part, count);
-  allocate_value(layer, part, whole->info->ndim);
-}
-
-static void free_part(const Layer *layer, Value *part) {
-  if (!part->isThere)
-    return;
-  free(part->host.data);
-  check(ssmrt_cuda_free(layer->context, part->device.data));
-}
 
 /* The tokens [begin, end) in calls of `count` each. */
 static void run_pieces(Layer *layer, int64_t begin, int64_t end, int64_t count,
@@ -441,93 +294,6 @@ static void run(Layer *layer, Arguments arguments) {
   }
 }
 
-/*===----------------------------------------------------------------------===*\
-|* Time                                                                       *|
-\*===----------------------------------------------------------------------===*/
-
-static int compare_times(const void *a, const void *b) {
-  double x = *(const double *)a, y = *(const double *)b;
-  return (x > y) - (x < y);
-}
-
-static double now(void) {
-  struct timespec time;
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
-}
-
-static void measure(Layer *layer, Arguments arguments) {
-  bool isStep = find_option(arguments, "--step", 0) != NULL;
-  int samples = (int)number_of(arguments, "--time", 1, 20);
-  if (samples < 1 || samples > 1000)
-    fail("--time: wanted 1 to 1000 samples");
-  const ssmrt_module *module = layer->module;
-  static Value ins[SSMRT_MAX_VALUES], outs[SSMRT_MAX_VALUES];
-  memcpy(ins, layer->inputs, sizeof(ins));
-  memcpy(outs, layer->outputs, sizeof(outs));
-  if (isStep) { /* of the first token, again and again */
-    reset(layer);
-    for (int64_t i = 0; i < module->num_inputs; ++i) {
-      make_part(layer, &layer->inputs[i], &ins[i], 1);
-      if (ins[i].isThere && (ins[i].info->flags & SSMRT_INITIAL))
-        ins[i].isThere = false;
-      if (ins[i].isThere) {
-        copy_tokens(layer, &layer->inputs[i], &ins[i], 0, 1, true);
-        upload(layer, &ins[i]);
-      }
-    }
-    for (int64_t i = 0; i < module->num_outputs; ++i)
-      make_part(layer, &layer->outputs[i], &outs[i], 1);
-    /* The second token is like all that follow. */
-    call(layer, ins, outs, layer->state, isStep);
-  }
-  void *state = isStep ? layer->state : NULL;
-  double start = now();
-  begin_capture(layer->stream);
-  call(layer, ins, outs, state, isStep);
-  void *graph = end_capture(layer->stream);
-  double capturing = now() - start;
-
-  /* As many replays a sample as take a few milliseconds. */
-  double once = time_replays(layer->stream, graph, 3) / 3;
-  int count = once > 0 ? (int)(5e-3 / once) : 1;
-  count = count < 1 ? 1 : count > 1000 ? 1000 : count;
-  double *times = allocate_host(samples * (int64_t)sizeof(double));
-  for (int i = 0; i < samples; ++i)
-    times[i] = time_replays(layer->stream, graph, count) / count;
-  check(ssmrt_cuda_synchronize(layer->context));
-  free_graph(graph);
-  qsort(times, (size_t)samples, sizeof(double), compare_times);
-  double best = times[0], median = times[samples / 2];
-  free(times);
-
-  /* What the host does for a call, which a graph saves. */
-  start = now();
-  for (int i = 0; i < 20; ++i) {
-    if (isStep)
-      reset(layer);
-    call(layer, ins, outs, state, isStep);
-  }
-  double host = (now() - start) / 20;
-  check(ssmrt_cuda_synchronize(layer->context));
-
-  double bytes = (double)layer->preparedBytes +
-                 (isStep ? 2.0 * (double)layer->stateBytes : 0);
-  for (int64_t i = 0; i < module->num_inputs; ++i)
-    bytes += ins[i].isThere ? (double)ins[i].bytes : 0;
-  for (int64_t i = 0; i < module->num_outputs; ++i)
-    bytes += (double)outs[i].bytes;
-  double copy = measure_copy(layer->stream, (size_t)1 << 30);
-  printf(
-      "%s %s batch %lld length %lld: best %.2f us, median %.2f us of %d x %d; "
-      "%.0f bytes, %.1f GB/s, %.1f %% of copy (%.1f GB/s); host %.2f us a "
-      "call, capture %.2f us\n",
-      module->layer, isStep ? "step" : "forward", (long long)layer->batch,
-      isStep ? 1LL : (long long)layer->lengths[0], best * 1e6, median * 1e6,
-      samples, count, bytes, bytes / best * 1e-9, bytes / best / copy * 100,
-      copy * 1e-9, host * 1e6, capturing * 1e6);
-}
-
 int main(int argc, char **argv) {
   if (argc < 2 || argv[1][0] == '-') {
     fprintf(
@@ -535,7 +301,8 @@ int main(int argc, char **argv) {
         "usage: run_gpu LAYER.so [--weights FILE] [--prefix P] [--device N] "
         "[--random-weights] [--input NAME=FILE.npy]... "
         "[--random BATCH LENGTH] "
-        "[--output NAME=FILE.npy]... [--step] [--split N] [--time N]\n");
+        "[--output NAME=FILE.npy]... [--step] [--split N] [--time N] "
+        "[--rows TOLERANCE]\n");
     return 2;
   }
   Arguments arguments = {argc, argv};
@@ -562,8 +329,12 @@ int main(int argc, char **argv) {
     printf("%s, sm_%d, driver for CUDA %d.%d; kernels loaded in %.0f ms\n",
            device.name, device.arch, device.driver_version / 1000,
            device.driver_version % 1000 / 10, loading * 1e3);
-    measure(&layer, arguments);
+    measure(&layer, find_option(arguments, "--step", 0) != NULL,
+            (int)number_of(arguments, "--time", 1, 20));
   }
+  const char *tolerance = find_option(arguments, "--rows", 1);
+  if (tolerance)
+    compare_last_row(&layer, atof(tolerance));
   /* The process gives its device memory back. */
   check(ssmrt_cuda_synchronize(layer.context));
   ssmrt_context_destroy(layer.context);
