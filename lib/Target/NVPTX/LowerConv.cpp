@@ -1,7 +1,8 @@
 //===- LowerConv.cpp - A short convolution by runs of tokens --------------===//
 //
 // A thread has a run of tokens of one channel: it reads each token that they see once,
-// and each tap of the kernel once.
+// and each tap of the kernel once. A run that is the whole sequence, as that of a single
+// token, is where the history is written as well: one launch instead of two.
 //
 //===----------------------------------------------------------------------===//
 
@@ -21,8 +22,9 @@ namespace {
 /// The code of a thread.
 class ConvRun {
 public:
-  ConvRun(ConvOp op, OpBuilder &builder, int64_t numTokens)
-      : op(op), loops(builder, op.getLoc()), numTokens(numTokens),
+  /// `isWhole`: the sequence has `numTokens` tokens.
+  ConvRun(ConvOp op, OpBuilder &builder, int64_t numTokens, bool isWhole)
+      : op(op), loops(builder, op.getLoc()), numTokens(numTokens), isWhole(isWhole),
         firstLag(op.getStaticFirst()), numLags(op.getLags()),
         reach(firstLag + numLags - 1),
         type(getAccumulatorType({getElementTypeOrSelf(op.getInput()),
@@ -38,16 +40,29 @@ private:
   /// A run of tokens from `first` on. `isInner`: all are tokens of this call, and so are
   /// those that they see.
   void emit(Value first, bool isInner);
+  /// Whether a thread reads all tokens of its channel, and nobody else does: then it
+  /// writes the history as well.
+  bool ownsChannel();
 
   ConvOp op;
   Loops loops;
-  int64_t numTokens, firstLag, numLags, reach;
+  int64_t numTokens;
+  bool isWhole;
+  int64_t firstLag, numLags, reach;
   Type type;
   Sequence sequence;
   SmallVector<Value> point;
   Value length;
 };
 } // namespace
+
+bool ConvRun::ownsChannel() {
+  llvm::SmallDenseSet<AffineExpr> dims;
+  for (AffineExpr expr : op.getInputMap().getResults())
+    if (isa<AffineDimExpr>(expr))
+      dims.insert(expr);
+  return isWhole && firstLag == 0 && dims.size() == op.getNumDims() - 1;
+}
 
 void ConvRun::run() {
   OpBuilder &b = loops.builder;
@@ -72,7 +87,8 @@ void ConvRun::run() {
     b.setInsertionPointToStart(branch.elseBlock());
     emit(first, /*isInner=*/false);
   });
-  if (Value finalHistory = op.getFinalHistory())
+  Value finalHistory = op.getFinalHistory();
+  if (finalHistory && !ownsChannel())
     writeFinalHistory(loops, sequence, finalHistory);
 }
 
@@ -109,6 +125,11 @@ void ConvRun::emit(Value first, bool isInner) {
                                           op.getEpilogueMaps(), point)
                           .front());
   }
+  if (Value finalHistory = op.getFinalHistory(); finalHistory && ownsChannel())
+    for (int64_t i = 0; i < reach; ++i) {
+      from[1] = loops.index(i);
+      loops.store(tokens[i + numTokens], finalHistory, from);
+    }
   for (auto [i, result] : llvm::enumerate(results)) {
     OpBuilder::InsertionGuard guard(b);
     if (i > 0 && !isInner) {
@@ -127,10 +148,24 @@ LogicalResult nvptx::lowerConv(RewriterBase &rewriter, ConvOp op) {
       firstLag < 0 || numLags > kMaxLags || op.getCut() || op.getPosition())
     return failure();
   int64_t known = cast<MemRefType>(op.getOutput().getType()).getDimSize(1);
-  int64_t numTokens = ShapedType::isDynamic(known) ? kTokens : std::min(known, kTokens);
-  if (numTokens == 0)
+  if (known == 0)
     return failure();
-  ConvRun(op, rewriter, numTokens).run();
+  if (!ShapedType::isDynamic(known)) {
+    int64_t numTokens = std::min(known, kTokens);
+    ConvRun(op, rewriter, numTokens, known == numTokens).run();
+    rewriter.eraseOp(op);
+    return success();
+  }
+  Location loc = op.getLoc();
+  Value length = memref::DimOp::create(rewriter, loc, op.getOutput(), 1);
+  Value one = arith::ConstantIndexOp::create(rewriter, loc, 1);
+  Value isSingle =
+      arith::CmpIOp::create(rewriter, loc, arith::CmpIPredicate::eq, length, one);
+  auto branch = scf::IfOp::create(rewriter, loc, isSingle, /*withElseRegion=*/true);
+  rewriter.setInsertionPointToStart(branch.thenBlock());
+  ConvRun(op, rewriter, 1, /*isWhole=*/true).run();
+  rewriter.setInsertionPointToStart(branch.elseBlock());
+  ConvRun(op, rewriter, kTokens, /*isWhole=*/false).run();
   rewriter.eraseOp(op);
   return success();
 }

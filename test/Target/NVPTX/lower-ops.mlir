@@ -134,27 +134,33 @@ func.func @generic(%x: memref<?x8xf32>, %y: memref<?x8xf32>, %z: memref<?x8xf32>
 
 // -----
 
-// Eight tokens a thread: each tap and token is loaded once, what is before the call from the
-// history.
+// A single token is all of a thread, which writes the history, too. Otherwise a thread has
+// eight: each tap and token is loaded once, what is before the call from the history.
 // CHECK-LABEL: func.func @conv(
+// CHECK: scf.if
+// CHECK: {ssmc.independent}
 // CHECK: arith.ceildivui %{{.*}}, %{{.*}} : index
 // CHECK: {ssmc.independent}
-// CHECK: {ssmc.independent}
 // ALONE-LABEL: func.func @conv(
-// ALONE: scf.for
-// ALONE: scf.for
-// ALONE: scf.for
-// ALONE-COUNT-2: memref.load %{{.*}} : memref<64x2xf32>
+// ALONE: arith.cmpi eq
 // ALONE: scf.if
-// ALONE: memref.load %{{.*}} : memref<?x?x64xf32>
-// ALONE: memref.load %{{.*}} : memref<?x1x64xf32>
-// ALONE-COUNT-8: memref.load %{{.*}} : memref<?x?x64xf32>
+// ALONE: memref.store %{{.*}} : memref<?x1x64xf32>
+// ALONE: memref.store %{{.*}} : memref<?x?x64xf32>
+// ALONE: arith.ceildivui
+// ALONE: scf.if
+// ALONE-COUNT-2: memref.load %{{.*}} : memref<64x2xf32>
+// ALONE-COUNT-9: memref.load %{{.*}} : memref<?x?x64xf32>
 // ALONE-NOT: memref.load
-// ALONE-COUNT-8: memref.store
+// ALONE-COUNT-8: memref.store %{{.*}} : memref<?x?x64xf32>
+// ALONE: else
+// ALONE: memref.load %{{.*}} : memref<?x1x64xf32>
+// ALONE-COUNT-8: memref.store %{{.*}} : memref<?x?x64xf32>
+// ALONE: memref.store %{{.*}} : memref<?x1x64xf32>
 func.func @conv(%x: memref<?x?x64xf32>, %k: memref<64x2xf32>, %h: memref<?x1x64xf32>,
                 %y: memref<?x?x64xf32>) attributes {nvptx.host} {
   ssm.conv input(%x : memref<?x?x64xf32>) kernel(%k : memref<64x2xf32>)
-      history(%h : memref<?x1x64xf32>) outs(%y : memref<?x?x64xf32>)
+      history(%h : memref<?x1x64xf32>)
+      outs(%y, %h : memref<?x?x64xf32>, memref<?x1x64xf32>)
       maps {input = affine_map<(b, t, c, j) -> (b, t, c)>,
             kernel = affine_map<(b, t, c, j) -> (c, j)>,
             output = affine_map<(b, t, c, j) -> (b, t, c)>} lags 2
