@@ -164,6 +164,7 @@ static void buildLoopsPipeline(OpPassManager &pm, const PipelineOptions &options
     cpu::LowerMatmulPassOptions products;
     products.vectorBits = target.vectorBits;
     products.vectorRegisters = target.vectorRegisters;
+    products.prefetchBytes = target.prefetchBytes;
     products.bf16Unit = target.bf16 == cpu::BF16Unit::Tiles ? "tiles"
                         : target.bf16 == cpu::BF16Unit::Dot ? "dot"
                                                             : "none";

@@ -85,6 +85,7 @@ MatmulKernel::MatmulKernel(const MatmulShape &shape,
   cpu::LowerMatmulPassOptions options;
   options.vectorBits = target.vectorBits;
   options.vectorRegisters = target.vectorRegisters;
+  options.prefetchBytes = target.prefetchBytes;
   options.bf16Unit = target.bf16 == cpu::BF16Unit::Tiles ? "tiles"
                      : target.bf16 == cpu::BF16Unit::Dot ? "dot"
                                                          : "none";

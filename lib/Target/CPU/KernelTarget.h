@@ -23,6 +23,9 @@ struct KernelTarget {
   /// Number of vector registers.
   int64_t vectorRegisters = 16;
   BF16Unit bf16 = BF16Unit::None;
+  /// How far ahead of its loads a loop asks for what it reads once, in bytes; 0: not
+  /// at all, where that is in the way of the hardware's own prefetching.
+  int64_t prefetchBytes = 0;
 
   /// Bytes of the cache of a core's own that weights may fill while they are
   /// reused: processors with long vectors have a megabyte or more.

@@ -3,6 +3,7 @@
 #include "Target/CPU/PackedMatmul.h"
 #include "Target/CPU/Passes.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
@@ -18,8 +19,36 @@ namespace ssmc::cpu {
 using namespace mlir;
 using namespace ssmc::cpu;
 
-static LogicalResult lower(ssm::MatmulOp op, const KernelTarget &target) {
+namespace {
+/// A block of the stack for a function's products, which run one after the other.
+/// It lies before all loops, which would take more of the stack each time.
+class Scratch {
+public:
+  Value get(func::FuncOp function, int64_t bytes) {
+    memref::AllocaOp &block = blocks[function];
+    Type element = IntegerType::get(function.getContext(), 8);
+    if (!block) {
+      auto builder = OpBuilder::atBlockBegin(&function.front());
+      block = memref::AllocaOp::create(builder, function.getLoc(),
+                                       MemRefType::get({0}, element),
+                                       builder.getI64IntegerAttr(64));
+    }
+    int64_t size = std::max(bytes, block.getType().getDimSize(0));
+    block.getResult().setType(MemRefType::get({size}, element));
+    return block;
+  }
+
+private:
+  llvm::DenseMap<Operation *, memref::AllocaOp> blocks;
+};
+} // namespace
+
+static LogicalResult lower(ssm::MatmulOp op, const KernelTarget &target,
+                           Scratch &scratch) {
   PackedMatmul matmul;
+  auto function = op->getParentOfType<func::FuncOp>();
+  auto getScratch = [&](int64_t bytes) { return scratch.get(function, bytes); };
+  matmul.getScratch = getScratch;
   matmul.input = op.getInput();
   matmul.weight = op.getWeight();
   matmul.output = op.getOutput();
@@ -56,6 +85,8 @@ struct LowerMatmul : ssmc::cpu::impl::LowerMatmulPassBase<LowerMatmul> {
       return signalPassFailure();
     }
     target.bf16 = *unit;
+    target.prefetchBytes = prefetchBytes;
+    Scratch scratch;
     SmallVector<Operation *> ops;
     getOperation()->walk([&](Operation *op) {
       if (isa<ssm::MatmulOp, ssm::PackOp>(op))
@@ -69,7 +100,7 @@ struct LowerMatmul : ssmc::cpu::impl::LowerMatmulPassBase<LowerMatmul> {
         return signalPassFailure();
       }
       if (auto matmul = dyn_cast<ssm::MatmulOp>(op)) {
-        if (failed(lower(matmul, target)))
+        if (failed(lower(matmul, target, scratch)))
           return signalPassFailure();
       } else {
         auto pack = cast<ssm::PackOp>(op);

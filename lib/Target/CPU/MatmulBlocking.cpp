@@ -23,9 +23,9 @@ static constexpr int64_t maxSumsBytes = 64 * 1024;
 static constexpr int64_t minTaskProducts = 1 << 19;
 /// Bytes of weights to a task where they are streamed.
 static constexpr int64_t streamedBytes = 96 * 1024;
-/// There are at least so many tasks before panels are read side by side: a core
-/// waits for less of its memory's latency.
-static constexpr int64_t minStreamedTasks = 8;
+/// Tokens that wait for memory, at most, and bytes of their inputs.
+static constexpr int64_t maxStreamedRows = 4;
+static constexpr int64_t maxStreamedInputs = 64 * 1024;
 
 MatmulBlocking::MatmulBlocking(const PackedMatmul &matmul,
                                const KernelTarget &target, Type accumulator,
@@ -58,10 +58,11 @@ MatmulBlocking::MatmulBlocking(const PackedMatmul &matmul,
   int64_t most = std::max<int64_t>(1, panels);
   group = groupOf(
       isTiled ? target.getTilesReuseBytes() : target.getReuseBytes(), most);
-  int64_t streams =
-      std::clamp<int64_t>(panels / minStreamedTasks, 1, maxStreams);
-  streamedGroup = std::min(
-      std::max(groupOf(streamedBytes / depthBlocks, group), streams), group);
+  smallGroup = groupOf(streamedBytes / depthBlocks, group);
+  int64_t inputBytes =
+      std::max<int64_t>(1, depth) * accumulator.getIntOrFloatBitWidth() / 8;
+  streamedRows =
+      std::min({maxStreamedRows, tileRows, maxStreamedInputs / inputBytes});
 
   maxRows = maxTiles * tileRows;
   if (depthBlocks > 1) {
@@ -75,5 +76,5 @@ MatmulBlocking::MatmulBlocking(const PackedMatmul &matmul,
   minRows = llvm::alignTo(std::max<int64_t>(1, minTaskProducts / rowProducts),
                           tileRows);
   // Ten bytes a nanosecond.
-  cost = 1 + streamedGroup * panelBytes * depthBlocks / 10;
+  cost = 1 + smallGroup * panelBytes * depthBlocks / 10;
 }

@@ -15,17 +15,15 @@ namespace ssmc::cpu {
 /// A product's extents and the sizes of the loops, all static but the number
 /// of tokens.
 struct MatmulBlocking {
-  /// Tokens of a tile that may be one of several panels.
-  static constexpr int64_t maxStreamedRows = 4;
-  /// Panels that are read side by side where weights are streamed.
-  static constexpr int64_t maxStreams = 4;
-
   int64_t depth, columns, width, panels, lanes;
   int64_t depthBlock, depthBlocks;
   int64_t inputPadding; // zeros follow the inputs to a multiple of this
   int64_t tileRows;
   /// Panels to a group, with many tokens and with few.
-  int64_t group, streamedGroup;
+  int64_t group, smallGroup;
+  /// Tokens that may be multiplied while weights are streamed; 0 if their inputs
+  /// are too long for a cache.
+  int64_t streamedRows;
   int64_t maxRows, minRows;
   /// Nanoseconds that a task takes at least.
   int64_t cost;

@@ -24,18 +24,14 @@ bool MatmulTile::isDot() const {
   return getElementTypeOrSelf(input.getType()) != accumulator;
 }
 
-/// Tiles of no more tokens than this wait for memory.
-static constexpr int64_t streamedRows = 4;
-/// How far ahead of the loads weights are asked for.
-static constexpr int64_t prefetchBytes = 2048;
 static constexpr int64_t lineBytes = 64;
 
 namespace {
 class TileEmitter {
 public:
   TileEmitter(ImplicitLocOpBuilder &b, const MatmulTile &tile)
-      : b(b), index(b), tile(tile), panelColumns(tile.width / tile.lanes),
-        columns(tile.panels * panelColumns), pair(tile.isPaired() ? 2 : 1),
+      : b(b), index(b), tile(tile), columns(tile.width / tile.lanes),
+        pair(tile.isPaired() ? 2 : 1),
         vector(VectorType::get(tile.lanes, tile.accumulator)) {
     // Two fused operations a cycle, four cycles each.
     sets = std::max<int64_t>(1, 8 / (tile.rows * columns));
@@ -53,21 +49,19 @@ private:
   /// Registers of weights at depth index k; for pairs k and k + 1.
   SmallVector<Weights, 2> loadWeights(Value k);
   SmallVector<Value, 2> splitPairs(Value packed);
-  void dotStep(MutableArrayRef<Value> sums, Value k);
   void prefetchWeights(Value row);
+  void dotStep(MutableArrayRef<Value> sums, Value k);
   SmallVector<Value> loop(Value begin, Value end, int64_t steps,
                           ValueRange init);
   /// Where the sums of a row and a register of columns are.
   SmallVector<Value, 2> sumsPosition(int64_t row, int64_t column) {
-    int64_t panel = column / panelColumns;
-    return {index.add(tile.sumsRow, row + panel * tile.sumsPanelStride),
-            index.constant(column % panelColumns * tile.lanes)};
+    return {index.add(tile.sumsRow, row), index.constant(column * tile.lanes)};
   }
 
   ImplicitLocOpBuilder &b;
   IndexMath index;
   const MatmulTile &tile;
-  int64_t panelColumns, columns, pair; // registers of a panel, of all panels
+  int64_t columns, pair; // registers of a row
   VectorType vector;
   int64_t sets, unroll;
 };
@@ -108,10 +102,9 @@ SmallVector<TileEmitter::Weights, 2> TileEmitter::loadWeights(Value k) {
   auto packed = VectorType::get(tile.lanes * pair, element);
   prefetchWeights(row);
   for (int64_t c = 0; c != columns; ++c) {
-    Value position = index.constant(c % panelColumns * tile.lanes * pair);
-    Value panel = index.add(tile.panel, c / panelColumns);
-    Value loaded = vector::LoadOp::create(b, packed, tile.weight,
-                                          ValueRange{panel, row, position});
+    Value position = index.constant(c * tile.lanes * pair);
+    Value loaded = vector::LoadOp::create(
+        b, packed, tile.weight, ValueRange{tile.panel, row, position});
     if (tile.isDot()) {
       weights[0].push_back(loaded);
       continue;
@@ -129,22 +122,19 @@ SmallVector<TileEmitter::Weights, 2> TileEmitter::loadWeights(Value k) {
   return weights;
 }
 
-// Few tokens wait for memory. Hardware prefetchers stop at the end of a page, but
-// follow several panels side by side; panels follow each other, so past the end
-// of one is the next.
+// Panels follow each other: past the end of one is the next.
 void TileEmitter::prefetchWeights(Value row) {
-  int64_t bytes = getElementTypeOrSelf(tile.weight.getType())
-                      .getIntOrFloatBitWidth() /
-                  8;
+  int64_t bytes =
+      getElementTypeOrSelf(tile.weight.getType()).getIntOrFloatBitWidth() / 8;
   int64_t rowBytes = tile.width * pair * bytes;
-  if (tile.rows > streamedRows || tile.panels > 1 || rowBytes % lineBytes)
+  if (tile.prefetchBytes == 0 || rowBytes % lineBytes)
     return;
-  Value ahead = index.add(row, prefetchBytes / rowBytes);
+  Value ahead = index.add(row, tile.prefetchBytes / rowBytes);
   for (int64_t position = 0; position < rowBytes; position += lineBytes)
     memref::PrefetchOp::create(
         b, tile.weight,
         ValueRange{tile.panel, ahead, index.constant(position / bytes)},
-        /*isWrite=*/false, /*localityHint=*/3, /*isDataCache=*/true);
+        /*isWrite=*/false, /*localityHint=*/2, /*isDataCache=*/true);
 }
 
 void TileEmitter::dotStep(MutableArrayRef<Value> sums, Value k) {

@@ -20,20 +20,17 @@ struct MatmulTile {
   /// Packed weights, pairs and columns collapsed into one dimension.
   mlir::Value weight;
   mlir::Value panel;
-  /// Panels from `panel` on that are read side by side: so many streams of
-  /// memory in flight.
-  int64_t panels = 1;
   /// First index of the depth in the weights, and the number of them.
   mlir::Value depthBegin, depth;
   /// Whether `depth` may be other than a multiple of the unrolled step.
   int64_t depthDivisor = 1;
-  /// Receives the sums at `[sumsRow + row, column]`, those of each further panel
-  /// `sumsPanelStride` rows below.
+  /// Receives the sums at `[sumsRow + row, column]`.
   mlir::Value sums;
   mlir::Value sumsRow;
-  int64_t sumsPanelStride = 0;
   /// Starts from the values in `sums` where this is true; null: never.
   mlir::Value resume;
+  /// How far ahead of the loads weights are asked for; 0: not at all.
+  int64_t prefetchBytes = 0;
   int64_t rows, width, lanes;
   mlir::Type accumulator;
 

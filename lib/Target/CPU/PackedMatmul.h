@@ -3,21 +3,10 @@
 // `y[..., n] = epilogue(sum_k x[..., k] W[n, k])` for weights in the panel
 // layouts of `ssm.pack`, and the packing itself, as loops of vector code.
 //
-// Work is a one-dimensional `scf.parallel` over tasks: blocks of tokens by
-// groups of panels. The partition depends on shapes alone, so results do not
-// depend on the number of threads. A task:
-//
-//   for each block of the depth K                      (one, unless K is large)
-//     for each tile of tokens
-//       copy the tokens' inputs to a small buffer      (contiguous, widened)
-//       for each panel of the group
-//         sums of tile x panel in registers            (over the depth)
-//         epilogue, columns across lanes, and store
-//
-// A tile has as many tokens as registers allow, at the end of a block 8, 4, 2
-// or 1; or 32 and 16 where sums are in matrix registers, `AMXTile.h`, which
-// products of few tokens do without. The weights of a group stay in the core's own cache from tile to tile;
-// with few tokens a group is one or two panels and the loop streams weights.
+// Work is a one-dimensional `scf.parallel` over tasks, in one of two forms: for many
+// tokens (BlockedMatmul.cpp), and for few, which wait for the weights
+// (StreamedMatmul.cpp). Partitions depend on shapes alone, so results do not depend
+// on the number of threads.
 //
 //===----------------------------------------------------------------------===//
 
@@ -42,6 +31,8 @@ struct PackedMatmul {
   mlir::Region *epilogue = nullptr;
   llvm::SmallVector<mlir::Value> epilogueInputs;
   llvm::SmallVector<mlir::AffineMap> epilogueMaps;
+  /// So many bytes of memory, for nothing but this product while it runs.
+  llvm::function_ref<mlir::Value(int64_t)> getScratch;
 };
 
 /// Reports and fails if a type is not one that kernels exist for.

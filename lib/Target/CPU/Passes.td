@@ -61,9 +61,11 @@ def LowerMatmulPass : Pass<"ssm-lower-matmul"> {
     tasks, whose bodies are loops of `vector` code (`PackedMatmul.h`). Buffers
     of a task are static `memref.alloca`s at the start of its body. The
     attribute `ssm.cost` of the parallel loop is the number of nanoseconds that
-    a task takes at least. Products with `round_input` use the processor's unit
-    for bf16; where that is tiles, there are two loops, and numbers of tokens and
-    the kernel's leave decide between them at run time.
+    a task takes at least. There is one loop for a few tokens and one for more, and
+    the number at run time decides between them. The few tokens' inputs lie in memory
+    of the function, which its products share. Products with `round_input` use the
+    processor's unit for bf16; where that is tiles, there is a loop more, for which
+    the number of tokens and the kernel's leave decide.
   }];
   let options = [
     Option<"vectorBits", "vector-bits", "int64_t", "256",
@@ -73,6 +75,8 @@ def LowerMatmulPass : Pass<"ssm-lower-matmul"> {
     Option<"bf16Unit", "bf16-unit", "std::string", "\"none\"",
            "What multiplies bf16: none, dot (AVX512-BF16) or tiles (AMX-BF16, "
            "in 64-bit code for Linux)">,
+    Option<"prefetchBytes", "prefetch-bytes", "int64_t", "0",
+           "How far ahead of loads streamed weights are prefetched; 0: not at all">,
   ];
   let dependentDialects = ["::mlir::arith::ArithDialect",
                            "::mlir::LLVM::LLVMDialect",

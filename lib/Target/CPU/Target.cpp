@@ -66,6 +66,10 @@ llvm::FailureOr<CPUTarget> CPUTarget::get(llvm::StringRef triple, llvm::StringRe
   auto has = [&](llvm::StringRef feature) {
     return subtarget.checkFeatures(("+" + feature).str());
   };
+  // Measured with one token and 258 MB of bf16, against reading alone: 1.3 instead of
+  // 1.05 of its time on Zen 4 with prefetches, 1.1 instead of 1.4 on Sapphire Rapids.
+  if (!llvm::StringRef(result.cpu).starts_with("znver"))
+    result.prefetchBytes = 8192;
   llvm::Triple parsed(result.triple);
   if (parsed.isX86()) {
     result.avx512 = has("avx512f") && has("avx512vl") && has("avx512dq") && has("avx512bw");

@@ -19,6 +19,8 @@ struct CPUTarget {
   int64_t vectorRegisters = 16;
   bool avx512 = false;
   cpu::BF16Unit bf16 = cpu::BF16Unit::None;
+  /// As in KernelTarget.
+  int64_t prefetchBytes = 0;
 
   /// The CPU `cpu` ("native": this one) of `triple` (empty: this machine's).
   static llvm::FailureOr<CPUTarget> get(llvm::StringRef triple, llvm::StringRef cpu);

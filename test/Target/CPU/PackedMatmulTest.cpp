@@ -175,7 +175,7 @@ using Shapes = std::vector<std::pair<int64_t, int64_t>>;
 void checkShapes(const cpu::KernelTarget &target, const Shapes &shapes) {
   for (auto [columns, depth] : shapes) {
     Check check({columns, depth}, target, columns % 2);
-    for (int64_t tokens : {0, 1, 2, 7, 13, 14, 15, 29})
+    for (int64_t tokens : {0, 1, 2, 3, 4, 5, 7, 13, 14, 15, 29})
       check.run(1, tokens);
     check.run(3, 171); // 513
     check.run(512, 1);
@@ -208,6 +208,20 @@ TEST(PackedMatmul, DeepProducts) {
     Check check({530, 2500}, makeTarget(bits, bits / 16), true);
     for (int64_t tokens : {1, 9, 100})
       check.run(2, tokens);
+  }
+}
+
+/// Few tokens take the whole depth at once while their inputs fit a cache: four of
+/// the first depth, three of the second, one of the third, none of the last.
+TEST(PackedMatmul, FewTokensOfDeepProducts) {
+  cpu::KernelTarget target = makeTarget(256, 16);
+  target.prefetchBytes = 8192;
+  for (int64_t depth : {4096, 4097, 16383, 16385}) {
+    Check check({21, depth}, target, false);
+    for (int64_t tokens : {1, 2, 3, 4, 5})
+      check.run(1, tokens);
+    check.run(4, 1);
+    check.run(4, 0);
   }
 }
 
@@ -245,7 +259,7 @@ static void checkNarrowOperands(const std::string &type,
     if (depth == 77)
       shape.input = shape.output = type;
     Check check(shape, target, columns % 2);
-    for (int64_t tokens : {0, 1, 7, 8, 16, 17, 31, 33, 65})
+    for (int64_t tokens : {0, 1, 2, 3, 4, 5, 7, 8, 16, 17, 31, 33, 65})
       check.run(1, tokens);
     check.run(3, 171);
   }
