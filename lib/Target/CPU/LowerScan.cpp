@@ -439,7 +439,10 @@ void ScanLowering::emitLanesKeys(RegionEmitter &emitter) {
           SmallVector<Offsets> points = getKeyPoints(count);
           for (auto [i, operand] : llvm::enumerate(op.getIns())) {
             AffineMap map = op.getInsMap(i);
-            if (map.isFunctionOfDim(1))
+            // A read may be another for each copy, of which none is at hand here.
+            if (map.isFunctionOfDim(1) ||
+                llvm::any_of(op.getCopyDims(),
+                             [&](unsigned dim) { return map.isFunctionOfDim(dim); }))
               continue;
             SmallVector<Value> values = block.loadTransposed(
                 {operand, map}, *innerKey, count, points[0]);
