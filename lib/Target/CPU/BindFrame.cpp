@@ -76,6 +76,7 @@ private:
   Value bytesOfState(MemRefType type, ArrayRef<int64_t> dims);
   /// Member `index` of the family of weights that starts at input `first`.
   Value memberOf(MemRefType family, int64_t first, Value index);
+  Value partOfMember(memref::SubViewOp view, Value member);
 
   func::FuncOp function;
   Location loc;
@@ -166,6 +167,18 @@ Value Binder::memberOf(MemRefType family, int64_t first, Value index) {
       {});
 }
 
+/// What `view` takes of a member of its source, which is `member`: all of it or a part, such
+/// as the real numbers of complex ones, without some dimensions of extent 1.
+Value Binder::partOfMember(memref::SubViewOp view, Value member) {
+  SmallVector<OpFoldResult> offsets(llvm::drop_begin(view.getMixedOffsets())),
+      sizes(llvm::drop_begin(view.getMixedSizes())),
+      strides(llvm::drop_begin(view.getMixedStrides()));
+  MemRefType type = memref::SubViewOp::inferRankReducedResultType(
+      view.getType().getShape(), cast<MemRefType>(member.getType()), offsets, sizes,
+      strides);
+  return memref::SubViewOp::create(builder, loc, type, member, offsets, sizes, strides);
+}
+
 /// Bytes of a contiguous memref, rounded up to the alignment of blocks.
 Value Binder::bytesOfState(MemRefType type, ArrayRef<int64_t> dims) {
   int64_t fixed = (type.getElementTypeBitWidth() + 7) / 8;
@@ -246,15 +259,10 @@ LogicalResult Binder::run(bool isStep) {
           Value whole = memberOf(type, first,
                                  getValueOrCreateConstantIndexOp(
                                      builder, loc, view.getMixedOffsets().front()));
-          // The view may have lost more dimensions of extent 1 than the member's.
-          FailureOr<Value> reduced = memref::SubViewOp::rankReduceIfNeeded(
-              builder, loc, whole, view.getType().getShape());
-          if (failed(reduced))
-            return user->emitError("a member of a family of weights is used in parts");
-          Value cast = *reduced;
-          if (view.getType() != cast.getType())
-            cast = memref::CastOp::create(builder, loc, view.getType(), cast);
-          view.replaceAllUsesWith(cast);
+          Value part = partOfMember(view, whole);
+          if (view.getType() != part.getType())
+            part = memref::CastOp::create(builder, loc, view.getType(), part);
+          view.replaceAllUsesWith(part);
           view.erase();
         }
         continue;
