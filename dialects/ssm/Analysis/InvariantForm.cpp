@@ -180,9 +180,14 @@ std::optional<Terms> FormAnalysis::expandInput(Value value, bool inverse) {
   return Terms{Term{false, {}, {{value, inverse}}}};
 }
 
+/// A real number written to a complex state: its imaginary part is a constant.
+static bool isZero(const Term &term) {
+  return llvm::any_of(term.fixed, [](const WriteFactor &factor) {
+    return !factor.inverse && matchPattern(factor.value, m_AnyZeroFloat());
+  });
+}
+
 bool FormAnalysis::chooseInputs() {
-  if (roles.getWrite().empty())
-    return refuse("nothing is written to the state");
   unsigned parts = op.getNumStates();
   for (unsigned part = 0; part < parts; ++part) {
     std::optional<Terms> terms = expand(roles.getWrite()[part], false);
@@ -190,6 +195,8 @@ bool FormAnalysis::chooseInputs() {
       return refuse("the write is no sum of constants times inputs that are the same "
                     "for all keys");
     for (Term &term : *terms) {
+      if (isZero(term))
+        continue;
       sortFactors(term.moving);
       auto *input = llvm::find_if(form.inputs, [&](const WriteInput &other) {
         return other.factors == term.moving;
@@ -202,7 +209,7 @@ bool FormAnalysis::chooseInputs() {
       input->gains[part].push_back({term.negative, term.fixed});
     }
   }
-  return true;
+  return !form.inputs.empty() || refuse("nothing is written to the state");
 }
 
 std::optional<InvariantForm> FormAnalysis::run() {
