@@ -45,6 +45,9 @@ static std::vector<double> predict(mlir::ModuleOp module, bool stepwise, bool qu
     auto shortest = branch ? branch->getAttrOfType<mlir::IntegerAttr>(
                                  mlir::ssm::kShortestConvAttr)
                            : mlir::IntegerAttr();
+    auto longest = branch ? branch->getAttrOfType<mlir::IntegerAttr>(
+                                mlir::ssm::kLongestConvAttr)
+                          : mlir::IntegerAttr();
     int axis = sequenceAxisOf(scan);
     auto axes = scan->getParentOfType<mlir::func::FuncOp>()->getAttrOfType<mlir::ArrayAttr>(
         "ssm.sequence_axes");
@@ -58,7 +61,8 @@ static std::vector<double> predict(mlir::ModuleOp module, bool stepwise, bool qu
         form = {schedule.getMode(), schedule.getChunk()};
       if (isSum)
         form = {mlir::ssm::ScanMode::quadratic, 0};
-      if (shortest && length >= shortest.getInt())
+      if (shortest && length >= shortest.getInt() &&
+          (!longest || length <= longest.getInt()))
         form = {mlir::ssm::ScanMode::conv, 0};
       sum += trips * rows *
              (stepwise ? double(length) * model.getClocks({}, 1)

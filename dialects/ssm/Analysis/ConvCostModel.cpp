@@ -26,6 +26,8 @@ static constexpr double levelSlots = 2, productSlots = 4;
 static constexpr double transformEfficiency = 0.75;
 /// Clocks of a point besides: passes through the caches, tokens in and out.
 static constexpr double pointOverhead = 22;
+/// Numbers of a unit's memory for a token and channel.
+static constexpr double memoryOfToken = 4;
 /// Of a unit: a slot of memory, loops of short passes.
 static constexpr double unitOverhead = 1500;
 /// Lengths at which the two are compared.
@@ -34,7 +36,7 @@ static constexpr int64_t longestCompared = 4096, comparedStep = 16;
 ConvCostModel::ConvCostModel(ConvOp conv, const Machine &machine)
     : firstLag(static_cast<int64_t>(conv.getStaticFirst())),
       lastLag(std::numeric_limits<double>::infinity()),
-      fmaPerClock(std::max(machine.fmaPerClock, 0.5)) {
+      fmaPerClock(std::max(machine.fmaPerClock, 0.5)), machine(machine) {
   if (conv.getFirst())
     firstLag = -lastLag;
   if (std::optional<int64_t> reach = conv.getReach())
@@ -43,7 +45,7 @@ ConvCostModel::ConvCostModel(ConvOp conv, const Machine &machine)
 
 ConvCostModel::ConvCostModel(const Machine &machine)
     : firstLag(0), lastLag(std::numeric_limits<double>::infinity()),
-      fmaPerClock(std::max(machine.fmaPerClock, 0.5)) {}
+      fmaPerClock(std::max(machine.fmaPerClock, 0.5)), machine(machine) {}
 
 double ConvCostModel::countTaps(double length) const {
   // Pairs at most `lag` apart; those ahead have a negative lag.
@@ -62,6 +64,17 @@ double ConvCostModel::getDirectClocks(int64_t length) const {
          directOutput * length + directOverhead;
 }
 
+/// A pass takes three levels of the tree of transforms, and an eighth of the data goes
+/// through the rest: only the first passes leave the second cache. Each reads and writes
+/// two numbers for a point, forward and back.
+double ConvCostModel::getFarPasses(double tokens) const {
+  double vector = machine.vectorBits / 8, clocks = 0;
+  for (double bytes = memoryOfToken * vector * tokens; bytes > machine.l2Bytes / 2;
+       bytes /= 8)
+    clocks += 2 * 2 * 2 * vector / machine.getBytesPerClock(bytes);
+  return clocks;
+}
+
 double ConvCostModel::getTransformClocks(int64_t length) const {
   double lags = std::min(lastLag, length - 1.0) -
                 std::max(firstLag, 1.0 - length) + 1;
@@ -74,7 +87,8 @@ double ConvCostModel::getTransformClocks(int64_t length) const {
       std::min((blocks + 1) / 2 * (firstLag < 0 ? 2 : 1), lags / block + 1);
   double slots = 2 * levelSlots * std::log2(double(block)) +
                  productSlots * pieces;
-  double clocks = slots / (fmaPerClock * transformEfficiency) + pointOverhead;
+  double clocks = slots / (fmaPerClock * transformEfficiency) + pointOverhead +
+                  getFarPasses(blocks * block);
   return clocks * blocks * block + unitOverhead;
 }
 

@@ -33,8 +33,13 @@ private:
   /// Pairs of an output and a token that meet in a tap.
   double countTaps(double length) const;
 
+  /// Passes of the transforms of one unit through a cache that is not near, in clocks of
+  /// a token.
+  double getFarPasses(double tokens) const;
+
   double firstLag, lastLag; ///< infinite where the length bounds them
   double fmaPerClock;
+  Machine machine;
 };
 
 /// The length from which on `conv` runs by transforms, if there is one: with `form` auto

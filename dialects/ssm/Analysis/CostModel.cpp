@@ -24,6 +24,8 @@ static constexpr double timeTile = 32;
 static constexpr int64_t tokenMultiple = 16, longestChunk = 128;
 /// Chunks for which a vector of a table is loaded at least.
 static constexpr double tabulatedChunks = 6;
+/// Of what is loaded again from a near cache, the part that arithmetic waits for.
+static constexpr double waitingShare = 0.5;
 /// Queries of a block, and keys of a tile, of a sum over earlier tokens.
 static constexpr double sumBlock = 64;
 /// Lengths beyond which nothing changes any more; of transforms, lengths up to which
@@ -164,18 +166,15 @@ double CostModel::getCoefficientClocks(const OperationCount &count) const {
          count.divisions * machine.divideClocks;
 }
 
-/// Nothing runs faster than its data arrive: from the second cache if all fits.
+/// Nothing runs faster than its data arrive.
 double CostModel::getMemoryClocks(double length) const {
   double bytes = length * work.streamedBytes;
-  return bytes / (bytes + work.stateBytes <= machine.l2Bytes ? machine.l2BytesPerClock
-                                                             : machine.memoryBytesPerClock);
+  return bytes / machine.getBytesPerClock(bytes + work.stateBytes);
 }
 
-/// The state comes from memory before the first token and goes there after the last.
+/// The state is read before the first token and written after the last.
 static double getStateClocks(const ScanWork &work, const Machine &machine) {
-  return 2 * work.stateBytes / (work.stateBytes <= machine.l2Bytes / 2
-                                    ? machine.l2BytesPerClock
-                                    : machine.memoryBytesPerClock);
+  return 2 * work.stateBytes / machine.getBytesPerClock(work.stateBytes);
 }
 
 double CostModel::getScanClocks(double length) const {
@@ -259,13 +258,17 @@ double CostModel::getTabulatedClocks(double chunk, double length) const {
   };
   double whole = std::floor(length / chunk), rest = length - whole * chunk;
   double perVector = unitOverhead + whole * getChunk(chunk) + rest * getChunk(1);
-  // The tables come to the second cache once, or again and again.
-  double tables = getTableBytes(chunk);
-  double loads = tables <= machine.l2Bytes / 2 ? 1 : std::ceil(whole / tabulatedChunks);
-  if (work.sharesTables)
-    loads = std::max(loads - 1, 0.0);
-  double arithmetic =
-      laneVectors * (perVector + loads * tables / machine.memoryBytesPerClock);
+  // The tables of a vector are read for every few chunks: first from where those of all
+  // vectors fit, then from where they do.
+  double tables = getTableBytes(chunk), tableClocks = 0;
+  double rate = machine.getBytesPerClock(tables * laneVectors * work.outer);
+  if (!work.sharesTables)
+    tableClocks = tables / rate;
+  if (tables > machine.l1Bytes / 2)
+    tableClocks += waitingShare * std::max(std::ceil(whole / tabulatedChunks) - 1, 0.0) *
+                   tables /
+                   (tables <= machine.l2Bytes / 2 ? machine.l2BytesPerClock : rate);
+  double arithmetic = laneVectors * (perVector + tableClocks);
   return std::max(work.outer * arithmetic, getMemoryClocks(length)) +
          getStateClocks(work, machine);
 }
@@ -310,7 +313,7 @@ double CostModel::getQuadraticClocks(double length) const {
 }
 
 /// Vectors of channels one by one, directly or by transforms; the kernel, or what is
-/// kept of its transforms, comes from memory unless all of it fits the second cache.
+/// kept of its transforms, comes from where all of it fits.
 double CostModel::getConvClocks(int64_t length) const {
   ConvCostModel model(machine);
   double clocks = model.getDirectClocks(length), share = 1;
@@ -321,8 +324,7 @@ double CostModel::getConvClocks(int64_t length) const {
   double kernels = work.outer * std::ceil(work.lanes / lanesOfVector()) * work.copies *
                    work.outputs * std::max(work.inputs, 1.0);
   double bytes = kernels * share * double(length) * machine.vectorBits / 8;
-  bool isNear = work.sharesTables || bytes <= machine.l2Bytes / 2;
-  double tables = isNear ? 0 : bytes / machine.memoryBytesPerClock;
+  double tables = work.sharesTables ? 0 : bytes / machine.getBytesPerClock(bytes);
   double arithmetic = std::max(kernels * clocks + tables, getMemoryClocks(length));
   return work.leavesStates ? arithmetic + getScanClocks(length) : arithmetic;
 }
@@ -386,17 +388,47 @@ std::optional<int64_t> CostModel::getCrossover(Execution execution,
   return crossover;
 }
 
-std::optional<int64_t> CostModel::getShortestConv(Execution other,
-                                                  int64_t crossover) const {
-  std::optional<int64_t> shortest;
+/// A length about an eighth longer.
+static int64_t getLonger(int64_t length) { return length + (length + 7) / 8; }
+
+std::optional<LengthRange> CostModel::getConvRange(Execution other,
+                                                   int64_t crossover) const {
   // With others beside it an axis is no longer than memory allows for their product.
   int64_t longest = work.sharesTables ? longLength : longestTransformed;
-  for (int64_t length = longest; length > 1; length -= (length + 7) / 8) {
+  // What is padded makes the cost of transforms go up and down: of all ranges that with the
+  // largest saving, of lengths of every magnitude the same number.
+  std::optional<LengthRange> best;
+  double largest = 0, saved = 0;
+  int64_t first = 0, last = 0;
+  for (int64_t length = 2; length <= longest; last = length, length = getLonger(length)) {
     Execution beside = length >= crossover ? other : Execution();
-    if (getClocks({ScanMode::conv, 0}, length) >
-        convolutionShare * getClocks(beside, length))
-      break;
-    shortest = length;
+    if (saved <= 0)
+      saved = 0, first = length;
+    saved += std::log(convolutionShare * getClocks(beside, length) /
+                      getClocks({ScanMode::conv, 0}, length));
+    if (saved > largest)
+      largest = saved, best = {first, length};
   }
-  return shortest;
+  if (best && best->last == last)
+    best->last.reset();
+  return best;
+}
+
+SmallVector<CheapestFrom> CostModel::getCheapest(ArrayRef<Execution> forms) const {
+  SmallVector<CheapestFrom> result;
+  auto staysCheaper = [&](Execution a, Execution b, int64_t from) {
+    for (int64_t length = from; length <= 2 * from; length = getLonger(length))
+      if (!(getClocks(a, length) < getClocks(b, length)))
+        return false;
+    return true;
+  };
+  for (int64_t length = 1; length <= longestTransformed; length = getLonger(length)) {
+    auto isCheaper = [&](Execution a, Execution b) {
+      return getClocks(a, length) < getClocks(b, length);
+    };
+    Execution best = *llvm::min_element(forms, isCheaper);
+    if (result.empty() || staysCheaper(best, result.back().execution, length))
+      result.push_back({length, best});
+  }
+  return result;
 }

@@ -15,9 +15,11 @@
 
 namespace mlir::ssm {
 
-/// Marks a branch that may be a convolution instead of a recurrence: the tokens from
-/// which on it is one.
+/// Mark a branch that may be a convolution instead of a recurrence: the fewest tokens of
+/// one that is, and the most where there is such a number. A scan with `shortest_conv` may
+/// have the latter, too.
 inline constexpr llvm::StringLiteral kShortestConvAttr = "ssm.shortest_conv";
+inline constexpr llvm::StringLiteral kLongestConvAttr = "ssm.longest_conv";
 
 /// Scalar operations of coefficients at one point.
 struct OperationCount {
@@ -60,6 +62,18 @@ struct Execution {
   int64_t chunk = 0; ///< tokens of a chunk; unused in scan mode
 };
 
+/// Lengths of sequences.
+struct LengthRange {
+  int64_t first = 0;
+  std::optional<int64_t> last; ///< none where it has no end
+};
+
+/// A form that is predicted to be the cheapest from a length on.
+struct CheapestFrom {
+  int64_t first = 0;
+  Execution execution;
+};
+
 class CostModel {
 public:
   CostModel(const ScanWork &work, const Machine &machine)
@@ -73,10 +87,13 @@ public:
   /// `other` at every length; none where there is no such length.
   std::optional<int64_t> getCrossover(Execution execution, Execution other) const;
 
-  /// The shortest length from which on a convolution is predicted to be so much cheaper
-  /// than `other`, which may be a scan below `crossover` tokens, that its tables are
-  /// worth their memory; none where there is no such length.
-  std::optional<int64_t> getShortestConv(Execution other, int64_t crossover) const;
+  /// The lengths at which a convolution is predicted to be so much cheaper than `other`,
+  /// which may be a scan below `crossover` tokens, that its tables are worth their
+  /// memory; none where there are no such lengths.
+  std::optional<LengthRange> getConvRange(Execution other, int64_t crossover) const;
+  /// The cheapest of `forms` at every length, from short to long ones. What is cheaper
+  /// at some lengths only, as padding has it, does not take over.
+  SmallVector<CheapestFrom> getCheapest(ArrayRef<Execution> forms) const;
 
 private:
   double getScanClocks(double length) const;

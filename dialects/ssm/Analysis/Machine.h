@@ -26,6 +26,14 @@ struct Machine {
   /// Elements of a vector of `bits`-bit numbers.
   double getLanes(unsigned bits) const { return vectorBits / bits; }
 
+  /// Bytes that one core reads in a clock of data of which there are `bytes`, used again
+  /// and again: from the cache that half of them fill. All cores share the last one.
+  double getBytesPerClock(double bytes) const {
+    if (bytes <= l2Bytes / 2)
+      return l2BytesPerClock;
+    return bytes <= l3Bytes / 2 ? l3BytesPerClock : memoryBytesPerClock;
+  }
+
   /// The figures for `op`: those of the closest enclosing op that has a specification,
   /// else the defaults.
   static Machine get(Operation *op);

@@ -179,6 +179,8 @@ Value Convolver::makeCondition() {
     shortest = std::max<int64_t>(scan.getShortestConv().value_or(0), fewestTokens);
     also(compare(arith::CmpIPredicate::sge, tokens, index(shortest)));
     also(compare(arith::CmpIPredicate::sle, tokens, length));
+    if (auto longest = scan->getAttrOfType<IntegerAttr>(kLongestConvAttr))
+      also(compare(arith::CmpIPredicate::sle, tokens, index(longest.getInt())));
   }
   if (mayKeep) {
     Value keeps = getArgument(scan->getParentOfType<func::FuncOp>(), kKeepsStateAttr,
@@ -390,6 +392,7 @@ SmallVector<Value> Convolver::convolveAll() {
 static ScanOp cloneScan(OpBuilder &builder, ScanOp scan) {
   auto copy = cast<ScanOp>(builder.clone(*scan));
   copy.removeShortestConvAttr();
+  copy->removeAttr(kLongestConvAttr);
   if (copy.getScheduleAttr().getMode() == ScanMode::conv)
     copy.setScheduleAttr(
         ScheduleAttr::get(builder.getContext(), ScanMode::scan, 0, 0, 0, 0));
@@ -432,6 +435,8 @@ void Convolver::run() {
     auto branch = scf::IfOp::create(builder, loc, ValueRange(replaced).getTypes(),
                                     condition, /*withElseRegion=*/true);
     branch->setAttr(kShortestConvAttr, builder.getI64IntegerAttr(shortest));
+    if (Attribute longest = scan->getAttr(kLongestConvAttr))
+      branch->setAttr(kLongestConvAttr, longest);
     builder.setInsertionPointToStart(branch.thenBlock());
     SmallVector<Value> values = convolution(/*isBranch=*/true);
     scf::YieldOp::create(builder, loc, values);

@@ -472,9 +472,9 @@ def SelectModesPass : Pass<"ssm-select-modes", "mlir::func::FuncOp"> {
     (`ssm/Analysis/CostModel.h`) predicts to be cheapest for the figures of the
     machine, which are read from the module's `dlti.target_system_spec` (see
     `ssm/Analysis/Machine.def`): the sequential form, or from a length on the one by
-    matrix products; a time-invariant one gets `shortest_conv` besides where a
-    convolution is predicted to be cheaper from a length on. A schedule that is there
-    already stays. `scan` and `step` ask for the sequential form, `chunk` for products
+    matrix products; a time-invariant one gets `shortest_conv` besides, and
+    `ssm.longest_conv`, where a convolution is predicted to be cheaper between two lengths
+    or from one on. A schedule that is there already stays. `scan` and `step` ask for the sequential form, `chunk` for products
     at every length. A mode that the mathematics does not allow for a block is an error
     that names the axis in the way (see `ssm/Analysis/RecurrenceClass.h`); `step` is an
     error where a part of the layer looks ahead. `chunk-tokens`, `lanes`, `segments` and
@@ -536,7 +536,7 @@ def ConvolveScansPass : Pass<"ssm-convolve-scans", "mlir::func::FuncOp"> {
     calls that a convolution does not answer: with a state before the first token that
     is not all zero, with one after the last that the caller keeps (an argument
     `ssm.keeps_state` of the layer says so), shorter than `shortest_conv`, or longer
-    than what is prepared for. Final states that the layer itself reads are computed
+    than `ssm.longest_conv` or what is prepared for. Final states that the layer itself reads are computed
     by the recurrence besides. Example: of
 
     ```mlir

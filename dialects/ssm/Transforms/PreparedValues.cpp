@@ -78,10 +78,33 @@ bool ssm::hasPreparedCoefficients(ScanOp scan) {
   return true;
 }
 
+/// Whether each trip of `loop` reads and writes the member of `carried` that has its number
+/// only: what a trip leaves there no later one sees.
+static bool holdsMembers(scf::ForOp loop, BlockArgument carried) {
+  return llvm::all_of(carried.getUsers(), [&](Operation *user) {
+    SmallVector<OpFoldResult> offsets;
+    if (auto slice = dyn_cast<tensor::ExtractSliceOp>(user))
+      offsets = slice.getMixedOffsets();
+    else if (auto insert = dyn_cast<tensor::InsertSliceOp>(user);
+             insert && insert.getSource() != carried)
+      offsets = insert.getMixedOffsets();
+    return !offsets.empty() &&
+           offsets.front() == OpFoldResult(loop.getInductionVar());
+  });
+}
+
 static bool goesToStatesOnly(Value value) {
   return llvm::all_of(value.getUses(), [](OpOperand &use) {
     if (auto insert = dyn_cast<tensor::InsertSliceOp>(use.getOwner()))
       return goesToStatesOnly(insert.getResult());
+    if (auto yield = dyn_cast<scf::YieldOp>(use.getOwner())) {
+      auto loop = dyn_cast<scf::ForOp>(yield->getParentOp());
+      if (!loop)
+        return false;
+      unsigned number = use.getOperandNumber();
+      return holdsMembers(loop, loop.getRegionIterArg(number)) &&
+             goesToStatesOnly(loop.getResult(number));
+    }
     auto terminator = dyn_cast<func::ReturnOp>(use.getOwner());
     if (!terminator)
       return false;

@@ -91,8 +91,7 @@ static bool hasPreparedTables(ScanOp scan, const RecurrenceInfo &info) {
 }
 
 /// "chunk of 64 tokens from length 20 on, scan below".
-static std::string describe(ScheduleAttr schedule,
-                            std::optional<int64_t> shortestConv) {
+static std::string describe(ScanOp scan, ScheduleAttr schedule) {
   std::string text = stringifyScanMode(schedule.getMode()).str();
   if (schedule.getChunk() > 0)
     text += llvm::formatv("{0} of {1} tokens",
@@ -104,9 +103,12 @@ static std::string describe(ScheduleAttr schedule,
     text += llvm::formatv(", {0} segments", schedule.getSegments());
   if (schedule.getCrossover() > 1)
     text += llvm::formatv(" from length {0} on, scan below", schedule.getCrossover());
-  if (shortestConv)
-    text += llvm::formatv("; conv from length {0} on where no state is carried",
-                          *shortestConv);
+  if (std::optional<int64_t> shortest = scan.getShortestConv()) {
+    auto longest = scan->getAttrOfType<IntegerAttr>(kLongestConvAttr);
+    text += llvm::formatv("; conv from length {0} {1} where no state is carried",
+                          *shortest,
+                          longest ? "to " + std::to_string(longest.getInt()) : "on");
+  }
   return text;
 }
 
@@ -174,7 +176,7 @@ void SelectModesPass::report(ScanOp scan, const RecurrenceInfo &info,
   };
   constexpr int64_t longest = shownLengths[std::size(shownLengths) - 1];
   remark::passed(scan.getLoc(), remarkNamed("Mode"))
-      << remark::add("{0}", describe(schedule, scan.getShortestConv()))
+      << remark::add("{0}", describe(scan, schedule))
       << remark::metric("state", nameOf(scan))
       << remark::metric("class", stringifyRecurrenceClass(info.kind));
   for (Execution form : forms)
@@ -197,7 +199,7 @@ void SelectModesPass::report(ScanOp scan, const RecurrenceInfo &info,
   if (auto where = scan.getLoc()->findInstanceOf<FileLineColLoc>())
     os << " at " << where.getFilename().getValue() << ":" << where.getLine();
   os << ": class " << stringifyRecurrenceClass(info.kind) << ", runs as "
-     << describe(schedule, scan.getShortestConv())
+     << describe(scan, schedule)
      << "\n  predicted clocks a token, of one core for one row\n  "
      << llvm::left_justify("length", 14);
   for (int64_t length : shownLengths)
@@ -207,6 +209,10 @@ void SelectModesPass::report(ScanOp scan, const RecurrenceInfo &info,
     for (int64_t length : shownLengths)
       os << llvm::right_justify(std::to_string(clocks(form, length)), 9);
   }
+  os << "\n  cheapest: ";
+  llvm::interleaveComma(model.getCheapest(forms), os, [&](const CheapestFrom &next) {
+    os << nameForm(next.execution) << " from " << next.first;
+  });
   os << "\n";
   for (ExecutionMode mode : allExecutionModes)
     if (std::string reason = reasonAgainst(scan, info, mode);
@@ -246,13 +252,19 @@ LogicalResult SelectModesPass::select(ScanOp scan, std::optional<ExecutionMode> 
   if (isFree && isLayer(scan->getParentOfType<func::FuncOp>()) &&
       reasonAgainst(scan, info, ExecutionMode::Conv).empty() &&
       hasPreparedTables(scan, info)) {
-    std::optional<int64_t> shortest = model.getShortestConv(
+    std::optional<LengthRange> range = model.getConvRange(
         {schedule.getMode(), schedule.getChunk()}, schedule.getCrossover());
-    if (shortest && (!length || *length >= *shortest)) {
-      scan.setShortestConv(shortest);
+    bool fits = range && (!length || (*length >= range->first &&
+                                      *length <= range->last.value_or(*length)));
+    if (fits) {
+      scan.setShortestConv(range->first);
+      if (range->last)
+        scan->setAttr(kLongestConvAttr, Builder(scan).getI64IntegerAttr(*range->last));
       // Without a state, which calls of a whole sequence never go on from, the other form
       // is for few tokens, and for more than there are tables for: one is enough.
-      if (scan.getInitial().empty() || getOperation()->hasAttr("ssm.whole_sequence"))
+      bool isWhole =
+          scan.getInitial().empty() || getOperation()->hasAttr("ssm.whole_sequence");
+      if (isWhole && !range->last)
         schedule = ScheduleAttr::get(&getContext(), ScanMode::scan, 0, lanes, segments, 0);
       scan.setScheduleAttr(schedule);
     }

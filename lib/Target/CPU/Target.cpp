@@ -108,6 +108,12 @@ mlir::ssm::Machine CPUTarget::getMachine() const {
     machine.divideClocks = 5;
     machine.l2Bytes = 512 << 10;
   }
+  // Of the last cache the part that eight cores share.
+  if (cpu == "znver3" || cpu == "znver4" || cpu == "znver5") {
+    machine.l3Bytes = 32 << 20;
+    machine.l3BytesPerClock = 20;
+    machine.memoryBytesPerClock = 6;
+  }
   return machine;
 }
 
