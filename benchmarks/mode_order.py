@@ -1,60 +1,98 @@
 #!/usr/bin/env python3
-"""Compares the order of modes that the cost model predicts with the measured one.
+"""Compares the order of forms that the cost model predicts with the measured one.
 
-    benchmarks/mode_order.py [build/bin/ssmc]
+    benchmarks/mode_order.py [--ssmc build/bin/ssmc] [--only WORD] [--seconds 0.15] [--write]
 
-For one layer of each class at published sizes and several lengths. `ssmc bench` lets the
-modes take turns, so a disturbed machine disturbs all. Two modes whose times differ by
-less than 10 % are no order. Exit status 1 if a prediction is the wrong way round.
+For one layer of each class and several lengths. `ssmc bench` lets the modes take turns, so
+a disturbed machine disturbs all. Times are over that of the sequential form, `predicted /
+measured`. What is chosen is right if it takes at most a tenth more than the fastest form;
+exit status 1 if a choice is not. --write puts the table into docs/Performance.md.
 """
 
+import argparse
 import json
+import pathlib
 import subprocess
 import sys
 
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "docs" / "experiments"))
+import page  # noqa: E402: lies beside the experiments
+
 LAYERS = [
-    ("Mamba", "examples/mamba.ssm", "SelectiveScan", dict(E=1536, N=16)),
-    ("Mamba-2", "examples/mamba2.ssm", "SSD", dict(H=24, P=64, N=128)),
-    ("RetNet", "examples/retnet.ssm", "Retention", dict(heads=16, K=128, V=128)),
-    ("GLA", "examples/gla.ssm", "GLAScan", dict(H=16, K=128, V=128)),
+    # class, spec, layer, parameters
+    ("I", "s4d", "S4D", dict(H=256, N=64)),
+    ("Id", "s4", "S4", dict(H=256, N=64)),
+    ("I", "dss", "DSS", dict(H=256, N=64)),
+    ("I", "mega", "MegaEMA", dict(D=256, N=16)),
+    ("I", "lru", "LRU", dict(H=64, N=256)),
+    ("I", "s5", "S5", dict(H=64, P=256)),
+    ("D0", "retnet", "Retention", dict(heads=4, K=128, V=128)),
+    ("D1", "mamba2", "SSD", dict(H=8, P=64, N=128)),
+    ("D2", "gla", "GLAScan", dict(H=4, K=128, V=128)),
+    ("D3", "mamba", "SelectiveScan", dict(E=512, N=16)),
+    ("D0d", "deltanet", "DeltaRule", dict(H=4, K=128, V=128)),
+    ("D1d", "gdn", "GatedDeltaRule", dict(H=4, K=128, V=128)),
+    ("D2d", "rwkv7", "RWKV7Scan", dict(H=8, K=64)),
+    ("kernel", "hyena", "Hyena", dict(D=64, l_max=16384)),
+    ("kernel", "tnn", "TNO", dict(heads=8, e=32, causal="true")),
 ]
-LENGTHS = [1, 64, 512, 2048]
+LENGTHS = [64, 512, 4096, 16384]
+FORMS = ["scan", "chunk", "conv", "quadratic"]
 MARGIN = 1.1
 
 
-def measure(ssmc, source, layer, parameters):
-    command = [ssmc, "bench", source, "--layer", layer, "--threads", "1", "--json",
-               "--lengths", ",".join(map(str, LENGTHS)), "--seconds", "0.6"]
+def measure(args, spec, layer, parameters):
+    command = [args.ssmc, "bench", ROOT / "examples" / f"{spec}.ssm", "--layer", layer,
+               "--init", "1", "--threads", "1", "--json", "--seconds", args.seconds,
+               "--lengths", ",".join(map(str, LENGTHS))]
     for name, value in parameters.items():
         command += ["--set", f"{name}={value}"]
-    figures = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
-    return {(f["mode"], f["length"]): f for f in figures}
+    done = subprocess.run(list(map(str, command)), check=True, stdout=subprocess.PIPE)
+    return {(f["mode"], f["length"]): f for f in json.loads(done.stdout)}
+
+
+def rows_of(kind, layer, figures):
+    for length in LENGTHS:
+        found = {form: figures[form, length] for form in FORMS if (form, length) in figures}
+        first = next(iter(found.values()))
+
+        def share(key, figure):
+            return f"{figure[key] / first[key]:.2g}" if first[key] else "-"
+
+        auto = figures["auto", length]
+        chosen = [form for form in found
+                  if found[form]["predicted_clocks"] == auto["predicted_clocks"] != 0]
+        fastest = min(found, key=lambda form: found[form]["seconds"])
+        over = auto["seconds"] / found[fastest]["seconds"]
+        cells = [f"{share('predicted_clocks', found[form])} / {share('seconds', found[form])}"
+                 if form in found else "" for form in FORMS]
+        yield [kind, layer, str(length), *cells, chosen[0] if chosen else "", fastest,
+               f"{over:.2f}"], over <= MARGIN
 
 
 def main():
-    ssmc = sys.argv[1] if len(sys.argv) > 1 else "build/bin/ssmc"
-    wrong = 0
-    print("clocks a token: predicted / measured (of a core with two 512-bit units)")
-    for name, source, layer, parameters in LAYERS:
-        figures = measure(ssmc, source, layer, parameters)
-        for length in LENGTHS:
-            found = {m: figures[m, length] for m in ("step", "scan", "chunk", "auto")
-                     if (m, length) in figures}
-            # A clock of such a core does 64 operations.
-            measured = {m: f["seconds"] * f["limit_flop_per_second"] / 64 / length
-                        for m, f in found.items()}
-            predicted = {m: f["predicted_clocks"] / length for m, f in found.items()}
-            text = ", ".join(f"{m} {predicted[m]:.0f}/{measured[m]:.0f}" for m in found)
-            verdict = "only one form"
-            if "chunk" in found:
-                ratio = measured["chunk"] / measured["scan"]
-                if 1 / MARGIN < ratio < MARGIN:
-                    verdict = "no difference"
-                elif (ratio > 1) == (predicted["chunk"] > predicted["scan"]):
-                    verdict = "right"
-                else:
-                    verdict, wrong = "WRONG", wrong + 1
-            print(f"{name:8} {length:5}  {verdict:14} {text}", flush=True)
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--ssmc", default="build/bin/ssmc")
+    parser.add_argument("--seconds", type=float, default=0.15)
+    parser.add_argument("--only", default="")
+    parser.add_argument("--write", action="store_true")
+    args = parser.parse_args()
+    rows, wrong = [], 0
+    for kind, spec, layer, parameters in LAYERS:
+        if args.only not in layer:
+            continue
+        for row, is_right in rows_of(kind, layer, measure(args, spec, layer, parameters)):
+            rows.append(row)
+            wrong += not is_right
+            print(*(cell or "-" for cell in row), sep="  ", flush=True)
+    table = page.table(["class", "layer", "tokens", *FORMS, "chosen", "fastest",
+                        "auto / fastest"], rows)
+    print(table)
+    if args.write:
+        page.put(ROOT / "docs" / "Performance.md", "table of benchmarks/mode_order.py",
+                 table + "\n" + page.machine())
     sys.exit(1 if wrong else 0)
 
 

@@ -34,6 +34,8 @@ static constexpr int64_t longLength = 4096, longestTransformed = 65536;
 /// What a convolution may take of the time of another form: it has tables of some 30
 /// bytes a lag and channel, which have to be prepared and kept.
 static constexpr double convolutionShare = 0.8;
+/// What chunks with tables may take of the time of a form that has none.
+static constexpr double tableShare = 0.9;
 /// Bytes of a spectrum over those of the kernel: two parts, and a piece more than lags.
 static constexpr double spectrumShare = 2.25;
 
@@ -379,9 +381,10 @@ std::optional<int64_t> CostModel::getCrossover(Execution execution,
                                                Execution other) const {
   // From the long end: what is padded makes the difference go up and down.
   std::optional<int64_t> crossover;
+  double share = execution.mode == ScanMode::chunk && isTabulated() ? tableShare : 1;
   for (int64_t length = longLength; length >= 1;
        length -= length > 512 ? 64 : 1) {
-    if (!(getClocks(execution, length) < getClocks(other, length)))
+    if (!(getClocks(execution, length) < share * getClocks(other, length)))
       break;
     crossover = length;
   }
