@@ -11,9 +11,8 @@ module attributes {dlti.target_system_spec = #dlti.target_system_spec<
   // Many keys make a recurrence dearer than a convolution, whose cost knows none of them.
   // Its other form is that of calls that carry a state.
   // CHECK-LABEL: @many
-  // CHECK: schedule = #ssm.schedule<mode = chunk, chunk = [[Q:[0-9]+]]
-  // CHECK-SAME: shortest_conv = {{[0-9]+}}
-  // EXPLAIN: class I, runs as chunk of {{[0-9]+}} tokens from length {{[0-9]+}} on, scan below; conv from length {{[0-9]+}} on where no state is carried
+  // CHECK: schedule = #ssm.schedule<mode = scan>, shortest_conv = {{[0-9]+}}
+  // EXPLAIN: class I, runs as scan; conv from length {{[0-9]+}} on where no state is carried
   // EXPLAIN-NEXT: predicted clocks a token
   // EXPLAIN: conv *
   // NONE-NOT: shortest_conv
