@@ -167,6 +167,29 @@ void ssmc::cpu::expandMath(Operation *root, const VectorMathOptions &options) {
   });
 }
 
+void ssmc::cpu::toPowerOfTwo(RewriterBase &rewriter, math::ExpOp op,
+                             function_ref<bool(Value)> isFixed) {
+  OpBuilder::InsertionGuard guard(rewriter);
+  rewriter.setInsertionPoint(op);
+  Location loc = op.getLoc();
+  auto multiply = [&](Value left, Value right) -> Value {
+    return arith::MulFOp::create(rewriter, loc, left, right, arith::FastMathFlags::contract);
+  };
+  Value exponent = op.getOperand();
+  Value factor = arith::ConstantOp::create(
+      rewriter, loc, rewriter.getF32FloatAttr(1.44269504088896340736f));
+  Value fixed, moving;
+  if (auto product = exponent.getDefiningOp<arith::MulFOp>()) {
+    bool isLeft = isFixed(product.getLhs());
+    if (isLeft || isFixed(product.getRhs())) {
+      fixed = isLeft ? product.getLhs() : product.getRhs();
+      moving = isLeft ? product.getRhs() : product.getLhs();
+    }
+  }
+  exponent = fixed ? multiply(moving, multiply(fixed, factor)) : multiply(exponent, factor);
+  rewriter.replaceOpWithNewOp<math::Exp2Op>(op, exponent, arith::FastMathFlags::afn);
+}
+
 namespace {
 struct ExpandMath : ssmc::cpu::impl::ExpandMathPassBase<ExpandMath> {
   using Base::Base;

@@ -5,6 +5,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "Target/CPU/ExpandMath.h"
 #include "ScanLowering.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -213,29 +214,11 @@ void ScanLowering::simplifyExponentials() {
     if (perKey && dims[1] && lane && dims[*lane])
       exponentials.push_back(exponential);
   }
-  for (math::ExpOp exponential : exponentials) {
-    builder.setInsertionPoint(exponential);
-    Value exponent = exponential.getOperand();
-    Value factor = arith::ConstantOp::create(
-        builder, loc, builder.getF32FloatAttr(1.44269504088896340736f));
-    auto product = exponent.getDefiningOp<arith::MulFOp>();
-    auto isFixed = [&](Value value) {
-      return !coefficientsBase.getDependentDims(value)[1];
-    };
-    if (product && (isFixed(product.getLhs()) || isFixed(product.getRhs()))) {
-      Value fixed =
-          isFixed(product.getLhs()) ? product.getLhs() : product.getRhs();
-      Value moving =
-          fixed == product.getLhs() ? product.getRhs() : product.getLhs();
-      fixed = arith::MulFOp::create(builder, loc, fixed, factor);
-      exponent = arith::MulFOp::create(builder, loc, moving, fixed);
-      allowContraction(exponent.getDefiningOp());
-    } else {
-      exponent = arith::MulFOp::create(builder, loc, exponent, factor);
-    }
-    builder.replaceOpWithNewOp<math::Exp2Op>(exponential, exponent,
-                                             arith::FastMathFlags::afn);
-  }
+  auto isFixed = [&](Value value) {
+    return !coefficientsBase.getDependentDims(value)[1];
+  };
+  for (math::ExpOp exponential : exponentials)
+    toPowerOfTwo(builder, exponential, isFixed);
   coefficientsBase.forgetValues();
 }
 

@@ -9,6 +9,7 @@
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Utils/StaticValueUtils.h"
 #include "mlir/IR/ImplicitLocOpBuilder.h"
 #include "mlir/IR/Matchers.h"
 #include "llvm/ADT/TypeSwitch.h"
@@ -82,6 +83,35 @@ static void expandSigmoid(arith::DivFOp quotient) {
   quotient.erase();
 }
 
+/// A number of 32 bits whose upper half is that of the half register that `bits` holds, and
+/// whose lower half is zero: one instruction, whichever half it is.
+static Value upperHalf(ImplicitLocOpBuilder &b, Value bits) {
+  Type i32 = b.getI32Type();
+  Value half = arith::ConstantIntOp::create(b, i32, 16);
+  auto part = bits.getDefiningOp<arith::TruncIOp>();
+  if (!part || !part.getIn().getType().isInteger(32))
+    return arith::ShLIOp::create(b, arith::ExtUIOp::create(b, i32, bits), half);
+  auto shift = part.getIn().getDefiningOp<arith::ShRUIOp>();
+  if (!shift || getConstantIntValue(shift.getRhs()) != 16)
+    return arith::ShLIOp::create(b, part.getIn(), half);
+  return arith::AndIOp::create(b, shift.getLhs(),
+                               arith::ConstantIntOp::create(b, i32, -65536));
+}
+
+/// The upper half of an f32.
+static void widenBF16(arith::ExtFOp op) {
+  if (!op.getIn().getType().isBF16() || !op.getType().isF32())
+    return;
+  ImplicitLocOpBuilder b(op.getLoc(), op);
+  auto cast = op.getIn().getDefiningOp<arith::BitcastOp>();
+  Value bits = cast && cast.getIn().getType().isInteger(16)
+                   ? cast.getIn()
+                   : Value(arith::BitcastOp::create(b, b.getI16Type(), op.getIn()));
+  op.getResult().replaceAllUsesWith(
+      arith::BitcastOp::create(b, op.getType(), upperHalf(b, bits)));
+  op->erase();
+}
+
 void ExpandMathPass::runOnOperation() {
   getOperation().walk(expandSigmoid);
   cpu::VectorMathOptions options;
@@ -106,4 +136,5 @@ void ExpandMathPass::runOnOperation() {
     op->getResult(0).replaceAllUsesWith(emitIntrinsic(b, op, name));
     op->erase();
   }
+  getOperation().walk(widenBF16);
 }

@@ -5,11 +5,13 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "Target/CPU/ExpandMath.h"
 #include "Target/NVPTX/Lowering.h"
 #include "Target/NVPTX/Passes.h"
 #include "Target/NVPTX/ScanKernel.h"
 
 #include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
 
 using namespace mlir;
 using namespace mlir::ssm;
@@ -22,6 +24,11 @@ constexpr int64_t kMaxStates = 64;
 /// States of a thread where there are lanes enough to keep a device busy; with up to
 /// kFewLanes lanes as many threads as can share one.
 constexpr int64_t kSharedStates = 16, kFewLanes = 4096;
+/// States of a thread where there are so few lanes that segments alone do not help.
+constexpr int64_t kSomeStates = 4;
+/// Warps of all lanes below which time is cut, those below which multiprocessors are
+/// without one, and how many there are to be then; tokens of a segment at least.
+constexpr int64_t kFewWarps = 256, kFewestWarps = 96, kBusyWarps = 2048, kMinSegment = 64;
 /// Products of a transition matrix a token, written out.
 constexpr int64_t kMaxDense = 256;
 /// Outputs a thread writes a token.
@@ -60,6 +67,45 @@ void ScanKernel::shareKeys() {
   numInner /= threads;
 }
 
+bool ScanKernel::hasVectors() {
+  bool found = false;
+  forMemory([&](Value memref, AffineMap map) { found |= vectorWidth(memref, map) > 1; });
+  return found;
+}
+
+Value ScanKernel::isAligned() {
+  OpBuilder &b = loops.builder;
+  Value bits;
+  forMemory([&](Value memref, AffineMap map) {
+    if (vectorWidth(memref, map) == 1)
+      return;
+    Value address = memref::ExtractAlignedPointerAsIndexOp::create(b, loops.loc, memref);
+    bits = bits ? Value(arith::OrIOp::create(b, loops.loc, bits, address)) : address;
+  });
+  Value rest = arith::RemUIOp::create(b, loops.loc, bits, loops.index(kVectorBytes));
+  return arith::CmpIOp::create(b, loops.loc, arith::CmpIPredicate::eq, rest,
+                               loops.index(0));
+}
+
+void ScanKernel::forMemory(function_ref<void(Value, AffineMap)> visit) {
+  for (auto [i, operand] : llvm::enumerate(op.getIns()))
+    visit(operand, op.getInsMap(i));
+  for (auto [i, operand] : llvm::enumerate(op.getEpilogueIns()))
+    visit(operand, op.getEpilogueMap(i));
+  for (Value state : llvm::concat<Value>(SmallVector<Value>(op.getInitial()),
+                                         SmallVector<Value>(op.getFinalStates())))
+    visit(state, op.getStateMap());
+}
+
+void ScanKernel::groupKeys() {
+  SmallVector<unsigned> keyDims = op.getKeyDims();
+  if (!readsVectors || keyDims.empty() || !llvm::is_contained(innerDims, keyDims.back()))
+    return;
+  lastKey = keyDims.back();
+  group = int64_t(1) << llvm::countr_zero(uint64_t(sizeOf(*lastKey)));
+  group = std::min(group, kVectorBytes / 2); // of the narrowest numbers
+}
+
 bool ScanKernel::fits() {
   if (!op.hasPureBufferSemantics())
     return false;
@@ -76,6 +122,7 @@ bool ScanKernel::fits() {
   if (numInner < 0 || numOutputs < 0 || numOutputs > kMaxOutputs)
     return false;
   shareKeys();
+  groupKeys();
   if (numInner * width > kMaxStates)
     return false;
   if (!op.getDense())
@@ -92,7 +139,38 @@ Value ScanKernel::getNumLanes() {
   return lanes;
 }
 
-void ScanKernel::run() {
+Value ScanKernel::getNumWarps() {
+  Value threads = loops.mul(getNumLanes(), loops.index(numSharing));
+  return arith::CeilDivUIOp::create(loops.builder, loops.loc, threads, loops.index(kWarp));
+}
+
+Value ScanKernel::chooseSegments() {
+  OpBuilder &b = loops.builder;
+  Value warps = getNumWarps(), segments = loops.index(1);
+  auto isAtMost = [&](Value value, int64_t bound) -> Value {
+    return arith::CmpIOp::create(b, loops.loc, arith::CmpIPredicate::sle, value,
+                                 loops.index(bound));
+  };
+  for (int64_t count = 2; count <= kMaxSegments; count *= 2) {
+    Value tokens = loops.index(count * kMinSegment);
+    Value isLong = arith::CmpIOp::create(b, loops.loc, arith::CmpIPredicate::sge, sizes[1],
+                                         tokens);
+    Value isIdle = isAtMost(warps, kBusyWarps / count);
+    segments = loops.select(arith::AndIOp::create(b, loops.loc, isLong, isIdle),
+                            loops.index(count), segments);
+  }
+  Value isFew = isAtMost(warps, kFewWarps);
+  if (maxStates > kSomeStates && numInner * width > kSomeStates) // threads could be more
+    isFew = arith::AndIOp::create(
+        b, loops.loc, isFew,
+        arith::CmpIOp::create(b, loops.loc, arith::CmpIPredicate::sge, warps,
+                              loops.index(kFewestWarps)));
+  return loops.select(isFew, segments, loops.index(1));
+}
+
+void ScanKernel::bindOp() {
+  loaded.clear(); // of another kernel
+  invariants.clear();
   llvm::fill(sizes, Value());
   loops.bindSizes(op, sizes);
   llvm::fill(point, loops.index(0));
@@ -101,29 +179,28 @@ void ScanKernel::run() {
       at[dim] = 0;
   if (std::optional<unsigned> source = op.getDenseSource())
     at[*source] = 0;
+}
 
-  OpBuilder &builder = loops.builder;
-  Value zeroIndex = loops.index(0), oneIndex = loops.index(1);
-  SmallVector<unsigned> threadDims = {0};
-  llvm::append_range(threadDims, laneDims);
-  auto threadSizes =
-      llvm::map_to_vector(threadDims, [&](unsigned dim) { return sizes[dim]; });
+SmallVector<Value> ScanKernel::threadSizes() {
+  SmallVector<Value> result = {sizes[0]};
+  for (unsigned dim : laneDims)
+    result.push_back(sizes[dim]);
   if (split)
-    threadSizes.push_back(loops.index(numSharing));
-  SmallVector<Value> zeros(threadSizes.size(), zeroIndex), ones(threadSizes.size(), oneIndex);
-  auto threads = scf::ParallelOp::create(builder, loops.loc, zeros, threadSizes, ones);
-  threads->setAttr(nvptx::kBlockAttr, builder.getI64IntegerAttr(kThreads));
-  OpBuilder::InsertionGuard guard(builder);
-  builder.setInsertionPointToStart(threads.getBody());
-  for (auto [dim, index] : llvm::zip(threadDims, threads.getInductionVars()))
-    point[dim] = index;
-  if (split)
-    rank = threads.getInductionVars().back();
-  thread = point[threadDims.back()];
-  if (split)
-    thread = loops.add(loops.mul(thread, loops.index(numSharing)), rank);
+    result.push_back(loops.index(numSharing));
+  return result;
+}
 
-  // What does not change with time, as long as there are registers.
+void ScanKernel::bindThread(ValueRange indices) {
+  point[0] = thread = indices[0];
+  for (auto [dim, index] : llvm::zip(laneDims, indices.drop_front()))
+    point[dim] = thread = index;
+  if (!split)
+    return;
+  rank = indices.back();
+  thread = loops.add(loops.mul(thread, loops.index(numSharing)), rank);
+}
+
+void ScanKernel::loadInvariants() {
   int64_t room = kMaxInvariants - numInner * width;
   auto loadInvariant = [&](Value operand, AffineMap map) {
     if (map.isFunctionOfDim(1))
@@ -150,18 +227,54 @@ void ScanKernel::run() {
     loadInvariant(operand, op.getInsMap(i));
   for (auto [i, operand] : llvm::enumerate(op.getEpilogueIns()))
     loadInvariant(operand, op.getEpilogueMap(i));
+}
 
+SmallVector<Value> ScanKernel::loadInitial() {
   SmallVector<Value> states;
+  loaded.clear();
   for (int64_t i = 0; i < numInner; ++i) {
     moveTo(innerDims, i);
-    SmallVector<Value> indices = loops.apply(op.getStateMap(), point);
     for (unsigned part = 0; part < width; ++part)
-      states.push_back(
-          op.getInitial().empty()
-              ? loops.constant(type, 0.0)
-              : loops.convert(loops.load(op.getInitial()[part], indices), type));
+      states.push_back(op.getInitial().empty()
+                           ? loops.constant(type, 0.0)
+                           : loops.convert(load(op.getInitial()[part], op.getStateMap(), 0),
+                                           type));
   }
+  return states;
+}
 
+void ScanKernel::storeFinal(ArrayRef<Value> states) {
+  OpBuilder &b = loops.builder;
+  for (unsigned part = 0; part < width; ++part) {
+    Value memref = op.getFinalStates()[part];
+    Type element = getElementTypeOrSelf(memref);
+    int64_t together = vectorWidth(memref, op.getStateMap());
+    SmallVector<Value> row;
+    for (int64_t i = 0; i < numInner; ++i) {
+      moveTo(innerDims, i);
+      row.push_back(loops.convert(states[i * width + part], element));
+      if (int64_t(row.size()) < together)
+        continue;
+      if (lastKey && together > 1)
+        point[*lastKey] = positionOf(*lastKey, at[*lastKey] - (together - 1));
+      SmallVector<Value> indices = loops.apply(op.getStateMap(), point);
+      if (together == 1) {
+        loops.store(row.front(), memref, indices);
+      } else {
+        Value vector = vector::FromElementsOp::create(
+            b, loops.loc, VectorType::get({together}, element), row);
+        vector::StoreOp::create(b, loops.loc, vector, memref, indices,
+                                /*nontemporal=*/false,
+                                llvm::Align(together * element.getIntOrFloatBitWidth() / 8));
+      }
+      row.clear();
+    }
+  }
+}
+
+SmallVector<Value> ScanKernel::runTokens(Value begin, Value end, ArrayRef<Value> from) {
+  OpBuilder &builder = loops.builder;
+  SmallVector<Value> states(from);
   int64_t updates = numInner * width;
   if (op.getDense())
     updates *= op.getDimSize(*op.getDenseTarget());
@@ -169,61 +282,155 @@ void ScanKernel::run() {
                                        kMaxTokens);
   if (defersOutputs()) // all of a block wait for its end
     tokens = std::clamp<int64_t>(kMaxTokens / numOutputs, 1, tokens);
-  auto block = [&](Value begin, Value end, int64_t count) {
+  auto block = [&](Value first, Value last, int64_t count) {
     auto loop = scf::ForOp::create(
-        builder, loops.loc, begin, end, loops.index(count), states,
-        [&](OpBuilder &, Location, Value first, ValueRange carried) {
-          scf::YieldOp::create(builder, loops.loc, emitBlock(first, count, carried));
+        builder, loops.loc, first, last, loops.index(count), states,
+        [&](OpBuilder &, Location, Value time, ValueRange carried) {
+          scf::YieldOp::create(builder, loops.loc, emitBlock(time, count, carried));
         });
     states.assign(loop.getResults().begin(), loop.getResults().end());
   };
-  Value whole = zeroIndex;
+  Value whole = begin;
   if (tokens > 1) {
-    whole = loops.sub(sizes[1], arith::RemUIOp::create(builder, loops.loc, sizes[1],
-                                                       loops.index(tokens)));
-    block(zeroIndex, whole, tokens);
+    Value count = loops.sub(end, begin);
+    Value rest =
+        arith::RemUIOp::create(builder, loops.loc, count, loops.index(tokens));
+    whole = loops.sub(end, rest);
+    block(begin, whole, tokens);
   }
-  block(whole, sizes[1], 1);
+  block(whole, end, 1);
+  return states;
+}
 
-  for (int64_t i = 0; i < numInner; ++i) {
-    moveTo(innerDims, i);
-    SmallVector<Value> indices = loops.apply(op.getStateMap(), point);
-    for (unsigned part = 0; part < width; ++part)
-      loops.store(states[i * width + part], op.getFinalStates()[part], indices);
+void ScanKernel::run() {
+  bindOp();
+  OpBuilder &builder = loops.builder;
+  SmallVector<Value> extents = threadSizes();
+  SmallVector<Value> zeros(extents.size(), loops.index(0)),
+      ones(extents.size(), loops.index(1));
+  auto threads = scf::ParallelOp::create(builder, loops.loc, zeros, extents, ones);
+  threads->setAttr(nvptx::kBlockAttr, builder.getI64IntegerAttr(kThreads));
+  OpBuilder::InsertionGuard guard(builder);
+  builder.setInsertionPointToStart(threads.getBody());
+  bindThread(threads.getInductionVars());
+  loadInvariants();
+  storeFinal(runTokens(loops.index(0), sizes[1], loadInitial()));
+}
+
+bool nvptx::dependsOn(ScanOp op, Value value, ArrayRef<unsigned> dims) {
+  if (auto argument = dyn_cast<BlockArgument>(value)) {
+    AffineMap map = op.getInsMap(argument.getArgNumber());
+    return llvm::any_of(dims, [&](unsigned dim) { return map.isFunctionOfDim(dim); });
   }
+  return llvm::any_of(value.getDefiningOp()->getOperands(), [&](Value operand) {
+    return dependsOn(op, operand, dims);
+  });
 }
 
 /// A decay exp(x) may round x*log2(e) once: its error is then as if x itself had been
 /// rounded once more. Over the tokens for which a state lasts, about 1/|x|, the errors of
 /// |x| units in the last place add up to one.
-static void relaxDecays(ScanOp op) {
-  for (Value decay : op.getCoefficientsOp().getDecay())
+static void relaxDecays(RewriterBase &rewriter, ScanOp op) {
+  SmallVector<Value> decays(op.getCoefficientsOp().getDecay());
+  for (Value decay : decays)
     if (auto exponential = decay.getDefiningOp<math::ExpOp>())
-      exponential.setFastmath(exponential.getFastmath() | arith::FastMathFlags::afn);
+      if (exponential.getType().isF32())
+        cpu::toPowerOfTwo(rewriter, exponential,
+                          [&](Value value) { return !dependsOn(op, value, {1}); });
+}
+
+static void collectFactors(Value value, SmallVectorImpl<Value> &factors) {
+  auto product = value.getDefiningOp<arith::MulFOp>();
+  if (!product || !value.hasOneUse()) {
+    factors.push_back(value);
+    return;
+  }
+  collectFactors(product.getLhs(), factors);
+  collectFactors(product.getRhs(), factors);
+}
+
+/// In products that are written, what all keys share is multiplied first: once a token.
+static void shareProducts(RewriterBase &rewriter, ScanOp op) {
+  OpBuilder::InsertionGuard guard(rewriter);
+  CoefficientsOp roles = op.getCoefficientsOp();
+  rewriter.setInsertionPoint(roles);
+  for (OpOperand &operand : roles->getOpOperands()) {
+    if (!llvm::is_contained(roles.getWrite(), operand.get()))
+      continue;
+    SmallVector<Value> factors, shared, keyed;
+    collectFactors(operand.get(), factors);
+    for (Value factor : factors)
+      (dependsOn(op, factor, op.getKeyDims()) ? keyed : shared).push_back(factor);
+    if (shared.size() < 2 || keyed.empty())
+      continue;
+    Value product;
+    for (Value factor : llvm::concat<Value>(shared, keyed))
+      product = product ? arith::MulFOp::create(rewriter, op.getLoc(), product, factor)
+                        : factor;
+    operand.set(product);
+  }
+}
+
+/// The forms of a recurrence, of which the host takes one for a call.
+static void emitForms(RewriterBase &rewriter, ScanOp op, bool cooperative, bool vectors) {
+  ScanKernel many(op, rewriter, cooperative, kSharedStates, vectors);
+  ScanKernel few(op, rewriter, cooperative, 1, vectors);
+  many.fits();
+  bool hasFew = cooperative && few.fits() && few.getNumSharing() != many.getNumSharing();
+  auto choose = [&](Value condition, function_ref<void()> then, function_ref<void()> other) {
+    auto branch = scf::IfOp::create(rewriter, op.getLoc(), condition, true);
+    OpBuilder::InsertionGuard guard(rewriter);
+    rewriter.setInsertionPointToStart(branch.thenBlock());
+    then();
+    rewriter.setInsertionPointToStart(branch.elseBlock());
+    other();
+  };
+  auto emitWhole = [&] {
+    if (!hasFew)
+      return many.run();
+    Value most = arith::ConstantIndexOp::create(rewriter, op.getLoc(), kFewLanes);
+    Value isFew = arith::CmpIOp::create(rewriter, op.getLoc(), arith::CmpIPredicate::sle,
+                                        few.getNumLanes(), most);
+    choose(isFew, [&] { few.run(); }, [&] { many.run(); });
+  };
+  if (!many.hasSegments())
+    return emitWhole();
+  ScanKernel some(op, rewriter, cooperative, kSomeStates, vectors);
+  some.fits();
+  // With lanes for a warp each on most multiprocessors, threads with many states.
+  auto emitSegments = [&](ScanKernel &kernel, function_ref<void()> otherwise) {
+    Value segments = kernel.chooseSegments();
+    Value isCut = arith::CmpIOp::create(
+        rewriter, op.getLoc(), arith::CmpIPredicate::sgt, segments,
+        arith::ConstantIndexOp::create(rewriter, op.getLoc(), 1));
+    choose(isCut, [&] { kernel.runSegments(segments); }, otherwise);
+  };
+  emitSegments(many, [&] {
+    if (some.getNumSharing() == many.getNumSharing())
+      return emitWhole();
+    emitSegments(some, emitWhole);
+  });
 }
 
 LogicalResult nvptx::lowerScan(RewriterBase &rewriter, ScanOp op, bool cooperative) {
-  ScanKernel many(op, rewriter, cooperative, kSharedStates);
-  if (!many.fits())
+  ScanKernel probe(op, rewriter, cooperative, kSharedStates, /*readsVectors=*/true);
+  if (!probe.fits())
     return failure();
+  shareProducts(rewriter, op);
   if (cooperative)
-    relaxDecays(op);
-  ScanKernel few(op, rewriter, cooperative, 1);
-  if (!cooperative || !few.fits() || few.getNumSharing() == many.getNumSharing()) {
-    many.run();
-    rewriter.eraseOp(op);
-    return success();
+    relaxDecays(rewriter, op);
+  if (!probe.hasVectors()) {
+    emitForms(rewriter, op, cooperative, /*vectors=*/false);
+  } else {
+    auto branch = scf::IfOp::create(rewriter, op.getLoc(), probe.isAligned(), true);
+    OpBuilder::InsertionGuard guard(rewriter);
+    rewriter.setInsertionPointToStart(branch.thenBlock());
+    emitForms(rewriter, op, cooperative, /*vectors=*/true);
+    rewriter.setInsertionPointToStart(branch.elseBlock());
+    ScanKernel scalar(op, rewriter, cooperative, kSharedStates, /*readsVectors=*/false);
+    scalar.fits();
+    scalar.run();
   }
-  OpBuilder::InsertionGuard guard(rewriter);
-  Value most = arith::ConstantIndexOp::create(rewriter, op.getLoc(), kFewLanes);
-  Value isFew = arith::CmpIOp::create(rewriter, op.getLoc(), arith::CmpIPredicate::sle,
-                                      few.getNumLanes(), most);
-  auto branch =
-      scf::IfOp::create(rewriter, op.getLoc(), isFew, /*withElseRegion=*/true);
-  rewriter.setInsertionPointToStart(branch.thenBlock());
-  few.run();
-  rewriter.setInsertionPointToStart(branch.elseBlock());
-  many.run();
   rewriter.eraseOp(op);
   return success();
 }

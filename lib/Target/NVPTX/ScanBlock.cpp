@@ -15,6 +15,7 @@
 
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
 
 using namespace mlir;
 using namespace mlir::ssm;
@@ -22,6 +23,8 @@ using namespace ssmc::nvptx;
 
 /// Operands that depend on keys and are loaded ahead; bytes of a line of the cache.
 static constexpr int64_t kKeyedAhead = 32, kLine = 128;
+/// Terms of an output that a thread sums up in two sums.
+static constexpr int64_t kManyTerms = 8;
 
 void ScanKernel::sumOverThreads(Parts &sum) {
   OpBuilder &b = loops.builder;
@@ -37,11 +40,66 @@ void ScanKernel::moveTo(ArrayRef<unsigned> dims, int64_t index) {
   for (unsigned dim : llvm::reverse(dims)) {
     int64_t size = sizeOf(dim);
     at[dim] = index % size;
-    point[dim] = loops.index(index % size * (split == dim ? numSharing : 1));
-    if (split == dim) // neighbours have neighbouring keys
-      point[dim] = loops.add(point[dim], rank);
+    point[dim] = positionOf(dim, index % size);
     index /= size;
   }
+}
+
+Value ScanKernel::positionOf(unsigned dim, int64_t index) {
+  if (split != dim)
+    return loops.index(index);
+  // Neighbouring threads have neighbouring groups of keys.
+  int64_t together = lastKey == dim ? group : 1;
+  int64_t first = index / together * together * numSharing + index % together;
+  return loops.add(loops.index(first), loops.mul(rank, loops.index(together)));
+}
+
+int64_t ScanKernel::vectorWidth(Value memref, AffineMap map) {
+  auto type = cast<MemRefType>(memref.getType());
+  if (!lastKey || !type.getLayout().isIdentity() || map.getNumResults() == 0)
+    return 1;
+  auto last = dyn_cast<AffineDimExpr>(map.getResults().back());
+  if (!last || last.getPosition() != *lastKey)
+    return 1;
+  for (AffineExpr other : map.getResults().drop_back())
+    if (other.isFunctionOfDim(*lastKey))
+      return 1;
+  int64_t bytes = (type.getElementTypeBitWidth() + 7) / 8;
+  int64_t extent = type.getShape().back();
+  int64_t together = std::min(group, kVectorBytes / bytes);
+  return !ShapedType::isDynamic(extent) && extent % together == 0 ? together : 1;
+}
+
+SmallVector<Value> ScanKernel::loadVector(Value memref, AffineMap map, int64_t count) {
+  OpBuilder &b = loops.builder;
+  auto type = VectorType::get({count}, getElementTypeOrSelf(memref));
+  Value here = std::exchange(point[*lastKey],
+                             positionOf(*lastKey, at[*lastKey] / count * count));
+  unsigned bits = type.getElementTypeBitWidth();
+  Value vector =
+      vector::LoadOp::create(b, loops.loc, type, memref, loops.apply(map, point),
+                             /*nontemporal=*/false, llvm::Align(count * bits / 8));
+  point[*lastKey] = here;
+  SmallVector<Value> elements;
+  if (!isa<FloatType>(type.getElementType()) || bits != 16) {
+    for (int64_t i = 0; i < count; ++i)
+      elements.push_back(vector::ExtractOp::create(b, loops.loc, vector, i));
+    return elements;
+  }
+  // Halves of registers: what widens a bf16 then is one instruction.
+  Type i32 = b.getI32Type();
+  Value words = vector::BitCastOp::create(b, loops.loc,
+                                          VectorType::get({count / 2}, i32), vector);
+  Value half = arith::ConstantIntOp::create(b, loops.loc, i32, 16);
+  for (int64_t i = 0; i < count; ++i) {
+    Value word = vector::ExtractOp::create(b, loops.loc, words, i / 2);
+    if (i % 2)
+      word = arith::ShRUIOp::create(b, loops.loc, word, half);
+    word = arith::TruncIOp::create(b, loops.loc, b.getI16Type(), word);
+    elements.push_back(
+        arith::BitcastOp::create(b, loops.loc, type.getElementType(), word));
+  }
+  return elements;
 }
 
 int64_t ScanKernel::placeOf(ArrayRef<unsigned> dims, ArrayRef<int64_t> place) {
@@ -59,18 +117,29 @@ bool ScanKernel::isInner(AffineMap map) {
 }
 
 Value ScanKernel::load(Value operand, AffineMap map, int64_t step) {
-  int64_t place = 0;
-  for (unsigned dim = 0; dim < map.getNumDims(); ++dim)
-    if (at.count(dim))
-      place = place * sizeOf(dim) + (map.isFunctionOfDim(dim) ? at[dim] : 0);
   bool isInvariant = !map.isFunctionOfDim(1);
-  Key key = {{operand, map}, {place, isInvariant ? -1 : step}};
+  auto keyHere = [&]() -> Key {
+    int64_t place = 0;
+    for (unsigned dim = 0; dim < map.getNumDims(); ++dim)
+      if (at.count(dim))
+        place = place * sizeOf(dim) + (map.isFunctionOfDim(dim) ? at[dim] : 0);
+    return {{operand, map}, {place, isInvariant ? -1 : step}};
+  };
+  Key key = keyHere();
   if (Value found = invariants.lookup(key))
     return found;
-  Value &value = loaded[key];
-  if (!value)
-    value = loops.load(operand, loops.apply(map, point));
-  return value;
+  if (Value found = loaded.lookup(key))
+    return found;
+  int64_t together = vectorWidth(operand, map);
+  if (together == 1)
+    return loaded[key] = loops.load(operand, loops.apply(map, point));
+  int64_t here = at[*lastKey];
+  for (auto [i, element] : llvm::enumerate(loadVector(operand, map, together))) {
+    at[*lastKey] = here / together * together + int64_t(i);
+    loaded[keyHere()] = element;
+  }
+  at[*lastKey] = here;
+  return loaded.lookup(key);
 }
 
 SmallVector<Value> ScanKernel::evaluate(ValueRange values, int64_t step) {
@@ -158,8 +227,10 @@ SmallVector<Value> ScanKernel::update(ArrayRef<Value> states, int64_t step) {
 }
 
 Parts ScanKernel::read(ArrayRef<Value> states, int64_t place, int64_t step) {
-  // The states at this output: all keys, the rest as in the point.
-  Parts sum;
+  // The states at this output: all keys, the rest as in the point. Two sums, for the
+  // next addition waits for the one before.
+  SmallVector<Parts, 2> sums(numInner >= kManyTerms ? 2 : 1);
+  int64_t number = 0;
   for (int64_t i = 0; i < numInner; ++i) {
     moveTo(innerDims, i);
     llvm::DenseMap<unsigned, int64_t> inner = at;
@@ -169,8 +240,12 @@ Parts ScanKernel::read(ArrayRef<Value> states, int64_t place, int64_t step) {
     Parts term = stateAt(states, i);
     if (!roles.getRead().empty())
       term = multiply(evaluate(roles.getRead(), step), term);
+    Parts &sum = sums[number++ % sums.size()];
     sum = sum.empty() ? term : add(sum, term);
   }
+  Parts sum = sums.front();
+  if (sums.size() > 1 && !sums.back().empty())
+    sum = add(sum, sums.back());
   sum.resize(op.getNumOutputs());
   return sum;
 }
@@ -341,11 +416,19 @@ SmallVector<Value> ScanKernel::emitBlock(Value first, int64_t count, ValueRange 
   SmallVector<Parts> sums;
   for (int64_t step = 0; step < count; ++step) {
     point[1] = times[step];
-    current = update(current, step);
+    if (findsEnds) {
+      ArrayRef<Value> all = current;
+      SmallVector<Value> products =
+          updateProducts(all.drop_front(numInner * width), step);
+      current = update(all.take_front(numInner * width), step);
+      current.append(products);
+    } else {
+      current = update(current, step);
+    }
     if (step + ahead < count)
       loadKeyed(step + ahead);
     point[1] = times[step];
-    for (int64_t place = 0; place < numOutputs; ++place) {
+    for (int64_t place = 0; place < numOutputs && !findsEnds; ++place) {
       moveTo(outputDims, place);
       Parts sum = read(current, place, step);
       if (defersOutputs()) {
@@ -366,7 +449,7 @@ SmallVector<Value> ScanKernel::emitBlock(Value first, int64_t count, ValueRange 
       loaded = std::move(outside);
     }
   }
-  if (defersOutputs()) {
+  if (defersOutputs() && !findsEnds) {
     for (Parts &sum : sums)
       sumOverThreads(sum);
     writeShared(sums);

@@ -21,9 +21,14 @@ using ssmc::detail::Loops;
 
 /// Threads that can share a lane.
 constexpr int64_t kWarp = 32;
+/// The most that a thread loads or stores at once.
+constexpr int64_t kVectorBytes = 16;
 
 /// One part of a real, two of a complex number.
 using Parts = SmallVector<Value>;
+
+/// Whether a value of the coefficients reads an operand that runs over one of `dims`.
+bool dependsOn(ScanOp op, Value value, ArrayRef<unsigned> dims);
 
 /// Emits the loops of one recurrence.
 class ScanKernel {
@@ -31,9 +36,9 @@ public:
   /// `maxStates`: where cooperative threads can share a lane, each has not more
   /// states than that, if there are threads enough.
   ScanKernel(ScanOp op, OpBuilder &builder, bool isCooperative,
-             int64_t maxStates)
+             int64_t maxStates, bool readsVectors)
       : op(op), isCooperative(isCooperative), maxStates(maxStates),
-        loops(builder, op.getLoc()), roles(op.getCoefficientsOp()),
+        readsVectors(readsVectors), loops(builder, op.getLoc()), roles(op.getCoefficientsOp()),
         width(op.getNumStates()),
         type(ssmc::detail::getAccumulatorType(
             mlir::getElementTypeOrSelf(op.getFinalStates().front()))),
@@ -42,6 +47,19 @@ public:
   /// Whether the states fit.
   bool fits();
   void run();
+  /// The same with the tokens in segments, a warp each; the warps of a block have the
+  /// same lanes. `segments` is at most kMaxSegments.
+  void runSegments(Value segments);
+  /// Whether what a segment makes of a state is a product and a sum.
+  bool hasSegments();
+  static constexpr int64_t kMaxSegments = 16;
+
+  /// Whether neighbouring keys can be read together, and, on the host, whether memory is
+  /// aligned for that.
+  bool hasVectors();
+  Value isAligned();
+  /// Segments that a call's shapes ask for, on the host; 1 where time stays whole.
+  Value chooseSegments();
   /// Threads that share a lane; 1 if each has its own.
   int64_t getNumSharing() const { return numSharing; }
   /// Number of lanes in all rows of the batch.
@@ -60,11 +78,38 @@ private:
   }
   /// Shares the last key among threads so that each has few states.
   void shareKeys();
+  /// Warps of all lanes.
+  Value getNumWarps();
+  /// Calls `visit` for all memory that is read or written, but for the outputs.
+  void forMemory(llvm::function_ref<void(Value, AffineMap)> visit);
+  /// Chooses which keys of a thread are neighbours.
+  void groupKeys();
+  /// Binds dimensions of the point to a thread's numbers in the grid.
+  void bindThread(ValueRange indices);
+  SmallVector<Value> threadSizes();
+  void bindOp();
+  /// Loads what does not change with time, as long as there are registers.
+  void loadInvariants();
+  SmallVector<Value> loadInitial();
+  void storeFinal(ArrayRef<Value> states);
+  /// The states after the tokens from `begin` to before `end` of the order.
+  SmallVector<Value> runTokens(Value begin, Value end, ArrayRef<Value> states);
+  /// The states that a segment starts from, given those it ends with from zero and the
+  /// products of its decays.
+  SmallVector<Value> carry(Value buffer, Value column, Value segment, Value segments,
+                           ArrayRef<Value> ends);
+
   /// The sum over the threads that share a lane.
   void sumOverThreads(Parts &sum);
   /// Sets `dims` of the point to the place number `index`.
   void moveTo(ArrayRef<unsigned> dims, int64_t index);
+  /// Place number `index` of this thread in a dimension: of the lane.
+  Value positionOf(unsigned dim, int64_t index);
   bool isInner(AffineMap map);
+  /// Neighbouring elements of `memref` that a thread reads at once; 1: each alone.
+  int64_t vectorWidth(Value memref, AffineMap map);
+  /// Those around the point; it is at number `at[lastKey] % width` of them.
+  SmallVector<Value> loadVector(Value memref, AffineMap map, int64_t width);
   /// `operand` at the point, loaded once for each place and token on which it
   /// depends.
   Value load(Value operand, AffineMap map, int64_t step);
@@ -96,6 +141,14 @@ private:
   void prefetch(Value operand, AffineMap map, ArrayRef<unsigned> dims,
                 Value time);
   SmallVector<Value> update(ArrayRef<Value> states, int64_t step);
+  /// Where only what a segment ends with is wanted: the products after a token. Of
+  /// powers of two whose exponents all keys share, but for a factor that stays, they are
+  /// the sum of what is shared.
+  SmallVector<Value> updateProducts(ArrayRef<Value> products, int64_t step);
+  SmallVector<Value> firstProducts();
+  SmallVector<Value> finishProducts(ArrayRef<Value> products);
+  /// The two factors of such an exponent; none if it is anything else.
+  std::optional<std::pair<Value, Value>> getExponent();
   /// Whether threads that share a lane store the outputs of a block at its end,
   /// a token each. That takes the sums out of the chain of tokens, which pays
   /// where nothing else is summed in it and a thread has states enough to hide
@@ -114,6 +167,10 @@ private:
   ScanOp op;
   bool isCooperative;
   int64_t maxStates;
+  bool readsVectors;
+  /// The first of the two passes over a segment: products of decays after the states,
+  /// and no outputs.
+  bool findsEnds = false;
   Loops loops;
   CoefficientsOp roles;
   unsigned width;
@@ -132,6 +189,10 @@ private:
   std::optional<unsigned> split;
   int64_t numSharing = 1;
   Value rank;
+  /// The key along which neighbours are read together, and how many of a thread's are
+  /// neighbours.
+  std::optional<unsigned> lastKey;
+  int64_t group = 1;
   /// A number that differs among neighbouring threads.
   Value thread;
   /// Where the static dimensions of the point are, by dimension.

@@ -40,12 +40,31 @@ gpu.module @kernels {
   }
   // Halves are computed in f32.
   // CHECK-LABEL: gpu.func @bf16(
-  // CHECK: arith.extf {{.*}} bf16 to f32
+  // CHECK: %[[WIDE:.*]] = arith.extui {{.*}} : i16 to i32
+  // CHECK: arith.shli %[[WIDE]]
   // CHECK: llvm.call_intrinsic "llvm.floor.f32"
   // CHECK: arith.truncf {{.*}} f32 to bf16
   gpu.func @bf16(%x: bf16) -> bf16 {
     %0 = math.floor %x : bf16
     gpu.return %0 : bf16
+  }
+  // Both bf16 of a register become f32 with one instruction each.
+  // CHECK-LABEL: gpu.func @halves(
+  // CHECK-SAME: %[[WORD:.*]]: i32)
+  // CHECK: %[[LOW:.*]] = arith.shli %[[WORD]], %c16
+  // CHECK: arith.bitcast %[[LOW]] : i32 to f32
+  // CHECK: %[[HIGH:.*]] = arith.andi %[[WORD]], %c-65536
+  // CHECK: arith.bitcast %[[HIGH]] : i32 to f32
+  gpu.func @halves(%word: i32) -> (f32, f32) {
+    %c16 = arith.constant 16 : i32
+    %low = arith.trunci %word : i32 to i16
+    %0 = arith.bitcast %low : i16 to bf16
+    %1 = arith.extf %0 : bf16 to f32
+    %shifted = arith.shrui %word, %c16 : i32
+    %high = arith.trunci %shifted : i32 to i16
+    %2 = arith.bitcast %high : i16 to bf16
+    %3 = arith.extf %2 : bf16 to f32
+    gpu.return %1, %3 : f32, f32
   }
 }
 

@@ -2,14 +2,23 @@
 // RUN: ssm-opt %s --nvptx-lower-ops=cooperative=false --split-input-file | FileCheck %s --check-prefix=ALONE
 
 // A thread a lane; operands of 16 tokens are loaded before the first is used, and the next
-// block's are asked for.
+// block's are asked for. Where there are few lanes, a block of threads has the same lanes
+// in each warp and a segment of time in each, once for what it ends with and once from the
+// state that it starts with.
 // CHECK-LABEL: func.func @scan(
+// CHECK: scf.if
+// CHECK: gpu.launch {{.*}} workgroup(%{{.*}} : memref<1x32xf32, #gpu.address_space<workgroup>>)
+// CHECK-NOT: memref.store %{{.*}}, %arg3[
+// CHECK: gpu.barrier
+// CHECK: memref.store %{{.*}}, %arg3[
+// CHECK: } {nvptx.block = 512 : i64}
+// CHECK: } else {
 // CHECK: scf.parallel (%[[B:.*]], %[[E:.*]]) = {{.*}} {
 // CHECK: memref.load
 // CHECK: scf.for
 // CHECK-COUNT-32: memref.load
 // CHECK-COUNT-2: llvm.inline_asm has_side_effects "prefetch.L1 [$0];"
-// CHECK: math.exp
+// CHECK: math.exp2
 // CHECK: memref.store
 // CHECK: {nvptx.block = 128 : i64}
 // ALONE-LABEL: func.func @scan(
@@ -37,13 +46,21 @@ func.func @scan(%g: memref<?x?x8xf32>, %x: memref<?x?x8xf32>, %s: memref<?x8xf32
 // -----
 
 // Where there are few lanes all threads that can share one; sums over keys through shuffles.
+// Neighbouring keys of a thread are loaded together where memory is aligned for it.
 // CHECK-LABEL: func.func @keys(
+// CHECK: memref.extract_aligned_pointer_as_index
 // CHECK: scf.if
 // CHECK: scf.parallel (%{{.*}}, %{{.*}}, %{{.*}}) =
+// CHECK: vector.load {{.*}} {alignment = 16 : i64} : memref<?x8x128xf32>, vector<4xf32>
 // CHECK-COUNT-5: gpu.shuffle xor
 // CHECK: } else {
 // CHECK: scf.parallel
+// CHECK: vector.load {{.*}} {alignment = 16 : i64} : memref<?x?x128xf32>, vector<4xf32>
 // CHECK: gpu.shuffle xor
+// CHECK: vector.store {{.*}} {alignment = 16 : i64} : memref<?x8x128xf32>, vector<4xf32>
+// CHECK: } else {
+// CHECK-NOT: vector.load
+// CHECK: return
 // ALONE-LABEL: func.func @keys(
 // ALONE-NOT: gpu.shuffle
 // ALONE: scf.for {{.*}} {
