@@ -11,6 +11,7 @@
 
 #include "BlockProducts.h"
 #include "ScanOperands.h"
+#include "ssm/Analysis/ProductTerms.h"
 
 namespace ssmc::cpu {
 
@@ -44,30 +45,18 @@ public:
   LogicalResult run();
 
 private:
-  /// A factor of the write, or the inverse of one.
-  struct Factor {
-    Value value;
-    bool inverse;
-  };
-  /// What each token adds to the state: a vector of keys times one of lanes.
-  struct Term {
-    SmallVector<Factor> time, lane, key;
-    bool negated = false;
-    /// Whether the write gives it lanes, or erase pairs alone.
-    bool isWritten = true;
+  using Factor = ProductTerms::Factor;
+  struct Term : ProductTerms::Term {
+    Term(const ProductTerms::Term &term) : ProductTerms::Term(term) {}
     Value columns;        ///< keys x chunk
     Value decayedColumns; ///< keys x chunk, with a decay for each key
     Value values;         ///< chunk x lanes
     Value scales;         ///< chunk: what the time factors give
     Value scores;         ///< chunk x chunk: of the queries
   };
-  /// Sums of the state before a token, weighted by `left`, add to the lanes of
-  /// a term.
-  struct ErasePair {
-    Value left;
-    unsigned term;
-    SmallVector<Factor> time;
-    bool negated;
+  struct ErasePair : ProductTerms::ErasePair {
+    ErasePair(const ProductTerms::ErasePair &pair)
+        : ProductTerms::ErasePair(pair) {}
     Value rows;                ///< chunk x keys
     Value sums;                ///< chunk x lanes
     Value scales;              ///< chunk
@@ -75,12 +64,7 @@ private:
   };
 
   // Analysis.
-  bool chooseDims();
-  bool dependsOnKeys(Value value);
-  bool dependsOnLane(Value value);
-  bool factorize(Value value, bool inverse);
   bool chooseTerms();
-  void splitKeyFactors(Term &term);
   bool chooseSizes();
   int64_t getBestChunk();
   int64_t getScratchElements();

@@ -26,99 +26,11 @@
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
-#include "ssm/Analysis/ProductForm.h"
 
 using namespace mlir;
 using namespace mlir::ssm;
 using namespace ssmc;
 using namespace ssmc::cpu;
-
-//===----------------------------------------------------------------------===//
-// Analysis
-//===----------------------------------------------------------------------===//
-
-/// Factors of keys may be products with something of time alone, which belongs
-/// to the lanes' side: then terms that differ in it have the same keys.
-void ChunkLowering::splitKeyFactors(Term &term) {
-  SmallVector<Factor> open = std::move(term.key);
-  term.key.clear();
-  while (!open.empty()) {
-    Factor factor = open.pop_back_val();
-    Operation *definition = factor.value.getDefiningOp();
-    if (definition && definition->getBlock() != &coefficientsBody)
-      definition = nullptr;
-    if (!dependsOnKeys(factor.value)) {
-      term.time.push_back(factor);
-    } else if (isa_and_present<arith::NegFOp>(definition)) {
-      term.negated = !term.negated;
-      open.push_back({definition->getOperand(0), factor.inverse});
-    } else if (isa_and_present<arith::MulFOp, arith::DivFOp>(definition)) {
-      bool divides = isa<arith::DivFOp>(definition);
-      open.push_back({definition->getOperand(0), factor.inverse});
-      open.push_back({definition->getOperand(1), factor.inverse != divides});
-    } else {
-      term.key.push_back(factor);
-    }
-  }
-}
-
-bool ChunkLowering::chooseTerms() {
-  terms.clear();
-  pairs.clear();
-  auto addTerm = [&](Value product, bool isNegated) {
-    timeFactors.clear();
-    laneFactors.clear();
-    keyFactors.clear();
-    negated = isNegated;
-    if (!factorize(product, false))
-      return false;
-    Term term;
-    term.time = timeFactors;
-    term.lane = laneFactors;
-    term.key = keyFactors;
-    term.negated = negated;
-    terms.push_back(std::move(term));
-    return true;
-  };
-  if (!roles.getWrite().empty() && !addTerm(roles.getWrite()[0], false)) {
-    for (auto [product, isNegated] : getProducts(roles.getWrite()[0]))
-      if (!addTerm(product, isNegated))
-        return false;
-  }
-  OperandRange erase = roles.getErase();
-  if (erase.empty())
-    return true;
-
-  for (Term &term : terms)
-    splitKeyFactors(term);
-  for (unsigned i = 0; i < erase.size(); i += 2) {
-    if (dependsOnLane(erase[i]) || dependsOnLane(erase[i + 1]))
-      return false;
-    Term added;
-    added.key.push_back({erase[i + 1], false});
-    added.isWritten = false;
-    splitKeyFactors(added);
-    ErasePair pair;
-    pair.left = erase[i];
-    pair.time = std::move(added.time);
-    pair.negated = added.negated;
-    added.time.clear();
-    added.negated = false;
-    auto *same = llvm::find_if(terms, [&](const Term &term) {
-      auto equal = [](const Factor &a, const Factor &b) {
-        return a.value == b.value && a.inverse == b.inverse;
-      };
-      return term.key.size() == added.key.size() &&
-             std::is_permutation(term.key.begin(), term.key.end(),
-                                 added.key.begin(), equal);
-    });
-    pair.term = same - terms.begin();
-    if (same == terms.end())
-      terms.push_back(std::move(added));
-    pairs.push_back(std::move(pair));
-  }
-  return true;
-}
 
 int64_t ChunkLowering::getTermScratchElements() {
   int64_t matrices = (terms.size() * (pairs.size() + 1) + 1) * chunk * chunk;

@@ -33,85 +33,31 @@ ChunkLowering::ChunkLowering(RewriterBase &builder, ScanOp op,
 // Analysis
 //===----------------------------------------------------------------------===//
 
-bool ChunkLowering::dependsOnKeys(Value value) {
-  llvm::SmallBitVector dims = op.getDependentDims(value);
-  return llvm::any_of(op.getKeyDims(), [&](unsigned d) { return dims[d]; });
-}
-
-bool ChunkLowering::dependsOnLane(Value value) {
-  return op.getDependentDims(value).test(lane);
-}
-
-/// Splits a product into factors of keys, of lanes, and of time alone.
-bool ChunkLowering::factorize(Value value, bool inverse) {
-  bool onKeys = dependsOnKeys(value);
-  bool onLane = dependsOnLane(value);
-  if (!onKeys || !onLane) {
-    SmallVector<Factor> &factors = onKeys   ? keyFactors
-                                   : onLane ? laneFactors
-                                            : timeFactors;
-    factors.push_back({value, inverse});
-    return true;
-  }
-  Operation *definition = value.getDefiningOp();
-  if (!definition)
+bool ChunkLowering::chooseTerms() {
+  std::optional<ProductTerms> products = ProductTerms::get(op);
+  if (!products)
     return false;
-  if (isa<arith::NegFOp>(definition)) {
-    negated = !negated;
-    return factorize(definition->getOperand(0), inverse);
-  }
-  // The state is at least as wide as what is converted.
-  if (isa<arith::ExtFOp, arith::TruncFOp>(definition))
-    return factorize(definition->getOperand(0), inverse);
-  if (isa<arith::MulFOp>(definition))
-    return factorize(definition->getOperand(0), inverse) &&
-           factorize(definition->getOperand(1), inverse);
-  if (isa<arith::DivFOp>(definition))
-    return factorize(definition->getOperand(0), inverse) &&
-           factorize(definition->getOperand(1), !inverse);
-  return false;
-}
-
-bool ChunkLowering::chooseDims() {
-  for (unsigned dim = 2; dim < numDims; ++dim)
-    if (ShapedType::isDynamic(op.getDimSize(dim)) || op.getDimSize(dim) < 1)
-      return false;
-  SmallVector<unsigned> keyDims = op.getKeyDims();
-  key = keyDims.front();
-  for (unsigned dim : keyDims)
-    if (op.getDimSize(dim) > op.getDimSize(key))
-      key = dim;
-  for (unsigned dim : keyDims)
-    if (dim != key)
-      unitKeys.push_back(dim);
-  if (llvm::any_of(unitKeys, [&](unsigned d) { return op.getDimSize(d) != 1; }))
-    return false;
+  lane = products->lane;
+  key = products->key;
+  outerDims = products->outerDims;
+  unitKeys = products->unitKeys;
+  copyDims = products->copyDims;
+  keyDecay = products->keyDecay;
+  lanes = op.getDimSize(lane);
   keys = op.getDimSize(key);
-  copyDims = op.getCopyDims();
   for (unsigned dim : copyDims)
     copies *= op.getDimSize(dim);
-  keyDecay = !roles.getDecay().empty() && dependsOnKeys(roles.getDecay()[0]);
-
-  SmallVector<unsigned> candidates;
-  for (unsigned dim : op.getStateDims())
-    if (!llvm::is_contained(keyDims, dim) && op.getDimSize(dim) > 1)
-      candidates.push_back(dim);
-  llvm::sort(candidates, [&](unsigned a, unsigned b) {
-    return std::make_pair(op.getDimSize(a), a) >
-           std::make_pair(op.getDimSize(b), b);
-  });
-  for (unsigned dim : candidates) {
-    lane = dim;
-    if ((!roles.getDecay().empty() && dependsOnLane(roles.getDecay()[0])) ||
-        dependsOnLane(roles.getRead()[0]) || !chooseTerms())
-      continue;
-    lanes = op.getDimSize(lane);
-    for (unsigned other : op.getStateDims())
-      if (other != lane && !llvm::is_contained(keyDims, other))
-        outerDims.push_back(other);
-    return true;
+  for (const ProductTerms::Term &term : products->terms)
+    terms.push_back(term);
+  for (const ProductTerms::ErasePair &pair : products->pairs)
+    pairs.push_back(pair);
+  if (!hasTerms()) {
+    timeFactors = terms.front().time;
+    laneFactors = terms.front().lane;
+    keyFactors = terms.front().key;
+    negated = terms.front().negated;
   }
-  return false;
+  return true;
 }
 
 /// A token costs `Q (K + V) / 2` products within a chunk of Q tokens, against
@@ -176,10 +122,7 @@ double ChunkLowering::getUnitTokenCost() {
 }
 
 LogicalResult ChunkLowering::run() {
-  if (op.getComplex() || op.getDense() || roles.getReset() ||
-      (roles.getWrite().empty() && roles.getErase().empty()) ||
-      roles.getRead().empty() || op.getKeyDims().empty() ||
-      op.getNumOutputs() != 1 || op.getDimSize(1) == 1)
+  if (op.getDimSize(1) == 1)
     return failure();
   for (Block *body : {&coefficientsBody, &epilogueBody})
     for (Operation &inner : *body)
@@ -189,7 +132,7 @@ LogicalResult ChunkLowering::run() {
   for (Value operand : op->getOperands())
     if (cast<MemRefType>(operand.getType()).getElementType().isF64())
       setElement(builder.getF64Type());
-  if (!chooseDims() || !chooseSizes())
+  if (!chooseTerms() || !chooseSizes())
     return failure();
 
   bindOperands(op, coefficientsBase, epilogueBase);
