@@ -149,6 +149,7 @@ static void buildLoopsPipeline(OpPassManager &pm, const PipelineOptions &options
     OpPassManager &function = pm.nest<func::FuncOp>();
     nvptx::LowerOpsPassOptions lowering;
     lowering.cooperative = !options.emulateKernels;
+    lowering.operandType = options.operandType;
     function.addPass(nvptx::createLowerOpsPass(lowering));
     function.addPass(createCanonicalizerPass());
     function.addPass(createCSEPass());

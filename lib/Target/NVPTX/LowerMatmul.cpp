@@ -8,11 +8,10 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "Target/NVPTX/Launch.h"
 #include "Target/NVPTX/Lowering.h"
-#include "Target/NVPTX/Passes.h"
 
 #include "Conversion/SSMToSCF/Loops.h"
-#include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
@@ -54,12 +53,6 @@ public:
   void run();
 
 private:
-  gpu::LaunchOp startLaunch(Value gridX, Value gridY, int64_t threads,
-                            ArrayRef<MemRefType> shared);
-  MemRefType sharedType(ArrayRef<int64_t> shape) {
-    auto space = gpu::AddressSpaceAttr::get(b.getContext(), gpu::AddressSpace::Workgroup);
-    return MemRefType::get(shape, type, MemRefLayoutAttrInterface(), space);
-  }
   void emitTiles(int64_t threadRows);
   void emitFew();
   /// The leading indices of row number `row`, which is in range.
@@ -88,19 +81,6 @@ private:
   SmallVector<Value> leadingSizes;
 };
 } // namespace
-
-gpu::LaunchOp MatmulKernels::startLaunch(Value gridX, Value gridY, int64_t threads,
-                                         ArrayRef<MemRefType> shared) {
-  Value one = loops.index(1);
-  SmallVector<Type> types(shared.begin(), shared.end());
-  auto launch = gpu::LaunchOp::create(b, loc, gridX, gridY, one, loops.index(threads), one,
-                                      one, Value(), Type(), ValueRange(), types);
-  launch->setAttr(nvptx::kBlockAttr, b.getI64IntegerAttr(threads));
-  b.setInsertionPointToStart(&launch.getBody().front());
-  gpu::TerminatorOp::create(b, loc);
-  b.setInsertionPointToStart(&launch.getBody().front());
-  return launch;
-}
 
 SmallVector<Value> MatmulKernels::leadingOf(Value row) {
   SmallVector<Value> indices(rank - 1);
@@ -146,11 +126,12 @@ void MatmulKernels::emitTiles(int64_t threadRows) {
   int64_t tileRows = kRowThreads * threadRows, numSums = threadRows * kThreadColumns;
   // Rows of the left piece have one more place, so that what is written together lies in
   // different banks.
-  auto leftType = sharedType({kDepth, tileRows + 4}), rightType = sharedType({kDepth, width});
+  auto leftType = nvptx::sharedType({kDepth, tileRows + 4}, type),
+       rightType = nvptx::sharedType({kDepth, width}, type);
   Value tiles = arith::CeilDivUIOp::create(b, loc, rows, loops.index(tileRows));
   OpBuilder::InsertionGuard guard(b);
-  gpu::LaunchOp launch =
-      startLaunch(tiles, loops.index(panels), threads, {leftType, rightType});
+  gpu::LaunchOp launch = nvptx::startLaunch(b, loc, tiles, loops.index(panels), threads,
+                                            {leftType, rightType});
   Value left = launch.getWorkgroupAttributions()[0],
         right = launch.getWorkgroupAttributions()[1];
   Value thread = launch.getThreadIds().x, panel = launch.getBlockIds().y;
@@ -249,11 +230,11 @@ void MatmulKernels::emitTiles(int64_t threadRows) {
 
 void MatmulKernels::emitFew() {
   int64_t shares = kFewThreads / kFewColumns, parts = width / kFewColumns;
-  auto partialType = sharedType({shares, kFewRows, kFewColumns});
+  auto partialType = nvptx::sharedType({shares, kFewRows, kFewColumns}, type);
   Value passes = arith::CeilDivUIOp::create(b, loc, rows, loops.index(kFewRows));
   OpBuilder::InsertionGuard guard(b);
-  gpu::LaunchOp launch =
-      startLaunch(passes, loops.index(panels * parts), kFewThreads, {partialType});
+  gpu::LaunchOp launch = nvptx::startLaunch(b, loc, passes, loops.index(panels * parts),
+                                            kFewThreads, {partialType});
   Value partial = launch.getWorkgroupAttributions()[0];
   Value thread = launch.getThreadIds().x;
   Value panel = div(launch.getBlockIds().y, parts);

@@ -1,10 +1,9 @@
 //===- LowerNorm.cpp - A norm with a block of threads a row ---------------===//
 
+#include "Target/NVPTX/Launch.h"
 #include "Target/NVPTX/Lowering.h"
-#include "Target/NVPTX/Passes.h"
 
 #include "Conversion/SSMToSCF/Loops.h"
-#include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "llvm/Support/MathExtras.h"
 
@@ -51,16 +50,11 @@ LogicalResult nvptx::lowerNorm(RewriterBase &rewriter, NormOp op) {
   Value rows = groups;
   for (Value extent : sizes)
     rows = loops.mul(rows, extent);
-  Value one = loops.index(1);
   Value blocks =
       arith::MinSIOp::create(rewriter, loc, rows, loops.index(kMaxBlocks));
-  auto launch = gpu::LaunchOp::create(rewriter, loc, blocks, one, one,
-                                      loops.index(numThreads), one, one);
-  launch->setAttr(nvptx::kBlockAttr, rewriter.getI64IntegerAttr(numThreads));
   OpBuilder::InsertionGuard guard(rewriter);
-  rewriter.setInsertionPointToStart(&launch.getBody().front());
-  gpu::TerminatorOp::create(rewriter, loc);
-  rewriter.setInsertionPointToStart(&launch.getBody().front());
+  gpu::LaunchOp launch =
+      nvptx::startLaunch(rewriter, loc, blocks, loops.index(1), numThreads);
   auto loop =
       scf::ForOp::create(rewriter, loc, launch.getBlockIds().x, rows, launch.getGridSize().x);
   rewriter.setInsertionPointToStart(loop.getBody());

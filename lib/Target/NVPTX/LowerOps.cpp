@@ -1,5 +1,6 @@
 //===- LowerOps.cpp - Structured ops as loops over independent points -----===//
 
+#include "Target/CPU/CPULowering.h"
 #include "Target/NVPTX/Lowering.h"
 #include "Target/NVPTX/Passes.h"
 
@@ -9,6 +10,7 @@
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/Linalg/Transforms/Transforms.h"
 #include "mlir/Dialect/Linalg/Utils/Utils.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
@@ -29,8 +31,38 @@ namespace {
 struct LowerOpsPass : ssmc::nvptx::impl::LowerOpsPassBase<LowerOpsPass> {
   using LowerOpsPassBase::LowerOpsPassBase;
   void runOnOperation() override;
+
+private:
+  /// Leaves chunks to recurrences that have that form here, and a recurrence below the
+  /// length from which on they pay.
+  void chooseForms(RewriterBase &rewriter);
+  /// How many bf16 stand for an operand of a recurrence's products: all bits of an f32,
+  /// or those that its results have.
+  int64_t getNumTerms(ScanOp op) {
+    Type result = getElementTypeOrSelf(op.getOuts().front());
+    return operandType == "bf16" || result.isBF16() ? 1
+           : operandType == "f16" || result.isF16() ? 2
+                                                     : 3;
+  }
 };
 } // namespace
+
+/// Tokens for which a recurrence is no sequence.
+constexpr int64_t kShortestSequence = 2;
+
+void LowerOpsPass::chooseForms(RewriterBase &rewriter) {
+  getOperation().walk([&](ScanOp scan) {
+    ScheduleAttr schedule = scan.getScheduleAttr();
+    if (!schedule || schedule.getMode() != ScanMode::chunk)
+      return;
+    bool fits = cooperative && nvptx::fitsChunks(scan, getNumTerms(scan));
+    int64_t shortest = fits ? std::max(schedule.getCrossover(), kShortestSequence) : 0;
+    scan.setScheduleAttr(ScheduleAttr::get(
+        &getContext(), fits ? ScanMode::chunk : ScanMode::scan, schedule.getChunk(),
+        schedule.getLanes(), schedule.getSegments(), shortest));
+  });
+  cpu::lowerCrossovers(rewriter, getOperation());
+}
 
 void LowerOpsPass::runOnOperation() {
   func::FuncOp function = getOperation();
@@ -41,6 +73,7 @@ void LowerOpsPass::runOnOperation() {
   walkAndApplyPatterns(function, std::move(scalars));
 
   IRRewriter rewriter(&getContext());
+  chooseForms(rewriter);
   SmallVector<Operation *> structured;
   function.walk([&](Operation *op) {
     if (isa<ScanOp, ConvOp, NormOp, MatmulOp>(op))
@@ -51,7 +84,8 @@ void LowerOpsPass::runOnOperation() {
     // What has no form of its own here takes the literal one below.
     if (auto scan = dyn_cast<ScanOp>(op)) {
       scan.dropTables();
-      (void)nvptx::lowerScan(rewriter, scan, cooperative);
+      if (failed(nvptx::lowerChunk(rewriter, scan, getNumTerms(scan))))
+        (void)nvptx::lowerScan(rewriter, scan, cooperative);
     } else if (auto conv = dyn_cast<ConvOp>(op)) {
       (void)nvptx::lowerConv(rewriter, conv);
     } else if (auto norm = dyn_cast<NormOp>(op); norm && cooperative) {

@@ -327,10 +327,7 @@ bool nvptx::dependsOn(ScanOp op, Value value, ArrayRef<unsigned> dims) {
   });
 }
 
-/// A decay exp(x) may round x*log2(e) once: its error is then as if x itself had been
-/// rounded once more. Over the tokens for which a state lasts, about 1/|x|, the errors of
-/// |x| units in the last place add up to one.
-static void relaxDecays(RewriterBase &rewriter, ScanOp op) {
+void nvptx::relaxDecays(RewriterBase &rewriter, ScanOp op) {
   SmallVector<Value> decays(op.getCoefficientsOp().getDecay());
   for (Value decay : decays)
     if (auto exponential = decay.getDefiningOp<math::ExpOp>())

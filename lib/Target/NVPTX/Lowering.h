@@ -18,6 +18,17 @@ mlir::LogicalResult lowerScan(mlir::RewriterBase &rewriter, mlir::ssm::ScanOp op
 /// A convolution with few lags, known ones, by runs of tokens.
 mlir::LogicalResult lowerConv(mlir::RewriterBase &rewriter, mlir::ssm::ConvOp op);
 
+/// A recurrence that is scheduled in chunks as products on tensor cores; fails where it
+/// has no such form. `terms` of bf16 stand for an operand.
+mlir::LogicalResult lowerChunk(mlir::RewriterBase &rewriter, mlir::ssm::ScanOp op,
+                               int64_t terms);
+bool fitsChunks(mlir::ssm::ScanOp op, int64_t terms);
+
+/// A decay exp(x) may round x*log2(e) once: its error is then as if x itself had been
+/// rounded once more. Over the tokens for which a state lasts, about 1/|x|, the errors of
+/// |x| units in the last place add up to one.
+void relaxDecays(mlir::RewriterBase &rewriter, mlir::ssm::ScanOp op);
+
 /// Rows of a norm with a block of threads each.
 mlir::LogicalResult lowerNorm(mlir::RewriterBase &rewriter, mlir::ssm::NormOp op);
 

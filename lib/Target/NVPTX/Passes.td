@@ -14,12 +14,16 @@ def LowerOpsPass : Pass<"nvptx-lower-ops", "::mlir::func::FuncOp"> {
     over keys stay in registers, and time goes in blocks of tokens whose operands are
     loaded before the chain of dependent operations begins. Threads of a warp share a
     lane with many keys; where a lane has too many states for that they stay in memory.
-    A norm has a block of threads a row; products by packed weights have tiles in shared
+    One that is scheduled in chunks, of which a matrix of keys and lanes is the state,
+    takes products of bf16 on tensor cores; operands of f32 are sums of two bf16 unless
+    the output is bf16 or `operand-type` says so. A norm has a block of threads a row; products by packed weights have tiles in shared
     memory, or for a few tokens sums shared by threads. What has no form of its own takes the literal lowering.
   }];
   let options = [
     Option<"cooperative", "cooperative", "bool", "true",
            "Threads may work together through shuffles and shared memory">,
+    Option<"operandType", "operand-type", "std::string", "\"\"",
+           "Of products in f32: bf16 rounds operands; empty keeps them">,
   ];
   let dependentDialects = ["::mlir::affine::AffineDialect",
                            "::mlir::arith::ArithDialect",
@@ -28,6 +32,7 @@ def LowerOpsPass : Pass<"nvptx-lower-ops", "::mlir::func::FuncOp"> {
                            "::mlir::LLVM::LLVMDialect",
                            "::mlir::math::MathDialect",
                            "::mlir::memref::MemRefDialect",
+                           "::mlir::NVVM::NVVMDialect",
                            "::mlir::scf::SCFDialect"];
 }
 

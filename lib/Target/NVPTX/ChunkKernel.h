@@ -1,0 +1,178 @@
+//===- ChunkKernel.h - A recurrence in chunks on tensor cores --*- C++ -*-===//
+//
+// Internal to the chunked lowering of `ssm.scan`: LowerChunk.cpp chooses sizes and emits
+// the loop over time, ChunkStaging.cpp what goes into shared memory, ChunkScores.cpp the
+// products within chunks, and ChunkProducts.cpp the chain of chunks.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef SSMC_LIB_TARGET_NVPTX_CHUNKKERNEL_H
+#define SSMC_LIB_TARGET_NVPTX_CHUNKKERNEL_H
+
+#include "Target/NVPTX/TensorCores.h"
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "ssm/Analysis/ProductTerms.h"
+
+namespace ssmc::nvptx {
+using namespace mlir;
+using mlir::ssm::CoefficientsOp;
+using mlir::ssm::ProductTerms;
+using mlir::ssm::ScanOp;
+using ssmc::detail::Loops;
+
+/// A block has one point of the dimensions that are independent recurrences and a tile of
+/// lanes, 16 for each of its warps. A warp keeps the states of its lanes, transposed, in
+/// the sums of the tensor cores. Tokens go in chunks of 16, a depth of the tensor cores.
+/// With q the read, k and w the keys and lanes of a term, l and c those of an erase pair,
+/// for the tokens i, j of a chunk, D_ij the product of the decays of the tokens after j up
+/// to i, and S the state before the chunk:
+///
+///   e_i = c_i (l_i D_(i-1) S + sum_(j < i) D_(i-1)j (l_i k_j) w_j),   w_i = v_i + e_i
+///   o_i = q_i D_i S + sum_(j <= i) D_ij (q_i k_j) w_j
+///   S   = D_n S + sum_j D_nj k_j w_j
+///
+/// The first is a product with the inverse of a unit triangular matrix. Sums over tokens
+/// are the same for all lanes: the warps compute those of a chunk each, once for a group
+/// of chunks. Whatever depends on lanes stays in the registers of one warp: the sums of a
+/// product are an operand of the next. Products of decays are formed by multiplication,
+/// so that they hold for every decay, be it zero, negative or larger than one. With a
+/// decay for each key, q and l have the decays from the start of the chunk, k those to
+/// its end, and scores are divided by those of the whole chunk; where they are too small
+/// or too large for that, scores are summed up one by one.
+class ChunkKernel {
+public:
+  /// `terms` of bf16 stand for an operand of f32.
+  ChunkKernel(ScanOp op, OpBuilder &builder, int64_t terms);
+
+  bool fits();
+  void run();
+
+private:
+  using Fragment = TensorCores::Fragment;
+  using Factors = ProductTerms::Factors;
+  using Order = TensorCores::Order;
+
+  /// Vectors over keys that meet the states: of the read, and of the erase pair.
+  struct Row {
+    Factors factors;
+    bool isBefore = false; ///< meets the states before the token's own decay
+    /// The vectors are a term's keys.
+    std::optional<unsigned> term;
+    SharedMatrix matrix;
+  };
+
+  // LowerChunk.cpp
+  bool chooseGroup();
+  int64_t getSharedBytes(int64_t group);
+  unsigned getNumScores() { return rows.size() * products.terms.size(); }
+  void bindBlock(Value block);
+  void allocate(ValueRange buffers);
+  SmallVector<MemRefType> getBuffers();
+  SmallVector<Value> emitGroup(Value first, ValueRange states);
+  SmallVector<Value> loadStates();
+  void storeStates(ValueRange states);
+
+  // Places and values at them.
+  /// Sets the point to a token of the order, or the last one if there are fewer; returns
+  /// whether there is such a token.
+  Value bindToken(Value step);
+  Value bindWithin(unsigned dim, Value index, int64_t size);
+  Value evaluate(ArrayRef<ProductTerms::Factor> factors);
+  Value evaluate(Value coefficient);
+  bool hasDecay() { return !roles.getDecay().empty(); }
+  bool hasTokenDecay() { return hasDecay() && !products.keyDecay; }
+  int64_t numChunks() { return group / kChunk; }
+
+  // ChunkStaging.cpp
+  void stageTokens(Value first);
+  void stageTokenDecays(Value warp, Value place);
+  void stageEraseScales(Value token, Value before);
+  void stageMatrix(const Factors &factors, const SharedMatrix &matrix, Value first,
+                   bool zeroTail);
+  void stageDecayedKeys(Value first);
+  void stageDecayedKey(Value first, Value chunk, Value key);
+  Value shuffle(Value value, Value lane);
+
+  // ChunkScores.cpp
+  void emitScores(Value first);
+  void emitChunkScores(Value first);
+  SmallVector<Value> multiplyRows(const Row &row, unsigned term);
+  SmallVector<Value> sumDirectly(const Row &row, unsigned term, Value first);
+  Fragment divideByTotals(Fragment fragment, int64_t key);
+  void applyDecays(MutableArrayRef<Value> scores, const Row &row);
+  void emitInverse();
+  /// Calls `visit` with the number, row and column of each sum of a 16 x 16 product.
+  void forSums(function_ref<void(int64_t, Value, Value)> visit);
+
+  // ChunkProducts.cpp
+  SmallVector<Value> loadValues(unsigned term, Value first, int64_t chunk);
+  void emitChunk(SmallVectorImpl<Value> &states, MutableArrayRef<SmallVector<Value>> values,
+                 Value first, int64_t chunk);
+  SmallVector<Value> readStates(ArrayRef<Fragment> states, const Row &row, int64_t chunk);
+  void scaleColumns(MutableArrayRef<Value> sums, Value table, int64_t chunk);
+  void addScores(MutableArrayRef<Value> sums, ArrayRef<Value> values, unsigned number,
+                 int64_t chunk);
+  void updateStates(SmallVectorImpl<Value> &states,
+                    ArrayRef<SmallVector<Value>> values, int64_t chunk);
+  void storeOutputs(ArrayRef<Value> sums, Value first, int64_t chunk);
+
+  Value i1And(Value left, Value right) {
+    return arith::AndIOp::create(loops.builder, loops.loc, left, right);
+  }
+  Value remainder(Value value, int64_t divisor) {
+    return arith::RemUIOp::create(loops.builder, loops.loc, value, loops.index(divisor));
+  }
+  Value quotient(Value value, int64_t divisor) {
+    return arith::DivUIOp::create(loops.builder, loops.loc, value, loops.index(divisor));
+  }
+  Value plus(Value value, int64_t offset) {
+    return offset ? loops.add(value, loops.index(offset)) : value;
+  }
+  Value times(Value value, int64_t factor) { return loops.mul(value, loops.index(factor)); }
+  Value zero() { return loops.constant(f32, 0.0); }
+  Value one() { return loops.constant(f32, 1.0); }
+  SmallVector<Value> zeros(int64_t count) { return SmallVector<Value>(count, zero()); }
+  void barrier();
+
+  static constexpr int64_t kChunk = 16, kWarp = 32, kWarps = 4, kWarpLanes = 16;
+  static constexpr int64_t kThreads = kWarp * kWarps, kBlockLanes = kWarpLanes * kWarps;
+  /// Elements between rows of scores, and of decays within a chunk.
+  static constexpr int64_t kScoreStride = 24, kDecayStride = 18;
+
+  ScanOp op;
+  Loops loops;
+  TensorCores cores;
+  CoefficientsOp roles;
+  ProductTerms products;
+  FloatType f32;
+  int64_t terms;
+  int64_t keys = 0, paddedKeys = 0, lanes = 0, group = 0;
+  SmallVector<Row> rows;
+  /// Of the erase pair: what depends on time alone, and whether it is negative.
+  Factors eraseTime;
+  bool isEraseNegative = false;
+
+  SmallVector<Value> point, sizes;
+  Value length;
+  Value lane, warp;         ///< of the thread
+  Value laneRow, laneColumn; ///< where its sums are
+  Value firstLane;          ///< of the warp
+
+  // Shared memory.
+  SmallVector<SharedMatrix> keyMatrices; ///< by term
+  /// By row and term; that of the erase pair and its own term is the inverse.
+  SharedMatrix scores;
+  Value prefixes;  ///< by token: decays from the start of its chunk
+  Value suffixes;  ///< by token: decays after it to the end of its chunk
+  Value totals;    ///< by chunk (and key)
+  Value withinChunk; ///< by chunk: decays from column to row - 1; row 0 is zero
+  Value eraseScales, erasePrefixes; ///< by token, without and with decays before it
+  Value triangle;  ///< by chunk: what is inverted
+  Value isExtreme; ///< by chunk: scores cannot be divided
+};
+
+} // namespace ssmc::nvptx
+
+#endif // SSMC_LIB_TARGET_NVPTX_CHUNKKERNEL_H

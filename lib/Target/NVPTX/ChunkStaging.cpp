@@ -1,0 +1,209 @@
+//===- ChunkStaging.cpp - What all warps need of a group of chunks --------===//
+
+#include "Target/NVPTX/ChunkKernel.h"
+
+#include "llvm/Support/MathExtras.h"
+
+using namespace mlir;
+using namespace mlir::ssm;
+using namespace ssmc;
+using namespace ssmc::nvptx;
+
+namespace {
+/// Pairs of a matrix whose loads are on their way together.
+constexpr int64_t kLoadsAhead = 8;
+/// Products of the decays of a chunk that scores can be divided by.
+constexpr double kSmallestProduct = 0x1p-60, kLargestProduct = 0x1p60;
+} // namespace
+
+Value ChunkKernel::shuffle(Value value, Value from) {
+  OpBuilder &b = loops.builder;
+  Type i32 = b.getI32Type();
+  bool isIndex = value.getType().isIndex();
+  if (isIndex)
+    value = arith::IndexCastOp::create(b, loops.loc, i32, value);
+  from = arith::IndexCastOp::create(b, loops.loc, i32, from);
+  Value width = arith::ConstantOp::create(b, loops.loc, b.getI32IntegerAttr(kWarp));
+  value = gpu::ShuffleOp::create(b, loops.loc, value, from, width, gpu::ShuffleMode::IDX)
+              .getShuffleResult();
+  return isIndex ? arith::IndexCastOp::create(b, loops.loc, b.getIndexType(), value) : value;
+}
+
+/// Everything that does not depend on lanes.
+void ChunkKernel::stageTokens(Value first) {
+  OpBuilder &b = loops.builder;
+  if (hasTokenDecay() || !products.pairs.empty()) {
+    OpBuilder::InsertionGuard guard(b);
+    if (numChunks() < kWarps) {
+      Value hasChunk = loops.less(warp, loops.index(numChunks()));
+      auto branch = scf::IfOp::create(b, loops.loc, hasChunk, /*withElseRegion=*/false);
+      b.setInsertionPointToStart(branch.thenBlock());
+    }
+    Value token = loops.add(times(warp, kChunk), remainder(lane, kChunk));
+    Value isToken = bindToken(loops.add(first, token));
+    stageTokenDecays(token, isToken);
+  }
+  if (products.keyDecay)
+    return stageDecayedKeys(first);
+  for (auto [term, matrix] : llvm::zip_equal(products.terms, keyMatrices))
+    stageMatrix(term.key, matrix, first, /*zeroTail=*/true);
+  for (Row &row : rows)
+    if (!row.term)
+      stageMatrix(row.factors, row.matrix, first, /*zeroTail=*/false);
+}
+
+/// The two halves of a warp do the same, a token a thread.
+void ChunkKernel::stageTokenDecays(Value token, Value isToken) {
+  if (!hasTokenDecay())
+    return stageEraseScales(token, one());
+  Value place = remainder(lane, kChunk);
+  Value decay = loops.select(isToken, evaluate(roles.getDecay()[0]), one());
+  Value prefix = decay, suffix = decay;
+  for (int64_t distance = 1; distance < kChunk; distance *= 2) {
+    Value reaches = loops.less(loops.index(distance - 1), place);
+    Value earlier = shuffle(prefix, loops.select(reaches, plus(lane, -distance), lane));
+    prefix = loops.select(reaches, loops.mul(prefix, earlier), prefix);
+    reaches = loops.less(place, loops.index(kChunk - distance));
+    Value later = shuffle(suffix, loops.select(reaches, plus(lane, distance), lane));
+    suffix = loops.select(reaches, loops.mul(suffix, later), suffix);
+  }
+  Value isFirst = loops.less(place, loops.index(1));
+  Value isLast = loops.less(loops.index(kChunk - 2), place);
+  Value before = shuffle(prefix, loops.select(isFirst, lane, plus(lane, -1)));
+  before = loops.select(isFirst, one(), before);
+  Value after = shuffle(suffix, loops.select(isLast, lane, plus(lane, 1)));
+  loops.store(prefix, prefixes, {token});
+  loops.store(loops.select(isLast, one(), after), suffixes, {token});
+  loops.store(shuffle(prefix, loops.index(kChunk - 1)), totals, {warp});
+  // A column of the products a thread.
+  loops.store(zero(), withinChunk, {warp, loops.index(0), place});
+  Value product = one();
+  for (int64_t row = 0; row < kChunk; ++row) {
+    Value rowIndex = loops.index(row);
+    Value decays = shuffle(decay, rowIndex);
+    product = loops.select(loops.less(place, rowIndex), loops.mul(product, decays), product);
+    Value isBelow = loops.less(place, loops.index(row + 1));
+    loops.store(loops.select(isBelow, product, zero()), withinChunk,
+                {warp, loops.index(row + 1), place});
+  }
+  stageEraseScales(token, before);
+}
+
+void ChunkKernel::stageEraseScales(Value token, Value before) {
+  if (products.pairs.empty())
+    return;
+  Value scale = evaluate(eraseTime);
+  if (isEraseNegative)
+    scale = arith::NegFOp::create(loops.builder, loops.loc, scale);
+  loops.store(scale, eraseScales, {token});
+  loops.store(loops.mul(scale, before), erasePrefixes, {token});
+}
+
+/// Rows of keys, two neighbouring ones a thread.
+void ChunkKernel::stageMatrix(const Factors &factors, const SharedMatrix &matrix, Value first,
+                              bool zeroTail) {
+  OpBuilder &b = loops.builder;
+  int64_t pairs = paddedKeys / 2, count = group * pairs;
+  Value thread = loops.add(times(warp, kWarp), lane);
+  int64_t rounds = llvm::divideCeil(count, kThreads);
+  int64_t together = std::min(kLoadsAhead, rounds);
+  while (rounds % together)
+    --together;
+  auto loop = scf::ForOp::create(b, loops.loc, loops.index(0), loops.index(rounds),
+                                 loops.index(together));
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(loop.getBody());
+  Value number = loops.add(times(loop.getInductionVar(), kThreads), thread);
+  SmallVector<Value> offsets, lows, highs;
+  for (int64_t i = 0; i < together; ++i) {
+    Value place = plus(number, i * kThreads);
+    if (count % kThreads)
+      place = arith::MinSIOp::create(b, loops.loc, place, loops.index(count - 1));
+    Value token = quotient(place, pairs), key = times(remainder(place, pairs), 2);
+    Value isToken = bindToken(loops.add(first, token));
+    auto element = [&](Value at) {
+      Value isKey = bindWithin(products.key, at, keys);
+      Value value = evaluate(factors);
+      if (keys != paddedKeys)
+        value = loops.select(isKey, value, zero());
+      return zeroTail ? loops.select(isToken, value, zero()) : value;
+    };
+    lows.push_back(element(key));
+    highs.push_back(element(plus(key, 1)));
+    offsets.push_back(loops.add(times(token, matrix.stride), key));
+  }
+  for (int64_t i = 0; i < together; ++i)
+    cores.store(cores.split(lows[i], highs[i]), matrix, offsets[i]);
+}
+
+/// With a decay for each key, a thread has a key of a chunk.
+void ChunkKernel::stageDecayedKeys(Value first) {
+  OpBuilder &b = loops.builder;
+  int64_t count = numChunks() * paddedKeys;
+  Value thread = loops.add(times(warp, kWarp), lane);
+  Value zeroFlag = arith::ConstantOp::create(b, loops.loc, b.getI32IntegerAttr(0));
+  {
+    OpBuilder::InsertionGuard guard(b);
+    auto clears = scf::IfOp::create(b, loops.loc,
+                                    loops.less(thread, loops.index(numChunks())),
+                                    /*withElseRegion=*/false);
+    b.setInsertionPointToStart(clears.thenBlock());
+    memref::StoreOp::create(b, loops.loc, zeroFlag, isExtreme, thread);
+  }
+  barrier();
+  auto loop = scf::ForOp::create(b, loops.loc, thread, loops.index(count),
+                                 loops.index(kThreads));
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(loop.getBody());
+  Value number = loop.getInductionVar();
+  stageDecayedKey(first, quotient(number, paddedKeys), remainder(number, paddedKeys));
+}
+
+void ChunkKernel::stageDecayedKey(Value first, Value chunk, Value key) {
+  OpBuilder &b = loops.builder;
+  Value firstToken = times(chunk, kChunk);
+  Value isKey = bindWithin(products.key, key, keys);
+  // Loads first, then what is computed of them.
+  SmallVector<Value> decays;
+  SmallVector<SmallVector<Value>> keyVectors(products.terms.size()), rowVectors(rows.size());
+  for (int64_t i = 0; i < kChunk; ++i) {
+    Value isToken = bindToken(loops.add(first, plus(firstToken, i)));
+    Value isBoth = i1And(isKey, isToken);
+    decays.push_back(loops.select(isBoth, evaluate(roles.getDecay()[0]), one()));
+    for (auto [term, vector] : llvm::zip_equal(products.terms, keyVectors))
+      vector.push_back(loops.select(isBoth, evaluate(term.key), zero()));
+    for (auto [row, vector] : llvm::zip_equal(rows, rowVectors))
+      vector.push_back(loops.select(isKey, evaluate(row.factors), zero()));
+  }
+  auto offset = [&](const SharedMatrix &matrix, int64_t i) {
+    return loops.add(times(plus(firstToken, i), matrix.stride), key);
+  };
+  auto compare = [&](arith::CmpFPredicate predicate, Value value, double bound) -> Value {
+    return arith::CmpFOp::create(b, loops.loc, predicate, value, loops.constant(f32, bound));
+  };
+  Value prefix = one(), isOutside;
+  for (int64_t i = 0; i < kChunk; ++i) {
+    Value next = loops.mul(prefix, decays[i]);
+    for (auto [row, vector] : llvm::zip_equal(rows, rowVectors))
+      cores.storeNumber(loops.mul(vector[i], row.isBefore ? prefix : next), row.matrix,
+                        offset(row.matrix, i));
+    prefix = next;
+    Value size = math::AbsFOp::create(b, loops.loc, prefix);
+    // Also where it is no number.
+    for (Value outside : {compare(arith::CmpFPredicate::ULT, size, kSmallestProduct),
+                          compare(arith::CmpFPredicate::UGT, size, kLargestProduct)})
+      isOutside = isOutside ? arith::OrIOp::create(b, loops.loc, isOutside, outside) : outside;
+  }
+  loops.store(prefix, totals, {chunk, key});
+  Value suffix = one();
+  for (int64_t i = kChunk - 1; i >= 0; --i) {
+    for (auto [vector, matrix] : llvm::zip_equal(keyVectors, keyMatrices))
+      cores.storeNumber(loops.mul(vector[i], suffix), matrix, offset(matrix, i));
+    suffix = loops.mul(suffix, decays[i]);
+  }
+  auto branch = scf::IfOp::create(b, loops.loc, isOutside, /*withElseRegion=*/false);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(branch.thenBlock());
+  Value flag = arith::ConstantOp::create(b, loops.loc, b.getI32IntegerAttr(1));
+  memref::StoreOp::create(b, loops.loc, flag, isExtreme, chunk);
+}

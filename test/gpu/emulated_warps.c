@@ -1,0 +1,181 @@
+/*===- emulated_warps.c - Threads of a block as coroutines ----------------===*\
+|*                                                                            *|
+|* One block after the other; a thread runs until it waits for its warp or    *|
+|* its block.                                                                 *|
+|*                                                                            *|
+\*===----------------------------------------------------------------------===*/
+
+#define _GNU_SOURCE
+#include "emulated_warps.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <ucontext.h>
+
+enum { MaxThreads = 1024, StackBytes = 1 << 18, Warp = 32 };
+
+static Thread threads[MaxThreads];
+static ucontext_t contexts[MaxThreads], scheduler;
+/* How often a thread has met its warp and its block. */
+static int isDone[MaxThreads], numThreads;
+static unsigned long warpCount[MaxThreads], blockCount[MaxThreads];
+static thread_body currentBody;
+static void **currentArguments;
+
+static void start(int index) {
+  currentBody(&threads[index], currentArguments);
+  isDone[index] = 1;
+  swapcontext(&contexts[index], &scheduler);
+}
+
+static void yield(Thread *self) {
+  swapcontext(&contexts[self->index], &scheduler);
+}
+
+static int haveArrived(const unsigned long *count, int first, int end,
+                       unsigned long wanted) {
+  for (int i = first; i < end; ++i)
+    if (!isDone[i] && count[i] < wanted)
+      return 0;
+  return 1;
+}
+
+static void waitWarp(Thread *self) {
+  unsigned long wanted = ++warpCount[self->index];
+  int first = (int)self->index / Warp * Warp;
+  int end = first + Warp < numThreads ? first + Warp : numThreads;
+  while (!haveArrived(warpCount, first, end, wanted))
+    yield(self);
+}
+
+void wait_block(Thread *self) {
+  unsigned long wanted = ++blockCount[self->index];
+  while (!haveArrived(blockCount, 0, numThreads, wanted))
+    yield(self);
+}
+
+void run_grid(const fake_launch *launch, void **arguments, thread_body body) {
+  static char *stacks;
+  if (!stacks)
+    stacks = malloc((size_t)MaxThreads * StackBytes);
+  numThreads = (int)launch->block[0];
+  currentBody = body;
+  currentArguments = arguments;
+  for (unsigned block = 0; block < launch->grid[0] * launch->grid[1]; ++block) {
+    for (int i = 0; i < numThreads; ++i) {
+      threads[i] = (Thread){.index = (unsigned)i, .block = block, .launch = launch};
+      isDone[i] = 0;
+      warpCount[i] = blockCount[i] = 0;
+      getcontext(&contexts[i]);
+      contexts[i].uc_stack.ss_sp = stacks + (size_t)i * StackBytes;
+      contexts[i].uc_stack.ss_size = StackBytes;
+      makecontext(&contexts[i], (void (*)(void))start, 1, i);
+    }
+    for (int left = numThreads; left > 0;) {
+      left = 0;
+      for (int i = 0; i < numThreads; ++i)
+        if (!isDone[i]) {
+          swapcontext(&scheduler, &contexts[i]);
+          left += !isDone[i];
+        }
+    }
+  }
+}
+
+unsigned special(const Thread *self, const char *name) {
+  unsigned axis = (unsigned)(name[strlen(name) - 1] - 'x');
+  if (!strncmp(name, "tid", 3))
+    return axis ? 0 : self->index;
+  if (!strncmp(name, "ntid", 4))
+    return self->launch->block[axis];
+  if (!strncmp(name, "nctaid", 6))
+    return self->launch->grid[axis];
+  if (!strncmp(name, "ctaid", 5))
+    return axis == 0   ? self->block % self->launch->grid[0]
+           : axis == 1 ? self->block / self->launch->grid[0]
+                       : 0;
+  return self->index % Warp;
+}
+
+static Thread *neighbour(Thread *self, unsigned lane) {
+  return &threads[self->index / Warp * Warp + lane % Warp];
+}
+
+uint32_t shuffle(Thread *self, uint32_t value, uint32_t operand, const char *kind) {
+  self->shown[0] = value;
+  waitWarp(self);
+  unsigned lane = self->index % Warp, from = operand;
+  if (!strcmp(kind, "bfly"))
+    from = lane ^ operand;
+  else if (!strcmp(kind, "up"))
+    from = lane < operand ? lane : lane - operand;
+  else if (!strcmp(kind, "down"))
+    from = lane + operand >= Warp ? lane : lane + operand;
+  uint32_t result = neighbour(self, from)->shown[0];
+  waitWarp(self);
+  return result;
+}
+
+void load_matrices(Thread *self, uint64_t address, int count, int transposed) {
+  self->address = address;
+  waitWarp(self);
+  unsigned lane = self->index % Warp, row = lane / 4, column = lane % 4 * 2;
+  for (int i = 0; i < count; ++i) {
+    uint16_t pair[2];
+    for (unsigned j = 0; j < 2; ++j) {
+      unsigned r = transposed ? column + j : row, c = transposed ? row : column + j;
+      const uint16_t *line =
+          (const uint16_t *)neighbour(self, 8 * (unsigned)i + r)->address;
+      if ((uintptr_t)line % 16) {
+        fprintf(stderr, "ldmatrix: a row at %p, wanted a multiple of 16\n",
+                (const void *)line);
+        abort();
+      }
+      pair[j] = line[c];
+    }
+    memcpy(&self->results[i], pair, 4);
+  }
+  waitWarp(self);
+}
+
+static float numberAt(uint32_t pair, unsigned which) {
+  return as_f32((which ? pair >> 16 : pair & 0xFFFF) << 16);
+}
+
+/* m16n8k16: bf16 times bf16 plus f32. */
+void multiply(Thread *self, const uint32_t *operands, const float *sums) {
+  memcpy(self->shown, operands, sizeof(self->shown));
+  memcpy(self->sums, sums, sizeof(self->sums));
+  waitWarp(self);
+  unsigned lane = self->index % Warp;
+  float results[4];
+  for (unsigned i = 0; i < 4; ++i) {
+    unsigned row = lane / 4 + i / 2 * 8, column = lane % 4 * 2 + i % 2;
+    double sum = 0;
+    for (unsigned k = 0; k < 16; ++k) {
+      const Thread *left = neighbour(self, row % 8 * 4 + k % 8 / 2);
+      const Thread *right = neighbour(self, column * 4 + k % 8 / 2);
+      sum += (double)numberAt(left->shown[row / 8 + k / 8 * 2], k % 2) *
+             numberAt(right->shown[4 + k / 8], k % 2);
+    }
+    results[i] = (float)(self->sums[i] + sum);
+  }
+  waitWarp(self);
+  for (unsigned i = 0; i < 4; ++i)
+    self->results[i] = of_f32(results[i]);
+}
+
+uint32_t permute(uint32_t a, uint32_t b, uint32_t selector) {
+  uint64_t both = (uint64_t)b << 32 | a;
+  uint32_t result = 0;
+  for (unsigned i = 0; i < 4; ++i)
+    result |= (uint32_t)(both >> (selector >> (4 * i) & 7) * 8 & 0xFF) << (8 * i);
+  return result;
+}
+
+uint16_t to_bf16(float value) {
+  uint32_t bits = of_f32(value);
+  if (value != value)
+    return 0x7FFF;
+  return (uint16_t)((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
+}

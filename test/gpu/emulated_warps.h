@@ -1,0 +1,60 @@
+/*===- emulated_warps.h - Threads of a block as coroutines ---------*- C -*-===*\
+|*                                                                            *|
+|* What ptx_to_c.py's code calls: threads that wait for each other, shuffles, *|
+|* and the instructions of tensor cores.                                      *|
+|*                                                                            *|
+\*===----------------------------------------------------------------------===*/
+
+#ifndef SSMC_TEST_GPU_EMULATED_WARPS_H
+#define SSMC_TEST_GPU_EMULATED_WARPS_H
+
+#include "FakeCUDADriver.h"
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+typedef struct Thread {
+  unsigned index, block;
+  const fake_launch *launch;
+  /* What other threads of the warp read, and what an instruction gives. */
+  uint32_t shown[6], results[4];
+  uint64_t address;
+  float sums[4];
+} Thread;
+
+typedef void (*thread_body)(Thread *self, void **arguments);
+
+void run_grid(const fake_launch *launch, void **arguments, thread_body body);
+unsigned special(const Thread *self, const char *name);
+void wait_block(Thread *self);
+uint32_t shuffle(Thread *self, uint32_t value, uint32_t operand, const char *kind);
+void load_matrices(Thread *self, uint64_t address, int count, int transposed);
+void multiply(Thread *self, const uint32_t *operands, const float *sums);
+uint32_t permute(uint32_t a, uint32_t b, uint32_t selector);
+uint16_t to_bf16(float value);
+
+static inline float as_f32(uint32_t bits) {
+  float value;
+  memcpy(&value, &bits, 4);
+  return value;
+}
+static inline uint32_t of_f32(float value) {
+  uint32_t bits;
+  memcpy(&bits, &value, 4);
+  return bits;
+}
+static inline double as_f64(uint64_t bits) {
+  double value;
+  memcpy(&value, &bits, 8);
+  return value;
+}
+static inline uint64_t of_f64(double value) {
+  uint64_t bits;
+  memcpy(&bits, &value, 8);
+  return bits;
+}
+static inline float bits_f32(uint64_t bits) { return as_f32((uint32_t)bits); }
+static inline double bits_f64(uint64_t bits) { return as_f64(bits); }
+
+#endif /* SSMC_TEST_GPU_EMULATED_WARPS_H */
