@@ -70,6 +70,7 @@ private:
   void bindBlock(Value block);
   void allocate(ValueRange buffers);
   SmallVector<MemRefType> getBuffers();
+  SmallVector<Value> emitGroups(Value begin, Value end, bool isWhole, ValueRange states);
   SmallVector<Value> emitGroup(Value first, ValueRange states);
   SmallVector<Value> loadStates();
   void storeStates(ValueRange states);
@@ -78,7 +79,14 @@ private:
   /// Sets the point to a token of the order, or the last one if there are fewer; returns
   /// whether there is such a token.
   Value bindToken(Value step);
-  Value bindWithin(unsigned dim, Value index, int64_t size);
+  /// The same for keys, and for the lane of this thread or the one 8 after it.
+  Value bindKey(Value key);
+  Value bindLane(int64_t half);
+  Value bindWithin(unsigned dim, Value index, int64_t size, int64_t paddedSize);
+  Value isTrue() {
+    return arith::ConstantOp::create(loops.builder, loops.loc,
+                                     loops.builder.getBoolAttr(true));
+  }
   Value evaluate(ArrayRef<ProductTerms::Factor> factors);
   Value evaluate(Value coefficient);
   bool hasDecay() { return !roles.getDecay().empty(); }
@@ -156,6 +164,7 @@ private:
 
   SmallVector<Value> point, sizes;
   Value length;
+  bool isWhole = false;      ///< all tokens of the group are there
   Value lane, warp;         ///< of the thread
   Value laneRow, laneColumn; ///< where its sums are
   Value firstLane;          ///< of the warp

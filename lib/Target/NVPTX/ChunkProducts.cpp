@@ -24,7 +24,7 @@ SmallVector<Value> ChunkKernel::loadValues(unsigned number, Value first, int64_t
   SmallVector<Value> values;
   for (int64_t i = 0; i < 8; ++i) {
     bindToken(loops.add(first, plus(laneColumn, chunk * kChunk + i / 4 * 8 + i % 2)));
-    bindWithin(products.lane, plus(loops.add(firstLane, laneRow), i % 4 / 2 * 8), lanes);
+    bindLane(i % 4 / 2);
     Value value = evaluate(factors);
     if (term.negated)
       value = arith::NegFOp::create(loops.builder, loops.loc, value);
@@ -125,9 +125,7 @@ void ChunkKernel::storeOutputs(ArrayRef<Value> sums, Value first, int64_t chunk)
   for (auto [i, sum] : llvm::enumerate(sums)) {
     Value step = loops.add(first, plus(laneColumn, chunk * kChunk + i / 4 * 8 + i % 2));
     Value isInside = bindToken(step);
-    isInside = i1And(isInside, bindWithin(products.lane,
-                                          plus(loops.add(firstLane, laneRow), i % 4 / 2 * 8),
-                                          lanes));
+    isInside = i1And(isInside, bindLane(i % 4 / 2));
     Value result = loops
                        .inlineEpilogue(op.getEpilogue(), sum, op.getEpilogueIns(),
                                        op.getEpilogueMaps(), point)

@@ -122,10 +122,8 @@ void ChunkKernel::stageMatrix(const Factors &factors, const SharedMatrix &matrix
     Value token = quotient(place, pairs), key = times(remainder(place, pairs), 2);
     Value isToken = bindToken(loops.add(first, token));
     auto element = [&](Value at) {
-      Value isKey = bindWithin(products.key, at, keys);
-      Value value = evaluate(factors);
-      if (keys != paddedKeys)
-        value = loops.select(isKey, value, zero());
+      Value isKey = bindKey(at);
+      Value value = loops.select(isKey, evaluate(factors), zero());
       return zeroTail ? loops.select(isToken, value, zero()) : value;
     };
     lows.push_back(element(key));
@@ -162,7 +160,7 @@ void ChunkKernel::stageDecayedKeys(Value first) {
 void ChunkKernel::stageDecayedKey(Value first, Value chunk, Value key) {
   OpBuilder &b = loops.builder;
   Value firstToken = times(chunk, kChunk);
-  Value isKey = bindWithin(products.key, key, keys);
+  Value isKey = bindKey(key);
   // Loads first, then what is computed of them.
   SmallVector<Value> decays;
   SmallVector<SmallVector<Value>> keyVectors(products.terms.size()), rowVectors(rows.size());

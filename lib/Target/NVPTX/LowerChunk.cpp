@@ -158,15 +158,28 @@ void ChunkKernel::barrier() { gpu::BarrierOp::create(loops.builder, loops.loc); 
 
 Value ChunkKernel::bindToken(Value step) {
   Value last = loops.sub(length, loops.index(1));
-  Value token = arith::MinSIOp::create(loops.builder, loops.loc, step, last);
+  Value token =
+      isWhole ? step : arith::MinSIOp::create(loops.builder, loops.loc, step, last);
   point[1] = op.getReverse() ? loops.sub(last, token) : token;
-  return loops.less(step, length);
+  return isWhole ? isTrue() : loops.less(step, length);
 }
 
-Value ChunkKernel::bindWithin(unsigned dim, Value index, int64_t size) {
+Value ChunkKernel::bindWithin(unsigned dim, Value index, int64_t size, int64_t paddedSize) {
+  point[dim] = index;
+  if (size == paddedSize)
+    return isTrue();
   point[dim] =
       arith::MinSIOp::create(loops.builder, loops.loc, index, loops.index(size - 1));
   return loops.less(index, loops.index(size));
+}
+
+Value ChunkKernel::bindKey(Value key) {
+  return bindWithin(products.key, key, keys, paddedKeys);
+}
+
+Value ChunkKernel::bindLane(int64_t half) {
+  return bindWithin(products.lane, plus(loops.add(firstLane, laneRow), 8 * half), lanes,
+                    llvm::alignTo(lanes, kBlockLanes));
 }
 
 Value ChunkKernel::evaluate(ArrayRef<ProductTerms::Factor> factors) {
@@ -219,12 +232,11 @@ SmallVector<Value> ChunkKernel::loadStates() {
     return zeros(paddedKeys / 2);
   SmallVector<Value> states;
   for (int64_t i = 0; i < paddedKeys / 2; ++i) {
-    Value key = plus(laneColumn, i / 4 * 8 + i % 2);
-    Value isKey = bindWithin(products.key, key, keys);
-    bindWithin(products.lane, plus(loops.add(firstLane, laneRow), i % 4 / 2 * 8), lanes);
+    Value isKey = bindKey(plus(laneColumn, i / 4 * 8 + i % 2));
+    bindLane(i % 4 / 2);
     Value state = loops.convert(
         loops.load(op.getInitial().front(), loops.apply(op.getStateMap(), point)), f32);
-    states.push_back(keys == paddedKeys ? state : loops.select(isKey, state, zero()));
+    states.push_back(loops.select(isKey, state, zero()));
   }
   return states;
 }
@@ -232,15 +244,24 @@ SmallVector<Value> ChunkKernel::loadStates() {
 void ChunkKernel::storeStates(ValueRange states) {
   OpBuilder &b = loops.builder;
   for (auto [i, state] : llvm::enumerate(states)) {
-    Value isInside = bindWithin(products.key, plus(laneColumn, i / 4 * 8 + i % 2), keys);
-    isInside = i1And(isInside, bindWithin(products.lane,
-                                          plus(loops.add(firstLane, laneRow), i % 4 / 2 * 8),
-                                          lanes));
+    Value isInside = bindKey(plus(laneColumn, i / 4 * 8 + i % 2));
+    isInside = i1And(isInside, bindLane(i % 4 / 2));
     auto branch = scf::IfOp::create(b, loops.loc, isInside, /*withElseRegion=*/false);
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(branch.thenBlock());
     loops.store(state, op.getFinalStates().front(), loops.apply(op.getStateMap(), point));
   }
+}
+
+SmallVector<Value> ChunkKernel::emitGroups(Value begin, Value end, bool areWhole,
+                                           ValueRange states) {
+  isWhole = areWhole;
+  auto loop = scf::ForOp::create(
+      loops.builder, loops.loc, begin, end, loops.index(group), states,
+      [&](OpBuilder &, Location, Value first, ValueRange carried) {
+        scf::YieldOp::create(loops.builder, loops.loc, emitGroup(first, carried));
+      });
+  return loop.getResults();
 }
 
 SmallVector<Value> ChunkKernel::emitGroup(Value first, ValueRange carried) {
@@ -282,12 +303,10 @@ void ChunkKernel::run() {
     buffers.push_back(buffer);
   allocate(buffers);
   bindBlock(launch.getBlockIds().x);
-  auto loop = scf::ForOp::create(
-      b, loops.loc, loops.index(0), length, loops.index(group), loadStates(),
-      [&](OpBuilder &, Location, Value first, ValueRange carried) {
-        scf::YieldOp::create(b, loops.loc, emitGroup(first, carried));
-      });
-  storeStates(loop.getResults());
+  Value whole = loops.sub(length, remainder(length, group));
+  SmallVector<Value> states =
+      emitGroups(loops.index(0), whole, /*areWhole=*/true, loadStates());
+  storeStates(emitGroups(whole, length, /*areWhole=*/false, states));
 }
 
 bool nvptx::fitsChunks(ScanOp op, int64_t terms) {
