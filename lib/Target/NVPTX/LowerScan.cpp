@@ -25,7 +25,7 @@ constexpr int64_t kMaxStates = 64;
 /// kFewLanes lanes as many threads as can share one.
 constexpr int64_t kSharedStates = 16, kFewLanes = 4096;
 /// States of a thread where there are so few lanes that segments alone do not help.
-constexpr int64_t kSomeStates = 4;
+constexpr int64_t kSomeStates = 8;
 /// Warps of all lanes below which time is cut, those below which multiprocessors are
 /// without one, and how many there are to be then; tokens of a segment at least.
 constexpr int64_t kFewWarps = 256, kFewestWarps = 96, kBusyWarps = 2048, kMinSegment = 64;

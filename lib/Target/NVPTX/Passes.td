@@ -13,11 +13,13 @@ def LowerOpsPass : Pass<"nvptx-lower-ops", "::mlir::func::FuncOp"> {
     with `ssmc.independent`. A recurrence gets one thread for each of its lanes: states
     over keys stay in registers, and time goes in blocks of tokens whose operands are
     loaded before the chain of dependent operations begins. Threads of a warp share a
-    lane with many keys; where a lane has too many states for that they stay in memory.
-    One that is scheduled in chunks, of which a matrix of keys and lanes is the state,
-    takes products of bf16 on tensor cores; operands of f32 are sums of two bf16 unless
-    the output is bf16 or `operand-type` says so. A norm has a block of threads a row; products by packed weights have tiles in shared
-    memory, or for a few tokens sums shared by threads. What has no form of its own takes the literal lowering.
+    lane with many keys; of few lanes the warps of a block have segments of time; where a
+    lane has too many states for that they stay in memory. A recurrence that is scheduled
+    in chunks, of which a matrix of keys and lanes is the state, takes products of bf16 on
+    tensor cores; operands of f32 are sums of two bf16 unless the output is bf16 or
+    `operand-type` says so. A norm has a block of threads a row; products by packed weights
+    have tiles in shared memory, or for a few tokens sums shared by threads. What has no
+    form of its own takes the literal lowering.
   }];
   let options = [
     Option<"cooperative", "cooperative", "bool", "true",
@@ -33,6 +35,7 @@ def LowerOpsPass : Pass<"nvptx-lower-ops", "::mlir::func::FuncOp"> {
                            "::mlir::math::MathDialect",
                            "::mlir::memref::MemRefDialect",
                            "::mlir::NVVM::NVVMDialect",
+                           "::mlir::vector::VectorDialect",
                            "::mlir::scf::SCFDialect"];
 }
 
