@@ -137,7 +137,7 @@ SmallVector<Value> ChunkKernel::sumDirectly(const Row &row, unsigned term, Value
   return sums;
 }
 
-/// Scores of tokens that come later are zero, also where they were no numbers.
+/// Decays between the two tokens, or, where operands have them, zero for later tokens.
 void ChunkKernel::applyDecays(MutableArrayRef<Value> sums, const Row &row) {
   forSums([&](int64_t i, Value r, Value c) {
     if (hasTokenDecay()) {

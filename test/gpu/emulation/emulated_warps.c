@@ -40,7 +40,7 @@ static int haveArrived(const unsigned long *count, int first, int end,
   return 1;
 }
 
-static void waitWarp(Thread *self) {
+void wait_warp(Thread *self) {
   unsigned long wanted = ++warpCount[self->index];
   int first = (int)self->index / Warp * Warp;
   int end = first + Warp < numThreads ? first + Warp : numThreads;
@@ -103,7 +103,7 @@ static Thread *neighbour(Thread *self, unsigned lane) {
 
 uint32_t shuffle(Thread *self, uint32_t value, uint32_t operand, const char *kind) {
   self->shown[0] = value;
-  waitWarp(self);
+  wait_warp(self);
   unsigned lane = self->index % Warp, from = operand;
   if (!strcmp(kind, "bfly"))
     from = lane ^ operand;
@@ -112,13 +112,13 @@ uint32_t shuffle(Thread *self, uint32_t value, uint32_t operand, const char *kin
   else if (!strcmp(kind, "down"))
     from = lane + operand >= Warp ? lane : lane + operand;
   uint32_t result = neighbour(self, from)->shown[0];
-  waitWarp(self);
+  wait_warp(self);
   return result;
 }
 
 void load_matrices(Thread *self, uint64_t address, int count, int transposed) {
   self->address = address;
-  waitWarp(self);
+  wait_warp(self);
   unsigned lane = self->index % Warp, row = lane / 4, column = lane % 4 * 2;
   for (int i = 0; i < count; ++i) {
     uint16_t pair[2];
@@ -135,7 +135,7 @@ void load_matrices(Thread *self, uint64_t address, int count, int transposed) {
     }
     memcpy(&self->results[i], pair, 4);
   }
-  waitWarp(self);
+  wait_warp(self);
 }
 
 static float numberAt(uint32_t pair, unsigned which) {
@@ -146,7 +146,7 @@ static float numberAt(uint32_t pair, unsigned which) {
 void multiply(Thread *self, const uint32_t *operands, const float *sums) {
   memcpy(self->shown, operands, sizeof(self->shown));
   memcpy(self->sums, sums, sizeof(self->sums));
-  waitWarp(self);
+  wait_warp(self);
   unsigned lane = self->index % Warp;
   float results[4];
   for (unsigned i = 0; i < 4; ++i) {
@@ -160,7 +160,7 @@ void multiply(Thread *self, const uint32_t *operands, const float *sums) {
     }
     results[i] = (float)(self->sums[i] + sum);
   }
-  waitWarp(self);
+  wait_warp(self);
   for (unsigned i = 0; i < 4; ++i)
     self->results[i] = of_f32(results[i]);
 }

@@ -28,6 +28,7 @@ typedef void (*thread_body)(Thread *self, void **arguments);
 void run_grid(const fake_launch *launch, void **arguments, thread_body body);
 unsigned special(const Thread *self, const char *name);
 void wait_block(Thread *self);
+void wait_warp(Thread *self);
 uint32_t shuffle(Thread *self, uint32_t value, uint32_t operand, const char *kind);
 void load_matrices(Thread *self, uint64_t address, int count, int transposed);
 void multiply(Thread *self, const uint32_t *operands, const float *sums);

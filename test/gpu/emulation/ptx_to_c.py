@@ -132,7 +132,7 @@ class Kernel:
             a, b, c = (self.operand(arg, "u64") for arg in args[1:])
             return self.assign(args[0], kind, f"({a} >> {b}) & ((1ull << {c}) - 1)")
         if op in ("bar", "barrier"):
-            return self.emit("wait_block(self);")
+            return self.emit("wait_warp(self);" if parts[1] == "warp" else "wait_block(self);")
         if op == "shfl":
             return self.shuffle(parts, args)
         if op == "ldmatrix":
