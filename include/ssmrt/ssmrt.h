@@ -221,6 +221,8 @@ typedef struct ssmrt_cubin {
   uint64_t bytes;
 } ssmrt_cubin;
 
+/* Kernels of an image that has a variable ssmrt_kernels_overlap are launched before
+ * those queued earlier end: they wait for them where they have to, by themselves. */
 typedef struct ssmrt_cuda_code {
   uint32_t struct_size; /* sizeof(ssmrt_cuda_code) */
   int32_t num_kernels;
@@ -488,6 +490,17 @@ ssmrt_status ssmrt_cuda_state_select(const ssmrt_module *module,
  * SSMRT_READS_POSITION, whose graphs would go on from the wrong token. */
 ssmrt_status ssmrt_cuda_state_advance(const ssmrt_module *module, void *state,
                                       int64_t tokens);
+
+/* Calls to be made again and again on the same memory: between begin and end they
+ * are kept instead of done. A launch does them all, in the order of the context's
+ * stream, which may be the device's own. The kernels must be loaded before. */
+typedef struct ssmrt_cuda_graph ssmrt_cuda_graph;
+ssmrt_status ssmrt_cuda_graph_begin(ssmrt_context *context);
+ssmrt_status ssmrt_cuda_graph_end(ssmrt_context *context,
+                                  ssmrt_cuda_graph **graph);
+ssmrt_status ssmrt_cuda_graph_launch(ssmrt_context *context,
+                                     const ssmrt_cuda_graph *graph);
+void ssmrt_cuda_graph_destroy(ssmrt_context *context, ssmrt_cuda_graph *graph);
 
 /*===----------------------------------------------------------------------===*\
 |* Weight files: safetensors, mapped into memory                              *|

@@ -29,6 +29,28 @@ llvm::Expected<DeviceMemory> DeviceMemory::create(std::shared_ptr<Device> device
   return std::move(result);
 }
 
+llvm::Expected<DeviceGraph>
+DeviceGraph::capture(std::shared_ptr<Device> device,
+                     llvm::function_ref<llvm::Error()> calls) {
+  DeviceGraph result;
+  if (ssmrt_cuda_graph_begin(device->get()) != SSMRT_OK)
+    return runtimeFailure();
+  llvm::Error error = calls();
+  ssmrt_status status = ssmrt_cuda_graph_end(device->get(), &result.graph);
+  result.device = std::move(device);
+  if (error)
+    return std::move(error);
+  if (status != SSMRT_OK)
+    return runtimeFailure();
+  return std::move(result);
+}
+
+llvm::Error DeviceGraph::launch() const {
+  if (ssmrt_cuda_graph_launch(device->get(), graph) != SSMRT_OK)
+    return runtimeFailure();
+  return llvm::Error::success();
+}
+
 llvm::Expected<std::string> ssmc::deviceName() {
   ssmrt_cuda_device device;
   if (ssmrt_cuda_device_info(0, &device) != SSMRT_OK)

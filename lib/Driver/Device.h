@@ -4,6 +4,7 @@
 #define SSMC_LIB_DRIVER_DEVICE_H
 
 #include "ssmrt/ssmrt.h"
+#include "llvm/ADT/STLFunctionalExtras.h"
 #include "llvm/Support/Error.h"
 #include <memory>
 #include <string>
@@ -56,6 +57,32 @@ private:
   std::shared_ptr<Device> device;
   void *memory = nullptr;
   int64_t size = 0;
+};
+
+/// Calls on a GPU that were captured once, to be replayed.
+class DeviceGraph {
+public:
+  DeviceGraph() = default;
+  /// Of what `calls` queues.
+  static llvm::Expected<DeviceGraph>
+  capture(std::shared_ptr<Device> device, llvm::function_ref<llvm::Error()> calls);
+  DeviceGraph(DeviceGraph &&other) { *this = std::move(other); }
+  DeviceGraph &operator=(DeviceGraph &&other) {
+    std::swap(device, other.device);
+    std::swap(graph, other.graph);
+    return *this;
+  }
+  ~DeviceGraph() {
+    if (device)
+      ssmrt_cuda_graph_destroy(device->get(), graph);
+  }
+
+  explicit operator bool() const { return graph != nullptr; }
+  llvm::Error launch() const;
+
+private:
+  std::shared_ptr<Device> device;
+  ssmrt_cuda_graph *graph = nullptr;
 };
 
 } // namespace ssmc

@@ -75,6 +75,9 @@ private:
   /// Queues a call on values in the GPU's memory.
   llvm::Error queue(bool isStep, llvm::ArrayRef<ssmrt_tensor> inputs,
                     llvm::MutableArrayRef<ssmrt_tensor> outputs, void *state);
+  /// The same for a step; from the second with the same memory on it is a graph.
+  llvm::Error queueStep(llvm::ArrayRef<ssmrt_tensor> inputs,
+                        llvm::MutableArrayRef<ssmrt_tensor> outputs, void *state);
   llvm::Error reserve(int64_t batch, llvm::ArrayRef<int64_t> lengths);
   llvm::Error call(bool isStep, llvm::ArrayRef<ssmrt_tensor> inputs,
                    llvm::ArrayRef<Tensor> outputs, int64_t batch,
@@ -90,6 +93,9 @@ private:
   std::shared_ptr<Device> device;
   DeviceMemory preparedPayload, deviceWorkspace;
   std::vector<DeviceMemory> deviceInputs, deviceOutputs;
+  /// What the last step ran on: addresses and extents; and such a step as a graph.
+  std::vector<int64_t> stepMemory;
+  DeviceGraph stepGraph;
 };
 
 /// Weights for a module: of files, or drawn where a seed is given. Keeps what the

@@ -118,7 +118,8 @@ llvm::Error Session::callOnDevice(bool isStep, llvm::ArrayRef<ssmrt_tensor> inpu
     return out.takeError();
   if (llvm::Error error = copyThere(device->get(), inputs, *in))
     return error;
-  if (llvm::Error error = queue(isStep, *in, *out, state))
+  if (llvm::Error error = isStep ? queueStep(*in, *out, state)
+                                 : queue(/*isStep=*/false, *in, *out, state))
     return error;
   for (auto [to, from] : llvm::zip_equal(outputs, *out))
     if (ssmrt_cuda_copy_to_host(device->get(), to.data, from.data, bytesOf(to)) !=
@@ -135,6 +136,47 @@ llvm::Error Session::queue(bool isStep, llvm::ArrayRef<ssmrt_tensor> inputs,
                deviceWorkspace.get()) != SSMRT_OK)
     return runtimeFailure();
   return llvm::Error::success();
+}
+
+static void appendMemory(llvm::ArrayRef<ssmrt_tensor> tensors,
+                         std::vector<int64_t> &memory) {
+  for (const ssmrt_tensor &tensor : tensors) {
+    memory.push_back(int64_t(reinterpret_cast<intptr_t>(tensor.data)));
+    memory.insert(memory.end(), tensor.shape, tensor.shape + tensor.ndim);
+  }
+}
+
+llvm::Error Session::queueStep(llvm::ArrayRef<ssmrt_tensor> inputs,
+                               llvm::MutableArrayRef<ssmrt_tensor> outputs,
+                               void *state) {
+  // The header may be another block's by now, at the same address.
+  int64_t shape[SSMRT_MAX_DIMS];
+  ssmrt_tensor view = {};
+  if (layer->num_states > 0 &&
+      ssmrt_state_view(layer, state, 0, shape, &view) != SSMRT_OK)
+    return runtimeFailure();
+  ssmrt_tensor space = {};
+  space.data = deviceWorkspace.get();
+  std::vector<int64_t> memory = {int64_t(reinterpret_cast<intptr_t>(state))};
+  appendMemory({view, space}, memory);
+  appendMemory(inputs, memory);
+  appendMemory(outputs, memory);
+  bool isAgain = memory == stepMemory;
+  if (!isAgain || (layer->flags & SSMRT_READS_POSITION)) {
+    stepMemory = std::move(memory);
+    stepGraph = DeviceGraph();
+    return queue(/*isStep=*/true, inputs, outputs, state);
+  }
+  if (!stepGraph) {
+    auto graph = DeviceGraph::capture(
+        device, [&] { return queue(/*isStep=*/true, inputs, outputs, state); });
+    if (!graph)
+      return graph.takeError();
+    stepGraph = std::move(*graph);
+  } else if (ssmrt_cuda_state_advance(layer, state, 1) != SSMRT_OK) {
+    return runtimeFailure();
+  }
+  return stepGraph.launch();
 }
 
 //===----------------------------------------------------------------------===//

@@ -27,6 +27,8 @@ typedef struct CUctx_st *CUcontext;
 typedef struct CUmod_st *CUmodule;
 typedef struct CUfunc_st *CUfunction;
 typedef struct CUstream_st *CUstream;
+typedef struct CUgraph_st *CUgraph;
+typedef struct CUgraphExec_st *CUgraphExec;
 
 enum { /* CUresult */
   CUDA_SUCCESS = 0,
@@ -62,6 +64,25 @@ enum { /* CUjit_option */
 };
 
 enum { CU_STREAM_CAPTURE_STATUS_NONE = 0 };
+enum { CU_STREAM_CAPTURE_MODE_THREAD_LOCAL = 1 };
+
+enum { CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION = 6 };
+
+typedef struct CUlaunchAttribute {
+  int id;
+  char padding[4];
+  union {
+    char bytes[64];
+    int programmaticStreamSerializationAllowed;
+  } value;
+} CUlaunchAttribute;
+
+typedef struct CUlaunchConfig {
+  unsigned gridX, gridY, gridZ, blockX, blockY, blockZ, sharedBytes;
+  CUstream stream;
+  CUlaunchAttribute *attributes;
+  unsigned numAttributes;
+} CUlaunchConfig;
 
 /* F(name, symbol, parameters): symbols carry the version of their parameters. */
 #define SSMRT_CUDA_FUNCTIONS(F)                                                \
@@ -112,9 +133,29 @@ enum { CU_STREAM_CAPTURE_STATUS_NONE = 0 };
   F(cuMemsetD8Async, "cuMemsetD8Async",                                        \
     (CUdeviceptr to, unsigned char value, size_t bytes, CUstream stream))
 
+/* What kernels that overlap need, and graphs; NULL in drivers that lack them. */
+#define SSMRT_CUDA_OPTIONAL_FUNCTIONS(F)                                       \
+  F(cuModuleGetGlobal, "cuModuleGetGlobal_v2",                                 \
+    (CUdeviceptr * memory, size_t *bytes, CUmodule module, const char *name))  \
+  F(cuLaunchKernelEx, "cuLaunchKernelEx",                                      \
+    (const CUlaunchConfig *config, CUfunction function, void **parameters,     \
+     void **extra))                                                            \
+  F(cuStreamCreate, "cuStreamCreate", (CUstream * stream, unsigned flags))     \
+  F(cuStreamDestroy, "cuStreamDestroy_v2", (CUstream stream))                  \
+  F(cuStreamBeginCapture, "cuStreamBeginCapture_v2",                           \
+    (CUstream stream, int mode))                                               \
+  F(cuStreamEndCapture, "cuStreamEndCapture",                                  \
+    (CUstream stream, CUgraph * graph))                                        \
+  F(cuGraphInstantiateWithFlags, "cuGraphInstantiateWithFlags",                \
+    (CUgraphExec * executable, CUgraph graph, unsigned long long flags))       \
+  F(cuGraphDestroy, "cuGraphDestroy", (CUgraph graph))                         \
+  F(cuGraphExecDestroy, "cuGraphExecDestroy", (CUgraphExec executable))        \
+  F(cuGraphLaunch, "cuGraphLaunch", (CUgraphExec executable, CUstream stream))
+
 typedef struct ssmrtCudaDriver {
 #define SSMRT_MEMBER(NAME, SYMBOL, PARAMETERS) CUresult (*NAME) PARAMETERS;
   SSMRT_CUDA_FUNCTIONS(SSMRT_MEMBER)
+  SSMRT_CUDA_OPTIONAL_FUNCTIONS(SSMRT_MEMBER)
 #undef SSMRT_MEMBER
 } ssmrtCudaDriver;
 
@@ -155,6 +196,8 @@ typedef struct ssmrtCudaContext {
   CUdevice device;
   CUcontext primary;
   CUstream stream;
+  bool captures;      /* a graph has begun, on a stream of its own */
+  CUstream ownStream; /* the context's, meanwhile */
   ssmrtCudaLimits limits;
   bool waits; /* after each launch, to see which kernel fails */
   ssmrtCudaUse *uses; /* the last used one first */

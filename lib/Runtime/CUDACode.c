@@ -29,6 +29,7 @@ typedef struct ssmrtCudaCode {
   CUdevice device;
   CUmodule module;
   Kernel *kernels;
+  bool overlaps; /* each may begin before those queued earlier end */
   int64_t references;
   struct ssmrtCudaCode *next;
 } Loaded;
@@ -204,6 +205,16 @@ static ssmrt_status findKernel(const ssmrtCudaContext *cuda, const char *name,
   return SSMRT_OK;
 }
 
+/* Whether the kernels wait by themselves for what they read: the code says so by a
+ * variable, which only images for devices that can have. */
+static bool findOverlap(const ssmrtCudaDriver *driver, CUmodule module) {
+  CUdeviceptr memory;
+  size_t bytes;
+  return driver->cuLaunchKernelEx && driver->cuModuleGetGlobal &&
+         driver->cuModuleGetGlobal(&memory, &bytes, module,
+                                   "ssmrt_kernels_overlap") == CUDA_SUCCESS;
+}
+
 static ssmrt_status checkCode(const char *name, const ssmrt_cuda_code *code) {
   if (code->struct_size < sizeof(*code))
     return ssmrtFail(SSMRT_BAD_VERSION,
@@ -258,6 +269,7 @@ static ssmrt_status loadCode(const ssmrtCudaContext *cuda, const char *name,
   loaded->kernels = kernels;
   status = loadImage(cuda, name, code, &loaded->module);
   if (status == SSMRT_OK) {
+    loaded->overlaps = findOverlap(cuda->driver, loaded->module);
     for (int32_t i = 0; status == SSMRT_OK && i < code->num_kernels; ++i)
       status = findKernel(cuda, name, loaded, i);
     if (status != SSMRT_OK)
@@ -409,6 +421,25 @@ static ssmrt_status checkGeometry(const ssmrtCudaContext *cuda,
   return SSMRT_OK;
 }
 
+static CUresult submit(const ssmrtCudaContext *cuda, const Loaded *loaded,
+                       CUfunction function,
+                       const ssmrt_cuda_geometry *geometry, void **arguments) {
+  const uint32_t *grid = geometry->grid, *block = geometry->block;
+  if (!loaded->overlaps)
+    return cuda->driver->cuLaunchKernel(
+        function, grid[0], grid[1], grid[2], block[0], block[1], block[2],
+        geometry->shared_bytes, cuda->stream, arguments, NULL);
+  CUlaunchAttribute attribute = {
+      .id = CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION,
+      .value = {.programmaticStreamSerializationAllowed = 1}};
+  CUlaunchConfig config = {
+      grid[0],  grid[1],      grid[2],
+      block[0], block[1],     block[2],
+      geometry->shared_bytes, cuda->stream,
+      &attribute,             1};
+  return cuda->driver->cuLaunchKernelEx(&config, function, arguments, NULL);
+}
+
 static ssmrt_status launch(ssmrtCudaContext *cuda, const ssmrt_cuda_code *code,
                            int32_t index, const ssmrt_cuda_geometry *geometry,
                            void **arguments) {
@@ -430,9 +461,8 @@ static ssmrt_status launch(ssmrtCudaContext *cuda, const ssmrt_cuda_code *code,
   ssmrt_status status = checkGeometry(cuda, name, kernel, geometry);
   if (status != SSMRT_OK)
     return status;
-  CUresult result = cuda->driver->cuLaunchKernel(
-      kernel->function, grid[0], grid[1], grid[2], block[0], block[1], block[2],
-      geometry->shared_bytes, cuda->stream, arguments, NULL);
+  CUresult result =
+      submit(cuda, loaded, kernel->function, geometry, arguments);
   if (result == CUDA_SUCCESS && cuda->waits && !isCapturing(cuda)) {
     result = cuda->driver->cuStreamSynchronize(cuda->stream);
     if (result != CUDA_SUCCESS)

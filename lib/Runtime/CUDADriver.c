@@ -72,13 +72,19 @@ static ssmrt_status openDriver(ssmrtCudaDriver *driver) {
   static const char *const symbols[] = {
 #define SSMRT_SYMBOL(NAME, SYMBOL, PARAMETERS) SYMBOL,
       SSMRT_CUDA_FUNCTIONS(SSMRT_SYMBOL)
+      SSMRT_CUDA_OPTIONAL_FUNCTIONS(SSMRT_SYMBOL)
 #undef SSMRT_SYMBOL
   };
-  enum { NumSymbols = sizeof(symbols) / sizeof(symbols[0]) };
+#define SSMRT_ONE(NAME, SYMBOL, PARAMETERS) +1
+  enum {
+    NumSymbols = sizeof(symbols) / sizeof(symbols[0]),
+    NumNeeded = SSMRT_CUDA_FUNCTIONS(SSMRT_ONE)
+  };
+#undef SSMRT_ONE
   void *addresses[NumSymbols];
   for (int i = 0; i < NumSymbols; ++i) {
     addresses[i] = dlsym(library, symbols[i]);
-    if (!addresses[i])
+    if (!addresses[i] && i < NumNeeded)
       return ssmrtFail(SSMRT_NO_DEVICE,
                        "the CUDA driver %s has no function '%s'; wanted a "
                        "driver for CUDA 11 or later",

@@ -463,6 +463,46 @@ TEST_F(CUDA, Capture) {
   EXPECT_NE(strstr(ssmrt_last_error(), "depend on the position"), nullptr);
 }
 
+// On the device's own stream, which the context has.
+TEST_F(CUDA, Graph) {
+  prepare();
+  reset(state, 1);
+  Array<float> u(f32, {1, 1, 3}, {1, 1, 1}), y(f32, {1, 1, 3});
+  ssmrt_tensor input = upload(u), output = upload(y);
+  workspace = allocate(ssmrt_workspace_bytes(module, 1, 1));
+  ASSERT_EQ(ssmrt_cuda_load(module, context), SSMRT_OK);
+  ssmrt_cuda_graph *graph = nullptr;
+  EXPECT_EQ(ssmrt_cuda_graph_end(context, &graph), SSMRT_BAD_ARGUMENT);
+  EXPECT_STREQ(ssmrt_last_error(), "ssmrt_cuda_graph_end: no graph has begun");
+  ASSERT_EQ(ssmrt_cuda_graph_begin(context), SSMRT_OK) << ssmrt_last_error();
+  EXPECT_EQ(ssmrt_cuda_graph_begin(context), SSMRT_BAD_ARGUMENT);
+  ASSERT_EQ(forward(input, output, state, true), SSMRT_OK)
+      << ssmrt_last_error();
+  ASSERT_EQ(ssmrt_cuda_graph_end(context, &graph), SSMRT_OK);
+  EXPECT_EQ(driver().launches(), 0);
+  ASSERT_EQ(ssmrt_cuda_graph_launch(context, graph), SSMRT_OK);
+  ASSERT_EQ(ssmrt_cuda_graph_launch(context, graph), SSMRT_OK);
+  ASSERT_EQ(ssmrt_cuda_state_advance(module, state, 1), SSMRT_OK);
+  ASSERT_EQ(forward(input, output, state, true), SSMRT_OK);
+  EXPECT_EQ(download(output, 3), (std::vector<float>{3.5, 3.5, 3.5}));
+  ssmrt_cuda_graph_destroy(context, graph);
+  ssmrt_cuda_graph_destroy(context, nullptr);
+  driver().fail("cuStreamBeginCapture", 900, 0);
+  EXPECT_EQ(ssmrt_cuda_graph_begin(context), SSMRT_DEVICE_FAILED);
+}
+
+// Kernels whose image says that they wait by themselves may begin early.
+TEST_F(CUDA, Overlap) {
+  driver().set_overlaps(true);
+  prepare();
+  Array<float> u(f32, {1, 1, 3}, {1, 2, 3}), y(f32, {1, 1, 3});
+  ssmrt_tensor input = upload(u), output = upload(y);
+  workspace = allocate(ssmrt_workspace_bytes(module, 1, 1));
+  ASSERT_EQ(forward(input, output), SSMRT_OK) << ssmrt_last_error();
+  EXPECT_GT(driver().launches(), 0);
+  EXPECT_EQ(driver().calls("cuLaunchKernelEx"), driver().launches());
+}
+
 TEST_F(CUDA, TwoDevicesAtOnce) {
   prepare();
   Array<float> u(f32, {1, 1, 3}, {1, 2, 3}), y(f32, {1, 1, 3});

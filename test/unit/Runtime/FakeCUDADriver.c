@@ -37,6 +37,20 @@ enum {
   CAPTURE_UNSUPPORTED = 900
 };
 
+typedef struct CUlaunchConfig {
+  unsigned grid[3], block[3], sharedBytes;
+  CUstream stream;
+  const struct {
+    int id;
+    char padding[4];
+    union {
+      char bytes[64];
+      int isAllowed;
+    } value;
+  } *attributes;
+  unsigned numAttributes;
+} CUlaunchConfig;
+
 enum { MaxDevices = 2, MaxKernels = 512, MaxCalls = 64, MaxArguments = 32 };
 enum { MaxLaunches = 256, MaxBlocks = 256, MaxOperations = 256 };
 enum { Memory = 1 << 24 };
@@ -90,6 +104,7 @@ static struct {
   Context contexts[MaxDevices];
   Kernel kernels[MaxKernels];
   int numKernels;
+  bool overlaps; /* code says that its kernels do */
   bool isStrict; /* a test has said what kernels there are */
   Block blocks[MaxBlocks];
   fake_launch launches[MaxLaunches];
@@ -455,6 +470,29 @@ CUresult cuLaunchKernel(CUfunction function, unsigned gridX, unsigned gridY,
   return submit(stream, &operation);
 }
 
+CUresult cuModuleGetGlobal_v2(uint64_t *memory, size_t *bytes, CUmodule module,
+                              const char *name) {
+  ENTER("cuModuleGetGlobal");
+  (void)module;
+  if (!fake.overlaps || strcmp(name, "ssmrt_kernels_overlap"))
+    return NOT_FOUND;
+  *memory = 256;
+  *bytes = 1;
+  return SUCCESS;
+}
+
+CUresult cuLaunchKernelEx(const CUlaunchConfig *config, CUfunction function,
+                          void **parameters, void **extra) {
+  ENTER("cuLaunchKernelEx");
+  if (config->numAttributes != 1 || config->attributes->id != 6 ||
+      !config->attributes->value.isAllowed)
+    return INVALID_VALUE;
+  return cuLaunchKernel(function, config->grid[0], config->grid[1],
+                        config->grid[2], config->block[0], config->block[1],
+                        config->block[2], config->sharedBytes, config->stream,
+                        parameters, extra);
+}
+
 CUresult cuMemGetInfo_v2(size_t *free, size_t *total) {
   ENTER("cuMemGetInfo");
   *free = Memory / 2;
@@ -647,7 +685,7 @@ CUresult cuEventElapsedTime(float *milliseconds, struct timespec *begin,
 
 static void reset(void) {
   fake.numLaunches = fake.numKernels = 0;
-  fake.isStrict = false;
+  fake.isStrict = fake.overlaps = false;
   fake.failing[0] = fake.log[0] = fake.image[0] = '\0';
   fake.count = MaxDevices;
   fake.arch[0] = fake.arch[1] = 90;
@@ -671,6 +709,7 @@ static void fail(const char *function, int result, int skip) {
 
 static void setDevice(int device, int arch) { fake.arch[device] = arch; }
 static void setCount(int count) { fake.count = count; }
+static void setOverlaps(bool overlaps) { fake.overlaps = overlaps; }
 static void setLog(const char *text) {
   snprintf(fake.log, sizeof(fake.log), "%s", text);
 }
@@ -725,8 +764,9 @@ static void replay(void *stream) {
 
 const fake_cuda *fake_cuda_functions(void) {
   static const fake_cuda functions = {
-      reset,    addKernel, fail,       setDevice,    setCount,    setLog,
-      launches, getLaunch, calls,      liveMemory,   liveModules, liveContexts,
-      granted,  lastImage, makeStream, beginCapture, endCapture,  replay};
+      reset,       addKernel,    fail,         setDevice,  setCount,
+      setLog,      setOverlaps,  launches,     getLaunch,  calls,
+      liveMemory,  liveModules,  liveContexts, granted,    lastImage,
+      makeStream,  beginCapture, endCapture,   replay};
   return &functions;
 }

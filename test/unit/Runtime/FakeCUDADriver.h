@@ -8,6 +8,7 @@
 #ifndef SSMRT_UNIT_FAKECUDADRIVER_H
 #define SSMRT_UNIT_FAKECUDADRIVER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -41,6 +42,8 @@ typedef struct fake_cuda {
   void (*set_count)(int devices);
   /* What cuModuleLoadDataEx writes into its log. */
   void (*set_log)(const char *text);
+  /* Whether modules have the variable that says that their kernels overlap. */
+  void (*set_overlaps)(bool overlaps);
 
   int (*launches)(void);
   const fake_launch *(*launch)(int index);
