@@ -50,8 +50,9 @@ static bool isCUDA(const PipelineOptions &options) {
   return options.target == "cuda" && !options.literal;
 }
 
-/// Columns of a panel of weights for a GPU: those of a tile of products.
-constexpr int64_t kGPUPanelColumns = 64;
+/// Columns of a panel of weights for a GPU: those of a tile of products. Tensor cores take
+/// rows of 16-bit numbers as they are, from multiples of 16 bytes on.
+constexpr int64_t kGPUPanelColumns = 64, kTensorColumns = 1, kTensorDepth = 8;
 
 /// ssm to ssm: what is computed where. The literal lowering skips every
 /// optimisation, so that it can judge them.
@@ -88,8 +89,8 @@ static void buildLayerPipeline(OpPassManager &pm, const PipelineOptions &options
     pack.operandType = options.operandType;
     pack.depthMultiple = target.bf16 == cpu::BF16Unit::Tiles ? 32 : 2;
     if (isCUDA(options)) {
-      pack.panelColumns = kGPUPanelColumns;
-      pack.depthMultiple = 2;
+      pack.panelColumns = options.operandType.empty() ? kGPUPanelColumns : kTensorColumns;
+      pack.depthMultiple = options.operandType.empty() ? 2 : kTensorDepth;
     }
     pm.addNestedPass<func::FuncOp>(ssm::createPackWeightsPass(pack));
     pm.addNestedPass<func::FuncOp>(ssm::createReadPackedWeightsPass());

@@ -302,7 +302,8 @@ struct PanelOptions {
 } // namespace
 
 /// Shape of the panels for `columns` columns. Narrow matrices get narrow
-/// panels, which are still whole vectors.
+/// panels, which are still whole vectors. The depth is padded for units of bf16
+/// where that adds little, and in panels of one column for their alignment.
 static SmallVector<int64_t> getPackedShape(int64_t columns, int64_t depth,
                                            const PanelOptions &options,
                                            Type type) {
@@ -312,7 +313,8 @@ static SmallVector<int64_t> getPackedShape(int64_t columns, int64_t depth,
   int64_t panels = llvm::divideCeil(columns, panelColumns);
   if (type.getIntOrFloatBitWidth() == 16) {
     int64_t padded = llvm::alignTo(depth, options.depthMultiple);
-    if (type.isBF16() && options.operandType && 3 * padded <= 4 * depth)
+    bool isWorth = type.isBF16() && options.operandType && 3 * padded <= 4 * depth;
+    if (isWorth || panelColumns == 1)
       depth = padded;
     return {panels, static_cast<int64_t>(llvm::divideCeil(depth, 2)),
             panelColumns, 2};

@@ -3,6 +3,7 @@
 #include "Target/NVPTX/CodeGen.h"
 
 #include "Target/CPU/Target.h"
+#include "Target/NVPTX/Overlap.h"
 #include "Target/NVPTX/Passes.h"
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
@@ -74,16 +75,19 @@ FailureOr<nvptx::Kernels> nvptx::emitPTX(ModuleOp module, StringRef arch) {
   code->setDataLayout(machine->createDataLayout());
 
   Kernels result;
+  SmallVector<llvm::Function *> functions;
   for (auto kernel : kernels.getOps<LLVM::LLVMFuncOp>()) {
     if (kernel.isExternal())
       continue;
     result.names.push_back(kernel.getName().str());
     llvm::Function *function = code->getFunction(kernel.getName());
+    functions.push_back(function);
     function->addFnAttr("target-cpu", arch);
     if (auto threads = kernel->getAttrOfType<IntegerAttr>(kBlockAttr))
       function->addFnAttr("nvvm.maxntid", std::to_string(threads.getInt()));
   }
 
+  overlapKernels(*code, functions, arch);
   optimize(*code, *machine, llvm::OptimizationLevel::O3);
 
   llvm::SmallString<0> text;

@@ -1,23 +1,24 @@
 //===- LowerMatmul.cpp - Products of tokens by packed weights -------------===//
 //
-// Forms between which the host chooses by the number of tokens. Many: a block has a tile
-// of rows by a panel of columns; it stages pieces of both operands in shared memory, the
-// next one while it multiplies, and a thread has 8 x 4 sums, or 2 x 4, in registers. Few:
-// the weights are what counts; a block has 16 columns, its threads share the sum over the
-// depth, and weights are read once for up to 8 rows.
+// Products of 16-bit numbers are those of TensorMatmul.cpp. Others have forms between which
+// the host chooses by the number of tokens. Many: a block has a tile of rows by a panel of
+// columns; it stages pieces of both operands in shared memory, the next one while it
+// multiplies, and a thread has 8 x 4 sums, or 2 x 4, in registers. Few: the weights are what
+// counts; a block has 16 columns, its threads share the sum over the depth, and weights are
+// read once for up to 8 rows.
 //
 //===----------------------------------------------------------------------===//
 
-#include "Target/NVPTX/Launch.h"
 #include "Target/NVPTX/Lowering.h"
+#include "Target/NVPTX/MatmulKernel.h"
 
-#include "Conversion/SSMToSCF/Loops.h"
 #include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
 using namespace mlir::ssm;
 using namespace ssmc;
 using namespace ssmc::detail;
+using namespace ssmc::nvptx;
 
 namespace {
 /// Rows of threads of a tile, columns of a thread, depth of a piece.
@@ -30,19 +31,10 @@ constexpr int64_t kLargeRows = 8, kSmallRows = 2, kBusyTiles = 128;
 constexpr int64_t kFewColumns = 16, kFewThreads = 256, kFewRows = 8, kFew = 32;
 constexpr int64_t kMaxGridY = 65535; // of the hardware
 
-class MatmulKernels {
+class ScalarMatmul : MatmulKernel {
 public:
-  MatmulKernels(MatmulOp op, RewriterBase &b)
-      : op(op), b(b), loc(op.getLoc()), loops(b, loc),
-        weightType(cast<MemRefType>(op.getWeight().getType())),
-        outputType(cast<MemRefType>(op.getOutput().getType())),
-        type(getAccumulatorType({getElementTypeOrSelf(op.getInput()),
-                                 weightType.getElementType(),
-                                 outputType.getElementType()})),
-        rank(outputType.getRank()), panels(weightType.getShape()[0]),
-        width(weightType.getShape()[2]),
-        depth(cast<MemRefType>(op.getInput().getType()).getShape().back()),
-        isPaired(weightType.getElementTypeBitWidth() == 16) {}
+  ScalarMatmul(MatmulOp op, RewriterBase &b)
+      : MatmulKernel(op, b), isPaired(weightType.getElementTypeBitWidth() == 16) {}
 
   /// Whether extents are known as far as tiles need them.
   bool fits() {
@@ -55,47 +47,15 @@ public:
 private:
   void emitTiles(int64_t threadRows);
   void emitFew();
-  /// The leading indices of row number `row`, which is in range.
-  SmallVector<Value> leadingOf(Value row);
   Value loadInput(ArrayRef<Value> leading, Value k);
   Value loadWeight(Value panel, Value k, Value column);
-  void store(ArrayRef<Value> leading, Value column, Value sum);
-  void barrier() { gpu::BarrierOp::create(b, loc); }
-  Value rem(Value x, int64_t y) {
-    return arith::RemUIOp::create(b, loc, x, loops.index(y));
-  }
-  Value div(Value x, int64_t y) {
-    return arith::DivUIOp::create(b, loc, x, loops.index(y));
-  }
   Value madd(Value x, Value y, Value z) { return loops.add(loops.mul(x, y), z); }
 
-  MatmulOp op;
-  RewriterBase &b;
-  Location loc;
-  Loops loops;
-  MemRefType weightType, outputType;
-  Type type;
-  int64_t rank, panels, width, depth;
   bool isPaired;
-  Value rows, columns;
-  SmallVector<Value> leadingSizes;
 };
 } // namespace
 
-SmallVector<Value> MatmulKernels::leadingOf(Value row) {
-  SmallVector<Value> indices(rank - 1);
-  for (int64_t dim = rank - 2; dim >= 0; --dim) {
-    if (dim == 0) {
-      indices[0] = row;
-      break;
-    }
-    indices[dim] = arith::RemUIOp::create(b, loc, row, leadingSizes[dim]);
-    row = arith::DivUIOp::create(b, loc, row, leadingSizes[dim]);
-  }
-  return indices;
-}
-
-Value MatmulKernels::loadInput(ArrayRef<Value> leading, Value k) {
+Value ScalarMatmul::loadInput(ArrayRef<Value> leading, Value k) {
   SmallVector<Value> indices(leading);
   indices.push_back(k);
   Value x = loops.load(op.getInput(), indices);
@@ -104,42 +64,30 @@ Value MatmulKernels::loadInput(ArrayRef<Value> leading, Value k) {
   return loops.convert(x, type);
 }
 
-Value MatmulKernels::loadWeight(Value panel, Value k, Value column) {
+Value ScalarMatmul::loadWeight(Value panel, Value k, Value column) {
   SmallVector<Value> indices = {panel, k, column};
   if (isPaired)
     indices = {panel, div(k, 2), column, rem(k, 2)};
   return loops.convert(loops.load(op.getWeight(), indices), type);
 }
 
-void MatmulKernels::store(ArrayRef<Value> leading, Value column, Value sum) {
-  SmallVector<Value> point(leading);
-  point.push_back(column);
-  Value result = loops
-                     .inlineEpilogue(op.getEpilogue(), sum, op.getEpilogueIns(),
-                                     op.getEpilogueMaps(), point)
-                     .front();
-  loops.store(result, op.getOutput(), point);
-}
-
-void MatmulKernels::emitTiles(int64_t threadRows) {
+void ScalarMatmul::emitTiles(int64_t threadRows) {
   int64_t columnThreads = width / kThreadColumns, threads = columnThreads * kRowThreads;
   int64_t tileRows = kRowThreads * threadRows, numSums = threadRows * kThreadColumns;
   // Rows of the left piece have one more place, so that what is written together lies in
   // different banks.
-  auto leftType = nvptx::sharedType({kDepth, tileRows + 4}, type),
-       rightType = nvptx::sharedType({kDepth, width}, type);
+  auto leftType = sharedType({kDepth, tileRows + 4}, type),
+       rightType = sharedType({kDepth, width}, type);
   Value tiles = arith::CeilDivUIOp::create(b, loc, rows, loops.index(tileRows));
   OpBuilder::InsertionGuard guard(b);
-  gpu::LaunchOp launch = nvptx::startLaunch(b, loc, tiles, loops.index(panels), threads,
-                                            {leftType, rightType});
+  gpu::LaunchOp launch =
+      startLaunch(tiles, loops.index(panels), threads, {leftType, rightType});
   Value left = launch.getWorkgroupAttributions()[0],
         right = launch.getWorkgroupAttributions()[1];
   Value thread = launch.getThreadIds().x, panel = launch.getBlockIds().y;
   Value firstRow = loops.mul(launch.getBlockIds().x, loops.index(tileRows));
   Value lastRow = loops.sub(rows, loops.index(1));
-  auto inRange = [&](Value row) -> Value {
-    return arith::MinSIOp::create(b, loc, row, lastRow);
-  };
+  auto inRange = [&](Value row) { return least(row, lastRow); };
 
   // What the thread moves of each piece.
   int64_t numLeft = tileRows * kDepth / threads, numRight = kDepth * width / threads;
@@ -161,7 +109,7 @@ void MatmulKernels::emitTiles(int64_t threadRows) {
     if (depth % kDepth == 0)
       return load(k);
     Value isInside = loops.less(k, loops.index(depth));
-    return loops.select(isInside, load(arith::MinSIOp::create(b, loc, k, last)), zero);
+    return loops.select(isInside, load(least(k, last)), zero);
   };
   auto fetch = [&](Value from) {
     SmallVector<Value> values;
@@ -194,7 +142,7 @@ void MatmulKernels::emitTiles(int64_t threadRows) {
     barrier();
     // The piece after the last is the last again: nobody uses it.
     Value next = loops.add(loop.getInductionVar(), loops.index(kDepth));
-    next = arith::MinSIOp::create(b, loc, next, loops.index((pieces - 1) * kDepth));
+    next = least(next, loops.index((pieces - 1) * kDepth));
     SmallVector<Value> ahead = fetch(next);
     SmallVector<Value> sums(carried.take_front(numSums));
     for (int64_t k = 0; k < kDepth; ++k) {
@@ -219,22 +167,18 @@ void MatmulKernels::emitTiles(int64_t threadRows) {
       Value at = loops.add(loops.add(firstRow, row), loops.index(i));
       Value n = loops.add(loops.mul(panel, loops.index(width)),
                           loops.add(column, loops.index(j)));
-      Value isInside = arith::AndIOp::create(b, loc, loops.less(at, rows),
-                                             loops.less(n, columns));
-      auto branch = scf::IfOp::create(b, loc, isInside, /*withElseRegion=*/false);
-      OpBuilder::InsertionGuard inner(b);
-      b.setInsertionPointToStart(branch.thenBlock());
-      store(leadingOf(at), n, loop.getResult(i * kThreadColumns + j));
+      when(both(loops.less(at, rows), loops.less(n, columns)),
+           [&] { store(leadingOf(at), n, loop.getResult(i * kThreadColumns + j)); });
     }
 }
 
-void MatmulKernels::emitFew() {
+void ScalarMatmul::emitFew() {
   int64_t shares = kFewThreads / kFewColumns, parts = width / kFewColumns;
-  auto partialType = nvptx::sharedType({shares, kFewRows, kFewColumns}, type);
+  auto partialType = sharedType({shares, kFewRows, kFewColumns}, type);
   Value passes = arith::CeilDivUIOp::create(b, loc, rows, loops.index(kFewRows));
   OpBuilder::InsertionGuard guard(b);
-  gpu::LaunchOp launch = nvptx::startLaunch(b, loc, passes, loops.index(panels * parts),
-                                            kFewThreads, {partialType});
+  gpu::LaunchOp launch =
+      startLaunch(passes, loops.index(panels * parts), kFewThreads, {partialType});
   Value partial = launch.getWorkgroupAttributions()[0];
   Value thread = launch.getThreadIds().x;
   Value panel = div(launch.getBlockIds().y, parts);
@@ -245,8 +189,7 @@ void MatmulKernels::emitFew() {
   Value lastRow = loops.sub(rows, loops.index(1));
   SmallVector<SmallVector<Value>> leading;
   for (int64_t i = 0; i < kFewRows; ++i)
-    leading.push_back(leadingOf(arith::MinSIOp::create(
-        b, loc, loops.add(firstRow, loops.index(i)), lastRow)));
+    leading.push_back(leadingOf(least(loops.add(firstRow, loops.index(i)), lastRow)));
   SmallVector<Value> zeros(kFewRows, loops.constant(type, 0.0));
   // Rows that are not there are not loaded: the last one stands for them.
   auto loop = scf::ForOp::create(
@@ -265,38 +208,21 @@ void MatmulKernels::emitFew() {
   Value number = div(thread, kFewColumns);
   Value at = loops.add(firstRow, number);
   Value n = loops.add(loops.mul(panel, loops.index(width)), column);
-  Value isMine = arith::AndIOp::create(
-      b, loc, loops.less(number, loops.index(kFewRows)),
-      arith::AndIOp::create(b, loc, loops.less(at, rows), loops.less(n, columns)));
-  auto branch = scf::IfOp::create(b, loc, isMine, /*withElseRegion=*/false);
-  b.setInsertionPointToStart(branch.thenBlock());
-  Value sum;
-  for (int64_t s = 0; s < shares; ++s) {
-    Value value = loops.load(partial, {loops.index(s), number, place});
-    sum = sum ? loops.add(sum, value) : value;
-  }
-  store(leadingOf(at), n, sum);
+  Value isMine = both(loops.less(number, loops.index(kFewRows)),
+                      both(loops.less(at, rows), loops.less(n, columns)));
+  when(isMine, [&] {
+    Value sum;
+    for (int64_t s = 0; s < shares; ++s) {
+      Value value = loops.load(partial, {loops.index(s), number, place});
+      sum = sum ? loops.add(sum, value) : value;
+    }
+    store(leadingOf(at), n, sum);
+  });
 }
 
-void MatmulKernels::run() {
-  rows = loops.index(1);
-  for (int64_t dim = 0; dim + 1 < rank; ++dim) {
-    leadingSizes.push_back(loops.size(op.getOutput(), dim));
-    rows = loops.mul(rows, leadingSizes.back());
-  }
-  columns = loops.size(op.getOutput(), rank - 1);
+void ScalarMatmul::run() {
+  countRows();
   OpBuilder::InsertionGuard guard(b);
-  auto choose = [&](Value left, int64_t right, function_ref<void()> small,
-                    function_ref<void()> large) {
-    OpBuilder::InsertionGuard guard(b);
-    Value isSmall = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::sle, left,
-                                          loops.index(right));
-    auto branch = scf::IfOp::create(b, loc, isSmall, /*withElseRegion=*/true);
-    b.setInsertionPointToStart(branch.thenBlock());
-    small();
-    b.setInsertionPointToStart(branch.elseBlock());
-    large();
-  };
   choose(rows, kFew, [&] { emitFew(); }, [&] {
     Value tiles = arith::CeilDivUIOp::create(b, loc, rows,
                                              loops.index(kRowThreads * kLargeRows));
@@ -305,8 +231,10 @@ void MatmulKernels::run() {
   });
 }
 
-LogicalResult nvptx::lowerMatmul(RewriterBase &rewriter, MatmulOp op) {
-  MatmulKernels kernels(op, rewriter);
+LogicalResult nvptx::lowerMatmul(RewriterBase &rewriter, MatmulOp op, NormOp norm) {
+  if (succeeded(lowerTensorMatmul(rewriter, op, norm)))
+    return success();
+  ScalarMatmul kernels(op, rewriter);
   if (!kernels.fits())
     return failure();
   kernels.run();

@@ -2,8 +2,8 @@
 
 #include "Target/NVPTX/Launch.h"
 #include "Target/NVPTX/Lowering.h"
+#include "Target/NVPTX/NormRow.h"
 
-#include "Conversion/SSMToSCF/Loops.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "llvm/Support/MathExtras.h"
 
@@ -11,6 +11,7 @@ using namespace mlir;
 using namespace mlir::ssm;
 using namespace ssmc;
 using namespace ssmc::detail;
+using namespace ssmc::nvptx;
 
 /// Threads of a block, elements of a row that a thread has, operands of the epilogue that
 /// it loads with them, and blocks at most.
@@ -27,19 +28,85 @@ static int64_t chooseThreads(int64_t size) {
   return std::clamp(std::max(threads, threadsFor(8)), kWarp, kMaxThreads);
 }
 
+NormRow::NormRow(NormOp op, OpBuilder &b, int64_t numThreads)
+    : op(op), loops(b, op.getLoc()), size(getSize(op)), numThreads(numThreads),
+      type(getAccumulatorType(
+          {getElementTypeOrSelf(op.getInput()), getElementTypeOrSelf(op.getOutput())})) {}
+
+int64_t NormRow::getSize(NormOp op) {
+  return cast<MemRefType>(op.getInput().getType()).getShape().back() /
+         int64_t(op.getGroups());
+}
+
+bool NormRow::fits() const {
+  return int64_t(llvm::divideCeil(size, numThreads)) <= kMaxElements;
+}
+
+void NormRow::load(ArrayRef<Value> leading, Value begin, Value thread) {
+  SmallVector<Value> point(leading);
+  point.push_back(begin);
+  elements.clear();
+  places.clear();
+  exist.clear();
+  for (int64_t i = 0; i * numThreads < size; ++i) {
+    Value place = loops.add(thread, loops.index(i * numThreads));
+    bool isWhole = (i + 1) * numThreads <= size;
+    exist.push_back(isWhole ? Value() : loops.less(place, loops.index(size)));
+    if (!isWhole) // any element that is there
+      place =
+          arith::MinUIOp::create(loops.builder, loops.loc, place, loops.index(size - 1));
+    places.push_back(loops.add(begin, place));
+    point.back() = places.back();
+    elements.push_back(loops.convert(loops.load(op.getInput(), point), type));
+  }
+}
+
+Value NormRow::sum(function_ref<Value(Value)> term) {
+  Value zero = loops.constant(type, 0.0), partial = zero;
+  for (auto [element, exists] : llvm::zip_equal(elements, exist)) {
+    Value value = term(element);
+    partial = loops.add(partial, exists ? loops.select(exists, value, zero) : value);
+  }
+  auto add = gpu::AllReduceOperationAttr::get(loops.builder.getContext(),
+                                              gpu::AllReduceOperation::ADD);
+  return gpu::AllReduceOp::create(loops.builder, loops.loc, type, partial, add,
+                                  /*uniform=*/true);
+}
+
+void NormRow::reduce() {
+  OpBuilder &b = loops.builder;
+  Location loc = loops.loc;
+  Value count = loops.constant(type, double(size));
+  mean = Value();
+  if (op.getKind() == NormKind::layer) {
+    Value total = sum([](Value element) { return element; });
+    mean = arith::DivFOp::create(b, loc, total, count);
+  }
+  Value square = sum([&](Value element) {
+    Value centred = mean ? loops.sub(element, mean) : element;
+    return loops.mul(centred, centred);
+  });
+  if (op.getKind() != NormKind::l2)
+    square = arith::DivFOp::create(b, loc, square, count);
+  Value eps = loops.constant(type, op.getEps().convertToDouble());
+  // A quotient for each element would be a branch, over which no load is moved.
+  scale = arith::DivFOp::create(b, loc, loops.constant(type, 1.0),
+                                math::SqrtOp::create(b, loc, loops.add(square, eps)));
+}
+
+Value NormRow::apply(Value x) {
+  return loops.mul(mean ? loops.sub(x, mean) : x, scale);
+}
+
 LogicalResult nvptx::lowerNorm(RewriterBase &rewriter, NormOp op) {
   if (!op.hasPureBufferSemantics())
     return failure();
   Location loc = op.getLoc();
   Loops loops(rewriter, loc);
-  auto inputType = cast<MemRefType>(op.getInput().getType());
-  unsigned rank = inputType.getRank();
-  Type type = getAccumulatorType(
-      {inputType.getElementType(), getElementTypeOrSelf(op.getOutput())});
-  int64_t size = inputType.getShape().back() / int64_t(op.getGroups());
-  int64_t numThreads = chooseThreads(size);
-  int64_t numElements = llvm::divideCeil(size, numThreads);
-  if (numElements > kMaxElements)
+  unsigned rank = cast<MemRefType>(op.getInput().getType()).getRank();
+  int64_t size = NormRow::getSize(op), numThreads = chooseThreads(size);
+  NormRow row(op, rewriter, numThreads);
+  if (!row.fits())
     return failure();
 
   // Rows of the grid: those of the tensor, by groups.
@@ -68,25 +135,14 @@ LogicalResult nvptx::lowerNorm(RewriterBase &rewriter, NormOp op) {
     rest = arith::DivUIOp::create(rewriter, loc, rest, sizes[dim]);
   }
   Value begin = loops.mul(group, loops.index(size));
-  Value zero = loops.constant(type, 0.0), count = loops.constant(type, double(size));
+  row.load(ArrayRef<Value>(point).drop_back(), begin, launch.getThreadIds().x);
 
-  // Elements of the row that this thread has, and whether each is there.
-  SmallVector<Value> places, exist, elements;
-  for (int64_t i = 0; i < numElements; ++i) {
-    Value place = loops.add(launch.getThreadIds().x, loops.index(i * numThreads));
-    bool isWhole = (i + 1) * numThreads <= size;
-    exist.push_back(isWhole ? Value() : loops.less(place, loops.index(size)));
-    if (!isWhole) // any element that is there
-      place = arith::MinUIOp::create(rewriter, loc, place, loops.index(size - 1));
-    places.push_back(loops.add(begin, place));
-    point.back() = places.back();
-    elements.push_back(loops.convert(loops.load(op.getInput(), point), type));
-  }
   // What the epilogue reads: with the elements while there are registers, or else when
   // the sums are known, but before anything is stored.
+  int64_t numElements = row.elements.size();
   SmallVector<SmallVector<Value>> operands(numElements);
   auto loadOperands = [&] {
-    for (auto [place, loaded] : llvm::zip_equal(places, operands)) {
+    for (auto [place, loaded] : llvm::zip_equal(row.places, operands)) {
       point.back() = place;
       for (auto [operand, map] :
            llvm::zip_equal(op.getEpilogueIns(),
@@ -97,35 +153,12 @@ LogicalResult nvptx::lowerNorm(RewriterBase &rewriter, NormOp op) {
   bool isAhead = numElements * int64_t(op.getEpilogueIns().size()) <= kMaxAhead;
   if (isAhead)
     loadOperands();
-  auto sum = [&](function_ref<Value(Value)> term) -> Value {
-    Value partial = zero;
-    for (auto [element, exists] : llvm::zip_equal(elements, exist)) {
-      Value value = term(element);
-      partial = loops.add(partial, exists ? loops.select(exists, value, zero) : value);
-    }
-    auto add = gpu::AllReduceOperationAttr::get(rewriter.getContext(),
-                                                gpu::AllReduceOperation::ADD);
-    return gpu::AllReduceOp::create(rewriter, loc, type, partial, add, /*uniform=*/true);
-  };
-  if (op.getKind() == NormKind::layer) {
-    Value total = sum([](Value element) { return element; });
-    Value mean = arith::DivFOp::create(rewriter, loc, total, count);
-    for (Value &element : elements)
-      element = loops.sub(element, mean);
-  }
-  Value square = sum([&](Value element) { return loops.mul(element, element); });
-  if (op.getKind() != NormKind::l2)
-    square = arith::DivFOp::create(rewriter, loc, square, count);
-  Value eps = loops.constant(type, op.getEps().convertToDouble());
-  // A quotient for each element would be a branch, over which no load is moved.
-  Value scale = arith::DivFOp::create(
-      rewriter, loc, loops.constant(type, 1.0),
-      math::SqrtOp::create(rewriter, loc, loops.add(square, eps)));
+  row.reduce();
   if (!isAhead)
     loadOperands();
   Block &epilogue = op.getEpilogue().front();
-  for (auto [element, loaded] : llvm::zip_equal(elements, operands)) {
-    Value y = loops.mul(element, scale);
+  for (auto [element, loaded] : llvm::zip_equal(row.elements, operands)) {
+    Value y = row.apply(element);
     element = loops.inlineSlice(epilogue, epilogue.getTerminator()->getOperands(),
                                 [&, &loaded = loaded](unsigned argument) {
                                   return argument > 0
@@ -134,7 +167,7 @@ LogicalResult nvptx::lowerNorm(RewriterBase &rewriter, NormOp op) {
                                 })
                   .front();
   }
-  for (auto [element, place, exists] : llvm::zip_equal(elements, places, exist)) {
+  for (auto [element, place, exists] : llvm::zip_equal(row.elements, row.places, row.exist)) {
     OpBuilder::InsertionGuard inner(rewriter);
     if (exists) {
       auto branch = scf::IfOp::create(rewriter, loc, exists, /*withElseRegion=*/false);

@@ -8,12 +8,14 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "mlir/Dialect/Linalg/Transforms/Transforms.h"
 #include "mlir/Dialect/Linalg/Utils/Utils.h"
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/Transforms/WalkPatternRewriteDriver.h"
 #include "ssm/Transforms/Passes.h"
 #include "ssmc/Conversion/SSMToSCF.h"
@@ -79,7 +81,18 @@ void LowerOpsPass::runOnOperation() {
     if (isa<ScanOp, ConvOp, NormOp, MatmulOp>(op))
       structured.push_back(op);
   });
+  // Norms that products compute.
+  DenseMap<Operation *, NormOp> normOf;
+  DenseSet<Operation *> isComputed;
+  for (Operation *op : structured)
+    if (auto matmul = dyn_cast<MatmulOp>(op); matmul && cooperative)
+      if (NormOp norm = nvptx::findNormOf(rewriter, matmul)) {
+        normOf[op] = norm;
+        isComputed.insert(norm);
+      }
   for (Operation *op : structured) {
+    if (isComputed.contains(op))
+      continue;
     rewriter.setInsertionPoint(op);
     // What has no form of its own here takes the literal one below.
     if (auto scan = dyn_cast<ScanOp>(op)) {
@@ -91,7 +104,7 @@ void LowerOpsPass::runOnOperation() {
     } else if (auto norm = dyn_cast<NormOp>(op); norm && cooperative) {
       (void)nvptx::lowerNorm(rewriter, norm);
     } else if (auto matmul = dyn_cast<MatmulOp>(op); matmul && cooperative) {
-      (void)nvptx::lowerMatmul(rewriter, matmul);
+      (void)nvptx::lowerMatmul(rewriter, matmul, normOf.lookup(op));
     }
   }
 

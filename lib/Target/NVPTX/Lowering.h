@@ -34,7 +34,17 @@ mlir::LogicalResult lowerNorm(mlir::RewriterBase &rewriter, mlir::ssm::NormOp op
 
 /// Products of tokens by weights in tiles of shared memory, or, of a few tokens, in sums
 /// that threads share.
-mlir::LogicalResult lowerMatmul(mlir::RewriterBase &rewriter, mlir::ssm::MatmulOp op);
+mlir::LogicalResult lowerMatmul(mlir::RewriterBase &rewriter, mlir::ssm::MatmulOp op,
+                                mlir::ssm::NormOp norm);
+
+/// The same by tensor cores, where both operands are 16-bit numbers and the weight's rows
+/// (panels of one column) begin at multiples of 16 bytes.
+mlir::LogicalResult lowerTensorMatmul(mlir::RewriterBase &rewriter, mlir::ssm::MatmulOp op,
+                                      mlir::ssm::NormOp norm);
+/// The norm right before `op` that only makes its input, where the kernels of `op` can
+/// compute it themselves for few tokens; null if there is none. Then it is given to
+/// lowerMatmul, which lowers it, too.
+mlir::ssm::NormOp findNormOf(mlir::RewriterBase &rewriter, mlir::ssm::MatmulOp op);
 
 } // namespace ssmc::nvptx
 

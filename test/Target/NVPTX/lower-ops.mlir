@@ -187,3 +187,47 @@ func.func @conv(%x: memref<?x?x64xf32>, %k: memref<64x2xf32>, %h: memref<?x1x64x
   }
   return
 }
+
+// -----
+
+// Rows of bf16 are for tensor cores. Few tokens: weights are asked for before the kernel
+// waits for those before it, and the norm that only makes the tokens is computed here; for
+// more it has a launch of its own.
+// CHECK-LABEL: func.func @tensor_cores(
+// CHECK: scf.if
+// CHECK: gpu.launch
+// CHECK: vector.load {{.*}} {alignment = 16 : i64} : memref<96x32x1x2xbf16>, vector<8xbf16>
+// CHECK: griddepcontrol.wait
+// CHECK: gpu.all_reduce
+// CHECK: nvvm.mma.sync
+// CHECK: memref.store %{{.*}} : memref<?x?x96xf32>
+// CHECK: else
+// CHECK: gpu.launch
+// CHECK: gpu.all_reduce
+// CHECK: gpu.launch
+// CHECK: gpu.launch
+// CHECK: vector.store
+// CHECK: gpu.barrier
+// CHECK: scf.for
+// CHECK: nvvm.mma.sync
+// CHECK-NOT: ssm.
+// ALONE-LABEL: func.func @tensor_cores(
+// ALONE-NOT: mma
+func.func @tensor_cores(%memory: memref<?xi8>, %at: index, %b: index, %t: index,
+                        %w: memref<96x32x1x2xbf16>, %x: memref<?x?x64xf32>,
+                        %y: memref<?x?x96xf32>) attributes {nvptx.host} {
+  %n = memref.view %memory[%at][%b, %t] : memref<?xi8> to memref<?x?x64xf32>
+  ssm.norm rms eps 1.0e-05 input(%x : memref<?x?x64xf32>) outs(%n : memref<?x?x64xf32>)
+      maps [] epilogue {
+  ^bb0(%v: f32):
+    ssm.yield %v : f32
+  }
+  ssm.matmul round_input input(%n : memref<?x?x64xf32>) weight(%w : memref<96x32x1x2xbf16>)
+      epilogue_ins(%y : memref<?x?x96xf32>) outs(%y : memref<?x?x96xf32>)
+      maps [affine_map<(b, t, n) -> (b, t, n)>] epilogue {
+  ^bb0(%v: f32, %old: f32):
+    %0 = arith.addf %v, %old : f32
+    ssm.yield %0 : f32
+  }
+  return
+}

@@ -1,0 +1,58 @@
+//===- MatmulKernel.cpp - What the forms of a product share ---------------===//
+
+#include "Target/NVPTX/MatmulKernel.h"
+
+using namespace mlir;
+using namespace ssmc;
+using namespace ssmc::nvptx;
+
+void MatmulKernel::countRows() {
+  rows = loops.index(1);
+  for (int64_t dim = 0; dim + 1 < rank; ++dim) {
+    leadingSizes.push_back(loops.size(op.getOutput(), dim));
+    rows = loops.mul(rows, leadingSizes.back());
+  }
+  columns = loops.size(op.getOutput(), rank - 1);
+}
+
+void MatmulKernel::choose(Value left, int64_t right, function_ref<void()> small,
+                          function_ref<void()> large) {
+  OpBuilder::InsertionGuard guard(b);
+  Value isSmall =
+      arith::CmpIOp::create(b, loc, arith::CmpIPredicate::sle, left, loops.index(right));
+  auto branch = scf::IfOp::create(b, loc, isSmall, /*withElseRegion=*/true);
+  b.setInsertionPointToStart(branch.thenBlock());
+  small();
+  b.setInsertionPointToStart(branch.elseBlock());
+  large();
+}
+
+SmallVector<Value> MatmulKernel::leadingOf(Value row) {
+  SmallVector<Value> indices(rank - 1);
+  for (int64_t dim = rank - 2; dim >= 0; --dim) {
+    if (dim == 0) {
+      indices[0] = row;
+      break;
+    }
+    indices[dim] = arith::RemUIOp::create(b, loc, row, leadingSizes[dim]);
+    row = arith::DivUIOp::create(b, loc, row, leadingSizes[dim]);
+  }
+  return indices;
+}
+
+void MatmulKernel::store(ArrayRef<Value> leading, Value column, Value sum) {
+  SmallVector<Value> point(leading);
+  point.push_back(column);
+  Value result = loops
+                     .inlineEpilogue(op.getEpilogue(), sum, op.getEpilogueIns(),
+                                     op.getEpilogueMaps(), point)
+                     .front();
+  loops.store(result, op.getOutput(), point);
+}
+
+void MatmulKernel::when(Value condition, function_ref<void()> body) {
+  auto branch = scf::IfOp::create(b, loc, condition, /*withElseRegion=*/false);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(branch.thenBlock());
+  body();
+}
