@@ -148,10 +148,14 @@ void TensorMatmul::emitTiles(int64_t warpTile) {
 }
 
 void TensorMatmul::emitMany() {
-  choose(rows, kFew, [&] { emitFew(NormOp()); }, [&] {
+  auto emitMost = [&] {
+    // A ragged depth takes registers that large tiles do not have.
+    if (depth % kChunk != 0)
+      return emitTiles(kSmall);
     int64_t large = kLarge * kAcross;
     Value tiles = arith::CeilDivUIOp::create(b, loc, rows, loops.index(large));
     choose(loops.mul(tiles, loops.index(llvm::divideCeil(panels, large))), kBusyTiles,
            [&] { emitTiles(kSmall); }, [&] { emitTiles(kLarge); });
-  });
+  };
+  choose(rows, kFew, [&] { emitFew(NormOp()); }, emitMost);
 }
