@@ -35,6 +35,8 @@ constexpr int64_t kMaxDense = 256;
 constexpr int64_t kMaxOutputs = 64;
 /// Updates of single states in the code of a block, and tokens of it.
 constexpr int64_t kBlockUpdates = 128, kMaxTokens = 16;
+/// Tokens of a block where a block of threads has all warps that registers allow.
+constexpr int64_t kCutTokens = 8;
 /// Values that do not change with time are loaded once if there are not more.
 constexpr int64_t kMaxInvariants = 96;
 /// Threads of a block of the grid.
@@ -280,6 +282,8 @@ SmallVector<Value> ScanKernel::runTokens(Value begin, Value end, ArrayRef<Value>
     updates *= op.getDimSize(*op.getDenseTarget());
   int64_t tokens = std::clamp<int64_t>(kBlockUpdates / std::max<int64_t>(updates, 1), 1,
                                        kMaxTokens);
+  if (isCut)
+    tokens = std::min(tokens, kCutTokens);
   if (defersOutputs()) // all of a block wait for its end
     tokens = std::clamp<int64_t>(kMaxTokens / numOutputs, 1, tokens);
   auto block = [&](Value first, Value last, int64_t count) {
@@ -304,6 +308,7 @@ SmallVector<Value> ScanKernel::runTokens(Value begin, Value end, ArrayRef<Value>
 
 void ScanKernel::run() {
   bindOp();
+  isCut = false;
   OpBuilder &builder = loops.builder;
   SmallVector<Value> extents = threadSizes();
   SmallVector<Value> zeros(extents.size(), loops.index(0)),

@@ -171,6 +171,8 @@ private:
   /// The first of the two passes over a segment: products of decays after the states,
   /// and no outputs.
   bool findsEnds = false;
+  /// Whether time is in segments.
+  bool isCut = false;
   Loops loops;
   CoefficientsOp roles;
   unsigned width;

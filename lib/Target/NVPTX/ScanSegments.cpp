@@ -115,6 +115,7 @@ SmallVector<Value> ScanKernel::carry(Value buffer, Value column, Value segment,
 
 void ScanKernel::runSegments(Value segments) {
   bindOp();
+  isCut = true;
   OpBuilder &b = loops.builder;
   Location loc = loops.loc;
   SmallVector<Value> extents = threadSizes();
