@@ -88,7 +88,8 @@ def SSM_ScanOp : SSM_DestinationOp<"scan", [AttrSizedOperandSegments]> {
       name all dimensions but `m` of `dense [n, m]`;
     * (C3) the state does not extend over time: `d1` is not in `state_map`;
     * (C4) coefficient arguments are the element types of `ins`, epilogue
-      arguments those of the outputs and `epilogue_ins`;
+      arguments those of the outputs, or wider floating-point types for an
+      epilogue that narrows them, and of `epilogue_ins`;
     * (C5) `initial` and the final state agree with `state_map`: one operand
       each, two when `complex`, all of one floating-point type;
     * (C6) coefficients other than `read` do not depend on copies;
