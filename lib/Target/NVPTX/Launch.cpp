@@ -15,9 +15,10 @@ MemRefType nvptx::sharedType(ArrayRef<int64_t> shape, Type element) {
 }
 
 gpu::LaunchOp nvptx::startLaunch(OpBuilder &b, Location loc, Value gridX, Value gridY,
-                                 int64_t threads, ArrayRef<MemRefType> shared) {
+                                 int64_t threads, ArrayRef<MemRefType> shared,
+                                 Value fewer) {
   Value one = arith::ConstantIndexOp::create(b, loc, 1);
-  Value size = arith::ConstantIndexOp::create(b, loc, threads);
+  Value size = fewer ? fewer : arith::ConstantIndexOp::create(b, loc, threads);
   SmallVector<Type> types(shared.begin(), shared.end());
   auto launch = gpu::LaunchOp::create(b, loc, gridX, gridY, one, size, one, one, Value(),
                                       Type(), ValueRange(), types);

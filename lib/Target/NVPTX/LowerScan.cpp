@@ -323,13 +323,8 @@ void ScanKernel::run() {
 }
 
 bool nvptx::dependsOn(ScanOp op, Value value, ArrayRef<unsigned> dims) {
-  if (auto argument = dyn_cast<BlockArgument>(value)) {
-    AffineMap map = op.getInsMap(argument.getArgNumber());
-    return llvm::any_of(dims, [&](unsigned dim) { return map.isFunctionOfDim(dim); });
-  }
-  return llvm::any_of(value.getDefiningOp()->getOperands(), [&](Value operand) {
-    return dependsOn(op, operand, dims);
-  });
+  llvm::SmallBitVector dependent = op.getDependentDims(value);
+  return llvm::any_of(dims, [&](unsigned dim) { return dependent[dim]; });
 }
 
 void nvptx::relaxDecays(RewriterBase &rewriter, ScanOp op) {

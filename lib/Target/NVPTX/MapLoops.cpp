@@ -115,13 +115,10 @@ static Operation *getPerfectlyNested(Operation *op, Operation *outer) {
 
 /// Whether all that an op does to memory is to read it.
 static bool readsAlone(Operation *op) {
-  return !op->walk([](Operation *inner) {
-            return inner->hasTrait<OpTrait::HasRecursiveMemoryEffects>() ||
-                           isMemoryEffectFree(inner) ||
-                           hasSingleEffect<MemoryEffects::Read>(inner)
-                       ? WalkResult::advance()
-                       : WalkResult::interrupt();
-          }).wasInterrupted();
+  auto effects = getEffectsRecursively(op);
+  return effects && llvm::all_of(*effects, [](const auto &effect) {
+           return isa<MemoryEffects::Read>(effect.getEffect());
+         });
 }
 
 /// Whether threads of the nest take several points of the last dimension each.

@@ -8,10 +8,9 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "Target/NVPTX/Passes.h"
+#include "Target/NVPTX/Launch.h"
 #include "Target/NVPTX/ScanKernel.h"
 
-#include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 
 using namespace mlir;
@@ -122,17 +121,11 @@ void ScanKernel::runSegments(Value segments) {
   Value threads = loops.index(1), one = loops.index(1), warp = loops.index(kWarp);
   for (Value extent : extents)
     threads = loops.mul(threads, extent);
-  auto space = gpu::AddressSpaceAttr::get(b.getContext(), gpu::AddressSpace::Workgroup);
-  Type shared = MemRefType::get({numInner * width, kWarp}, type,
-                                MemRefLayoutAttrInterface(), space);
-  auto launch = gpu::LaunchOp::create(
-      b, loc, arith::CeilDivUIOp::create(b, loc, threads, warp), one, one,
-      loops.mul(segments, warp), one, one, Value(), Type(), ValueRange(), shared);
-  launch->setAttr(kBlockAttr, b.getI64IntegerAttr(kMaxSegments * kWarp));
   OpBuilder::InsertionGuard guard(b);
-  b.setInsertionPointToStart(&launch.getBody().front());
-  gpu::TerminatorOp::create(b, loc);
-  b.setInsertionPointToStart(&launch.getBody().front());
+  Value blocks = arith::CeilDivUIOp::create(b, loc, threads, warp);
+  gpu::LaunchOp launch = startLaunch(b, loc, blocks, one, kMaxSegments * kWarp,
+                                     sharedType({numInner * width, kWarp}, type),
+                                     loops.mul(segments, warp));
   Value segment = arith::DivUIOp::create(b, loc, launch.getThreadIds().x, warp);
   Value column = arith::RemUIOp::create(b, loc, launch.getThreadIds().x, warp);
   // All threads come to the barriers: those that the last lanes leave over do what the

@@ -3,7 +3,6 @@
 #include "Target/NVPTX/TensorCores.h"
 
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
-#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 
 using namespace mlir;
 using namespace ssmc;
@@ -12,6 +11,17 @@ using namespace ssmc::nvptx;
 namespace {
 constexpr int64_t kTile = 8;
 } // namespace
+
+void nvptx::emitMma(OpBuilder &b, Location loc, ValueRange left, ValueRange right,
+                    MutableArrayRef<Value> sums, NVVM::MMATypes type) {
+  SmallVector<Type> types(sums.size(), b.getF32Type());
+  auto result = NVVM::MmaOp::create(
+      b, loc, LLVM::LLVMStructType::getLiteral(b.getContext(), types), left, right, sums,
+      ArrayRef<int64_t>{16, 8, 16}, /*b1Op=*/std::nullopt, /*intOverflow=*/std::nullopt,
+      std::array{type, type}, std::array{NVVM::MMALayout::row, NVVM::MMALayout::col});
+  for (auto [i, sum] : llvm::enumerate(sums))
+    sum = LLVM::ExtractValueOp::create(b, loc, result, i);
+}
 
 static Value constantI32(OpBuilder &b, Location loc, int64_t value) {
   return arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(int32_t(value)));
@@ -136,21 +146,10 @@ void TensorCores::storeNumber(Value number, const SharedMatrix &matrix, Value of
 
 void TensorCores::multiply(MutableArrayRef<Value> sums, const Fragment &left,
                            const Fragment &right, int64_t which) {
-  OpBuilder &b = loops.builder;
-  Location loc = loops.loc;
-  Type f32 = b.getF32Type();
-  auto type = LLVM::LLVMStructType::getLiteral(b.getContext(), {f32, f32, f32, f32});
   // The smallest products first; those beyond the last term's precision are left out.
   for (int64_t both = terms - 1; both >= 0; --both)
-    for (int64_t term = 0; term <= both; ++term) {
-      ArrayRef<Value> columns =
-          ArrayRef<Value>(right[both - term]).slice(2 * which, 2);
-      Value product = NVVM::MmaOp::create(
-          b, loc, type, left[term], columns, sums, ArrayRef<int64_t>{16, 8, 16},
-          /*b1Op=*/std::nullopt, /*intOverflow=*/std::nullopt,
-          std::array{NVVM::MMATypes::bf16, NVVM::MMATypes::bf16},
-          std::array{NVVM::MMALayout::row, NVVM::MMALayout::col});
-      for (int64_t i = 0; i < 4; ++i)
-        sums[i] = LLVM::ExtractValueOp::create(b, loc, product, i);
-    }
+    for (int64_t term = 0; term <= both; ++term)
+      emitMma(loops.builder, loops.loc, left[term],
+              ArrayRef<Value>(right[both - term]).slice(2 * which, 2), sums,
+              NVVM::MMATypes::bf16);
 }

@@ -16,8 +16,15 @@
 #define SSMC_LIB_TARGET_NVPTX_TENSORCORES_H
 
 #include "Conversion/SSMToSCF/Loops.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 
 namespace ssmc::nvptx {
+
+/// The instruction: adds the product of four registers of `type`, bf16 or f16, with two to
+/// four sums in f32.
+void emitMma(mlir::OpBuilder &builder, mlir::Location loc, mlir::ValueRange left,
+             mlir::ValueRange right, llvm::MutableArrayRef<mlir::Value> sums,
+             mlir::NVVM::MMATypes type);
 
 /// A matrix of bf16 in shared memory, row by row; of each term one.
 struct SharedMatrix {

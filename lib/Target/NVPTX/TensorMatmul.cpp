@@ -2,9 +2,9 @@
 
 #include "Target/NVPTX/TensorMatmul.h"
 #include "Target/NVPTX/Lowering.h"
+#include "Target/NVPTX/TensorCores.h"
 
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
-#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
 
@@ -141,16 +141,10 @@ SmallVector<Value> TensorMatmul::registersOf(Value vector) {
   return registers;
 }
 
-void TensorMatmul::multiply(ArrayRef<Value> left, ArrayRef<Value> right, Sums &sums) {
-  SmallVector<Type> types(kSums, type);
-  auto kind = element.isBF16() ? NVVM::MMATypes::bf16 : NVVM::MMATypes::f16;
-  auto result = NVVM::MmaOp::create(
-      b, loc, LLVM::LLVMStructType::getLiteral(b.getContext(), types), left, right, sums,
-      ArrayRef<int64_t>{kColumns, kTokens, 16}, /*b1Op=*/std::nullopt,
-      /*intOverflow=*/std::nullopt, std::array<NVVM::MMATypes, 2>{kind, kind},
-      std::array<NVVM::MMALayout, 2>{NVVM::MMALayout::row, NVVM::MMALayout::col});
-  for (int64_t i = 0; i < kSums; ++i)
-    sums[i] = LLVM::ExtractValueOp::create(b, loc, result, i);
+void TensorMatmul::multiply(ArrayRef<Value> left, ArrayRef<Value> right,
+                            MutableArrayRef<Value> sums) {
+  emitMma(b, loc, left, right, sums,
+          element.isBF16() ? NVVM::MMATypes::bf16 : NVVM::MMATypes::f16);
 }
 
 void TensorMatmul::multiply(Value low, Value high, Value token, Sums &first, Sums &second) {

@@ -92,7 +92,8 @@ private:
   SmallVector<Value> registersOf(Value vector);
   /// Adds the products of 16 columns and 8 tokens over a chunk to `first` and `second`.
   void multiply(Value low, Value high, Value token, Sums &first, Sums &second);
-  void multiply(ArrayRef<Value> left, ArrayRef<Value> right, Sums &sums);
+  void multiply(ArrayRef<Value> left, ArrayRef<Value> right,
+                llvm::MutableArrayRef<Value> sums);
   Sums zeros() { return Sums(kSums, loops.constant(type, 0.0)); }
   Lane laneOf(Value thread) {
     Value lane = rem(thread, kWarp);

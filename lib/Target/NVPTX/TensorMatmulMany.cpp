@@ -101,13 +101,10 @@ void TensorMatmul::emitTiles(int64_t warpTile) {
     for (int64_t n = 0; n < groups; ++n) {
       SmallVector<Value> token = registersOf(read(right, stage, rightRow, n * kTokens));
       for (int64_t half = 0; half < 4; half += 2)
-        for (int64_t m = 0; m < fragments; ++m) {
-          MutableArrayRef<Value> place(&sums[(n * fragments + m) * kSums], kSums);
-          Sums sum(place.begin(), place.end());
+        for (int64_t m = 0; m < fragments; ++m)
           multiply({low[m][half], high[m][half], low[m][half + 1], high[m][half + 1]},
-                   {token[half], token[half + 1]}, sum);
-          llvm::copy(sum, place.begin());
-        }
+                   {token[half], token[half + 1]},
+                   MutableArrayRef(sums).slice((n * fragments + m) * kSums, kSums));
     }
     put(isFarAhead ? SmallVector<Value>(carried.drop_front(numSums)) : ahead, stageOf(next));
     barrier();
