@@ -219,6 +219,9 @@ void ssmrtLaunchCuda(ssmrt_context *context, const ssmrt_cuda_code *code,
 
 /* Makes the primary context current on this thread, until it is left. */
 ssmrt_status ssmrtEnterCuda(const ssmrtCudaContext *cuda);
+/* Checks the context and enters it. */
+ssmrt_status ssmrtCheckAndEnterCuda(const char *who, ssmrt_context *context,
+                                    ssmrtCudaContext **cuda);
 void ssmrtLeaveCuda(const ssmrtCudaContext *cuda);
 
 /* The failure that launches have left, which is then forgotten. */
@@ -234,6 +237,10 @@ void ssmrtForgetCudaLibrary(void *library);
 
 /* The module for CUDA: `module` itself, or the one that it brings along. */
 ssmrt_status ssmrtGetCudaModule(const ssmrt_module **module);
+/* Finds it, checks the context and enters that. */
+ssmrt_status ssmrtEnterForModule(const ssmrt_module **module,
+                                 ssmrt_context *context,
+                                 ssmrtCudaContext **cuda);
 
 /*===----------------------------------------------------------------------===*\
 |* Memory of either kind                                                      *|

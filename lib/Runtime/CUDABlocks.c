@@ -123,21 +123,12 @@ ssmrt_status ssmrtPlacePayload(const ssmrtCudaContext *cuda,
 |* States                                                                     *|
 \*===----------------------------------------------------------------------===*/
 
-/* What each of the calls below begins with; the context is current after it. */
-static ssmrt_status enter(const ssmrt_module **module, ssmrt_context *context,
-                          ssmrtCudaContext **cuda) {
-  ssmrt_status status = ssmrtGetCudaModule(module);
-  if (status == SSMRT_OK)
-    status = ssmrtCheckCudaContext((*module)->name, context, cuda);
-  return status == SSMRT_OK ? ssmrtEnterCuda(*cuda) : status;
-}
-
 ssmrt_status ssmrt_cuda_state_reset(const ssmrt_module *module,
                                     ssmrt_context *context, void *state,
                                     void *payload, int64_t batch,
                                     int64_t max_length) {
   ssmrtCudaContext *cuda;
-  ssmrt_status status = enter(&module, context, &cuda);
+  ssmrt_status status = ssmrtEnterForModule(&module, context, &cuda);
   if (status != SSMRT_OK)
     return status;
   status = ssmrtResetState(module, cuda, state, payload, batch, max_length);
@@ -149,7 +140,7 @@ ssmrt_status ssmrt_cuda_state_copy(const ssmrt_module *module,
                                    ssmrt_context *context, void *to,
                                    void *payload, const void *from) {
   ssmrtCudaContext *cuda;
-  ssmrt_status status = enter(&module, context, &cuda);
+  ssmrt_status status = ssmrtEnterForModule(&module, context, &cuda);
   if (status != SSMRT_OK)
     return status;
   status = ssmrtCopyState(module, cuda, to, payload, from);
@@ -162,7 +153,7 @@ ssmrt_status ssmrt_cuda_state_select(const ssmrt_module *module,
                                      void *payload, const void *from,
                                      const int64_t *rows, int64_t count) {
   ssmrtCudaContext *cuda;
-  ssmrt_status status = enter(&module, context, &cuda);
+  ssmrt_status status = ssmrtEnterForModule(&module, context, &cuda);
   if (status != SSMRT_OK)
     return status;
   status = ssmrtSelectState(module, cuda, to, payload, from, rows, count);

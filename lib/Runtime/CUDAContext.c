@@ -151,6 +151,12 @@ ssmrt_status ssmrtEnterCuda(const ssmrtCudaContext *cuda) {
   return SSMRT_OK;
 }
 
+ssmrt_status ssmrtCheckAndEnterCuda(const char *who, ssmrt_context *context,
+                                    ssmrtCudaContext **cuda) {
+  ssmrt_status status = ssmrtCheckCudaContext(who, context, cuda);
+  return status == SSMRT_OK ? ssmrtEnterCuda(*cuda) : status;
+}
+
 void ssmrtLeaveCuda(const ssmrtCudaContext *cuda) {
   CUcontext context;
   cuda->driver->cuCtxPopCurrent(&context);
@@ -175,20 +181,19 @@ ssmrt_status ssmrtGetCudaModule(const ssmrt_module **module) {
   return ssmrtCheckModule(*module);
 }
 
-/* Checks both and makes the device's context current, which the caller leaves. */
-static ssmrt_status enterForCode(const ssmrt_module **module,
+ssmrt_status ssmrtEnterForModule(const ssmrt_module **module,
                                  ssmrt_context *context,
                                  ssmrtCudaContext **cuda) {
   ssmrt_status status = ssmrtGetCudaModule(module);
-  if (status == SSMRT_OK)
-    status = ssmrtCheckCudaContext((*module)->name, context, cuda);
-  return status == SSMRT_OK ? ssmrtEnterCuda(*cuda) : status;
+  return status == SSMRT_OK
+             ? ssmrtCheckAndEnterCuda((*module)->name, context, cuda)
+             : status;
 }
 
 ssmrt_status ssmrt_cuda_load(const ssmrt_module *module,
                              ssmrt_context *context) {
   ssmrtCudaContext *cuda;
-  ssmrt_status status = enterForCode(&module, context, &cuda);
+  ssmrt_status status = ssmrtEnterForModule(&module, context, &cuda);
   if (status != SSMRT_OK)
     return status;
   status = ssmrtLoadCuda(cuda, module->name, module->cuda_code);
@@ -199,7 +204,7 @@ ssmrt_status ssmrt_cuda_load(const ssmrt_module *module,
 ssmrt_status ssmrt_cuda_unload(const ssmrt_module *module,
                                ssmrt_context *context) {
   ssmrtCudaContext *cuda;
-  ssmrt_status status = enterForCode(&module, context, &cuda);
+  ssmrt_status status = ssmrtEnterForModule(&module, context, &cuda);
   if (status != SSMRT_OK)
     return status;
   ssmrtUnloadCuda(cuda, module->cuda_code);
@@ -222,9 +227,7 @@ ssmrt_status ssmrtTakeCudaFailure(ssmrtCudaContext *cuda) {
 ssmrt_status ssmrt_cuda_synchronize(ssmrt_context *context) {
   ssmrtCudaContext *cuda;
   ssmrt_status status =
-      ssmrtCheckCudaContext("ssmrt_cuda_synchronize", context, &cuda);
-  if (status == SSMRT_OK)
-    status = ssmrtEnterCuda(cuda);
+      ssmrtCheckAndEnterCuda("ssmrt_cuda_synchronize", context, &cuda);
   if (status != SSMRT_OK)
     return status;
   CUresult result = cuda->driver->cuStreamSynchronize(cuda->stream);

@@ -42,9 +42,7 @@ static ssmrt_status beginCapture(ssmrtCudaContext *cuda) {
 ssmrt_status ssmrt_cuda_graph_begin(ssmrt_context *context) {
   ssmrtCudaContext *cuda;
   ssmrt_status status =
-      ssmrtCheckCudaContext("ssmrt_cuda_graph_begin", context, &cuda);
-  if (status == SSMRT_OK)
-    status = ssmrtEnterCuda(cuda);
+      ssmrtCheckAndEnterCuda("ssmrt_cuda_graph_begin", context, &cuda);
   if (status != SSMRT_OK)
     return status;
   status = beginCapture(cuda);
@@ -87,9 +85,7 @@ ssmrt_status ssmrt_cuda_graph_end(ssmrt_context *context,
                                   ssmrt_cuda_graph **graph) {
   ssmrtCudaContext *cuda;
   ssmrt_status status =
-      ssmrtCheckCudaContext("ssmrt_cuda_graph_end", context, &cuda);
-  if (status == SSMRT_OK)
-    status = ssmrtEnterCuda(cuda);
+      ssmrtCheckAndEnterCuda("ssmrt_cuda_graph_end", context, &cuda);
   if (status != SSMRT_OK)
     return status;
   *graph = NULL;
@@ -102,9 +98,7 @@ ssmrt_status ssmrt_cuda_graph_launch(ssmrt_context *context,
                                      const ssmrt_cuda_graph *graph) {
   ssmrtCudaContext *cuda;
   ssmrt_status status =
-      ssmrtCheckCudaContext("ssmrt_cuda_graph_launch", context, &cuda);
-  if (status == SSMRT_OK)
-    status = ssmrtEnterCuda(cuda);
+      ssmrtCheckAndEnterCuda("ssmrt_cuda_graph_launch", context, &cuda);
   if (status != SSMRT_OK)
     return status;
   CUresult result = cuda->driver->cuGraphLaunch(graph->executable, cuda->stream);

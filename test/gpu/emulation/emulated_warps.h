@@ -35,26 +35,18 @@ void multiply(Thread *self, const uint32_t *operands, const float *sums);
 uint32_t permute(uint32_t a, uint32_t b, uint32_t selector);
 uint16_t to_bf16(float value);
 
-static inline float as_f32(uint32_t bits) {
-  float value;
-  memcpy(&value, &bits, 4);
-  return value;
-}
-static inline uint32_t of_f32(float value) {
-  uint32_t bits;
-  memcpy(&bits, &value, 4);
-  return bits;
-}
-static inline double as_f64(uint64_t bits) {
-  double value;
-  memcpy(&value, &bits, 8);
-  return value;
-}
-static inline uint64_t of_f64(double value) {
-  uint64_t bits;
-  memcpy(&bits, &value, 8);
-  return bits;
-}
+/* The same bits as another type. */
+#define REINTERPRET(NAME, FROM, TO)                                            \
+  static inline TO NAME(FROM from) {                                           \
+    TO to;                                                                     \
+    memcpy(&to, &from, sizeof(to));                                            \
+    return to;                                                                 \
+  }
+REINTERPRET(as_f32, uint32_t, float)
+REINTERPRET(of_f32, float, uint32_t)
+REINTERPRET(as_f64, uint64_t, double)
+REINTERPRET(of_f64, double, uint64_t)
+#undef REINTERPRET
 static inline float bits_f32(uint64_t bits) { return as_f32((uint32_t)bits); }
 static inline double bits_f64(uint64_t bits) { return as_f64(bits); }
 
