@@ -31,11 +31,10 @@ static double roundingOf(llvm::StringRef dtype) {
       .Case("f16", 0x1p-11)
       .Default(0);
 }
-static constexpr uint64_t dataSeed = 20;
 
 void Verdict::note(double error, const std::string &place) {
   ++comparisons;
-  if (!(error <= worst)) { // also for NaN
+  if (!(error <= worst) && !std::isnan(worst)) { // NaN is the worst
     worst = error;
     where = place;
   }
@@ -45,7 +44,7 @@ void Verdict::note(double error, const std::string &place) {
 
 void Verdict::add(const Verdict &part) {
   comparisons += part.comparisons;
-  if (!(part.worst <= worst)) {
+  if (!(part.worst <= worst) && !std::isnan(worst)) {
     worst = part.worst;
     where = part.where;
   }
@@ -155,155 +154,6 @@ llvm::Expected<LayerVerifier::Subject> LayerVerifier::load(Job &job) {
         for (int64_t i = 0; i < tensor.count(); ++i)
           tensor.data<double>()[i] = float(tensor.data<double>()[i]);
   return std::move(subject);
-}
-
-//===----------------------------------------------------------------------===//
-// Cases
-//===----------------------------------------------------------------------===//
-
-/// Nothing, one token, two, a prime, whole tiles and chunks with a token more or less,
-/// both sides of where another form takes over, and several chunks. Of several sequence
-/// axes each gets the long ones while the others are short.
-std::vector<Lengths> LayerVerifier::chooseLengths() const {
-  const ssmrt_module *module = oracle.layer.get();
-  bool hasSequence = false;
-  for (int64_t i = 0; i < module->num_inputs; ++i)
-    hasSequence |= lengthDimension(module->inputs[i]) >= 0;
-  if (!hasSequence)
-    return {{0}}; // there is only one case
-  if (!options.lengths.empty())
-    return options.lengths;
-  if (int64_t fixed = fixedLength(*module))
-    return {{0}, {fixed}};
-  std::set<int64_t> lengths = {0, 1, 2, 7};
-  int64_t longest = 0;
-  for (const ModeChoice &choice : choices)
-    for (int64_t tile : choice.tiles) {
-      lengths.insert({tile - 1, tile, tile + 1});
-      longest = std::max(longest, tile);
-    }
-  lengths.insert(2 * longest + 5);
-  lengths.erase(-1);
-  if (int64_t limit = longestLength(*module)) {
-    lengths.erase(lengths.upper_bound(limit), lengths.end());
-    lengths.insert(limit);
-  }
-  std::vector<Lengths> all;
-  for (int64_t length : lengths)
-    for (int64_t axis = 0; axis < module->num_axes; ++axis) {
-      Lengths one(module->num_axes, 3);
-      one[axis] = length;
-      all.push_back(one);
-    }
-  if (module->num_axes > 1)
-    all.insert(all.end(), {{1}, {11, 7, 5, 3}});
-  return all;
-}
-
-/// Calls `visit` with each run of consecutive bytes of the tokens [begin, end) along a
-/// sequence axis.
-static void forTokens(const ssmrt_value_info &info, const Tensor &tensor, int64_t begin,
-                      int64_t end, llvm::function_ref<void(int64_t, int64_t)> visit,
-                      int axis = 0) {
-  int dimension = lengthDimension(info, axis);
-  llvm::ArrayRef<int64_t> shape = tensor.getShape();
-  int64_t outer = 1, inner = int64_t(ssmrt_dtype_size(tensor.getDType()));
-  for (int i = 0; i < int(shape.size()); ++i)
-    if (i != dimension)
-      (i < dimension ? outer : inner) *= shape[i];
-  for (int64_t i = 0; i < outer; ++i)
-    visit((i * shape[dimension] + begin) * inner, (end - begin) * inner);
-}
-
-/// The token that is not zero: a third of the way along each axis.
-static int64_t impulseAt(int64_t length) { return length / 3; }
-
-/// Gives inputs the values that their dtype in memory (--io-dtype) has: the literal form
-/// must see the same.
-llvm::Error LayerVerifier::roundSequences(std::vector<Tensor> &inputs) {
-  std::optional<ssmrt_dtype> narrow;
-  if (options.ioDType == "bf16")
-    narrow = {SSMRT_BFLOAT, 16, 1};
-  else if (options.ioDType == "f16")
-    narrow = {SSMRT_FLOAT, 16, 1};
-  for (Tensor &tensor : inputs) {
-    if (!narrow || !isFloat(tensor.getDType()))
-      continue;
-    auto rounded = convertTo(tensor, *narrow);
-    if (!rounded)
-      return rounded.takeError();
-    auto copy = convertTo(*rounded, tensor.getDType());
-    if (!copy)
-      return copy.takeError();
-    tensor = std::move(*copy);
-  }
-  return llvm::Error::success();
-}
-
-llvm::Error LayerVerifier::makeCase(Case &sequence) {
-  const ssmrt_module *module = oracle.layer.get();
-  const Lengths &lengths = sequence.lengths;
-  bool isImpulse = sequence.isImpulse;
-  // f32 holds the data of every dtype.
-  auto inputs = drawInputs(module, batch, lengths, dataSeed);
-  if (!inputs)
-    return inputs.takeError();
-  for (auto [number, tensor] : llvm::enumerate(*inputs)) {
-    if (!isFloat(tensor.getDType()))
-      continue;
-    if (tensor.getDType().bits == 64)
-      for (int64_t i = 0; i < tensor.count(); ++i)
-        tensor.data<double>()[i] = float(tensor.data<double>()[i]);
-    auto clear = [data = tensor.data()](int64_t at, int64_t bytes) {
-      std::memset(data + at, 0, size_t(bytes));
-    };
-    const ssmrt_value_info &info = module->inputs[number];
-    for (int axis = 0; isImpulse && axis < module->num_axes; ++axis) {
-      if (lengthDimension(info, axis) < 0)
-        continue;
-      int64_t length = lengthOf(lengths, axis), impulse = impulseAt(length);
-      forTokens(info, tensor, 0, impulse, clear, axis);
-      forTokens(info, tensor, impulse + 1, length, clear, axis);
-    }
-  }
-  if (llvm::Error error = roundSequences(*inputs))
-    return error;
-  sequence.inputs = std::move(*inputs);
-  auto judge = Session::create(module, serial.get(), oracle.weights,
-                               *llvm::max_element(lengths));
-  if (!judge)
-    return judge.takeError();
-  auto wanted = judge->makeOutputs(batch, lengths);
-  if (!wanted)
-    return wanted.takeError();
-  sequence.wanted = std::move(*wanted);
-  return call(*judge, sequence.inputs, sequence.wanted, batch, lengths[0], false);
-}
-
-llvm::Error LayerVerifier::makeCases() {
-  Progress progress("running the literal form of " + layer().str());
-  const ssmrt_module *module = oracle.layer.get();
-  std::vector<Lengths> all = chooseLengths();
-  for (const Lengths &lengths : all)
-    if (lengths.size() > 1 && int64_t(lengths.size()) < module->num_axes)
-      return failure("--lengths " + llvm::Twine(lengthsText(lengths)) + ": layer '" +
-                     layer() + "' has " + llvm::Twine(module->num_axes) +
-                     " sequence axes");
-  for (const Lengths &lengths : all)
-    cases.push_back({lengths, {}, {}});
-  // Lags to both sides show best in what one token does.
-  std::vector<Lengths> some;
-  for (const Lengths &lengths : all)
-    if (tokensOf(lengths, *module) > 2 && !module->step)
-      some.push_back(lengths);
-  auto isShorter = [&](const Lengths &a, const Lengths &b) {
-    return tokensOf(a, *module) < tokensOf(b, *module);
-  };
-  auto [shortest, longest] = std::minmax_element(some.begin(), some.end(), isShorter);
-  if (!some.empty())
-    for (const Lengths &lengths : std::set<Lengths>{*shortest, *longest})
-      cases.push_back({lengths, {}, {}, /*isImpulse=*/true});
-  return runInParallel(cases.size(), [&](size_t i) { return makeCase(cases[i]); });
 }
 
 //===----------------------------------------------------------------------===//
@@ -454,7 +304,7 @@ llvm::Error LayerVerifier::compareCausality(Session &session,
   for (int64_t cut : std::set<int64_t>{length / 2, length - 1}) {
     if (cut < 1)
       continue;
-    auto others = drawInputs(module, batch, length, dataSeed + 1);
+    auto others = drawInputs(module, batch, length, kDataSeed + 1);
     if (!others)
       return others.takeError();
     auto changed = convertAll(inputs, module->inputs); // a copy

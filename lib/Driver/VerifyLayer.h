@@ -33,6 +33,18 @@ struct Verdict {
   void add(const Verdict &part);
 };
 
+/// Of the data of all cases.
+constexpr uint64_t kDataSeed = 20;
+
+/// Calls `visit` with each run of consecutive bytes of the tokens [begin, end) along a
+/// sequence axis.
+void forTokens(const ssmrt_value_info &info, const Tensor &tensor, int64_t begin,
+               int64_t end, llvm::function_ref<void(int64_t, int64_t)> visit,
+               int axis = 0);
+
+/// The token that is not zero: a third of the way along each axis.
+inline int64_t impulseAt(int64_t length) { return length / 3; }
+
 class LayerVerifier {
 public:
   LayerVerifier(const Options &options, const Source &source, const WeightFiles &files)
