@@ -10,7 +10,7 @@ import pathlib
 import random
 import sys
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "Numerics"))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[3] / "Numerics"))
 import arrays  # noqa: E402
 
 
