@@ -18,7 +18,7 @@ config.test_exec_root = config.ssmc_binary_dir + "/test"
 try:  # without psutil lit refuses a limit
     import psutil  # noqa: F401
 
-    lit_config.maxIndividualTestTime = 120
+    lit_config.maxIndividualTestTime = 900 if config.sanitizers else 120
 except ImportError:
     pass
 
