@@ -14,8 +14,7 @@ static ssmrt_status beginCapture(ssmrtCudaContext *cuda) {
   const ssmrtCudaDriver *driver = cuda->driver;
   if (!driver->cuGraphLaunch || !driver->cuGraphInstantiateWithFlags ||
       !driver->cuGraphDestroy || !driver->cuGraphExecDestroy ||
-      !driver->cuStreamBeginCapture || !driver->cuStreamEndCapture ||
-      !driver->cuStreamCreate || !driver->cuStreamDestroy)
+      !driver->cuStreamBeginCapture || !driver->cuStreamEndCapture)
     return ssmrtFail(SSMRT_NO_DEVICE,
                      "the CUDA driver has no graphs; wanted one for CUDA 11.4 "
                      "or later");

@@ -1,10 +1,12 @@
-/*===- Driver.c - Streams, graphs and events of CUDA ----------------------===*/
+/*===- Driver.c - Streams and events of CUDA ------------------------------===*/
 
 #ifndef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 #endif
 
 #include "Driver.h"
+
+#include "CUDADriver.h"
 
 #include <dlfcn.h>
 #include <stdint.h>
@@ -13,48 +15,19 @@
 #include <string.h>
 #include <time.h>
 
-/* F(name, symbol, parameters) of the driver's functions; handles are pointers,
- * device memory is a number. */
-#define FUNCTIONS(F)                                                           \
-  F(getErrorName, "cuGetErrorName", (int result, const char **text))           \
-  F(init, "cuInit", (unsigned flags))                                          \
-  F(deviceGet, "cuDeviceGet", (int *device, int ordinal))                      \
-  F(contextRetain, "cuDevicePrimaryCtxRetain", (void **context, int device))   \
-  F(contextSet, "cuCtxSetCurrent", (void *context))                            \
-  F(streamCreate, "cuStreamCreate", (void **stream, unsigned flags))           \
-  F(streamDestroy, "cuStreamDestroy_v2", (void *stream))                       \
-  F(streamSynchronize, "cuStreamSynchronize", (void *stream))                  \
-  F(beginCapture, "cuStreamBeginCapture_v2", (void *stream, int mode))         \
-  F(endCapture, "cuStreamEndCapture", (void *stream, void **graph))            \
-  F(instantiate, "cuGraphInstantiateWithFlags",                                \
-    (void **executable, void *graph, unsigned long long flags))                \
-  F(graphDestroy, "cuGraphDestroy", (void *graph))                             \
-  F(executableDestroy, "cuGraphExecDestroy", (void *executable))               \
-  F(graphLaunch, "cuGraphLaunch", (void *executable, void *stream))            \
-  F(eventCreate, "cuEventCreate", (void **event, unsigned flags))              \
-  F(eventDestroy, "cuEventDestroy_v2", (void *event))                          \
-  F(eventRecord, "cuEventRecord", (void *event, void *stream))                 \
-  F(eventSynchronize, "cuEventSynchronize", (void *event))                     \
-  F(eventElapsedTime, "cuEventElapsedTime",                                    \
-    (float *milliseconds, void *begin, void *end))                             \
-  F(memAlloc, "cuMemAlloc_v2", (uint64_t * memory, size_t bytes))              \
-  F(memFree, "cuMemFree_v2", (uint64_t memory))                                \
-  F(memSet, "cuMemsetD8Async",                                                 \
-    (uint64_t memory, unsigned char value, size_t bytes, void *stream))        \
-  F(memCopy, "cuMemcpyDtoDAsync_v2",                                           \
-    (uint64_t to, uint64_t from, size_t bytes, void *stream))
+#define NEEDED(F) SSMRT_CUDA_FUNCTIONS(F) SSMRT_CUDA_MEASURING_FUNCTIONS(F)
 
 static struct {
-#define MEMBER(NAME, SYMBOL, PARAMETERS) int(*NAME) PARAMETERS;
-  FUNCTIONS(MEMBER)
+#define MEMBER(NAME, SYMBOL, PARAMETERS) CUresult(*NAME) PARAMETERS;
+  NEEDED(MEMBER)
 #undef MEMBER
 } driver;
 
-static void check(int result, const char *what) {
+static void check(CUresult result, const char *what) {
   if (result == 0)
     return;
   const char *name = NULL;
-  driver.getErrorName(result, &name);
+  driver.cuGetErrorName(result, &name);
   char message[256];
   snprintf(message, sizeof(message), "%s: %s (%d)", what,
            name ? name : "unknown", result);
@@ -69,7 +42,7 @@ static void load(void) {
     fail(dlerror());
   static const char *const symbols[] = {
 #define SYMBOL_NAME(NAME, SYMBOL, PARAMETERS) SYMBOL,
-      FUNCTIONS(SYMBOL_NAME)
+      NEEDED(SYMBOL_NAME)
 #undef SYMBOL_NAME
   };
   enum { Count = sizeof(symbols) / sizeof(symbols[0]) };
@@ -84,76 +57,52 @@ static void load(void) {
 
 void *open_stream(int device) {
   load();
-  int handle;
-  void *context, *stream;
-  CHECK(init, 0);
-  CHECK(deviceGet, &handle, device);
-  CHECK(contextRetain, &context, handle);
-  CHECK(contextSet, context);
-  CHECK(streamCreate, &stream, /*non-blocking*/ 1);
+  CUdevice handle;
+  CUcontext context;
+  CUstream stream;
+  CHECK(cuInit, 0);
+  CHECK(cuDeviceGet, &handle, device);
+  CHECK(cuDevicePrimaryCtxRetain, &context, handle);
+  CHECK(cuCtxSetCurrent, context);
+  CHECK(cuStreamCreate, &stream, /*non-blocking*/ 1);
   return stream;
 }
 
-void close_stream(void *stream) { CHECK(streamDestroy, stream); }
-
-void begin_capture(void *stream) {
-  CHECK(beginCapture, stream, /*thread local*/ 1);
+void *mark(void *stream) {
+  CUevent event;
+  CHECK(cuEventCreate, &event, 0);
+  CHECK(cuEventRecord, event, stream);
+  return event;
 }
 
-void *end_capture(void *stream) {
-  void *graph, *executable;
-  CHECK(endCapture, stream, &graph);
-  CHECK(instantiate, &executable, graph, 0);
-  CHECK(graphDestroy, graph);
-  return executable;
-}
-
-void free_graph(void *graph) { CHECK(executableDestroy, graph); }
-
-/* Seconds between two points of the stream. */
-static double elapsed(void *begin, void *end) {
+double seconds_between(void *begin, void *end) {
   float milliseconds;
-  CHECK(eventSynchronize, end);
-  CHECK(eventElapsedTime, &milliseconds, begin, end);
-  CHECK(eventDestroy, begin);
-  CHECK(eventDestroy, end);
+  CHECK(cuEventSynchronize, end);
+  CHECK(cuEventElapsedTime, &milliseconds, begin, end);
+  CHECK(cuEventDestroy, begin);
+  CHECK(cuEventDestroy, end);
   return milliseconds * 1e-3;
 }
 
-double time_replays(void *stream, void *graph, int count) {
-  void *begin, *end;
-  CHECK(eventCreate, &begin, 0);
-  CHECK(eventCreate, &end, 0);
-  CHECK(eventRecord, begin, stream);
-  for (int i = 0; i < count; ++i)
-    CHECK(graphLaunch, graph, stream);
-  CHECK(eventRecord, end, stream);
-  return elapsed(begin, end);
-}
-
 double measure_copy(void *stream, size_t bytes) {
-  uint64_t from, to;
-  while (bytes > 1 << 20 && driver.memAlloc(&from, 2 * bytes) != 0)
+  CUdeviceptr from, to;
+  while (bytes > 1 << 20 && driver.cuMemAlloc(&from, 2 * bytes) != CUDA_SUCCESS)
     bytes /= 2;
   if (bytes > 1 << 20)
-    CHECK(memFree, from);
-  CHECK(memAlloc, &from, bytes);
-  CHECK(memAlloc, &to, bytes);
-  CHECK(memSet, from, 1, bytes, stream);
+    CHECK(cuMemFree, from);
+  CHECK(cuMemAlloc, &from, bytes);
+  CHECK(cuMemAlloc, &to, bytes);
+  CHECK(cuMemsetD8Async, from, 1, bytes, stream);
   double best = 0;
   for (int i = 0; i < 6; ++i) {
-    void *begin, *end;
-    CHECK(eventCreate, &begin, 0);
-    CHECK(eventCreate, &end, 0);
-    CHECK(eventRecord, begin, stream);
-    CHECK(memCopy, to, from, bytes, stream);
-    CHECK(eventRecord, end, stream);
-    double rate = 2 * (double)bytes / elapsed(begin, end);
+    void *begin = mark(stream);
+    CHECK(cuMemcpyDtoDAsync, to, from, bytes, stream);
+    double rate = 2 * (double)bytes / seconds_between(begin, mark(stream));
     if (i > 0 && rate > best) /* the first one warms up */
       best = rate;
   }
-  CHECK(memFree, from);
-  CHECK(memFree, to);
+  CHECK(cuMemFree, from);
+  CHECK(cuMemFree, to);
   return best;
 }
 

@@ -1,4 +1,4 @@
-/*===- Driver.h - Streams, graphs and events of CUDA -------------*- C -*-===*\
+/*===- Driver.h - Streams and events of CUDA ---------------------*- C -*-===*\
 |*                                                                            *|
 |* What a program that measures needs of the driver beyond libssmrt. Every    *|
 |* function ends the program where the driver fails.                          *|
@@ -18,16 +18,11 @@ double now(void);
 
 /* Makes the primary context of the device current on this thread, and a stream. */
 void *open_stream(int device);
-void close_stream(void *stream);
 
-/* What is queued in between becomes a graph, and is not done. */
-void begin_capture(void *stream);
-void *end_capture(void *stream);
-void free_graph(void *graph);
-
-/* Seconds that `count` replays of the graph take on the device, one after the
- * other. */
-double time_replays(void *stream, void *graph, int count);
+/* A mark in the stream, and the device's time from one to another, in seconds; which
+ * ends both. */
+void *mark(void *stream);
+double seconds_between(void *begin, void *end);
 
 /* Bytes a second, read and written together, of copies of `bytes` on the device (or
  * of fewer, where they do not fit), the best of a few. */

@@ -12,6 +12,15 @@ static int compare_times(const void *a, const void *b) {
   return (x > y) - (x < y);
 }
 
+/* Seconds that `count` replays take on the device, one after the other. */
+static double time_replays(const Layer *layer, const ssmrt_cuda_graph *graph,
+                           int count) {
+  void *begin = mark(layer->stream);
+  for (int i = 0; i < count; ++i)
+    check(ssmrt_cuda_graph_launch(layer->context, graph));
+  return seconds_between(begin, mark(layer->stream));
+}
+
 void measure(Layer *layer, bool isStep, int samples) {
   if (samples < 1 || samples > 1000)
     fail("--time: wanted 1 to 1000 samples");
@@ -37,20 +46,21 @@ void measure(Layer *layer, bool isStep, int samples) {
   }
   void *state = isStep ? layer->state : NULL;
   double start = now();
-  begin_capture(layer->stream);
+  ssmrt_cuda_graph *graph;
+  check(ssmrt_cuda_graph_begin(layer->context));
   call(layer, ins, outs, state, isStep);
-  void *graph = end_capture(layer->stream);
+  check(ssmrt_cuda_graph_end(layer->context, &graph));
   double capturing = now() - start;
 
   /* As many replays a sample as take a few milliseconds. */
-  double once = time_replays(layer->stream, graph, 3) / 3;
+  double once = time_replays(layer, graph, 3) / 3;
   int count = once > 0 ? (int)(5e-3 / once) : 1;
   count = count < 1 ? 1 : count > 1000 ? 1000 : count;
   double *times = allocate_host(samples * (int64_t)sizeof(double));
   for (int i = 0; i < samples; ++i)
-    times[i] = time_replays(layer->stream, graph, count) / count;
+    times[i] = time_replays(layer, graph, count) / count;
   check(ssmrt_cuda_synchronize(layer->context));
-  free_graph(graph);
+  ssmrt_cuda_graph_destroy(layer->context, graph);
   qsort(times, (size_t)samples, sizeof(double), compare_times);
   double best = times[0], median = times[samples / 2];
   free(times);

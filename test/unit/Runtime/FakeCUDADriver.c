@@ -12,6 +12,8 @@
 
 #include "FakeCUDADriver.h"
 
+#include "CUDADriver.h"
+
 #include <dlfcn.h>
 #include <pthread.h>
 #include <stdbool.h>
@@ -20,42 +22,23 @@
 #include <string.h>
 #include <time.h>
 
-typedef int CUresult, CUdevice;
-typedef uint64_t CUdeviceptr;
-typedef struct Context Context, *CUcontext;
-typedef struct Module Module, *CUmodule;
-typedef struct Function Function, *CUfunction;
-typedef struct Stream Stream, *CUstream;
+typedef struct CUctx_st Context;
+typedef struct CUmod_st Module;
+typedef struct CUfunc_st Function;
+typedef struct CUstream_st Stream;
 
-enum {
-  SUCCESS = 0,
-  INVALID_VALUE = 1,
-  OUT_OF_MEMORY = 2,
-  INVALID_CONTEXT = 201,
-  INVALID_HANDLE = 400,
-  NOT_FOUND = 500,
-  CAPTURE_UNSUPPORTED = 900
+enum { /* CUresult */
+  CUDA_ERROR_INVALID_VALUE = 1,
+  CUDA_ERROR_INVALID_CONTEXT = 201,
+  CUDA_ERROR_INVALID_HANDLE = 400,
+  CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED = 900
 };
-
-typedef struct CUlaunchConfig {
-  unsigned grid[3], block[3], sharedBytes;
-  CUstream stream;
-  const struct {
-    int id;
-    char padding[4];
-    union {
-      char bytes[64];
-      int isAllowed;
-    } value;
-  } *attributes;
-  unsigned numAttributes;
-} CUlaunchConfig;
 
 enum { MaxDevices = 2, MaxKernels = 512, MaxCalls = 64, MaxArguments = 32 };
 enum { MaxLaunches = 256, MaxBlocks = 256, MaxOperations = 256 };
 enum { Memory = 1 << 24 };
 
-struct Context {
+struct CUctx_st {
   int device, references;
 };
 
@@ -66,11 +49,11 @@ typedef struct Kernel {
   int64_t granted;
 } Kernel;
 
-struct Function {
+struct CUfunc_st {
   int kernel;
 };
 
-struct Module {
+struct CUmod_st {
   int device;
   Function functions[MaxKernels];
 };
@@ -86,7 +69,7 @@ typedef struct Operation {
   size_t bytes;
 } Operation;
 
-struct Stream {
+struct CUstream_st {
   int device;
   bool isCapturing;
   Operation operations[MaxOperations];
@@ -118,11 +101,14 @@ static struct {
   char log[256], image[64];
 } fake = {.count = MaxDevices, .arch = {90, 90}};
 
-/* A captured stream, to be replayed. */
-typedef struct Graph {
+/* A captured stream, and what is replayed. */
+struct CUgraph_st {
   Operation operations[MaxOperations];
   int count;
-} Graph;
+};
+struct CUgraphExec_st {
+  struct CUgraph_st graph;
+};
 
 static int captures; /* streams that are being captured */
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -142,7 +128,7 @@ static CUresult enter(const char *function) {
     ++i;
   snprintf(fake.calls[i].name, sizeof(fake.calls[i].name), "%s", function);
   ++fake.calls[i].count;
-  CUresult result = SUCCESS;
+  CUresult result = CUDA_SUCCESS;
   if (!strcmp(fake.failing, function) && fake.skip-- == 0) {
     result = fake.failure;
     fake.failing[0] = '\0';
@@ -176,8 +162,9 @@ static bool isHeld(const void *memory, size_t bytes) {
 
 static CUresult checkStream(const Stream *stream) {
   if (current() < 0)
-    return INVALID_CONTEXT;
-  return stream && stream->device != current() ? INVALID_HANDLE : SUCCESS;
+    return CUDA_ERROR_INVALID_CONTEXT;
+  return stream && stream->device != current() ? CUDA_ERROR_INVALID_HANDLE
+                                               : CUDA_SUCCESS;
 }
 
 static void perform(Operation *operation) {
@@ -204,12 +191,12 @@ static void perform(Operation *operation) {
 static CUresult submit(Stream *stream, Operation *operation) {
   if (!stream || !stream->isCapturing) {
     perform(operation);
-    return SUCCESS;
+    return CUDA_SUCCESS;
   }
   if (stream->count == MaxOperations)
-    return OUT_OF_MEMORY;
+    return CUDA_ERROR_OUT_OF_MEMORY;
   stream->operations[stream->count++] = *operation;
-  return SUCCESS;
+  return CUDA_SUCCESS;
 }
 
 static CUresult submitCopy(CUstream stream, void *to, const void *from,
@@ -229,57 +216,60 @@ static CUresult submitCopy(CUstream stream, void *to, const void *from,
 CUresult cuInit(unsigned flags) {
   (void)flags;
   ENTER("cuInit");
-  return SUCCESS;
+  return CUDA_SUCCESS;
 }
 
 CUresult cuDriverGetVersion(int *version) {
   ENTER("cuDriverGetVersion");
   *version = 12040;
-  return SUCCESS;
+  return CUDA_SUCCESS;
 }
 
 static const struct {
   CUresult result;
   const char *name, *text;
 } errors[] = {
-    {INVALID_VALUE, "CUDA_ERROR_INVALID_VALUE", "invalid argument"},
-    {OUT_OF_MEMORY, "CUDA_ERROR_OUT_OF_MEMORY", "out of memory"},
+    {CUDA_ERROR_INVALID_VALUE, "CUDA_ERROR_INVALID_VALUE", "invalid argument"},
+    {CUDA_ERROR_OUT_OF_MEMORY, "CUDA_ERROR_OUT_OF_MEMORY", "out of memory"},
     {100, "CUDA_ERROR_NO_DEVICE", "no CUDA-capable device is detected"},
     {101, "CUDA_ERROR_INVALID_DEVICE", "invalid device ordinal"},
-    {INVALID_CONTEXT, "CUDA_ERROR_INVALID_CONTEXT", "invalid device context"},
+    {CUDA_ERROR_INVALID_CONTEXT, "CUDA_ERROR_INVALID_CONTEXT",
+     "invalid device context"},
     {209, "CUDA_ERROR_NO_BINARY_FOR_GPU", "no kernel image is available"},
     {218, "CUDA_ERROR_INVALID_PTX", "a PTX JIT compilation failed"},
     {222, "CUDA_ERROR_UNSUPPORTED_PTX_VERSION",
      "the provided PTX was compiled "
      "with an unsupported toolchain."},
-    {INVALID_HANDLE, "CUDA_ERROR_INVALID_HANDLE", "invalid resource handle"},
-    {NOT_FOUND, "CUDA_ERROR_NOT_FOUND", "named symbol not found"},
+    {CUDA_ERROR_INVALID_HANDLE, "CUDA_ERROR_INVALID_HANDLE",
+     "invalid resource handle"},
+    {CUDA_ERROR_NOT_FOUND, "CUDA_ERROR_NOT_FOUND", "named symbol not found"},
     {700, "CUDA_ERROR_ILLEGAL_ADDRESS", "an illegal memory access"},
     {803, "CUDA_ERROR_SYSTEM_DRIVER_MISMATCH",
      "system has unsupported display "
      "driver / cuda driver combination"},
-    {CAPTURE_UNSUPPORTED, "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED",
+    {CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED,
+     "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED",
      "operation not permitted when stream is capturing"},
 };
 
 CUresult cuGetErrorName(CUresult result, const char **text) {
   for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); ++i)
     if (errors[i].result == result)
-      return *text = errors[i].name, SUCCESS;
-  return *text = NULL, INVALID_VALUE;
+      return *text = errors[i].name, CUDA_SUCCESS;
+  return *text = NULL, CUDA_ERROR_INVALID_VALUE;
 }
 
 CUresult cuGetErrorString(CUresult result, const char **text) {
   for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); ++i)
     if (errors[i].result == result)
-      return *text = errors[i].text, SUCCESS;
-  return *text = NULL, INVALID_VALUE;
+      return *text = errors[i].text, CUDA_SUCCESS;
+  return *text = NULL, CUDA_ERROR_INVALID_VALUE;
 }
 
 CUresult cuDeviceGetCount(int *count) {
   ENTER("cuDeviceGetCount");
   *count = fake.count;
-  return SUCCESS;
+  return CUDA_SUCCESS;
 }
 
 CUresult cuDeviceGet(CUdevice *device, int ordinal) {
@@ -287,13 +277,13 @@ CUresult cuDeviceGet(CUdevice *device, int ordinal) {
   if (ordinal < 0 || ordinal >= fake.count)
     return 101;
   *device = ordinal + 100; /* a handle is no ordinal */
-  return SUCCESS;
+  return CUDA_SUCCESS;
 }
 
 CUresult cuDeviceGetName(char *name, int size, CUdevice device) {
   ENTER("cuDeviceGetName");
   snprintf(name, (size_t)size, "Fake GPU %d", device - 100);
-  return SUCCESS;
+  return CUDA_SUCCESS;
 }
 
 CUresult cuDeviceGetAttribute(int *value, int attribute, CUdevice device) {
@@ -304,18 +294,18 @@ CUresult cuDeviceGetAttribute(int *value, int attribute, CUdevice device) {
   } values[] = {{1, 1024},  {2, 1024},  {3, 1024},  {4, 64},   {5, 2147483647},
                 {6, 65535}, {7, 65535}, {8, 49152}, {16, 132}, {97, 232448}};
   if (attribute == 75 || attribute == 76)
-    return *value = attribute == 75 ? arch / 10 : arch % 10, SUCCESS;
+    return *value = attribute == 75 ? arch / 10 : arch % 10, CUDA_SUCCESS;
   for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); ++i)
     if (values[i].attribute == attribute)
-      return *value = values[i].value, SUCCESS;
-  return INVALID_VALUE;
+      return *value = values[i].value, CUDA_SUCCESS;
+  return CUDA_ERROR_INVALID_VALUE;
 }
 
 CUresult cuDeviceTotalMem_v2(size_t *bytes, CUdevice device) {
   (void)device;
   ENTER("cuDeviceTotalMem");
   *bytes = Memory;
-  return SUCCESS;
+  return CUDA_SUCCESS;
 }
 
 CUresult cuDevicePrimaryCtxRetain(CUcontext *context, CUdevice device) {
@@ -323,46 +313,47 @@ CUresult cuDevicePrimaryCtxRetain(CUcontext *context, CUdevice device) {
   *context = &fake.contexts[device - 100];
   (*context)->device = device - 100;
   ++(*context)->references;
-  return SUCCESS;
+  return CUDA_SUCCESS;
 }
 
 CUresult cuDevicePrimaryCtxRelease_v2(CUdevice device) {
   ENTER("cuDevicePrimaryCtxRelease");
   --fake.contexts[device - 100].references;
-  return SUCCESS;
+  return CUDA_SUCCESS;
 }
 
 CUresult cuCtxPushCurrent_v2(CUcontext context) {
   ENTER("cuCtxPushCurrent");
   stack[depth++] = context;
-  return SUCCESS;
+  return CUDA_SUCCESS;
 }
 
 CUresult cuCtxPopCurrent_v2(CUcontext *context) {
   ENTER("cuCtxPopCurrent");
   if (depth == 0)
-    return INVALID_CONTEXT;
+    return CUDA_ERROR_INVALID_CONTEXT;
   *context = stack[--depth];
-  return SUCCESS;
+  return CUDA_SUCCESS;
 }
 
 CUresult cuStreamGetCtx(CUstream stream, CUcontext *context) {
   ENTER("cuStreamGetCtx");
   *context = &fake.contexts[stream->device];
-  return SUCCESS;
+  return CUDA_SUCCESS;
 }
 
 CUresult cuStreamIsCapturing(CUstream stream, int *status) {
   ENTER("cuStreamIsCapturing");
   *status = stream && stream->isCapturing;
-  return SUCCESS;
+  return CUDA_SUCCESS;
 }
 
 CUresult cuStreamSynchronize(CUstream stream) {
   ENTER("cuStreamSynchronize");
   CUresult result = checkStream(stream);
-  return !result && stream && stream->isCapturing ? CAPTURE_UNSUPPORTED
-                                                  : result;
+  return !result && stream && stream->isCapturing
+             ? CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED
+             : result;
 }
 
 CUresult cuModuleLoadDataEx(CUmodule *module, const void *image, unsigned count,
@@ -372,23 +363,23 @@ CUresult cuModuleLoadDataEx(CUmodule *module, const void *image, unsigned count,
       strcpy(values[i], fake.log);
   ENTER("cuModuleLoadDataEx");
   if (captures)
-    return CAPTURE_UNSUPPORTED;
+    return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
   if (current() < 0)
-    return INVALID_CONTEXT;
+    return CUDA_ERROR_INVALID_CONTEXT;
   snprintf(fake.image, sizeof(fake.image), "%s", (const char *)image);
   *module = calloc(1, sizeof(**module));
   (*module)->device = current();
   ++fake.modules;
-  return SUCCESS;
+  return CUDA_SUCCESS;
 }
 
 CUresult cuModuleUnload(CUmodule module) {
   ENTER("cuModuleUnload");
   if (current() != module->device)
-    return INVALID_CONTEXT;
+    return CUDA_ERROR_INVALID_CONTEXT;
   --fake.modules;
   free(module);
-  return SUCCESS;
+  return CUDA_SUCCESS;
 }
 
 static Kernel *appendKernel(const char *name, int maxThreads) {
@@ -422,29 +413,29 @@ CUresult cuModuleGetFunction(CUfunction *function, CUmodule module,
     if (!strcmp(fake.kernels[i].name, name)) {
       module->functions[i].kernel = i;
       *function = &module->functions[i];
-      return SUCCESS;
+      return CUDA_SUCCESS;
     }
   if (fake.isStrict || fake.numKernels == MaxKernels)
-    return NOT_FOUND;
+    return CUDA_ERROR_NOT_FOUND;
   module->functions[fake.numKernels].kernel = fake.numKernels;
   *function = &module->functions[fake.numKernels];
   findBody(appendKernel(name, 1024));
-  return SUCCESS;
+  return CUDA_SUCCESS;
 }
 
 CUresult cuFuncGetAttribute(int *value, int attribute, CUfunction function) {
   ENTER("cuFuncGetAttribute");
   const Kernel *kernel = &fake.kernels[function->kernel];
   *value = attribute == 0 ? kernel->maxThreads : kernel->sharedBytes;
-  return attribute <= 1 ? SUCCESS : INVALID_VALUE;
+  return attribute <= 1 ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 
 CUresult cuFuncSetAttribute(CUfunction function, int attribute, int value) {
   ENTER("cuFuncSetAttribute");
   if (attribute != 8)
-    return INVALID_VALUE;
+    return CUDA_ERROR_INVALID_VALUE;
   fake.kernels[function->kernel].granted = value;
-  return SUCCESS;
+  return CUDA_SUCCESS;
 }
 
 CUresult cuLaunchKernel(CUfunction function, unsigned gridX, unsigned gridY,
@@ -457,7 +448,7 @@ CUresult cuLaunchKernel(CUfunction function, unsigned gridX, unsigned gridY,
   if (result)
     return result;
   if (extra || gridX * gridY * gridZ == 0 || blockX * blockY * blockZ == 0)
-    return INVALID_VALUE;
+    return CUDA_ERROR_INVALID_VALUE;
   Operation operation = {.kernel = function->kernel,
                          .launch = {kernel->name,
                                     {gridX, gridY, gridZ},
@@ -475,21 +466,23 @@ CUresult cuModuleGetGlobal_v2(uint64_t *memory, size_t *bytes, CUmodule module,
   ENTER("cuModuleGetGlobal");
   (void)module;
   if (!fake.overlaps || strcmp(name, "ssmrt_kernels_overlap"))
-    return NOT_FOUND;
+    return CUDA_ERROR_NOT_FOUND;
   *memory = 256;
   *bytes = 1;
-  return SUCCESS;
+  return CUDA_SUCCESS;
 }
 
 CUresult cuLaunchKernelEx(const CUlaunchConfig *config, CUfunction function,
                           void **parameters, void **extra) {
   ENTER("cuLaunchKernelEx");
-  if (config->numAttributes != 1 || config->attributes->id != 6 ||
-      !config->attributes->value.isAllowed)
-    return INVALID_VALUE;
-  return cuLaunchKernel(function, config->grid[0], config->grid[1],
-                        config->grid[2], config->block[0], config->block[1],
-                        config->block[2], config->sharedBytes, config->stream,
+  if (config->numAttributes != 1 ||
+      config->attributes->id !=
+          CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION ||
+      !config->attributes->value.programmaticStreamSerializationAllowed)
+    return CUDA_ERROR_INVALID_VALUE;
+  return cuLaunchKernel(function, config->gridX, config->gridY, config->gridZ,
+                        config->blockX, config->blockY, config->blockZ,
+                        config->sharedBytes, config->stream,
                         parameters, extra);
 }
 
@@ -497,17 +490,17 @@ CUresult cuMemGetInfo_v2(size_t *free, size_t *total) {
   ENTER("cuMemGetInfo");
   *free = Memory / 2;
   *total = Memory;
-  return SUCCESS;
+  return CUDA_SUCCESS;
 }
 
 CUresult cuMemAlloc_v2(CUdeviceptr *memory, size_t bytes) {
   ENTER("cuMemAlloc");
   if (captures)
-    return CAPTURE_UNSUPPORTED;
+    return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
   if (current() < 0)
-    return INVALID_CONTEXT;
+    return CUDA_ERROR_INVALID_CONTEXT;
   if (bytes == 0)
-    return INVALID_VALUE;
+    return CUDA_ERROR_INVALID_VALUE;
   for (int i = 0; i < MaxBlocks && bytes <= Memory; ++i) {
     Block *block = &fake.blocks[i];
     if (block->data)
@@ -515,32 +508,32 @@ CUresult cuMemAlloc_v2(CUdeviceptr *memory, size_t bytes) {
     block->bytes = bytes;
     block->device = current();
     if (posix_memalign((void **)&block->data, 256, bytes))
-      return block->data = NULL, OUT_OF_MEMORY;
+      return block->data = NULL, CUDA_ERROR_OUT_OF_MEMORY;
     memset(block->data, 0xA5, bytes);
     *memory = (uintptr_t)block->data;
-    return SUCCESS;
+    return CUDA_SUCCESS;
   }
-  return OUT_OF_MEMORY;
+  return CUDA_ERROR_OUT_OF_MEMORY;
 }
 
 CUresult cuMemFree_v2(CUdeviceptr memory) {
   ENTER("cuMemFree");
   if (captures)
-    return CAPTURE_UNSUPPORTED;
+    return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
   for (int i = 0; i < MaxBlocks; ++i)
     if (fake.blocks[i].data && (uintptr_t)fake.blocks[i].data == memory) {
       free(fake.blocks[i].data);
       fake.blocks[i].data = NULL;
-      return SUCCESS;
+      return CUDA_SUCCESS;
     }
-  return INVALID_VALUE;
+  return CUDA_ERROR_INVALID_VALUE;
 }
 
 CUresult cuMemcpyHtoDAsync_v2(CUdeviceptr to, const void *from, size_t bytes,
                               CUstream stream) {
   ENTER("cuMemcpyHtoDAsync");
   if (!isHeld((void *)to, bytes) || isHeld(from, 1))
-    return INVALID_VALUE;
+    return CUDA_ERROR_INVALID_VALUE;
   return submitCopy(stream, (void *)to, from, 0, bytes);
 }
 
@@ -548,7 +541,7 @@ CUresult cuMemcpyDtoHAsync_v2(void *to, CUdeviceptr from, size_t bytes,
                               CUstream stream) {
   ENTER("cuMemcpyDtoHAsync");
   if (!isHeld((void *)from, bytes) || isHeld(to, 1))
-    return INVALID_VALUE;
+    return CUDA_ERROR_INVALID_VALUE;
   return submitCopy(stream, to, (void *)from, 0, bytes);
 }
 
@@ -556,7 +549,7 @@ CUresult cuMemcpyDtoDAsync_v2(CUdeviceptr to, CUdeviceptr from, size_t bytes,
                               CUstream stream) {
   ENTER("cuMemcpyDtoDAsync");
   if (!isHeld((void *)to, bytes) || !isHeld((void *)from, bytes))
-    return INVALID_VALUE;
+    return CUDA_ERROR_INVALID_VALUE;
   return submitCopy(stream, (void *)to, (void *)from, 0, bytes);
 }
 
@@ -564,7 +557,7 @@ CUresult cuMemsetD8Async(CUdeviceptr to, unsigned char value, size_t bytes,
                          CUstream stream) {
   ENTER("cuMemsetD8Async");
   if (!isHeld((void *)to, bytes))
-    return INVALID_VALUE;
+    return CUDA_ERROR_INVALID_VALUE;
   return submitCopy(stream, (void *)to, NULL, value, bytes);
 }
 
@@ -576,107 +569,111 @@ CUresult cuCtxSetCurrent(CUcontext context) {
   ENTER("cuCtxSetCurrent");
   depth = 1;
   stack[0] = context;
-  return SUCCESS;
+  return CUDA_SUCCESS;
 }
 
 CUresult cuStreamCreate(CUstream *stream, unsigned flags) {
   (void)flags;
   ENTER("cuStreamCreate");
   if (current() < 0)
-    return INVALID_CONTEXT;
+    return CUDA_ERROR_INVALID_CONTEXT;
   *stream = calloc(1, sizeof(**stream));
   (*stream)->device = current();
-  return SUCCESS;
+  return CUDA_SUCCESS;
 }
 
 CUresult cuStreamDestroy_v2(CUstream stream) {
   ENTER("cuStreamDestroy");
   free(stream);
-  return SUCCESS;
+  return CUDA_SUCCESS;
 }
 
 CUresult cuStreamBeginCapture_v2(CUstream stream, int mode) {
   (void)mode;
   ENTER("cuStreamBeginCapture");
   if (!stream || stream->isCapturing)
-    return CAPTURE_UNSUPPORTED;
+    return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
   stream->isCapturing = true;
   stream->count = 0;
   ++captures;
-  return SUCCESS;
+  return CUDA_SUCCESS;
 }
 
-CUresult cuStreamEndCapture(CUstream stream, Graph **graph) {
+CUresult cuStreamEndCapture(CUstream stream, CUgraph *graph) {
   ENTER("cuStreamEndCapture");
   stream->isCapturing = false;
   --captures;
   *graph = calloc(1, sizeof(**graph));
   memcpy((*graph)->operations, stream->operations, sizeof(stream->operations));
   (*graph)->count = stream->count;
-  return SUCCESS;
+  return CUDA_SUCCESS;
 }
 
-CUresult cuGraphInstantiateWithFlags(Graph **executable, Graph *graph,
+CUresult cuGraphInstantiateWithFlags(CUgraphExec *executable, CUgraph graph,
                                      unsigned long long flags) {
   (void)flags;
   ENTER("cuGraphInstantiateWithFlags");
   *executable = malloc(sizeof(**executable));
-  memcpy(*executable, graph, sizeof(*graph));
-  return SUCCESS;
+  (*executable)->graph = *graph;
+  return CUDA_SUCCESS;
 }
 
-CUresult cuGraphDestroy(Graph *graph) {
+CUresult cuGraphDestroy(CUgraph graph) {
   ENTER("cuGraphDestroy");
   free(graph);
-  return SUCCESS;
+  return CUDA_SUCCESS;
 }
 
-CUresult cuGraphExecDestroy(Graph *executable) {
+CUresult cuGraphExecDestroy(CUgraphExec executable) {
   ENTER("cuGraphExecDestroy");
   free(executable);
-  return SUCCESS;
+  return CUDA_SUCCESS;
 }
 
-CUresult cuGraphLaunch(Graph *executable, CUstream stream) {
+CUresult cuGraphLaunch(CUgraphExec executable, CUstream stream) {
   ENTER("cuGraphLaunch");
   CUresult result = checkStream(stream);
-  for (int i = 0; !result && i < executable->count; ++i)
-    perform(&executable->operations[i]);
+  for (int i = 0; !result && i < executable->graph.count; ++i)
+    perform(&executable->graph.operations[i]);
   return result;
 }
 
-/* An event is the time at which it was recorded. */
-CUresult cuEventCreate(struct timespec **event, unsigned flags) {
+/* The time at which it was recorded. */
+struct CUevent_st {
+  struct timespec time;
+};
+
+CUresult cuEventCreate(CUevent *event, unsigned flags) {
   (void)flags;
   ENTER("cuEventCreate");
   *event = calloc(1, sizeof(**event));
-  return SUCCESS;
+  return CUDA_SUCCESS;
 }
 
-CUresult cuEventDestroy_v2(struct timespec *event) {
+CUresult cuEventDestroy_v2(CUevent event) {
   ENTER("cuEventDestroy");
   free(event);
-  return SUCCESS;
+  return CUDA_SUCCESS;
 }
 
-CUresult cuEventRecord(struct timespec *event, CUstream stream) {
+CUresult cuEventRecord(CUevent event, CUstream stream) {
   ENTER("cuEventRecord");
-  clock_gettime(CLOCK_MONOTONIC, event);
+  clock_gettime(CLOCK_MONOTONIC, &event->time);
   return checkStream(stream);
 }
 
-CUresult cuEventSynchronize(struct timespec *event) {
+CUresult cuEventSynchronize(CUevent event) {
   (void)event;
   ENTER("cuEventSynchronize");
-  return SUCCESS;
+  return CUDA_SUCCESS;
 }
 
-CUresult cuEventElapsedTime(float *milliseconds, struct timespec *begin,
-                            struct timespec *end) {
+CUresult cuEventElapsedTime(float *milliseconds, CUevent begin, CUevent end) {
   ENTER("cuEventElapsedTime");
-  *milliseconds = (float)((double)(end->tv_sec - begin->tv_sec) * 1e3 +
-                          (double)(end->tv_nsec - begin->tv_nsec) * 1e-6);
-  return SUCCESS;
+  double seconds = (double)(end->time.tv_sec - begin->time.tv_sec);
+  double nanoseconds = (double)(end->time.tv_nsec - begin->time.tv_nsec);
+  *milliseconds = (float)(seconds * 1e3 + nanoseconds * 1e-6);
+  return CUDA_SUCCESS;
 }
 
 /*===----------------------------------------------------------------------===*\

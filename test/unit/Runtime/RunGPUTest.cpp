@@ -92,7 +92,7 @@ TEST_F(RunGPU, Fails) {
   EXPECT_EQ(run("--random-weights --random 1 2"), 0) << read("log");
   EXPECT_EQ(run(files() + "--device 7"), 1);
   EXPECT_EQ(read("log"),
-            "run_gpu: error: deviceGet: CUDA_ERROR_INVALID_DEVICE (101)\n");
+            "run_gpu: error: cuDeviceGet: CUDA_ERROR_INVALID_DEVICE (101)\n");
   EXPECT_EQ(run(files() + "--split 3"), 1);
 }
 
