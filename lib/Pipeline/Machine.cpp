@@ -46,14 +46,9 @@ static void addRoundingToBF16(llvm::Module &module) {
   llvm::appendToCompilerUsed(module, {function});
 }
 
-/// The oldest GPUs that have all instructions in use; what is compiled for them runs on
-/// all later ones.
-static constexpr llvm::StringRef kPortableGPU = "sm_80";
-
 static mlir::FailureOr<nvptx::Kernels> emitKernels(mlir::ModuleOp module,
                                                    const PipelineOptions &options) {
-  return nvptx::emitPTX(module,
-                        options.gpu.empty() ? kPortableGPU : llvm::StringRef(options.gpu[0]));
+  return nvptx::emitPTX(module, options.getGPU());
 }
 
 /// Machine code for each of the GPUs that options name, each from PTX of its own.

@@ -7,6 +7,7 @@
 #include "Target/CPU/ExpandMath.h"
 #include "Target/CPU/Passes.h"
 #include "Target/CPU/Target.h"
+#include "Target/NVPTX/Machine.h"
 #include "Target/NVPTX/Passes.h"
 #include "mlir/Conversion/GPUToNVVM/GPUToNVVMPass.h"
 #include "mlir/Conversion/Passes.h"
@@ -249,19 +250,22 @@ static LogicalResult dump(ModuleOp module, Phase phase, llvm::StringRef director
   return module.emitError("cannot write ") << path << ": " << error.message();
 }
 
-/// The figures that the cost model reads: the CPU's, unless the module brings its own;
-/// then those of the options.
+/// The figures that the cost model reads: those of the CPU or the GPU, unless the module
+/// brings its own; then those of the options.
 static LogicalResult describeMachine(ModuleOp module, const PipelineOptions &options,
                                      const CPUTarget &target) {
   constexpr llvm::StringLiteral name = DLTIDialect::kTargetSystemDescAttrName;
-  ssm::Machine machine =
-      module->hasAttr(name) ? ssm::Machine::get(module) : target.getMachine();
+  ssm::Machine machine = module->hasAttr(name) ? ssm::Machine::get(module)
+                         : isCUDA(options)     ? nvptx::getMachine(options.getGPU())
+                                               : target.getMachine();
   for (const auto &[key, value] : options.machine)
     if (!machine.set(key, value))
       return module.emitError("'")
              << key << "' is no figure of a machine; there are "
              << llvm::join(ssm::Machine::keys(), ", ");
-  module->setAttr(name, machine.toAttribute(module.getContext()));
+  module->setAttr(name, machine.toAttribute(module.getContext(),
+                                            isCUDA(options) ? ssm::Machine::gpuDevice
+                                                            : ssm::Machine::cpuDevice));
   return success();
 }
 

@@ -41,9 +41,8 @@ static constexpr double spectrumShare = 2.25;
 
 // Clocks that are no arithmetic of the recurrence.
 static constexpr double unitOverhead = 300;  // start of an independent recurrence
-static constexpr double tokenOverhead = 6;   // of a unit: loops, addresses
+static constexpr double tokenOverhead = 6;   // of a unit in a chunk: loops, addresses
 static constexpr double stagedVector = 2;    // to scratch memory and back
-static constexpr double chunkOverhead = 300; // of a chunk of a unit
 static constexpr double pairSlots = 8;   // of a vector of pairs of tokens: decays, masks
 static constexpr double sumOverhead = 2000; // of a block of queries
 /// Shares of the units for multiply-adds that are kept busy: by products of small blocks,
@@ -201,7 +200,7 @@ double CostModel::getScanClocks(double length) const {
   double perToken = work.keys * laneVectors * perVector +
                     laneVectors * (getCoefficientClocks(work.atLanes) + stagedVector) +
                     keyVectors * (getCoefficientClocks(work.atKeys) + 2 * stagedVector) +
-                    getCoefficientClocks(work.atTokens) / width + tokenOverhead;
+                    getCoefficientClocks(work.atTokens) / width + machine.tokenClocks;
   double arithmetic = work.outer * (length * perToken + unitOverhead);
   return std::max(arithmetic, getMemoryClocks(length)) + getStateClocks(work, machine);
 }
@@ -231,7 +230,7 @@ double CostModel::getOneChunkClocks(double tokens) const {
                 keyVectors * (getCoefficientClocks(work.atKeys) +
                               (2 + work.copies) * stagedVector) +
                 getCoefficientClocks(work.atTokens) / width + 2 * tokenOverhead);
-  return slots / machine.fmaPerClock + staged + chunkOverhead;
+  return slots / machine.getProductFmaPerClock() + staged + machine.chunkClocks;
 }
 
 double CostModel::getTableBytes(double chunk) const {
@@ -363,6 +362,8 @@ int64_t CostModel::getBestChunk() const {
         best = chunk;
     return best;
   }
+  if (machine.chunkTokens > 0)
+    return int64_t(machine.chunkTokens);
   for (int64_t chunk = tokenMultiple; chunk <= longestChunk; chunk += tokenMultiple) {
     // Scratch memory that leaves the second cache costs more than it saves.
     double scratch = (double(chunk) * (2 * chunk + 2 * work.lanes + 3 * work.keys) +

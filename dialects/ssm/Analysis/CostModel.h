@@ -83,6 +83,8 @@ public:
   double getClocks(Execution execution, int64_t length) const;
   /// The tokens of a chunk that make long sequences cheapest.
   int64_t getBestChunk() const;
+  /// Whether there is code for chunks of several numbers of tokens.
+  bool choosesChunks() const { return isTabulated() || machine.chunkTokens <= 0; }
   /// The shortest length from which on `execution` is predicted to be cheaper than
   /// `other` at every length; none where there is no such length.
   std::optional<int64_t> getCrossover(Execution execution, Execution other) const;

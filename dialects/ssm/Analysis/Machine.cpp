@@ -8,8 +8,6 @@
 using namespace mlir;
 using namespace mlir::ssm;
 
-static constexpr StringLiteral device = "CPU";
-
 static const StringRef figureKeys[] = {
 #define SSM_MACHINE_FIGURE(NAME, KEY, DEFAULT, WHAT) KEY,
 #include "ssm/Analysis/Machine.def"
@@ -40,7 +38,12 @@ Machine Machine::get(Operation *op) {
         DLTIDialect::kTargetSystemDescAttrName);
     if (!system)
       continue;
-    auto spec = system.getDeviceSpecForDeviceID(StringAttr::get(op->getContext(), device));
+    auto find = [&](StringRef device) {
+      return system.getDeviceSpecForDeviceID(StringAttr::get(op->getContext(), device));
+    };
+    auto spec = find(gpuDevice);
+    if (!spec)
+      spec = find(cpuDevice);
     if (!spec)
       continue;
     for (DataLayoutEntryInterface entry : spec->getEntries()) {
@@ -55,7 +58,7 @@ Machine Machine::get(Operation *op) {
   return machine;
 }
 
-Attribute Machine::toAttribute(MLIRContext *context) const {
+Attribute Machine::toAttribute(MLIRContext *context, StringRef device) const {
   context->loadDialect<DLTIDialect>();
   Builder builder(context);
   SmallVector<DataLayoutEntryInterface> entries;

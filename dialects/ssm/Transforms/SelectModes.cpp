@@ -148,7 +148,10 @@ void SelectModesPass::report(ScanOp scan, const RecurrenceInfo &info,
   if (mayChunk) {
     int64_t best = schedule.getMode() == ScanMode::chunk ? schedule.getChunk()
                                                          : model.getBestChunk();
-    for (int64_t tokens : {int64_t(16), int64_t(32), int64_t(64), int64_t(128), best})
+    SmallVector<int64_t> chunks = {best};
+    if (model.choosesChunks())
+      chunks.append({16, 32, 64, 128});
+    for (int64_t tokens : chunks)
       forms.push_back({ScanMode::chunk, tokens});
     llvm::sort(forms.begin() + 1, forms.end(),
                [](Execution a, Execution b) { return a.chunk < b.chunk; });

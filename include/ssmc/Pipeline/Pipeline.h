@@ -38,7 +38,7 @@ struct PipelineOptions {
   std::string cpu = "native";     // LLVM's name of a CPU, or "native"
   std::string triple;             // empty: this machine's
   std::string target = "cpu";     // cpu | cuda: where forward and step compute
-  std::vector<std::string> gpu;   // LLVM's names of GPUs; PTX is for the first, or sm_80
+  std::vector<std::string> gpu;   // LLVM's names of GPUs; PTX is for the first
   std::string assembler;          // ptxas, for machine code of them all; empty: PTX alone
   bool emulateKernels = false;    // of cuda: kernels run on the CPU, for tests
   bool literal = false;           // the slow lowering that is the oracle
@@ -51,7 +51,11 @@ struct PipelineOptions {
   Phase stopAfter = Phase::Object;
   bool explain = false;           // print what the cost model chose, to stderr
   ScheduleOptions schedule;
-  std::vector<std::pair<std::string, double>> machine; // figures other than the CPU's
+  std::vector<std::pair<std::string, double>> machine; // figures other than the target's
+
+  /// The GPU that PTX is for: unless one is named the oldest that has all instructions in
+  /// use, so that the code runs on all later ones.
+  llvm::StringRef getGPU() const { return gpu.empty() ? "sm_80" : llvm::StringRef(gpu[0]); }
 };
 
 /// Lowers the module made by compileSource up to `options.stopAfter`, in place.

@@ -1,0 +1,63 @@
+//===- Machine.cpp - What the cost model knows of a GPU -------------------===//
+
+#include "Target/NVPTX/Machine.h"
+
+#include "Target/NVPTX/Assembler.h"
+
+using namespace ssmc;
+
+namespace {
+/// What NVIDIA says of an architecture's largest device.
+struct Device {
+  int arch;
+  double multiprocessors;
+  double lanes;         ///< multiply-adds in f32 that a multiprocessor starts in a clock
+  double products;      ///< those in bf16 of its tensor cores
+  double cacheBytes;    ///< of the second cache, for all
+  double bytesPerClock; ///< from memory, for one multiprocessor
+};
+} // namespace
+
+static constexpr Device devices[] = {
+    {80, 108, 64, 1024, 40 << 20, 13},   {89, 142, 128, 512, 96 << 20, 2.4},
+    {90, 132, 128, 2048, 50 << 20, 18},  {100, 148, 128, 4096, 126 << 20, 29},
+    {120, 188, 128, 512, 128 << 20, 3.6},
+};
+
+/// Special functions that a multiprocessor starts in a clock, on all of these.
+static constexpr double functionsPerClock = 16;
+/// What `mma.sync` reaches of the tensor cores (docs/experiments/tensor-cores.md), and the
+/// products of bf16 in the place of one of f32 (ChunkKernel.h).
+static constexpr double productShare = 0.6, productsOfFloat = 6;
+/// A token waits for the loads of its operands and for sums over threads, a chunk of 16
+/// tokens for those and for barriers. Measured on an H200 with one recurrence a
+/// multiprocessor or fewer, with 128 keys: 410 to 610 clocks a token, of which 300 are the
+/// arithmetic of the model, 2400 to 4600 a chunk.
+static constexpr double tokenClocks = 150, chunkClocks = 1600, chunkTokens = 16;
+
+mlir::ssm::Machine nvptx::getMachine(llvm::StringRef arch) {
+  std::optional<Arch> parsed = parseArch(arch);
+  const Device *device = devices;
+  for (const Device &next : devices)
+    if (parsed && next.arch <= parsed->number)
+      device = &next;
+  mlir::ssm::Machine machine;
+  machine.vectorBits = 32 * device->lanes;
+  machine.vectorRegisters = 256;
+  machine.fmaPerClock = 1;
+  machine.productFmaPerClock =
+      device->products / device->lanes * productShare / productsOfFloat;
+  machine.functionClocks = device->lanes / functionsPerClock;
+  machine.divideClocks = 2 * machine.functionClocks; // a reciprocal, and its correction
+  // Shared memory stands for the near caches, a multiprocessor's part of the last one.
+  machine.l1Bytes = machine.l2Bytes = 128 << 10;
+  machine.l2BytesPerClock = device->lanes;
+  machine.l3Bytes = device->cacheBytes / device->multiprocessors;
+  machine.l3BytesPerClock = 2 * device->bytesPerClock;
+  machine.memoryBytesPerClock = device->bytesPerClock;
+  machine.tokenClocks = tokenClocks;
+  machine.chunkClocks = chunkClocks;
+  machine.chunkTokens = chunkTokens;
+  machine.cores = device->multiprocessors;
+  return machine;
+}

@@ -1,0 +1,16 @@
+//===- Machine.h - What the cost model knows of a GPU ----------*- C++ -*-===//
+
+#ifndef SSMC_TARGET_NVPTX_MACHINE_H
+#define SSMC_TARGET_NVPTX_MACHINE_H
+
+#include "ssm/Analysis/Machine.h"
+
+namespace ssmc::nvptx {
+
+/// The figures of a multiprocessor of the architecture `arch` ("sm_90a"); those of the
+/// closest older one that is known where it is not.
+mlir::ssm::Machine getMachine(llvm::StringRef arch);
+
+} // namespace ssmc::nvptx
+
+#endif // SSMC_TARGET_NVPTX_MACHINE_H
