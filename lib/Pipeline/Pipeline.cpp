@@ -83,7 +83,9 @@ static void buildLayerPipeline(OpPassManager &pm, const PipelineOptions &options
       convolve.convolution = options.schedule.conv;
       pm.addNestedPass<func::FuncOp>(ssm::createConvolveScansPass(convolve));
     }
-    pm.addNestedPass<func::FuncOp>(ssm::createFuseElementwisePass());
+    ssm::FuseElementwisePassOptions elementwise;
+    elementwise.narrows = isCUDA(options);
+    pm.addNestedPass<func::FuncOp>(ssm::createFuseElementwisePass(elementwise));
     pm.addNestedPass<func::FuncOp>(ssm::createHoistInvariantsPass());
     ssm::PackWeightsPassOptions pack;
     pack.panelColumns = target.vectorBits == 512 ? 32 : 16;
@@ -96,7 +98,9 @@ static void buildLayerPipeline(OpPassManager &pm, const PipelineOptions &options
     pm.addNestedPass<func::FuncOp>(ssm::createPackWeightsPass(pack));
     pm.addNestedPass<func::FuncOp>(ssm::createReadPackedWeightsPass());
     pm.addNestedPass<func::FuncOp>(ssm::createFuseScansPass());
-    pm.addNestedPass<func::FuncOp>(ssm::createFuseEpiloguesPass());
+    ssm::FuseEpiloguesPassOptions epilogues;
+    epilogues.narrows = isCUDA(options);
+    pm.addNestedPass<func::FuncOp>(ssm::createFuseEpiloguesPass(epilogues));
     pm.addPass(createCanonicalizerPass());
     pm.addPass(createCSEPass());
     if (!isCUDA(options)) { // tables for vectors

@@ -278,7 +278,7 @@ LogicalResult ConvOp::verify() {
 
 LogicalResult ConvOp::verifyRegions() {
   return verifyEpilogue(*this, "(C5)", getEpilogue(), getOutput(),
-                        getEpilogueIns());
+                        getEpilogueIns(), /*mayNarrow=*/true);
 }
 
 /// `lags COUNT (from FIRST)?`, where each may be known at run time only.

@@ -57,7 +57,8 @@ def SSM_ConvOp : SSM_DestinationOp<"conv", [AttrSizedOperandSegments]> {
     * (C4) `history` and the final history are `B x H x ...` with the input's
       remaining dimensions and one element type, `cut` is `B x T x i1`; without
       `position` and with a known number of lags, H is the largest lag;
-    * (C5) epilogue arguments are the output's element type, then those of
+    * (C5) epilogue arguments are the output's element type, or a wider
+      floating-point type for an epilogue that narrows it, then those of
       `epilogue_ins`;
     * (C6) there is at least one lag, shapes agree wherever two operands name
       the same dimension alone, and other indices stay inside their operand;

@@ -123,7 +123,7 @@ LogicalResult NormOp::verify() {
 
 LogicalResult NormOp::verifyRegions() {
   return verifyEpilogue(*this, "(C3)", getEpilogue(), getOutput(),
-                        getEpilogueIns());
+                        getEpilogueIns(), /*mayNarrow=*/true);
 }
 
 //===----------------------------------------------------------------------===//

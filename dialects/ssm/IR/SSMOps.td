@@ -356,7 +356,8 @@ def SSM_NormOp : SSM_DestinationOp<"norm", [AttrSizedOperandSegments]> {
     Constraints:
     * (C1) the last dimension is static and a multiple of `groups`;
     * (C2) the output has the input's shape;
-    * (C3) epilogue arguments are the output's element type, then those of
+    * (C3) epilogue arguments are the output's element type, or a wider
+      floating-point type for an epilogue that narrows it, then those of
       `epilogue_ins`, one map for each.
 
     ```mlir

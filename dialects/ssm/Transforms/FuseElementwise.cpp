@@ -411,14 +411,48 @@ static void populateFusionPatterns(RewritePatternSet &patterns) {
   tensor::ExpandShapeOp::getCanonicalizationPatterns(patterns, context);
 }
 
+//===----------------------------------------------------------------------===//
+// Inputs that are only widened
+//===----------------------------------------------------------------------===//
+
+/// What an op only widens, element by element, for `value`; null where it does more.
+static Value getNarrow(Value value) {
+  auto generic = value.getDefiningOp<linalg::GenericOp>();
+  if (!generic || generic.getNumDpsInputs() != 1 || generic.getNumResults() != 1 ||
+      !llvm::all_of(generic.getIndexingMapsArray(),
+                    [](AffineMap map) { return map.isIdentity(); }))
+    return Value();
+  Operation &first = generic.getBody()->front();
+  bool widens = isa<arith::ExtFOp>(first) &&
+                first.getOperand(0) == generic.getBody()->getArgument(0) &&
+                generic.getBody()->getTerminator()->getOperand(0) == first.getResult(0);
+  return widens ? generic.getDpsInputs().front() : Value();
+}
+
+/// Convolutions of known lags and norms convert what they read.
+static void readNarrow(func::FuncOp function) {
+  function.walk([](Operation *op) {
+    OpOperand *input = nullptr;
+    if (auto conv = dyn_cast<ssm::ConvOp>(op); conv && !conv.hasDynamicLags())
+      input = &conv.getInputMutable();
+    else if (auto norm = dyn_cast<ssm::NormOp>(op))
+      input = &norm.getInputMutable();
+    if (Value narrow = input ? getNarrow(input->get()) : Value())
+      input->set(narrow);
+  });
+}
+
 namespace {
 class FuseElementwisePass
     : public ssm::impl::FuseElementwisePassBase<FuseElementwisePass> {
+  using FuseElementwisePassBase::FuseElementwisePassBase;
   void runOnOperation() override {
     func::FuncOp function = getOperation();
     if (function.isDeclaration())
       return;
     dropUnitDims(function);
+    if (narrows) // what they read otherwise may have one reader then
+      readNarrow(function);
 
     RewritePatternSet patterns(&getContext());
     populateFusionPatterns(patterns);
@@ -444,6 +478,8 @@ class FuseElementwisePass
       if (failed(applyPatternsGreedily(function, frozen)))
         return signalPassFailure();
 
+    if (narrows) // behind reshapes that have gone
+      readNarrow(function);
     function.walk([](linalg::GenericOp op) {
       if (!op.hasPureTensorSemantics())
         return;

@@ -110,14 +110,16 @@ static ssm::Refusal refusePlace(RewriterBase &rewriter, Operation *producer,
 }
 
 /// Whether `consumer` may make another element type of the output: a scan computes its
-/// outputs in registers, whatever they are stored as.
-static bool mayNarrow(const EpilogueOp &producer, Operation *consumer) {
-  return isa<ssm::ScanOp>(producer.op) && isa<linalg::GenericOp>(consumer);
+/// outputs in registers, whatever they are stored as, others do where the target says so.
+static bool mayNarrow(const EpilogueOp &producer, Operation *consumer, bool narrows) {
+  return isa<linalg::GenericOp>(consumer) &&
+         (isa<ssm::ScanOp>(producer.op) ||
+          (narrows && isa<ssm::ConvOp, ssm::NormOp>(producer.op)));
 }
 
 /// Checks what generics and copies have in common.
 static ssm::Refusal refuseConsumer(const EpilogueOp &producer, OpResult result,
-                                   Operation *consumer) {
+                                   Operation *consumer, bool narrows) {
   if (result.getResultNumber() >= producer.numOutputs)
     return "it reads what is carried, not the output";
   for (Operation *user : result.getUsers())
@@ -128,15 +130,15 @@ static ssm::Refusal refuseConsumer(const EpilogueOp &producer, OpResult result,
   auto type = cast<RankedTensorType>(result.getType());
   auto wanted = cast<RankedTensorType>(consumer->getResult(0).getType());
   if (wanted != type &&
-      (!mayNarrow(producer, consumer) || wanted.getShape() != type.getShape() ||
+      (!mayNarrow(producer, consumer, narrows) || wanted.getShape() != type.getShape() ||
        wanted.getElementTypeBitWidth() > type.getElementTypeBitWidth()))
     return "its result is of another type";
   return nullptr;
 }
 
 static ssm::Refusal refuseGeneric(const EpilogueOp &producer, OpResult result,
-                                  linalg::GenericOp consumer) {
-  if (ssm::Refusal why = refuseConsumer(producer, result, consumer))
+                                  linalg::GenericOp consumer, bool narrows) {
+  if (ssm::Refusal why = refuseConsumer(producer, result, consumer, narrows))
     return why;
   if (ssm::Refusal why = ssm::refuseElementwise(consumer))
     return why;
@@ -233,7 +235,7 @@ static bool readsElsewhere(EpilogueOp &producer, OpResult result,
 
 /// Fuses `consumer` into the last of the ops that produce its operands.
 static bool tryFuse(RewriterBase &rewriter, Operation *consumer,
-                    DominanceInfo &dominance) {
+                    DominanceInfo &dominance, bool narrows) {
   SmallVector<OpResult> candidates;
   for (Value operand : consumer->getOperands())
     if (EpilogueOp::get(operand.getDefiningOp()))
@@ -246,8 +248,8 @@ static bool tryFuse(RewriterBase &rewriter, Operation *consumer,
     bool moves = false;
     auto generic = dyn_cast<linalg::GenericOp>(consumer);
     auto copy = dyn_cast<linalg::CopyOp>(consumer);
-    ssm::Refusal why = generic ? refuseGeneric(producer, result, generic)
-                               : refuseConsumer(producer, result, consumer);
+    ssm::Refusal why = generic ? refuseGeneric(producer, result, generic, narrows)
+                               : refuseConsumer(producer, result, consumer, narrows);
     if (copy && copy.getInputs().front() != result)
       why = "it overwrites the output";
     if (!why && copy &&
@@ -323,6 +325,7 @@ static SmallVector<Operation *> sink(RewriterBase &rewriter, Operation *consumer
 namespace {
 class FuseEpiloguesPass
     : public ssm::impl::FuseEpiloguesPassBase<FuseEpiloguesPass> {
+  using FuseEpiloguesPassBase::FuseEpiloguesPassBase;
   void runOnOperation() override {
     // In program order, so that a chain of consumers moves link by link.
     SmallVector<Operation *> consumers;
@@ -334,9 +337,9 @@ class FuseEpiloguesPass
     IRRewriter rewriter(&getContext());
     DominanceInfo dominance(getOperation());
     for (Operation *consumer : consumers)
-      if (!tryFuse(rewriter, consumer, dominance))
+      if (!tryFuse(rewriter, consumer, dominance, narrows))
         for (Operation *copy : sink(rewriter, consumer, dominance))
-          tryFuse(rewriter, copy, dominance);
+          tryFuse(rewriter, copy, dominance, narrows);
   }
 };
 } // namespace

@@ -159,6 +159,10 @@ def FuseElementwisePass : Pass<"ssm-fuse-elementwise", "mlir::func::FuncOp"> {
 
     becomes one `linalg.generic` of `%x` and `%y`.
   }];
+  let options = [
+    Option<"narrows", "narrows", "bool", "false",
+           "Convolutions and norms read what is only widened for them as it is.">,
+  ];
   let dependentDialects = ["mlir::affine::AffineDialect",
                            "mlir::arith::ArithDialect",
                            "mlir::linalg::LinalgDialect",
@@ -264,6 +268,10 @@ def FuseEpiloguesPass : Pass<"ssm-fuse-epilogues", "mlir::func::FuncOp"> {
     }
     ```
   }];
+  let options = [
+    Option<"narrows", "narrows", "bool", "false",
+           "Convolutions and norms may store results in a narrower type, as scans do.">,
+  ];
   let dependentDialects = ["mlir::arith::ArithDialect"];
 }
 

@@ -1,3 +1,4 @@
+// RUN: ssm-opt %s --split-input-file --ssm-fuse-elementwise=narrows | FileCheck %s --check-prefix=NARROW
 // RUN: ssm-opt %s --split-input-file --ssm-fuse-elementwise | FileCheck %s
 // RUN: ssm-opt %s --split-input-file --ssm-fuse-elementwise --remarks-filter='.*' --remark-format=emitRemark -o /dev/null 2>&1 | FileCheck %s --check-prefix=REMARK
 
@@ -242,4 +243,28 @@ func.func @lanes(%x: tensor<?x?x8xf32>, %w: tensor<2x4xf32>, %s: tensor<?x8xf32>
     ssm.yield %a : f32
   } -> tensor<?x?x8xf32>, tensor<?x8xf32>
   return %3#0, %3#1 : tensor<?x?x8xf32>, tensor<?x8xf32>
+}
+
+// -----
+
+// A norm reads what is only widened for it, the other reader its own copy.
+#id = affine_map<(t, d) -> (t, d)>
+
+// NARROW-LABEL: func.func @narrow(
+// NARROW-SAME:    %[[X:[^ :,]+]]: tensor<?x8xbf16>
+// NARROW:         ssm.norm {{.*}} input(%[[X]] : tensor<?x8xbf16>)
+// CHECK-LABEL:  func.func @narrow(
+// CHECK:          ssm.norm {{.*}} input(%{{.*}} : tensor<?x8xf32>)
+func.func @narrow(%x: tensor<?x8xbf16>, %y: tensor<?x8xf32>) -> tensor<?x8xf32> {
+  %0 = linalg.generic {indexing_maps = [#id, #id], iterator_types = ["parallel", "parallel"]}
+      ins(%x : tensor<?x8xbf16>) outs(%y : tensor<?x8xf32>) {
+  ^bb0(%in: bf16, %out: f32):
+    %2 = arith.extf %in : bf16 to f32
+    linalg.yield %2 : f32
+  } -> tensor<?x8xf32>
+  %1 = ssm.norm rms eps 1.000000e-05 input(%0 : tensor<?x8xf32>) outs(%y : tensor<?x8xf32>) maps [] epilogue {
+  ^bb0(%v: f32):
+    ssm.yield %v : f32
+  } -> tensor<?x8xf32>
+  return %1 : tensor<?x8xf32>
 }

@@ -1,3 +1,4 @@
+// RUN: ssm-opt %s --split-input-file --ssm-fuse-epilogues=narrows | FileCheck %s --check-prefix=NARROW
 // RUN: ssm-opt %s --split-input-file --ssm-fuse-epilogues | FileCheck %s
 // RUN: ssm-opt %s --split-input-file --ssm-fuse-epilogues --remarks-filter='.*' --remark-format=emitRemark -o /dev/null 2>&1 | FileCheck %s --check-prefix=REMARK
 
@@ -326,4 +327,32 @@ func.func @branches(%c: i1, %y: tensor<?x?x8xf32>, %x: tensor<?x?x8xf32>, %w: te
     linalg.yield %3 : f32
   } -> tensor<?x?x8xf32>
   return %2 : tensor<?x?x8xf32>
+}
+
+// -----
+
+// Results in a narrower type, where the target stores such.
+#id = affine_map<(t, d) -> (t, d)>
+
+// NARROW-LABEL: func.func @narrow(
+// NARROW:         ssm.norm
+// NARROW:         ^bb0(%[[V:[^ :,]+]]: f32):
+// NARROW:           %[[R:[^ :,]+]] = arith.truncf %[[V]] : f32 to bf16
+// NARROW:           ssm.yield %[[R]] : bf16
+// NARROW-NOT:     linalg.generic
+// NARROW:         return
+// CHECK-LABEL:  func.func @narrow(
+// CHECK:          linalg.generic
+func.func @narrow(%x: tensor<?x8xf32>, %y: tensor<?x8xf32>, %z: tensor<?x8xbf16>) -> tensor<?x8xbf16> {
+  %0 = ssm.norm rms eps 1.000000e-05 input(%x : tensor<?x8xf32>) outs(%y : tensor<?x8xf32>) maps [] epilogue {
+  ^bb0(%v: f32):
+    ssm.yield %v : f32
+  } -> tensor<?x8xf32>
+  %1 = linalg.generic {indexing_maps = [#id, #id], iterator_types = ["parallel", "parallel"]}
+      ins(%0 : tensor<?x8xf32>) outs(%z : tensor<?x8xbf16>) {
+  ^bb0(%in: f32, %out: bf16):
+    %2 = arith.truncf %in : f32 to bf16
+    linalg.yield %2 : bf16
+  } -> tensor<?x8xbf16>
+  return %1 : tensor<?x8xbf16>
 }
