@@ -15,11 +15,7 @@ using namespace mlir;
 using namespace mlir::ssm;
 using namespace ssmc::detail;
 
-static void lowerConv(ConvOp op, OpBuilder &builder) {
-  Loops loops(builder, op.getLoc());
-  Type type = getAccumulatorType({getElementTypeOrSelf(op.getInput()),
-                                  getElementTypeOrSelf(op.getKernel()),
-                                  getElementTypeOrSelf(op.getOutput())});
+Sequence ssmc::detail::getSequence(Loops &loops, ConvOp op) {
   Value numTokens;
   // Without a ring the number of tokens may be known where the type of the
   // buffer says less.
@@ -30,15 +26,25 @@ static void lowerConv(ConvOp op, OpBuilder &builder) {
         op.getHistory() ? op.getHistory() : op.getFinalHistory(), 1);
   std::optional<int64_t> reach = op.getReach();
   bool isCausal = !op.getFirst() && static_cast<int64_t>(op.getStaticFirst()) >= 0;
-  Sequence sequence = {op.getInput(),    op.getHistory(), op.getCut(),
-                       op.getPosition(), numTokens,       !isCausal,
-                       !reach || op.getPosition()};
-  Value first = op.getFirst() ? op.getFirst()
-                              : loops.index(static_cast<int64_t>(
-                                    op.getStaticFirst()));
-  Value lags = op.hasDynamicLags()
-                   ? loops.size(op.getKernel(), *op.getLagAxis())
-                   : loops.index(static_cast<int64_t>(op.getLags()));
+  return {op.getInput(),    op.getHistory(), op.getCut(),
+          op.getPosition(), numTokens,       !isCausal,
+          !reach || op.getPosition()};
+}
+
+Lags ssmc::detail::getLags(Loops &loops, ConvOp op) {
+  return {op.getFirst() ? op.getFirst()
+                        : loops.index(static_cast<int64_t>(op.getStaticFirst())),
+          op.hasDynamicLags() ? loops.size(op.getKernel(), *op.getLagAxis())
+                              : loops.index(static_cast<int64_t>(op.getLags()))};
+}
+
+static void lowerConv(ConvOp op, OpBuilder &builder) {
+  Loops loops(builder, op.getLoc());
+  Type type = getAccumulatorType({getElementTypeOrSelf(op.getInput()),
+                                  getElementTypeOrSelf(op.getKernel()),
+                                  getElementTypeOrSelf(op.getOutput())});
+  Sequence sequence = getSequence(loops, op);
+  Lags lags = getLags(loops, op);
   SmallVector<Value> sizes(op.getNumDims());
   SmallVector<unsigned> dims;
   for (auto [axis, expr] : llvm::enumerate(op.getOutputMap().getResults())) {
@@ -50,11 +56,11 @@ static void lowerConv(ConvOp op, OpBuilder &builder) {
     SmallVector<Value> indices = loops.apply(op.getInputMap(), point);
     Value zero = loops.constant(type, 0.0);
     SmallVector<Value> sum = loops.reduce(
-        loops.index(0), lags, zero,
+        loops.index(0), lags.count, zero,
         [&](Value place, ValueRange partial) -> SmallVector<Value> {
           point.back() = place;
           SmallVector<Value> from(indices);
-          from[1] = loops.sub(point[1], loops.add(first, place));
+          from[1] = loops.sub(point[1], loops.add(lags.first, place));
           Value value = loadToken(loops, sequence, from, point[1], type);
           Value weight = loops.convert(
               loops.load(op.getKernel(), loops.apply(op.getKernelMap(), point)),

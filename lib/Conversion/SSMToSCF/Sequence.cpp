@@ -101,11 +101,11 @@ void ssmc::detail::writeFinalHistory(Loops &loops, const Sequence &sequence,
   sizes[1] = sequence.numTokens;
   SmallVector<Value> point(sizes.size());
   auto dims = llvm::to_vector(llvm::seq<unsigned>(0, sizes.size()));
-  // Tokens innermost, so that every other point is shifted on its own.
-  std::rotate(dims.begin() + 1, dims.begin() + 2, dims.end());
   Value length = loops.size(sequence.input, 1);
   Value last = loops.sub(length, loops.index(1));
-  if (!sequence.position)
+  if (!sequence.position) {
+    // Tokens innermost, so that every other point is shifted on its own.
+    std::rotate(dims.begin() + 1, dims.begin() + 2, dims.end());
     return loops.each(ArrayRef(dims).drop_back(), sizes, point, [&] {
       loops.repeat(ArrayRef(dims).take_back(), sizes, point, [&] {
         SmallVector<Value> from(point);
@@ -114,6 +114,7 @@ void ssmc::detail::writeFinalHistory(Loops &loops, const Sequence &sequence,
                     point);
       });
     });
+  }
   if (finalHistory == sequence.history && !sequence.cut) {
     // A ring in place: the new tokens are put into it.
     Value skipped = loops.max(loops.sub(length, sequence.numTokens),

@@ -36,6 +36,15 @@ struct Sequence {
   }
 };
 
+/// What a convolution reads.
+Sequence getSequence(Loops &loops, mlir::ssm::ConvOp op);
+
+/// The lags of a kernel: that of its first place, and how many there are.
+struct Lags {
+  mlir::Value first, count;
+};
+Lags getLags(Loops &loops, mlir::ssm::ConvOp op);
+
 /// The sequence at `indices`, the second of which is a token that may lie
 /// outside of this call; zero if a document starts between it and `at`.
 mlir::Value loadToken(Loops &loops, const Sequence &sequence,

@@ -99,7 +99,8 @@ void LowerOpsPass::runOnOperation() {
       if (failed(nvptx::lowerChunk(rewriter, scan, getNumTerms(scan))))
         (void)nvptx::lowerScan(rewriter, scan, cooperative);
     } else if (auto conv = dyn_cast<ConvOp>(op)) {
-      (void)nvptx::lowerConv(rewriter, conv);
+      if (failed(nvptx::lowerConv(rewriter, conv)) && cooperative)
+        (void)nvptx::lowerLongConv(rewriter, conv);
     } else if (auto norm = dyn_cast<NormOp>(op); norm && cooperative) {
       (void)nvptx::lowerNorm(rewriter, norm);
     } else if (auto matmul = dyn_cast<MatmulOp>(op); matmul && cooperative) {

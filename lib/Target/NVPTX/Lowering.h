@@ -18,6 +18,10 @@ mlir::LogicalResult lowerScan(mlir::RewriterBase &rewriter, mlir::ssm::ScanOp op
 /// A convolution with few lags, known ones, by runs of tokens.
 mlir::LogicalResult lowerConv(mlir::RewriterBase &rewriter, mlir::ssm::ConvOp op);
 
+/// A convolution with any lags by tiles of tokens; fails where it has no lanes, in f64, and
+/// where documents start inside.
+mlir::LogicalResult lowerLongConv(mlir::RewriterBase &rewriter, mlir::ssm::ConvOp op);
+
 /// A recurrence that is scheduled in chunks as products on tensor cores; fails where it
 /// has no such form. `terms` of bf16 stand for an operand.
 mlir::LogicalResult lowerChunk(mlir::RewriterBase &rewriter, mlir::ssm::ScanOp op,

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""A layer's chunks for a GPU, emulated, against its recurrence step by step in f64 on the CPU.
+"""A layer's kernels for a GPU, in chunks where it has any, emulated, against its recurrence step by step in f64 on the CPU.
 
   compare_with_scan.py --build BUILD --scratch DIR SPEC.ssm LAYER PARAMETER=VALUE... --input x=-1:1:2x70x3x17 ...
       --output y ... [--tolerance 1e-6] [-- MORE SSMC OPTIONS]
 
-Inputs are random numbers of a range, with a shape. Prints the largest error of each output over the largest number.
+Inputs are random numbers of a range, with a shape. `--init SEED` draws weights; `--call=--split=N` or `--call=--step` runs the
+sequence in two calls, or token by token. Prints the largest error of each output over the largest number.
 """
 import argparse
 import math
@@ -55,6 +56,10 @@ def main():
     parser.add_argument("--output", action="append")
     parser.add_argument("--tolerance", type=float, default=1e-6)
     parser.add_argument("--option", action="append", default=[])
+    parser.add_argument("--mode", default="chunk")
+    parser.add_argument("--reference", default="scan", help="the mode of the layer in f64")
+    parser.add_argument("--init")
+    parser.add_argument("--call", default="")
     parser.add_argument("source")
     parser.add_argument("layer")
     parser.add_argument("parameters", nargs="*")
@@ -65,18 +70,19 @@ def main():
     spec = [args.source, "--layer", args.layer]
     for parameter in args.parameters:
         spec += ["--set", parameter]
-    layer = [ssmc, "compile", *spec, "--target", "cuda", "--mode", "chunk", *args.option]
-    subprocess.run([*layer, "-o", args.scratch / "layer.so"], check=True)
+    draw = [f"--init={args.init}"] if args.init else []
+    layer = [ssmc, "compile", *spec, "--target", "cuda", "--mode", args.mode, *args.option]
+    subprocess.run([*layer, *draw, *(["--embed-weights"] if draw else []), "-o", args.scratch / "layer.so"], check=True)
     environment = dict(os.environ, SSMRT_CUDA_DRIVER=str(args.build / "lib" / "libssmrt-fake-cuda.so"),
                        FAKE_CUDA_KERNELS=compile_kernels(args, layer))
     inputs = [f"--input={name}={file}" for name, file in files.items()]
-    run = [str(args.build / "bin" / "run_gpu"), str(args.scratch / "layer.so")]
+    run = [str(args.build / "bin" / "run_gpu"), str(args.scratch / "layer.so"), *args.call.split("=")]
     for name, file in files.items():
         run += ["--input", f"{name}={file}"]
     for name in args.output:
         run += ["--output", f"{name}={args.scratch}/{name}.chunk.npy"]
     subprocess.run(run, check=True, env=environment, stdout=subprocess.DEVNULL)
-    subprocess.run([ssmc, "run", *spec, "--mode", "scan", "--dtype", "f64", *inputs,
+    subprocess.run([ssmc, "run", *spec, *draw, "--mode", args.reference, "--dtype", "f64", *inputs,
                     *[f"--output={name}={args.scratch}/{name}.scan.npy" for name in args.output]], check=True)
     failed = False
     for name in args.output:

@@ -123,6 +123,9 @@ class Kernel:
             if kind in FLOATS:
                 return self.assign(args[0], kind, f"f{op}({a}, {b})")
             return self.assign(args[0], kind, f"{a} {'<' if op == 'min' else '>'} {b} ? {a} : {b}")
+        if op == "copysign":
+            sign, size = (self.operand(arg, kind) for arg in args[1:])
+            return self.assign(args[0], kind, f"copysign({size}, {sign})")
         if op in BINARY or op == "mul":
             kind = "pred" if kind == "pred" else kind
             return self.assign(args[0], kind, f"{self.operand(args[1], kind)} {BINARY.get(op, '*')} {self.operand(args[2], kind)}")
