@@ -101,6 +101,8 @@ static void buildLayerPipeline(OpPassManager &pm, const PipelineOptions &options
     ssm::FuseEpiloguesPassOptions epilogues;
     epilogues.narrows = isCUDA(options);
     pm.addNestedPass<func::FuncOp>(ssm::createFuseEpiloguesPass(epilogues));
+    if (isCUDA(options))
+      pm.addNestedPass<func::FuncOp>(ssm::createRoundOperandsPass());
     pm.addPass(createCanonicalizerPass());
     pm.addPass(createCSEPass());
     if (!isCUDA(options)) { // tables for vectors

@@ -169,6 +169,39 @@ def FuseElementwisePass : Pass<"ssm-fuse-elementwise", "mlir::func::FuncOp"> {
                            "mlir::tensor::TensorDialect"];
 }
 
+def RoundOperandsPass : Pass<"ssm-round-operands", "mlir::func::FuncOp"> {
+  let summary = "Stores operands of products as the products round them";
+  let description = [{
+    An output of `ssm.norm` or `ssm.scan` that nothing reads but products with
+    `round_input`, of weights of one type, is stored in that type: the epilogue
+    rounds. It is read several times, so this moves fewer bytes, and products can
+    copy it as it is. Results stay the same. Example:
+
+    ```mlir
+    func.func @project(%x: tensor<4x16xf32>, %w: tensor<32x8x1x2xbf16>,
+                       %y: tensor<4x32xf32>) -> tensor<4x32xf32> {
+      %e = tensor.empty() : tensor<4x16xf32>
+      %0 = ssm.norm rms eps 1.000000e-05 input(%x : tensor<4x16xf32>)
+          outs(%e : tensor<4x16xf32>) maps [] epilogue {
+      ^bb0(%v: f32):
+        ssm.yield %v : f32
+      } -> tensor<4x16xf32>
+      %1 = ssm.matmul round_input input(%0 : tensor<4x16xf32>)
+          weight(%w : tensor<32x8x1x2xbf16>)
+          outs(%y : tensor<4x32xf32>) maps [] epilogue {
+      ^bb0(%v: f32):
+        ssm.yield %v : f32
+      } -> tensor<4x32xf32>
+      return %1 : tensor<4x32xf32>
+    }
+    ```
+
+    becomes a norm whose epilogue ends with `arith.truncf` to bf16, and a product
+    of `tensor<4x16xbf16>`.
+  }];
+  let dependentDialects = ["mlir::arith::ArithDialect", "mlir::tensor::TensorDialect"];
+}
+
 def FuseScansPass : Pass<"ssm-fuse-scans", "mlir::func::FuncOp"> {
   let summary = "Moves elementwise producers into the scans that read them";
   let description = [{

@@ -122,11 +122,7 @@ void ChunkKernel::allocate(ValueRange buffers) {
     return buffer;
   };
   auto matrix = [&](int64_t rows, int64_t stride) {
-    Value address = memref::ExtractAlignedPointerAsIndexOp::create(b, loops.loc, next());
-    address = arith::IndexCastOp::create(b, loops.loc, b.getI64Type(), address);
-    auto type = LLVM::LLVMPointerType::get(
-        b.getContext(), unsigned(NVVM::NVVMMemorySpace::Shared));
-    return SharedMatrix{LLVM::IntToPtrOp::create(b, loops.loc, type, address), rows, stride};
+    return SharedMatrix{getSharedPointer(b, loops.loc, next()), rows, stride};
   };
   for (size_t i = 0; i < products.terms.size(); ++i)
     keyMatrices.push_back(matrix(group, paddedKeys + kRowPadding));

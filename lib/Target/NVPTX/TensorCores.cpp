@@ -23,6 +23,31 @@ void nvptx::emitMma(OpBuilder &b, Location loc, ValueRange left, ValueRange righ
     sum = LLVM::ExtractValueOp::create(b, loc, result, i);
 }
 
+SmallVector<Value> nvptx::emitLdMatrix(OpBuilder &b, Location loc, Value pointer,
+                                       bool transposed) {
+  Type i32 = b.getI32Type();
+  auto type = LLVM::LLVMStructType::getLiteral(b.getContext(), {i32, i32, i32, i32});
+  auto layout = NVVM::MMALayoutAttr::get(b.getContext(), transposed ? NVVM::MMALayout::col
+                                                                    : NVVM::MMALayout::row);
+  auto shape = NVVM::LdStMatrixShapeAttr::get(b.getContext(), kTile, kTile);
+  auto element =
+      NVVM::LdStMatrixEltTypeAttr::get(b.getContext(), NVVM::LdStMatrixEltType::B16);
+  Value tiles = NVVM::LdMatrixOp::create(b, loc, type, pointer, b.getI32IntegerAttr(4), layout,
+                                         shape, element);
+  SmallVector<Value> registers;
+  for (int64_t i = 0; i < 4; ++i)
+    registers.push_back(LLVM::ExtractValueOp::create(b, loc, tiles, i));
+  return registers;
+}
+
+Value nvptx::getSharedPointer(OpBuilder &b, Location loc, Value buffer) {
+  Value address = memref::ExtractAlignedPointerAsIndexOp::create(b, loc, buffer);
+  address = arith::IndexCastOp::create(b, loc, b.getI64Type(), address);
+  auto type = LLVM::LLVMPointerType::get(b.getContext(),
+                                         unsigned(NVVM::NVVMMemorySpace::Shared));
+  return LLVM::IntToPtrOp::create(b, loc, type, address);
+}
+
 static Value constantI32(OpBuilder &b, Location loc, int64_t value) {
   return arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(int32_t(value)));
 }
@@ -103,25 +128,12 @@ Value TensorCores::at(Value pointer, int64_t offset) {
 
 TensorCores::Fragment TensorCores::load(const SharedMatrix &matrix, Value lane, int64_t row,
                                         int64_t column, bool transposed) {
-  OpBuilder &b = loops.builder;
-  Location loc = loops.loc;
-  Type i32 = b.getI32Type();
-  auto type = LLVM::LLVMStructType::getLiteral(b.getContext(), {i32, i32, i32, i32});
-  auto layout = NVVM::MMALayoutAttr::get(b.getContext(), transposed ? NVVM::MMALayout::col
-                                                                    : NVVM::MMALayout::row);
-  auto shape = NVVM::LdStMatrixShapeAttr::get(b.getContext(), kTile, kTile);
-  auto element =
-      NVVM::LdStMatrixEltTypeAttr::get(b.getContext(), NVVM::LdStMatrixEltType::B16);
   Value place = at(matrix.pointer, lane);
   Fragment fragment;
   for (int64_t term = 0; term < terms; ++term) {
     int64_t offset = term * sizeOf(matrix) + row * matrix.stride + column;
-    Value tiles = NVVM::LdMatrixOp::create(b, loc, type, at(place, offset),
-                                           b.getI32IntegerAttr(4), layout, shape, element);
-    SmallVector<Value> registers;
-    for (int64_t i = 0; i < 4; ++i)
-      registers.push_back(LLVM::ExtractValueOp::create(b, loc, tiles, i));
-    fragment.push_back(std::move(registers));
+    fragment.push_back(
+        emitLdMatrix(loops.builder, loops.loc, at(place, offset), transposed));
   }
   return fragment;
 }

@@ -26,6 +26,13 @@ void emitMma(mlir::OpBuilder &builder, mlir::Location loc, mlir::ValueRange left
              mlir::ValueRange right, llvm::MutableArrayRef<mlir::Value> sums,
              mlir::NVVM::MMATypes type);
 
+/// Four tiles of 8 x 8 numbers of 16 bits: a lane names a row of one, and has a pair of each.
+llvm::SmallVector<mlir::Value> emitLdMatrix(mlir::OpBuilder &builder, mlir::Location loc,
+                                            mlir::Value pointer, bool transposed);
+
+/// A pointer to a buffer in shared memory.
+mlir::Value getSharedPointer(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value buffer);
+
 /// A matrix of bf16 in shared memory, row by row; of each term one.
 struct SharedMatrix {
   mlir::Value pointer; ///< in the address space of shared memory

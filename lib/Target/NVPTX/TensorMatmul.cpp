@@ -42,7 +42,7 @@ bool TensorMatmul::fits() {
   if (!op.hasPureBufferSemantics() || width != 1 ||
       weightType.getElementTypeBitWidth() != 16 || !type.isF32() ||
       ShapedType::isDynamic(depth) || depth <= 0 || ShapedType::isDynamic(panels) ||
-      panels > kMaxGridY * kSmall * kAcross)
+      panels > kMaxGridY * kColumns)
     return false;
   if (norm && !canNorm())
     return false;
@@ -72,6 +72,11 @@ Value TensorMatmul::loadWeight(Value column, Value k, bool isGuarded) {
   return guard(k, weightType.getShape()[1] * 2, isGuarded, [&](Value k) {
     return loadVector(op.getWeight(), {column, div(k, 2), zero, zero}, weightType);
   });
+}
+
+bool TensorMatmul::canCopyTokens() {
+  return inputType.getElementType() == element && depth % kVector == 0 &&
+         hasAlignedRows(op.getInput());
 }
 
 Value TensorMatmul::loadToken(ArrayRef<Value> leading, Value k, bool isGuarded) {

@@ -40,9 +40,6 @@ private:
   static constexpr int64_t kWarp = 32, kSums = 4;
   /// Of the form for few tokens: up to how many it is taken.
   static constexpr int64_t kFew = 32;
-  /// Of the form for many: columns and tokens of a warp in large tiles, and in small ones,
-  /// which are taken while there are fewer large ones than keep a device busy; warps each way.
-  static constexpr int64_t kLarge = 64, kSmall = 32, kBusyTiles = 256, kAcross = 2;
 
   /// Which of 8 rows of a fragment a lane reads, and which quarter of a chunk.
   struct Lane {
@@ -72,8 +69,10 @@ private:
 
   // Many tokens: TensorMatmulMany.cpp.
 
+  class Tiles;
   void emitMany();
-  void emitTiles(int64_t warpTile);
+  /// Whether tokens can be copied as they are, 16 bytes at a time.
+  bool canCopyTokens();
 
   // Operands and instructions: TensorMatmul.cpp.
 

@@ -1,14 +1,17 @@
 //===- TensorMatmulMany.cpp - Products of many tokens ---------------------===//
 //
-// A block has a tile of columns by tokens: it stages chunks of both operands in shared memory
-// and fetches further ones while it multiplies. Eight rows of a chunk are 512 bytes, which a
-// warp reads without meeting a bank twice.
+// A block has a tile of columns by tokens and goes along the depth in chunks of both operands,
+// which lie in a ring of stages in shared memory: while one is multiplied, the next ones are on
+// their way (cp.async). Pieces of 16 bytes of a row are permuted by the row, so that neither
+// the copies nor ldmatrix meet a bank twice.
 //
 //===----------------------------------------------------------------------===//
 
+#include "Target/NVPTX/Overlap.h"
+#include "Target/NVPTX/TensorCores.h"
 #include "Target/NVPTX/TensorMatmul.h"
 
-#include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
@@ -16,143 +19,393 @@ using namespace mlir::ssm;
 using namespace ssmc;
 using namespace ssmc::nvptx;
 
-void TensorMatmul::emitTiles(int64_t warpTile) {
-  int64_t tile = warpTile * kAcross, threads = kAcross * kAcross * kWarp;
-  int64_t pieces = tile * 4 / threads; // of 8 numbers, that a thread moves of each operand
-  int64_t chunks = llvm::divideCeil(depth, kChunk);
-  int64_t fragments = warpTile / kColumns, groups = warpTile / kTokens;
-  bool isGuarded = depth % kChunk != 0;
-  auto stageType = sharedType({2, tile, kChunk}, element);
-  auto sumsType = sharedType({kAcross, kTokens, tile + 4}, type);
-  Value rowTiles = arith::CeilDivUIOp::create(b, loc, rows, loops.index(tile));
-  OpBuilder::InsertionGuard inner(b);
-  gpu::LaunchOp launch = startLaunch(rowTiles, loops.index(llvm::divideCeil(panels, tile)),
-                                     threads, {stageType, stageType, sumsType});
-  Value left = launch.getWorkgroupAttributions()[0],
-        right = launch.getWorkgroupAttributions()[1],
-        finished = launch.getWorkgroupAttributions()[2];
-  Value thread = launch.getThreadIds().x;
-  Value firstColumn = loops.mul(launch.getBlockIds().y, loops.index(tile));
-  Value firstRow = loops.mul(launch.getBlockIds().x, loops.index(tile));
-  Value lastRow = loops.sub(rows, loops.index(1)), lastColumn = loops.index(panels - 1);
+/// Chunks in shared memory.
+static constexpr int64_t kStages = 3;
+/// Depth of an instruction, and bytes of that in a row.
+static constexpr int64_t kSlice = 16, kSliceBytes = 32;
 
-  // What the thread moves.
-  Value part = loops.mul(rem(thread, 4), loops.index(kVector));
-  SmallVector<Value> places, fetchedColumns;
-  SmallVector<SmallVector<Value>> fetchedRows;
-  for (int64_t i = 0; i < pieces; ++i) {
-    places.push_back(loops.add(div(thread, 4), loops.index(i * threads / 4)));
-    fetchedColumns.push_back(least(loops.add(firstColumn, places[i]), lastColumn));
-    fetchedRows.push_back(leadingOf(least(loops.add(firstRow, places[i]), lastRow)));
+namespace {
+/// A tile, and how the warps of a block share it.
+struct Tile {
+  int64_t columns, tokens, depth; // of a chunk
+  int64_t columnWarps, tokenWarps, depthWarps;
+};
+} // namespace
+
+/// Each has stages of 16 KB: three are what a block may have without asking. Where the depth
+/// is what there is, warps share it, and add up their sums.
+static constexpr Tile kLargeTile = {128, 128, 32, 2, 2, 1}, kMediumTile = {64, 64, 64, 1, 2, 2},
+                      kDeepTile = {32, 32, 128, 1, 1, 8};
+/// Fewer large tiles than this leave multiprocessors idle, and so do fewer medium ones.
+static constexpr int64_t kBusyLargeTiles = 256, kBusyMediumTiles = 64;
+
+//===----------------------------------------------------------------------===//
+// A block's tile
+//===----------------------------------------------------------------------===//
+
+class TensorMatmul::Tiles {
+public:
+  Tiles(TensorMatmul &product, const Tile &tile)
+      : product(product), b(product.b), loc(product.loc), loops(product.loops), tile(tile),
+        threads(kWarp * tile.columnWarps * tile.tokenWarps * tile.depthWarps),
+        fragments(tile.columns / tile.columnWarps / kColumns),
+        groups(tile.tokens / tile.tokenWarps / kTokens), rowBytes(tile.depth * 2),
+        isGuarded(product.depth % tile.depth != 0) {}
+
+  void emit();
+
+private:
+  /// What the thread copies and multiplies.
+  void place();
+  /// The byte of a tile in shared memory where `piece` of `row` lies.
+  Value swizzle(Value row, Value piece);
+  Value makeAddress(Value memref, ArrayRef<Value> indices);
+  /// Begins to copy a chunk of weights, or of tokens, into a stage.
+  void copyWeights(Value chunk, Value stage);
+  void copyTokens(Value chunk, Value stage);
+  void copyPiece(Value target, Value source, Value k, int64_t end);
+  /// Tokens that are rounded, or that are not aligned, go through registers.
+  SmallVector<Value> loadTokens(Value chunk);
+  void putTokens(ArrayRef<Value> values, Value stage);
+  void multiplyChunk(Value stage, MutableArrayRef<Value> sums);
+  SmallVector<Value> loadFragment(Value offset, Value stage, int64_t row);
+  void finish(ArrayRef<Value> sums);
+  void shareSums(ArrayRef<Value> sums);
+  /// Stores the sums of an instruction: those of 8 tokens by 16 columns of the warp's.
+  void storeSums(Value group, Value fragment, ArrayRef<Value> sums);
+
+  int64_t getStageBytes() { return (tile.columns + tile.tokens) * rowBytes; }
+  int64_t getPieces(int64_t rows) { return rows * rowBytes / kVectorBytes / threads; }
+  Value constant(int64_t value) {
+    return arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(int32_t(value)));
   }
-  auto fetch = [&](Value chunk) {
-    Value k = madd(chunk, kChunk, part);
-    SmallVector<Value> values;
-    for (Value column : fetchedColumns)
-      values.push_back(loadWeight(column, k, isGuarded));
-    for (ArrayRef<Value> leading : fetchedRows)
-      values.push_back(loadToken(leading, k, isGuarded));
-    return values;
-  };
-  auto put = [&](ArrayRef<Value> values, Value stage) {
-    for (auto [i, value] : llvm::enumerate(values))
-      vector::StoreOp::create(b, loc, round(value), int64_t(i) < pieces ? left : right,
-                              ValueRange{stage, places[i % pieces], part},
-                              /*nontemporal=*/false, llvm::MaybeAlign(kVectorBytes));
-  };
+  Value toI32(Value index) {
+    return arith::IndexCastOp::create(b, loc, b.getI32Type(), index);
+  }
+  /// Of places in shared memory, which have 32 bits.
+  Value plus(Value x, Value y) { return arith::AddIOp::create(b, loc, x, y); }
+  Value flip(Value x, Value y) { return arith::XOrIOp::create(b, loc, x, y); }
+  /// `bytes` further than `base`.
+  Value at(Value base, Value bytes) {
+    return LLVM::GEPOp::create(b, loc, base.getType(), b.getI8Type(), base,
+                               ArrayRef<LLVM::GEPArg>{bytes});
+  }
+  Value at(Value base, int64_t bytes) {
+    return LLVM::GEPOp::create(b, loc, base.getType(), b.getI8Type(), base,
+                               ArrayRef<LLVM::GEPArg>{int32_t(bytes)});
+  }
 
-  Lane lane = laneOf(thread);
-  Value warp = div(thread, kWarp);
-  Value warpColumn = rem(warp, kAcross), warpRow = div(warp, kAcross);
-  Value leftRow = madd(warpColumn, warpTile, lane.row);
-  Value rightRow = madd(warpRow, warpTile, lane.row);
-  Value quarter = loops.mul(lane.quarter, loops.index(kVector));
-  auto read = [&](Value buffer, Value stage, Value row, int64_t further) {
-    return loadVector(buffer, {stage, loops.add(row, loops.index(further)), quarter},
-                      stageType);
+  TensorMatmul &product;
+  RewriterBase &b;
+  Location loc;
+  ssmc::detail::Loops &loops;
+  const Tile tile;
+  const int64_t threads, fragments, groups, rowBytes;
+  const bool isGuarded;
+
+  bool copiesTokens = false;
+  Value shared, thread, firstColumn, firstRow;
+  // What the thread copies: the depth in a chunk, the place in a stage, where rows begin.
+  Value pieceDepth, piecePlace;
+  SmallVector<Value> weightRows, tokenRows;
+  SmallVector<SmallVector<Value>> tokens;
+  // What it multiplies: places of its rows of both operands, a slice each; its sums.
+  SmallVector<Value> leftPlaces, rightPlaces;
+  Value warpDepth, warpColumn, warpToken, sumColumn, sumToken;
+};
+
+Value TensorMatmul::Tiles::swizzle(Value row, Value piece) {
+  // Rows of 64 bytes are two in a line of all banks.
+  Value turn = rowBytes == 64 ? product.rem(product.div(row, 2), 4) : product.rem(row, 8);
+  Value place = loops.mul(flip(piece, turn), loops.index(kVectorBytes));
+  return product.madd(row, rowBytes, place);
+}
+
+Value TensorMatmul::Tiles::makeAddress(Value memref, ArrayRef<Value> indices) {
+  auto type = cast<MemRefType>(memref.getType());
+  auto metadata = memref::ExtractStridedMetadataOp::create(b, loc, memref);
+  Value number = metadata.getOffset();
+  for (auto [index, stride] : llvm::zip_equal(indices, metadata.getStrides()))
+    number = loops.add(number, loops.mul(index, stride));
+  Value bytes = loops.mul(number, loops.index(type.getElementTypeBitWidth() / 8));
+  Value address = loops.add(
+      memref::ExtractAlignedPointerAsIndexOp::create(b, loc, memref), bytes);
+  address = arith::IndexCastOp::create(b, loc, b.getI64Type(), address);
+  Value pointer = LLVM::IntToPtrOp::create(
+      b, loc, LLVM::LLVMPointerType::get(b.getContext()), address);
+  auto global = LLVM::LLVMPointerType::get(b.getContext(),
+                                           unsigned(NVVM::NVVMMemorySpace::Global));
+  return LLVM::AddrSpaceCastOp::create(b, loc, global, pointer);
+}
+
+void TensorMatmul::Tiles::place() {
+  Value zero = loops.index(0);
+  int64_t pieces = rowBytes / kVectorBytes; // of a row
+  Value row = product.div(thread, pieces), piece = product.rem(thread, pieces);
+  pieceDepth = loops.mul(piece, loops.index(kVector));
+  piecePlace = toI32(swizzle(row, piece));
+  Value lastColumn = loops.index(product.panels - 1);
+  Value lastRow = loops.sub(product.rows, loops.index(1));
+  auto rowOf = [&](Value first, int64_t i) {
+    return loops.add(first, loops.add(row, loops.index(i * threads / pieces)));
   };
-  auto stageOf = [&](Value chunk) { return rem(chunk, 2); };
-  // Chunks after the last are the last again: nobody uses them.
-  auto fetchAt = [&](Value chunk) { return fetch(least(chunk, loops.index(chunks - 1))); };
+  // Rows that are not there are the last one: nobody stores what comes of them.
+  for (int64_t i = 0; i < getPieces(tile.columns); ++i) {
+    Value column = rowOf(firstColumn, i);
+    if (product.panels % tile.columns != 0)
+      column = product.least(column, lastColumn);
+    weightRows.push_back(makeAddress(product.op.getWeight(), {column, zero, zero, zero}));
+  }
+  for (int64_t i = 0; i < getPieces(tile.tokens); ++i) {
+    tokens.push_back(product.leadingOf(product.least(rowOf(firstRow, i), lastRow)));
+    if (!copiesTokens)
+      continue;
+    SmallVector<Value> indices(tokens.back());
+    indices.push_back(zero);
+    tokenRows.push_back(makeAddress(product.op.getInput(), indices));
+  }
+
+  Value lane = product.rem(thread, kWarp), warp = product.div(thread, kWarp);
+  warpColumn = product.rem(warp, tile.columnWarps);
+  warpToken = product.rem(product.div(warp, tile.columnWarps), tile.tokenWarps);
+  warpDepth = product.div(warp, tile.columnWarps * tile.tokenWarps);
+  warpColumn = loops.mul(warpColumn, loops.index(fragments * kColumns));
+  warpToken = loops.mul(warpToken, loops.index(groups * kTokens));
+  // Tiles of 8 x 8 that ldmatrix loads: of columns those below each other come first, of
+  // tokens those beside each other.
+  Value in8 = product.rem(lane, 8), upper = product.div(lane, 16),
+        odd = product.rem(product.div(lane, 8), 2);
+  Value left = toI32(swizzle(product.madd(odd, 8, in8), upper));
+  Value right = toI32(swizzle(product.madd(upper, 8, in8), odd));
+  Value leftBase = toI32(loops.mul(warpColumn, loops.index(rowBytes)));
+  Value rightBase = toI32(product.madd(warpToken, rowBytes,
+                                       loops.index(tile.columns * rowBytes)));
+  int64_t slices = tile.depth / kSlice / tile.depthWarps;
+  Value mine = toI32(loops.mul(warpDepth, loops.index(slices * kSliceBytes)));
+  for (int64_t i = 0; i < slices; ++i) {
+    Value slice = flip(mine, constant(i * kSliceBytes));
+    leftPlaces.push_back(plus(leftBase, flip(left, slice)));
+    rightPlaces.push_back(plus(rightBase, flip(right, slice)));
+  }
+  Lane quarter = product.laneOf(thread);
+  sumColumn = loops.add(loops.add(firstColumn, warpColumn), quarter.row);
+  sumToken = loops.add(loops.add(firstRow, warpToken),
+                       loops.mul(quarter.quarter, loops.index(2)));
+}
+
+//===----------------------------------------------------------------------===//
+// Copies
+//===----------------------------------------------------------------------===//
+
+void TensorMatmul::Tiles::copyPiece(Value target, Value source, Value k, int64_t end) {
+  Value from = at(source, arith::IndexCastOp::create(b, loc, b.getI64Type(),
+                                                     loops.mul(k, loops.index(2))));
+  Value bytes;
+  if (isGuarded) { // zeros beyond the end, where nothing is read
+    Value isThere = loops.less(k, loops.index(end));
+    from = loops.select(isThere, from, source);
+    bytes = loops.select(isThere, constant(kVectorBytes), constant(0));
+  }
+  NVVM::CpAsyncOp::create(b, loc, target, from, kVectorBytes,
+                          NVVM::LoadCacheModifierKind::CG, bytes);
+}
+
+void TensorMatmul::Tiles::copyWeights(Value chunk, Value stage) {
+  Value k = product.madd(chunk, tile.depth, pieceDepth);
+  Value target = at(shared, plus(stage, piecePlace));
+  for (auto [i, row] : llvm::enumerate(weightRows))
+    copyPiece(at(target, int64_t(i) * threads * kVectorBytes), row, k,
+              product.weightType.getShape()[1] * 2);
+}
+
+void TensorMatmul::Tiles::copyTokens(Value chunk, Value stage) {
+  Value k = product.madd(chunk, tile.depth, pieceDepth);
+  Value target = at(shared, plus(stage, piecePlace));
+  for (auto [i, row] : llvm::enumerate(tokenRows))
+    copyPiece(at(target, tile.columns * rowBytes + int64_t(i) * threads * kVectorBytes), row, k,
+              product.depth);
+}
+
+SmallVector<Value> TensorMatmul::Tiles::loadTokens(Value chunk) {
+  SmallVector<Value> values;
+  Value k = product.madd(chunk, tile.depth, pieceDepth);
+  for (ArrayRef<Value> leading : tokens)
+    values.push_back(product.loadToken(leading, k, isGuarded));
+  return values;
+}
+
+void TensorMatmul::Tiles::putTokens(ArrayRef<Value> values, Value stage) {
+  Value target = at(shared, plus(stage, piecePlace));
+  for (auto [i, value] : llvm::enumerate(values))
+    LLVM::StoreOp::create(
+        b, loc, product.round(value),
+        at(target, tile.columns * rowBytes + int64_t(i) * threads * kVectorBytes), kVectorBytes);
+}
+
+//===----------------------------------------------------------------------===//
+// Products
+//===----------------------------------------------------------------------===//
+
+SmallVector<Value> TensorMatmul::Tiles::loadFragment(Value offset, Value stage, int64_t row) {
+  Value place = at(at(shared, plus(stage, offset)), row * rowBytes);
+  SmallVector<Value> registers = emitLdMatrix(b, loc, place, /*transposed=*/false);
+  if (product.element.isF16())
+    for (Value &value : registers)
+      value = LLVM::BitcastOp::create(b, loc, VectorType::get(2, product.element), value);
+  return registers;
+}
+
+void TensorMatmul::Tiles::multiplyChunk(Value stage, MutableArrayRef<Value> sums) {
+  for (auto [leftPlace, rightPlace] : llvm::zip_equal(leftPlaces, rightPlaces)) {
+    SmallVector<SmallVector<Value>> left;
+    for (int64_t m = 0; m < fragments; ++m)
+      left.push_back(loadFragment(leftPlace, stage, m * kColumns));
+    for (int64_t n = 0; n < groups; n += 2) {
+      SmallVector<Value> right = loadFragment(rightPlace, stage, n * kTokens);
+      for (int64_t half = 0; half < 2; ++half)
+        for (int64_t m = 0; m < fragments; ++m)
+          product.multiply(left[m], {right[2 * half], right[2 * half + 1]},
+                           sums.slice(((n + half) * fragments + m) * kSums, kSums));
+    }
+  }
+}
+
+void TensorMatmul::Tiles::storeSums(Value group, Value fragment, ArrayRef<Value> sums) {
+  for (int64_t token = 0; token < 2; ++token) {
+    Value row = loops.add(sumToken, product.madd(group, kTokens, loops.index(token)));
+    product.when(loops.less(row, product.rows), [&] {
+      SmallVector<Value> leading = product.leadingOf(row);
+      for (int64_t half = 0; half < 2; ++half) {
+        Value column = loops.add(
+            sumColumn, product.madd(fragment, kColumns, loops.index(half * kTokens)));
+        product.when(loops.less(column, product.columns),
+                     [&] { product.store(leading, column, sums[half * 2 + token]); });
+      }
+    });
+  }
+}
+
+/// Warps that have the same tile, of different slices, share the adding up of their sums.
+void TensorMatmul::Tiles::shareSums(ArrayRef<Value> sums) {
+  int64_t units = fragments * groups, mine = units / tile.depthWarps;
+  int64_t others = threads / tile.depthWarps; // threads of a slice
+  Value other = product.rem(thread, others);
+  auto placeOf = [&](Value warp, Value unit, int64_t i) {
+    Value number = product.madd(product.madd(warp, units, unit), kSums, loops.index(i));
+    return at(shared, toI32(loops.mul(product.madd(number, others, other), loops.index(4))));
+  };
+  product.barrier();
+  for (int64_t unit = 0; unit < units; ++unit)
+    for (int64_t i = 0; i < kSums; ++i)
+      LLVM::StoreOp::create(b, loc, sums[unit * kSums + i],
+                            placeOf(warpDepth, loops.index(unit), i));
+  product.barrier();
+  loops.repeat(loops.index(mine), [&](Value i) {
+    Value unit = product.madd(warpDepth, mine, i);
+    Sums whole = product.zeros();
+    for (int64_t warp = 0; warp < tile.depthWarps; ++warp)
+      for (int64_t j = 0; j < kSums; ++j)
+        whole[j] = loops.add(whole[j], LLVM::LoadOp::create(b, loc, product.type,
+                                                            placeOf(loops.index(warp), unit, j)));
+    storeSums(product.div(unit, fragments), product.rem(unit, fragments), whole);
+  });
+}
+
+void TensorMatmul::Tiles::finish(ArrayRef<Value> sums) {
+  if (tile.depthWarps > 1)
+    return shareSums(sums);
+  for (int64_t n = 0; n < groups; ++n)
+    for (int64_t m = 0; m < fragments; ++m)
+      storeSums(loops.index(n), loops.index(m), sums.slice((n * fragments + m) * kSums, kSums));
+}
+
+void TensorMatmul::Tiles::emit() {
+  int64_t chunks = llvm::divideCeil(product.depth, tile.depth);
+  int64_t ahead = kStages - 1, stageBytes = getStageBytes();
+  copiesTokens = product.canCopyTokens();
+  Value rowTiles =
+      arith::CeilDivUIOp::create(b, loc, product.rows, loops.index(tile.tokens));
+  OpBuilder::InsertionGuard inner(b);
+  gpu::LaunchOp launch = product.startLaunch(
+      rowTiles, loops.index(llvm::divideCeil(product.panels, tile.columns)), threads,
+      {sharedType({kStages * stageBytes}, b.getI8Type())});
+  shared = getSharedPointer(b, loc, launch.getWorkgroupAttributions()[0]);
+  firstColumn = loops.mul(launch.getBlockIds().y, loops.index(tile.columns));
+  firstRow = loops.mul(launch.getBlockIds().x, loops.index(tile.tokens));
+  thread = launch.getThreadIds().x;
+  place();
+
+  // Weights do not depend on the kernels before this one.
+  for (int64_t i = 0; i < std::min(ahead, chunks); ++i)
+    copyWeights(loops.index(i), constant(i * stageBytes));
+  emitWait(b, loc);
+  for (int64_t i = 0; i < ahead; ++i) {
+    Value stage = constant(i * stageBytes);
+    if (i < chunks && copiesTokens)
+      copyTokens(loops.index(i), stage);
+    else if (i < chunks)
+      putTokens(loadTokens(loops.index(i)), stage);
+    NVVM::CpAsyncCommitGroupOp::create(b, loc);
+  }
+
   int64_t numSums = fragments * groups * kSums;
-  SmallVector<Value> init(numSums, loops.constant(type, 0.0));
-  put(fetch(loops.index(0)), loops.index(0));
-  // Small tiles have the registers for the chunk after the next, too.
-  bool isFarAhead = warpTile == kSmall;
-  if (isFarAhead)
-    llvm::append_range(init, fetchAt(loops.index(1)));
-  barrier();
+  SmallVector<Value> init(numSums, loops.constant(product.type, 0.0));
+  llvm::append_values(init, constant(0), constant(ahead * stageBytes));
   auto loop = scf::ForOp::create(b, loc, loops.index(0), loops.index(chunks), loops.index(1),
                                  init);
   {
     OpBuilder::InsertionGuard body(b);
     b.setInsertionPointToStart(loop.getBody());
-    Value chunk = loop.getInductionVar(), stage = stageOf(chunk);
-    Value next = loops.add(chunk, loops.index(1));
     ValueRange carried = loop.getRegionIterArgs();
-    SmallVector<Value> ahead =
-        fetchAt(isFarAhead ? loops.add(chunk, loops.index(2)) : next);
-    SmallVector<SmallVector<Value>> low, high;
-    for (int64_t m = 0; m < fragments; ++m) {
-      low.push_back(registersOf(read(left, stage, leftRow, m * kColumns)));
-      high.push_back(registersOf(read(left, stage, leftRow, m * kColumns + 8)));
-    }
+    Value stage = carried[numSums], freeStage = carried[numSums + 1];
+    NVVM::CpAsyncWaitGroupOp::create(b, loc, uint32_t(ahead - 1));
+    product.barrier();
+    Value next = loops.add(loop.getInductionVar(), loops.index(ahead));
+    Value isNext = loops.less(next, loops.index(chunks));
+    product.when(isNext, [&] {
+      copyWeights(next, freeStage);
+      if (copiesTokens)
+        copyTokens(next, freeStage);
+    });
+    NVVM::CpAsyncCommitGroupOp::create(b, loc);
+    SmallVector<Value> fetched;
+    if (!copiesTokens) // after the last chunk the last again: nobody uses it
+      fetched = loadTokens(product.least(next, loops.index(chunks - 1)));
     SmallVector<Value> sums(carried.take_front(numSums));
-    for (int64_t n = 0; n < groups; ++n) {
-      SmallVector<Value> token = registersOf(read(right, stage, rightRow, n * kTokens));
-      for (int64_t half = 0; half < 4; half += 2)
-        for (int64_t m = 0; m < fragments; ++m)
-          multiply({low[m][half], high[m][half], low[m][half + 1], high[m][half + 1]},
-                   {token[half], token[half + 1]},
-                   MutableArrayRef(sums).slice((n * fragments + m) * kSums, kSums));
-    }
-    put(isFarAhead ? SmallVector<Value>(carried.drop_front(numSums)) : ahead, stageOf(next));
-    barrier();
-    if (isFarAhead)
-      llvm::append_range(sums, ahead);
+    multiplyChunk(stage, sums);
+    if (!copiesTokens)
+      putTokens(fetched, freeStage);
+    auto after = [&](Value stage) {
+      Value further = plus(stage, constant(stageBytes));
+      Value isLast = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, further,
+                                           constant(kStages * stageBytes));
+      return loops.select(isLast, constant(0), further);
+    };
+    llvm::append_values(sums, after(stage), after(freeStage));
     scf::YieldOp::create(b, loc, sums);
   }
-
-  // Through shared memory, 8 tokens of each row of warps at a time: neighbouring threads
-  // store neighbouring columns.
-  for (int64_t n = 0; n < groups; ++n) {
-    if (n > 0)
-      barrier();
-    for (int64_t m = 0; m < fragments; ++m)
-      for (int64_t i = 0; i < kSums; ++i)
-        loops.store(loop.getResult((n * fragments + m) * kSums + i), finished,
-                    {warpRow, madd(lane.quarter, 2, loops.index(i % 2)),
-                     loops.add(leftRow, loops.index(m * kColumns + i / 2 * 8))});
-    barrier();
-    int64_t mine = kAcross * kTokens / (kAcross * kAcross);
-    loops.repeat(loops.index(mine), [&](Value i) {
-      Value number = madd(warp, mine, i);
-      Value half = div(number, kTokens), token = rem(number, kTokens);
-      Value row = loops.add(firstRow,
-                            madd(half, warpTile, loops.add(token, loops.index(n * kTokens))));
-      when(loops.less(row, rows), [&] {
-        SmallVector<Value> leading = leadingOf(row);
-        loops.repeat(loops.index(tile / kWarp), [&](Value j) {
-          Value place = madd(j, kWarp, rem(thread, kWarp));
-          Value column = loops.add(firstColumn, place);
-          when(loops.less(column, columns), [&] {
-            store(leading, column, loops.load(finished, {half, token, place}));
-          });
-        });
-      });
-    });
-  }
+  finish(SmallVector<Value>(loop.getResults().take_front(numSums)));
 }
 
+//===----------------------------------------------------------------------===//
+// The choice
+//===----------------------------------------------------------------------===//
+
 void TensorMatmul::emitMany() {
+  auto emit = [&](const Tile &tile) { Tiles(*this, tile).emit(); };
+  auto unlessFewer = [&](const Tile &tile, int64_t most, function_ref<void()> otherwise) {
+    Value tiles = arith::CeilDivUIOp::create(b, loc, rows, loops.index(tile.tokens));
+    tiles = loops.mul(tiles, loops.index(llvm::divideCeil(panels, tile.columns)));
+    choose(tiles, most, otherwise, [&] { emit(tile); });
+  };
+  auto emitSmaller = [&] {
+    unlessFewer(kMediumTile, kBusyMediumTiles, [&] { emit(kDeepTile); });
+  };
   auto emitMost = [&] {
-    // A ragged depth takes registers that large tiles do not have.
-    if (depth % kChunk != 0)
-      return emitTiles(kSmall);
-    int64_t large = kLarge * kAcross;
-    Value tiles = arith::CeilDivUIOp::create(b, loc, rows, loops.index(large));
-    choose(loops.mul(tiles, loops.index(llvm::divideCeil(panels, large))), kBusyTiles,
-           [&] { emitTiles(kSmall); }, [&] { emitTiles(kLarge); });
+    // Tokens that go through registers take those that large tiles have for sums.
+    if (!canCopyTokens())
+      return emitSmaller();
+    unlessFewer(kLargeTile, kBusyLargeTiles, emitSmaller);
   };
   choose(rows, kFew, [&] { emitFew(NormOp()); }, emitMost);
 }

@@ -2,10 +2,11 @@
 """A layer's kernels for a GPU, in chunks where it has any, emulated, against its recurrence step by step in f64 on the CPU.
 
   compare_with_scan.py --build BUILD --scratch DIR SPEC.ssm LAYER PARAMETER=VALUE... --input x=-1:1:2x70x3x17 ...
-      --output y ... [--tolerance 1e-6] [-- MORE SSMC OPTIONS]
+      --weight w=-1:1:8x17 ... --output y ... [--tolerance 1e-6] [-- MORE SSMC OPTIONS]
 
-Inputs are random numbers of a range, with a shape. `--init SEED` draws weights; `--call=--split=N` or `--call=--step` runs the
-sequence in two calls, or token by token. Prints the largest error of each output over the largest number.
+Inputs and weights are random numbers of a range, with a shape; `--init SEED` draws all weights. `--call=--split=N` or
+`--call=--step` runs the sequence in two calls, or token by token. Prints the largest error of each output over the largest
+number.
 """
 import argparse
 import math
@@ -23,17 +24,29 @@ HERE = ROOT / "test" / "gpu" / "emulation"
 DRIVER = ROOT / "test" / "unit" / "Runtime"
 
 
+def draw(text):
+    """Name, shape and numbers of "name=low:high:shape"."""
+    name, rest = text.split("=")
+    low, high, extents = rest.split(":")
+    shape = tuple(int(extent) for extent in extents.split("x"))
+    return name, shape, [random.uniform(float(low), float(high)) for _ in range(math.prod(shape))]
+
+
 def make_inputs(args):
     files = {}
-    random.seed(7)
-    for text in args.input:
-        name, rest = text.split("=")
-        low, high, extents = rest.split(":")
-        shape = tuple(int(extent) for extent in extents.split("x"))
-        values = [random.uniform(float(low), float(high)) for _ in range(math.prod(shape))]
+    for name, shape, values in map(draw, args.input):
         files[name] = args.scratch / f"{name}.npy"
         arrays.save_npy(files[name], shape, values, "f4")
     return files
+
+
+def make_weights(args):
+    """Options that name the file of the weights."""
+    if not args.weight:
+        return []
+    file = args.scratch / "weights.safetensors"
+    arrays.save_safetensors(file, {name: (shape, values) for name, shape, values in map(draw, args.weight)})
+    return ["--weights", str(file)]
 
 
 def compile_kernels(args, layer):
@@ -53,6 +66,7 @@ def main():
     parser.add_argument("--scratch", type=pathlib.Path, required=True)
     parser.add_argument("--cc", default="cc")
     parser.add_argument("--input", action="append")
+    parser.add_argument("--weight", action="append", default=[])
     parser.add_argument("--output", action="append")
     parser.add_argument("--tolerance", type=float, default=1e-6)
     parser.add_argument("--option", action="append", default=[])
@@ -65,24 +79,25 @@ def main():
     parser.add_argument("parameters", nargs="*")
     args = parser.parse_args()
     args.scratch.mkdir(parents=True, exist_ok=True)
-    files = make_inputs(args)
+    random.seed(7)
+    files, weights = make_inputs(args), make_weights(args)
     ssmc = str(args.build / "bin" / "ssmc")
     spec = [args.source, "--layer", args.layer]
     for parameter in args.parameters:
         spec += ["--set", parameter]
-    draw = [f"--init={args.init}"] if args.init else []
+    drawn = [f"--init={args.init}"] if args.init else []
     layer = [ssmc, "compile", *spec, "--target", "cuda", "--mode", args.mode, *args.option]
-    subprocess.run([*layer, *draw, *(["--embed-weights"] if draw else []), "-o", args.scratch / "layer.so"], check=True)
+    subprocess.run([*layer, *drawn, *(["--embed-weights"] if drawn else []), "-o", args.scratch / "layer.so"], check=True)
     environment = dict(os.environ, SSMRT_CUDA_DRIVER=str(args.build / "lib" / "libssmrt-fake-cuda.so"),
                        FAKE_CUDA_KERNELS=compile_kernels(args, layer))
     inputs = [f"--input={name}={file}" for name, file in files.items()]
-    run = [str(args.build / "bin" / "run_gpu"), str(args.scratch / "layer.so"), *args.call.split("=")]
+    run = [str(args.build / "bin" / "run_gpu"), str(args.scratch / "layer.so"), *args.call.split("="), *weights]
     for name, file in files.items():
         run += ["--input", f"{name}={file}"]
     for name in args.output:
         run += ["--output", f"{name}={args.scratch}/{name}.chunk.npy"]
     subprocess.run(run, check=True, env=environment, stdout=subprocess.DEVNULL)
-    subprocess.run([ssmc, "run", *spec, *draw, "--mode", args.reference, "--dtype", "f64", *inputs,
+    subprocess.run([ssmc, "run", *spec, *drawn, "--mode", args.reference, "--dtype", "f64", *weights, *inputs,
                     *[f"--output={name}={args.scratch}/{name}.scan.npy" for name in args.output]], check=True)
     failed = False
     for name in args.output:
