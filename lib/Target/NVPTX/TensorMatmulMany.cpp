@@ -19,8 +19,8 @@ using namespace mlir::ssm;
 using namespace ssmc;
 using namespace ssmc::nvptx;
 
-/// Chunks in shared memory.
-static constexpr int64_t kStages = 3;
+/// Shared memory that a block may have without asking for more.
+static constexpr int64_t kSharedBytes = 48 * 1024;
 /// Depth of an instruction, and bytes of that in a row.
 static constexpr int64_t kSlice = 16, kSliceBytes = 32;
 
@@ -32,12 +32,12 @@ struct Tile {
 };
 } // namespace
 
-/// Each has stages of 16 KB: three are what a block may have without asking. Where the depth
-/// is what there is, warps share it, and add up their sums.
-static constexpr Tile kLargeTile = {128, 128, 32, 2, 2, 1}, kMediumTile = {64, 64, 64, 1, 2, 2},
-                      kDeepTile = {32, 32, 128, 1, 1, 8};
-/// Fewer large tiles than this leave multiprocessors idle, and so do fewer medium ones.
-static constexpr int64_t kBusyLargeTiles = 256, kBusyMediumTiles = 64;
+/// Each has room for three or four stages. Where there are few tiles, warps share the depth,
+/// and add up their sums.
+static constexpr Tile kLargeTile = {128, 128, 32, 2, 4, 1}, kTallTile = {64, 128, 32, 2, 2, 2},
+                      kMediumTile = {64, 64, 64, 1, 2, 2}, kDeepTile = {32, 32, 128, 1, 1, 8};
+/// Not more large tiles than this leave multiprocessors idle; not more of the others.
+static constexpr int64_t kBusyLargeTiles = 512, kBusyTiles = 128;
 
 //===----------------------------------------------------------------------===//
 // A block's tile
@@ -50,7 +50,7 @@ public:
         threads(kWarp * tile.columnWarps * tile.tokenWarps * tile.depthWarps),
         fragments(tile.columns / tile.columnWarps / kColumns),
         groups(tile.tokens / tile.tokenWarps / kTokens), rowBytes(tile.depth * 2),
-        isGuarded(product.depth % tile.depth != 0) {}
+        stages(kSharedBytes / getStageBytes()), isGuarded(product.depth % tile.depth != 0) {}
 
   void emit();
 
@@ -64,9 +64,12 @@ private:
   void copyWeights(Value chunk, Value stage);
   void copyTokens(Value chunk, Value stage);
   void copyPiece(Value target, Value source, Value k, int64_t end);
-  /// Tokens that are rounded, or that are not aligned, go through registers.
+  /// Tokens that are rounded, or that are not aligned, go through registers, in which as many
+  /// chunks are on their way as there is room for.
+  int64_t getLoadsAhead() { return copiesTokens ? 0 : tile.columns < 64 ? 2 : 1; }
   SmallVector<Value> loadTokens(Value chunk);
   void putTokens(ArrayRef<Value> values, Value stage);
+  Value getNextStage(Value stage);
   void multiplyChunk(Value stage, MutableArrayRef<Value> sums);
   SmallVector<Value> loadFragment(Value offset, Value stage, int64_t row);
   void finish(ArrayRef<Value> sums);
@@ -100,7 +103,7 @@ private:
   Location loc;
   ssmc::detail::Loops &loops;
   const Tile tile;
-  const int64_t threads, fragments, groups, rowBytes;
+  const int64_t threads, fragments, groups, rowBytes, stages;
   const bool isGuarded;
 
   bool copiesTokens = false;
@@ -285,30 +288,36 @@ void TensorMatmul::Tiles::storeSums(Value group, Value fragment, ArrayRef<Value>
   }
 }
 
-/// Warps that have the same tile, of different slices, share the adding up of their sums.
+/// Warps that have the same tile, of different slices, share the adding up of their sums: in
+/// as many rounds as shared memory makes them.
 void TensorMatmul::Tiles::shareSums(ArrayRef<Value> sums) {
-  int64_t units = fragments * groups, mine = units / tile.depthWarps;
-  int64_t others = threads / tile.depthWarps; // threads of a slice
-  Value other = product.rem(thread, others);
+  int64_t units = fragments * groups, others = threads / tile.depthWarps;
+  int64_t rounds = llvm::divideCeil(threads * units * kSums * 4, stages * getStageBytes());
+  int64_t part = units / rounds, mine = part / tile.depthWarps;
+  Value other = product.rem(thread, others); // the same place of the tile
   auto placeOf = [&](Value warp, Value unit, int64_t i) {
-    Value number = product.madd(product.madd(warp, units, unit), kSums, loops.index(i));
+    Value number = product.madd(product.madd(warp, part, unit), kSums, loops.index(i));
     return at(shared, toI32(loops.mul(product.madd(number, others, other), loops.index(4))));
   };
-  product.barrier();
-  for (int64_t unit = 0; unit < units; ++unit)
-    for (int64_t i = 0; i < kSums; ++i)
-      LLVM::StoreOp::create(b, loc, sums[unit * kSums + i],
-                            placeOf(warpDepth, loops.index(unit), i));
-  product.barrier();
-  loops.repeat(loops.index(mine), [&](Value i) {
-    Value unit = product.madd(warpDepth, mine, i);
-    Sums whole = product.zeros();
-    for (int64_t warp = 0; warp < tile.depthWarps; ++warp)
-      for (int64_t j = 0; j < kSums; ++j)
-        whole[j] = loops.add(whole[j], LLVM::LoadOp::create(b, loc, product.type,
-                                                            placeOf(loops.index(warp), unit, j)));
-    storeSums(product.div(unit, fragments), product.rem(unit, fragments), whole);
-  });
+  for (int64_t first = 0; first < units; first += part) {
+    product.barrier();
+    for (int64_t unit = 0; unit < part; ++unit)
+      for (int64_t i = 0; i < kSums; ++i)
+        LLVM::StoreOp::create(b, loc, sums[(first + unit) * kSums + i],
+                              placeOf(warpDepth, loops.index(unit), i));
+    product.barrier();
+    loops.repeat(loops.index(mine), [&](Value i) {
+      Value unit = product.madd(warpDepth, mine, i);
+      Sums whole = product.zeros();
+      for (int64_t warp = 0; warp < tile.depthWarps; ++warp)
+        for (int64_t j = 0; j < kSums; ++j)
+          whole[j] = loops.add(whole[j],
+                               LLVM::LoadOp::create(b, loc, product.type,
+                                                    placeOf(loops.index(warp), unit, j)));
+      unit = loops.add(unit, loops.index(first));
+      storeSums(product.div(unit, fragments), product.rem(unit, fragments), whole);
+    });
+  }
 }
 
 void TensorMatmul::Tiles::finish(ArrayRef<Value> sums) {
@@ -319,16 +328,23 @@ void TensorMatmul::Tiles::finish(ArrayRef<Value> sums) {
       storeSums(loops.index(n), loops.index(m), sums.slice((n * fragments + m) * kSums, kSums));
 }
 
+Value TensorMatmul::Tiles::getNextStage(Value stage) {
+  Value further = plus(stage, constant(getStageBytes()));
+  Value isLast = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, further,
+                                       constant(stages * getStageBytes()));
+  return loops.select(isLast, constant(0), further);
+}
+
 void TensorMatmul::Tiles::emit() {
   int64_t chunks = llvm::divideCeil(product.depth, tile.depth);
-  int64_t ahead = kStages - 1, stageBytes = getStageBytes();
+  int64_t ahead = stages - 1, stageBytes = getStageBytes();
   copiesTokens = product.canCopyTokens();
   Value rowTiles =
       arith::CeilDivUIOp::create(b, loc, product.rows, loops.index(tile.tokens));
   OpBuilder::InsertionGuard inner(b);
   gpu::LaunchOp launch = product.startLaunch(
       rowTiles, loops.index(llvm::divideCeil(product.panels, tile.columns)), threads,
-      {sharedType({kStages * stageBytes}, b.getI8Type())});
+      {sharedType({stages * stageBytes}, b.getI8Type())});
   shared = getSharedPointer(b, loc, launch.getWorkgroupAttributions()[0]);
   firstColumn = loops.mul(launch.getBlockIds().y, loops.index(tile.columns));
   firstRow = loops.mul(launch.getBlockIds().x, loops.index(tile.tokens));
@@ -348,9 +364,15 @@ void TensorMatmul::Tiles::emit() {
     NVVM::CpAsyncCommitGroupOp::create(b, loc);
   }
 
-  int64_t numSums = fragments * groups * kSums;
+  // Chunks after the last are the last again: nobody uses them.
+  auto loadAhead = [&](Value chunk) {
+    return loadTokens(product.least(chunk, loops.index(chunks - 1)));
+  };
+  int64_t numSums = fragments * groups * kSums, loads = getLoadsAhead();
   SmallVector<Value> init(numSums, loops.constant(product.type, 0.0));
   llvm::append_values(init, constant(0), constant(ahead * stageBytes));
+  for (int64_t i = 0; i < loads; ++i)
+    llvm::append_range(init, loadAhead(loops.index(ahead + i)));
   auto loop = scf::ForOp::create(b, loc, loops.index(0), loops.index(chunks), loops.index(1),
                                  init);
   {
@@ -358,31 +380,26 @@ void TensorMatmul::Tiles::emit() {
     b.setInsertionPointToStart(loop.getBody());
     ValueRange carried = loop.getRegionIterArgs();
     Value stage = carried[numSums], freeStage = carried[numSums + 1];
+    ValueRange fetched = carried.drop_front(numSums + 2);
     NVVM::CpAsyncWaitGroupOp::create(b, loc, uint32_t(ahead - 1));
     product.barrier();
     Value next = loops.add(loop.getInductionVar(), loops.index(ahead));
-    Value isNext = loops.less(next, loops.index(chunks));
-    product.when(isNext, [&] {
+    product.when(loops.less(next, loops.index(chunks)), [&] {
       copyWeights(next, freeStage);
       if (copiesTokens)
         copyTokens(next, freeStage);
     });
     NVVM::CpAsyncCommitGroupOp::create(b, loc);
-    SmallVector<Value> fetched;
-    if (!copiesTokens) // after the last chunk the last again: nobody uses it
-      fetched = loadTokens(product.least(next, loops.index(chunks - 1)));
-    SmallVector<Value> sums(carried.take_front(numSums));
-    multiplyChunk(stage, sums);
-    if (!copiesTokens)
-      putTokens(fetched, freeStage);
-    auto after = [&](Value stage) {
-      Value further = plus(stage, constant(stageBytes));
-      Value isLast = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, further,
-                                           constant(kStages * stageBytes));
-      return loops.select(isLast, constant(0), further);
-    };
-    llvm::append_values(sums, after(stage), after(freeStage));
-    scf::YieldOp::create(b, loc, sums);
+    SmallVector<Value> results(carried.take_front(numSums)), later;
+    if (!copiesTokens) {
+      putTokens(SmallVector<Value>(fetched.take_front(tokens.size())), freeStage);
+      llvm::append_range(later, fetched.drop_front(tokens.size()));
+      llvm::append_range(later, loadAhead(loops.add(next, loops.index(loads))));
+    }
+    multiplyChunk(stage, results);
+    llvm::append_values(results, getNextStage(stage), getNextStage(freeStage));
+    llvm::append_range(results, later);
+    scf::YieldOp::create(b, loc, results);
   }
   finish(SmallVector<Value>(loop.getResults().take_front(numSums)));
 }
@@ -399,13 +416,14 @@ void TensorMatmul::emitMany() {
     choose(tiles, most, otherwise, [&] { emit(tile); });
   };
   auto emitSmaller = [&] {
-    unlessFewer(kMediumTile, kBusyMediumTiles, [&] { emit(kDeepTile); });
+    unlessFewer(kMediumTile, kBusyTiles, [&] { emit(kDeepTile); });
   };
   auto emitMost = [&] {
     // Tokens that go through registers take those that large tiles have for sums.
     if (!canCopyTokens())
       return emitSmaller();
-    unlessFewer(kLargeTile, kBusyLargeTiles, emitSmaller);
+    unlessFewer(kLargeTile, kBusyLargeTiles,
+                [&] { unlessFewer(kTallTile, kBusyTiles, emitSmaller); });
   };
   choose(rows, kFew, [&] { emitFew(NormOp()); }, emitMost);
 }

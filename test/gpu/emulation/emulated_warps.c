@@ -8,6 +8,7 @@
 #define _GNU_SOURCE
 #include "emulated_warps.h"
 
+#include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <ucontext.h>
@@ -15,21 +16,35 @@
 enum { MaxThreads = 1024, StackBytes = 1 << 18, Warp = 32 };
 
 static Thread threads[MaxThreads];
-static ucontext_t contexts[MaxThreads], scheduler;
-/* How often a thread has met its warp and its block. */
-static int isDone[MaxThreads], numThreads;
-static unsigned long warpCount[MaxThreads], blockCount[MaxThreads];
+/* A context begins a thread; later it is left and resumed by jumps, which
+ * call nothing of the system. */
+static ucontext_t contexts[MaxThreads];
+static jmp_buf places[MaxThreads], scheduler;
+/* How often a thread has met its warp, some lanes of it, and its block. */
+static int isBegun[MaxThreads], isDone[MaxThreads], numThreads;
+static unsigned long warpCount[MaxThreads], partCount[MaxThreads],
+    blockCount[MaxThreads];
 static thread_body currentBody;
 static void **currentArguments;
 
 static void start(int index) {
   currentBody(&threads[index], currentArguments);
   isDone[index] = 1;
-  swapcontext(&contexts[index], &scheduler);
+  _longjmp(scheduler, 1);
 }
 
 static void yield(Thread *self) {
-  swapcontext(&contexts[self->index], &scheduler);
+  if (!_setjmp(places[self->index]))
+    _longjmp(scheduler, 1);
+}
+
+static void resume(int index) {
+  if (_setjmp(scheduler))
+    return;
+  if (isBegun[index])
+    _longjmp(places[index], 1);
+  isBegun[index] = 1;
+  setcontext(&contexts[index]);
 }
 
 static int haveArrived(const unsigned long *count, int first, int end,
@@ -48,6 +63,20 @@ void wait_warp(Thread *self) {
     yield(self);
 }
 
+/* The lanes of `mask`, which are the same ones wherever not all meet. */
+static void wait_lanes(Thread *self, uint32_t mask) {
+  if (mask == UINT32_MAX) {
+    wait_warp(self);
+    return;
+  }
+  unsigned long wanted = ++partCount[self->index];
+  int first = (int)self->index / Warp * Warp;
+  for (int lane = 0; lane < Warp; ++lane)
+    while (mask >> lane & 1 &&
+           !haveArrived(partCount, first + lane, first + lane + 1, wanted))
+      yield(self);
+}
+
 void wait_block(Thread *self) {
   unsigned long wanted = ++blockCount[self->index];
   while (!haveArrived(blockCount, 0, numThreads, wanted))
@@ -64,8 +93,8 @@ void run_grid(const fake_launch *launch, void **arguments, thread_body body) {
   for (unsigned block = 0; block < launch->grid[0] * launch->grid[1]; ++block) {
     for (int i = 0; i < numThreads; ++i) {
       threads[i] = (Thread){.index = (unsigned)i, .block = block, .launch = launch};
-      isDone[i] = 0;
-      warpCount[i] = blockCount[i] = 0;
+      isBegun[i] = isDone[i] = 0;
+      warpCount[i] = partCount[i] = blockCount[i] = 0;
       getcontext(&contexts[i]);
       contexts[i].uc_stack.ss_sp = stacks + (size_t)i * StackBytes;
       contexts[i].uc_stack.ss_size = StackBytes;
@@ -75,7 +104,7 @@ void run_grid(const fake_launch *launch, void **arguments, thread_body body) {
       left = 0;
       for (int i = 0; i < numThreads; ++i)
         if (!isDone[i]) {
-          swapcontext(&scheduler, &contexts[i]);
+          resume(i);
           left += !isDone[i];
         }
     }
@@ -101,18 +130,22 @@ static Thread *neighbour(Thread *self, unsigned lane) {
   return &threads[self->index / Warp * Warp + lane % Warp];
 }
 
-uint32_t shuffle(Thread *self, uint32_t value, uint32_t operand, const char *kind) {
+uint32_t shuffle(Thread *self, uint32_t value, uint32_t operand, const char *kind,
+                 uint32_t clamp, uint32_t mask) {
   self->shown[0] = value;
-  wait_warp(self);
+  wait_lanes(self, mask);
   unsigned lane = self->index % Warp, from = operand;
   if (!strcmp(kind, "bfly"))
     from = lane ^ operand;
   else if (!strcmp(kind, "up"))
-    from = lane < operand ? lane : lane - operand;
+    from = lane - operand;
   else if (!strcmp(kind, "down"))
-    from = lane + operand >= Warp ? lane : lane + operand;
-  uint32_t result = neighbour(self, from)->shown[0];
-  wait_warp(self);
+    from = lane + operand;
+  unsigned segment = clamp >> 8 & 31;
+  unsigned last = (lane & segment) | (clamp & 31 & ~segment);
+  self->isInRange = strcmp(kind, "up") ? from <= last : (int)from >= (int)last;
+  uint32_t result = neighbour(self, self->isInRange ? from : lane)->shown[0];
+  wait_lanes(self, mask);
   return result;
 }
 
@@ -138,12 +171,13 @@ void load_matrices(Thread *self, uint64_t address, int count, int transposed) {
   wait_warp(self);
 }
 
-static float numberAt(uint32_t pair, unsigned which) {
-  return as_f32((which ? pair >> 16 : pair & 0xFFFF) << 16);
+static float numberAt(uint32_t pair, unsigned which, int isF16) {
+  uint16_t bits = (uint16_t)(pair >> 16 * which);
+  return isF16 ? from_f16(bits) : as_f32((uint32_t)bits << 16);
 }
 
-/* m16n8k16: bf16 times bf16 plus f32. */
-void multiply(Thread *self, const uint32_t *operands, const float *sums) {
+/* m16n8k16: bf16 times bf16, or f16 times f16, plus f32. */
+void multiply(Thread *self, const uint32_t *operands, const float *sums, int isF16) {
   memcpy(self->shown, operands, sizeof(self->shown));
   memcpy(self->sums, sums, sizeof(self->sums));
   wait_warp(self);
@@ -155,8 +189,8 @@ void multiply(Thread *self, const uint32_t *operands, const float *sums) {
     for (unsigned k = 0; k < 16; ++k) {
       const Thread *left = neighbour(self, row % 8 * 4 + k % 8 / 2);
       const Thread *right = neighbour(self, column * 4 + k % 8 / 2);
-      sum += (double)numberAt(left->shown[row / 8 + k / 8 * 2], k % 2) *
-             numberAt(right->shown[4 + k / 8], k % 2);
+      sum += (double)numberAt(left->shown[row / 8 + k / 8 * 2], k % 2, isF16) *
+             numberAt(right->shown[4 + k / 8], k % 2, isF16);
     }
     results[i] = (float)(self->sums[i] + sum);
   }
@@ -171,6 +205,19 @@ uint32_t permute(uint32_t a, uint32_t b, uint32_t selector) {
   for (unsigned i = 0; i < 4; ++i)
     result |= (uint32_t)(both >> (selector >> (4 * i) & 7) * 8 & 0xFF) << (8 * i);
   return result;
+}
+
+uint16_t to_f16(float value) {
+  _Float16 half = (_Float16)value;
+  uint16_t bits;
+  memcpy(&bits, &half, sizeof(bits));
+  return bits;
+}
+
+float from_f16(uint16_t bits) {
+  _Float16 half;
+  memcpy(&half, &bits, sizeof(half));
+  return (float)half;
 }
 
 uint16_t to_bf16(float value) {

@@ -19,6 +19,7 @@ typedef struct Thread {
   const fake_launch *launch;
   /* What other threads of the warp read, and what an instruction gives. */
   uint32_t shown[6], results[4];
+  int isInRange; /* of a shuffle: the lane that it names */
   uint64_t address;
   float sums[4];
 } Thread;
@@ -29,11 +30,14 @@ void run_grid(const fake_launch *launch, void **arguments, thread_body body);
 unsigned special(const Thread *self, const char *name);
 void wait_block(Thread *self);
 void wait_warp(Thread *self);
-uint32_t shuffle(Thread *self, uint32_t value, uint32_t operand, const char *kind);
+uint32_t shuffle(Thread *self, uint32_t value, uint32_t operand, const char *kind,
+                 uint32_t clamp, uint32_t mask);
 void load_matrices(Thread *self, uint64_t address, int count, int transposed);
-void multiply(Thread *self, const uint32_t *operands, const float *sums);
+void multiply(Thread *self, const uint32_t *operands, const float *sums, int isF16);
 uint32_t permute(uint32_t a, uint32_t b, uint32_t selector);
 uint16_t to_bf16(float value);
+uint16_t to_f16(float value);
+float from_f16(uint16_t bits);
 
 /* The same bits as another type. */
 #define REINTERPRET(NAME, FROM, TO)                                            \

@@ -145,7 +145,7 @@ class Kernel:
                 self.emit(f"{target} = self->results[{i}];")
             return None
         if op == "mma":
-            return self.multiply(args)
+            return self.multiply(args, int("f16" in parts))
         if op == "prmt":
             a, b, c = (self.operand(arg, "u32") for arg in args[1:])
             return self.assign(args[0], "b32", f"permute({a}, {b}, {c})")
@@ -208,6 +208,10 @@ class Kernel:
             return self.emit(f"{args[0][1:]} = (uint32_t)to_bf16({high}) << 16 | to_bf16({low});")
         if to == "bf16":
             return self.emit(f"{args[0][1:]} = to_bf16({self.operand(args[1], 'f32')});")
+        if to == "f16":
+            return self.emit(f"{args[0][1:]} = to_f16({self.operand(args[1], 'f32')});")
+        if source == "f16":
+            return self.emit(f"{args[0][1:]} = of_f32(from_f16({args[1][1:]}));")
         if source == "bf16":
             return self.emit(f"{args[0][1:]} = (uint32_t){args[1][1:]} << 16;")
         value = self.operand(args[1], source)
@@ -231,15 +235,17 @@ class Kernel:
         self.assign(args[0], kind, value)
 
     def shuffle(self, parts, args):
-        target = args[0].split("|")[0]
-        self.emit(f"{target[1:]} = shuffle(self, {self.operand(args[1], 'u32')}, {self.operand(args[2], 'u32')}, "
-                  f"\"{parts[2]}\");")
+        target, _, in_range = args[0].partition("|")
+        value, lane, clamp, mask = (self.operand(arg, "u32") for arg in args[1:])
+        self.emit(f"{target[1:]} = shuffle(self, {value}, {lane}, \"{parts[2]}\", {clamp}, {mask});")
+        if in_range:
+            self.emit(f"{in_range[1:]} = self->isInRange;")
 
-    def multiply(self, args):
+    def multiply(self, args, is_f16):
         groups = [[part.strip() for part in group.strip()[1:-1].split(",")] for group in args]
         values = ", ".join([self.operand(part, "u32") for part in groups[1] + groups[2]])
         sums = ", ".join(self.operand(part, "f32") for part in groups[3])
-        self.emit(f"multiply(self, (uint32_t[]){{{values}}}, (float[]){{{sums}}});")
+        self.emit(f"multiply(self, (uint32_t[]){{{values}}}, (float[]){{{sums}}}, {is_f16});")
         for i, target in enumerate(groups[0]):
             self.emit(f"{target[1:]} = self->results[{i}];")
 
