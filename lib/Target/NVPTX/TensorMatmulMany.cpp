@@ -32,12 +32,12 @@ struct Tile {
 };
 } // namespace
 
-/// Each has room for three or four stages. Where there are few tiles, warps share the depth,
-/// and add up their sums.
-static constexpr Tile kLargeTile = {128, 128, 32, 2, 4, 1}, kTallTile = {64, 128, 32, 2, 2, 2},
-                      kMediumTile = {64, 64, 64, 1, 2, 2}, kDeepTile = {32, 32, 128, 1, 1, 8};
-/// Not more large tiles than this leave multiprocessors idle; not more of the others.
-static constexpr int64_t kBusyLargeTiles = 512, kBusyTiles = 128;
+/// Each has room for three stages. Where there are few tiles, warps share the depth, and add up
+/// their sums.
+static constexpr Tile kLargeTile = {128, 128, 32, 2, 4, 1}, kMediumTile = {64, 64, 64, 1, 2, 2},
+                      kDeepTile = {32, 32, 128, 1, 1, 8};
+/// Not more large tiles than this leave multiprocessors idle; not more medium ones.
+static constexpr int64_t kBusyLargeTiles = 256, kBusyMediumTiles = 128;
 
 //===----------------------------------------------------------------------===//
 // A block's tile
@@ -288,36 +288,32 @@ void TensorMatmul::Tiles::storeSums(Value group, Value fragment, ArrayRef<Value>
   }
 }
 
-/// Warps that have the same tile, of different slices, share the adding up of their sums: in
-/// as many rounds as shared memory makes them.
+/// Warps that have the same tile, of different slices, share the adding up of their sums.
 void TensorMatmul::Tiles::shareSums(ArrayRef<Value> sums) {
-  int64_t units = fragments * groups, others = threads / tile.depthWarps;
-  int64_t rounds = llvm::divideCeil(threads * units * kSums * 4, stages * getStageBytes());
-  int64_t part = units / rounds, mine = part / tile.depthWarps;
+  int64_t units = fragments * groups, mine = units / tile.depthWarps;
+  int64_t others = threads / tile.depthWarps;
+  assert(threads * units * kSums * 4 <= stages * getStageBytes());
   Value other = product.rem(thread, others); // the same place of the tile
   auto placeOf = [&](Value warp, Value unit, int64_t i) {
-    Value number = product.madd(product.madd(warp, part, unit), kSums, loops.index(i));
+    Value number = product.madd(product.madd(warp, units, unit), kSums, loops.index(i));
     return at(shared, toI32(loops.mul(product.madd(number, others, other), loops.index(4))));
   };
-  for (int64_t first = 0; first < units; first += part) {
-    product.barrier();
-    for (int64_t unit = 0; unit < part; ++unit)
-      for (int64_t i = 0; i < kSums; ++i)
-        LLVM::StoreOp::create(b, loc, sums[(first + unit) * kSums + i],
-                              placeOf(warpDepth, loops.index(unit), i));
-    product.barrier();
-    loops.repeat(loops.index(mine), [&](Value i) {
-      Value unit = product.madd(warpDepth, mine, i);
-      Sums whole = product.zeros();
-      for (int64_t warp = 0; warp < tile.depthWarps; ++warp)
-        for (int64_t j = 0; j < kSums; ++j)
-          whole[j] = loops.add(whole[j],
-                               LLVM::LoadOp::create(b, loc, product.type,
-                                                    placeOf(loops.index(warp), unit, j)));
-      unit = loops.add(unit, loops.index(first));
-      storeSums(product.div(unit, fragments), product.rem(unit, fragments), whole);
-    });
-  }
+  product.barrier();
+  for (int64_t unit = 0; unit < units; ++unit)
+    for (int64_t i = 0; i < kSums; ++i)
+      LLVM::StoreOp::create(b, loc, sums[unit * kSums + i],
+                            placeOf(warpDepth, loops.index(unit), i));
+  product.barrier();
+  loops.repeat(loops.index(mine), [&](Value i) {
+    Value unit = product.madd(warpDepth, mine, i);
+    Sums whole = product.zeros();
+    for (int64_t warp = 0; warp < tile.depthWarps; ++warp)
+      for (int64_t j = 0; j < kSums; ++j) {
+        Value place = placeOf(loops.index(warp), unit, j);
+        whole[j] = loops.add(whole[j], LLVM::LoadOp::create(b, loc, product.type, place));
+      }
+    storeSums(product.div(unit, fragments), product.rem(unit, fragments), whole);
+  });
 }
 
 void TensorMatmul::Tiles::finish(ArrayRef<Value> sums) {
@@ -416,14 +412,13 @@ void TensorMatmul::emitMany() {
     choose(tiles, most, otherwise, [&] { emit(tile); });
   };
   auto emitSmaller = [&] {
-    unlessFewer(kMediumTile, kBusyTiles, [&] { emit(kDeepTile); });
+    unlessFewer(kMediumTile, kBusyMediumTiles, [&] { emit(kDeepTile); });
   };
   auto emitMost = [&] {
     // Tokens that go through registers take those that large tiles have for sums.
     if (!canCopyTokens())
       return emitSmaller();
-    unlessFewer(kLargeTile, kBusyLargeTiles,
-                [&] { unlessFewer(kTallTile, kBusyTiles, emitSmaller); });
+    unlessFewer(kLargeTile, kBusyLargeTiles, emitSmaller);
   };
   choose(rows, kFew, [&] { emitFew(NormOp()); }, emitMost);
 }
