@@ -206,9 +206,12 @@ func.func @conv(%x: memref<?x?x64xf32>, %k: memref<64x2xf32>, %h: memref<?x1x64x
 // CHECK: gpu.all_reduce
 // CHECK: gpu.launch
 // CHECK: gpu.launch
-// CHECK: vector.store
+// CHECK: nvvm.cp.async.shared.global
+// CHECK: griddepcontrol.wait
+// CHECK: nvvm.cp.async.commit.group
+// CHECK: nvvm.cp.async.wait.group
 // CHECK: gpu.barrier
-// CHECK: scf.for
+// CHECK: nvvm.ldmatrix
 // CHECK: nvvm.mma.sync
 // CHECK-NOT: ssm.
 // ALONE-LABEL: func.func @tensor_cores(

@@ -152,7 +152,10 @@ class Kernel:
         if op == "cp" and parts[1] == "async":
             if parts[2] in ("commit_group", "wait_group", "wait_all"):
                 return None
-            return self.emit(f"memcpy((void *){self.address(args[0])}, (void *){self.address(args[1])}, {args[2]});")
+            target, source = self.address(args[0]), self.address(args[1])
+            if len(args) > 3:  # zeros after what is there
+                self.emit(f"memset((void *){target}, 0, {args[2]});")
+            return self.emit(f"memcpy((void *){target}, (void *){source}, {self.operand(args[-1], 'u32')});")
         raise ValueError("instruction " + ".".join(parts))
 
     def pack(self, args, kind):
