@@ -1,7 +1,7 @@
 //===- ChunkKernel.h - A recurrence in chunks on tensor cores --*- C++ -*-===//
 //
 // Internal to the chunked lowering of `ssm.scan`: LowerChunk.cpp chooses sizes and emits
-// the loop over time, ChunkStaging.cpp what goes into shared memory, ChunkScores.cpp the
+// the loop over time, ChunkStaging.cpp (and ChunkVectors.cpp) what goes into shared memory, ChunkScores.cpp the
 // products within chunks, and ChunkProducts.cpp the chain of chunks.
 //
 //===----------------------------------------------------------------------===//
@@ -41,12 +41,18 @@ using ssmc::detail::Loops;
 /// decay for each key, q and l have the decays from the start of the chunk, k those to
 /// its end, and scores are divided by those of the whole chunk; where they are too small
 /// or too large for that, scores are summed up one by one.
+///
+/// Where shared memory has room for two groups, four more warps stage the next group while
+/// the others multiply this one; otherwise the same warps do both, one after the other.
 class ChunkKernel {
 public:
   /// `terms` of bf16 stand for an operand of f32.
-  ChunkKernel(ScanOp op, OpBuilder &builder, int64_t terms);
+  /// `readsVectors`: memory is aligned so that neighbouring keys can be loaded together.
+  ChunkKernel(ScanOp op, OpBuilder &builder, int64_t terms, bool readsVectors);
 
   bool fits();
+  /// Memory of which vectors would be read.
+  SmallVector<Value> getVectorMemory();
   void run();
 
 private:
@@ -63,15 +69,36 @@ private:
     SharedMatrix matrix;
   };
 
+  /// A matrix in shared memory that is computed of one operand, of which a thread loads
+  /// `count` neighbouring keys at once.
+  struct Vectors {
+    unsigned argument;
+    int64_t count;
+    bool isCopy; ///< the numbers are staged as they are
+  };
+
   // LowerChunk.cpp
   bool chooseGroup();
-  int64_t getSharedBytes(int64_t group);
+  int64_t getSharedBytes(int64_t tokens, int64_t numStages);
   unsigned getNumScores() { return rows.size() * products.terms.size(); }
   void bindBlock(Value block);
   void allocate(ValueRange buffers);
   SmallVector<MemRefType> getBuffers();
-  SmallVector<Value> emitGroups(Value begin, Value end, bool isWhole, ValueRange states);
-  SmallVector<Value> emitGroup(Value first, ValueRange states);
+  /// Which of the stages in shared memory is meant from here on.
+  void bindStage(Value number);
+  /// The numbers of this thread's warp, among those that do the same, and what follows.
+  void bindThread(Value warpOfRole, Value block);
+  void runInTurns(Value block);
+  void runOverlapped(Value block);
+  void produce(Value numGroups);
+  void consume(Value numWhole, Value numGroups);
+  /// `emit` for a number of groups, with what it carries.
+  SmallVector<Value>
+  forGroups(Value begin, Value end, ValueRange carried,
+            function_ref<SmallVector<Value>(Value, ValueRange)> emit);
+  SmallVector<Value> emitInTurns(Value begin, Value end, bool isWhole, ValueRange states);
+  SmallVector<Value> emitGroup(Value first, ArrayRef<Value> values, ValueRange states);
+  SmallVector<Value> loadGroupValues(Value first);
   SmallVector<Value> loadStates();
   void storeStates(ValueRange states);
 
@@ -88,17 +115,44 @@ private:
                                      loops.builder.getBoolAttr(true));
   }
   Value evaluate(ArrayRef<ProductTerms::Factor> factors);
+  Value evaluate(ArrayRef<ProductTerms::Factor> factors,
+                 function_ref<Value(unsigned)> getArgument);
   Value evaluate(Value coefficient);
   bool hasDecay() { return !roles.getDecay().empty(); }
   bool hasTokenDecay() { return hasDecay() && !products.keyDecay; }
+  /// Whether lanes of a term have factors that depend on time alone.
+  bool hasTimeFactors() {
+    return llvm::any_of(products.terms, [](auto &term) { return !term.time.empty(); });
+  }
   int64_t numChunks() { return group / kChunk; }
+  Value loadStaged(Value table, ArrayRef<Value> indices);
+  void storeStaged(Value value, Value table, ArrayRef<Value> indices);
 
   // ChunkStaging.cpp
-  void stageTokens(Value first);
-  void stageTokenDecays(Value warp, Value place);
-  void stageEraseScales(Value token, Value before);
+  /// What a thread loads ahead of staging a group.
+  SmallVector<Value> loadGroup(Value first);
+  void stageGroup(Value first, ValueRange loaded);
+  void stageTokens(Value first, ValueRange loaded);
+  Value ownToken();
+  Value stageTokenDecays(Value token, Value decay);
+  void stageEraseScales(Value token, Value scale, Value before);
+  void forMatrices(function_ref<void(const Factors &, const SharedMatrix &, bool)> visit);
   void stageMatrix(const Factors &factors, const SharedMatrix &matrix, Value first,
                    bool zeroTail);
+  std::optional<Vectors> findVectors(const Factors &factors);
+  SmallVector<Value> loadVectors(const Vectors &vectors, Value first);
+  void stageVectors(const Factors &factors, const Vectors &vectors,
+                    const SharedMatrix &matrix, Value first, bool zeroTail,
+                    ValueRange loaded);
+  /// A loaded vector as pairs of bf16, a vector a term.
+  SmallVector<Value> splitVector(const Factors &factors, const Vectors &vectors,
+                                 Value loaded);
+  /// Vectors that a thread loads of a matrix.
+  int64_t numVectors(int64_t count) {
+    return llvm::divideCeil(group * paddedKeys / count, kThreads);
+  }
+  /// Calls `visit` with the number of each vector of this thread, its token and first key.
+  void forVectors(int64_t count, function_ref<void(int64_t, Value, Value)> visit);
   void stageDecayedKeys(Value first);
   void stageDecayedKey(Value first, Value chunk, Value key);
   Value shuffle(Value value, Value lane);
@@ -118,8 +172,9 @@ private:
   SmallVector<Value> loadValues(unsigned term, Value first, int64_t chunk);
   void emitChunk(SmallVectorImpl<Value> &states, MutableArrayRef<SmallVector<Value>> values,
                  Value first, int64_t chunk);
-  SmallVector<Value> readStates(ArrayRef<Fragment> states, const Row &row, int64_t chunk);
-  void scaleColumns(MutableArrayRef<Value> sums, Value table, int64_t chunk);
+  SmallVector<Value> readStates(ArrayRef<Value> states, const Row &row, int64_t chunk);
+  void scaleColumns(MutableArrayRef<Value> sums, Value table, int64_t chunk,
+                    Value row = {});
   void addScores(MutableArrayRef<Value> sums, ArrayRef<Value> values, unsigned number,
                  int64_t chunk);
   void updateStates(SmallVectorImpl<Value> &states,
@@ -138,14 +193,22 @@ private:
   Value plus(Value value, int64_t offset) {
     return offset ? loops.add(value, loops.index(offset)) : value;
   }
+  Value ceilQuotient(Value value, int64_t divisor) {
+    return quotient(plus(value, divisor - 1), divisor);
+  }
   Value times(Value value, int64_t factor) { return loops.mul(value, loops.index(factor)); }
   Value zero() { return loops.constant(f32, 0.0); }
   Value one() { return loops.constant(f32, 1.0); }
   SmallVector<Value> zeros(int64_t count) { return SmallVector<Value>(count, zero()); }
+  /// Of all warps, and of those that stage.
   void barrier();
+  void stagingBarrier();
 
   static constexpr int64_t kChunk = 16, kWarp = 32, kWarps = 4, kWarpLanes = 16;
   static constexpr int64_t kThreads = kWarp * kWarps, kBlockLanes = kWarpLanes * kWarps;
+  /// Of 16 lanes and as many tokens: sums of a thread.
+  static constexpr int64_t kSums = 8;
+  static constexpr int64_t kStagingBarrier = 1; ///< 0 is that of all warps
   /// Elements between rows of scores, and of decays within a chunk.
   static constexpr int64_t kScoreStride = 24, kDecayStride = 18;
 
@@ -156,7 +219,8 @@ private:
   ProductTerms products;
   FloatType f32;
   int64_t terms;
-  int64_t keys = 0, paddedKeys = 0, lanes = 0, group = 0;
+  bool readsVectors;
+  int64_t keys = 0, paddedKeys = 0, lanes = 0, group = 0, stages = 1;
   SmallVector<Row> rows;
   /// Of the erase pair: what depends on time alone, and whether it is negative.
   Factors eraseTime;
@@ -165,17 +229,20 @@ private:
   SmallVector<Value> point, sizes;
   Value length;
   bool isWhole = false;      ///< all tokens of the group are there
-  Value lane, warp;         ///< of the thread
+  Value stage;
+  Value lane, warp;         ///< of the thread, among the warps that do the same
   Value laneRow, laneColumn; ///< where its sums are
   Value firstLane;          ///< of the warp
 
-  // Shared memory.
+  // Shared memory; all but what the warps that stage keep to themselves once a stage.
+  SmallVector<Value> matrixAddresses; ///< in the order of the buffers
   SmallVector<SharedMatrix> keyMatrices; ///< by term
   /// By row and term; that of the erase pair and its own term is the inverse.
   SharedMatrix scores;
   Value prefixes;  ///< by token: decays from the start of its chunk
   Value suffixes;  ///< by token: decays after it to the end of its chunk
   Value totals;    ///< by chunk (and key)
+  Value timeScales; ///< by term and token: factors of its lanes
   Value withinChunk; ///< by chunk: decays from column to row - 1; row 0 is zero
   Value eraseScales, erasePrefixes; ///< by token, without and with decays before it
   Value triangle;  ///< by chunk: what is inverted

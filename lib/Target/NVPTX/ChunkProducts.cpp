@@ -12,20 +12,18 @@ using namespace mlir::ssm;
 using namespace ssmc;
 using namespace ssmc::nvptx;
 
-/// What a term writes: the sum number `4 n + 2 h + e` is of the token `8 n + laneColumn +
-/// e` and the lane `8 h + laneRow`. Of tokens and lanes that are not there, those of the
+/// What a term writes, without factors of time alone: the sum number `4 n + 2 h + e` is of
+/// the token `8 n + laneColumn + e` and the lane `8 h + laneRow`. Of tokens and lanes that are not there, those of the
 /// last: their keys are zero, or nobody reads them.
 SmallVector<Value> ChunkKernel::loadValues(unsigned number, Value first, int64_t chunk) {
   const ProductTerms::Term &term = products.terms[number];
   if (!term.isWritten)
     return {};
-  Factors factors = term.lane;
-  llvm::append_range(factors, term.time);
   SmallVector<Value> values;
-  for (int64_t i = 0; i < 8; ++i) {
+  for (int64_t i = 0; i < kSums; ++i) {
     bindToken(loops.add(first, plus(laneColumn, chunk * kChunk + i / 4 * 8 + i % 2)));
     bindLane(i % 4 / 2);
-    Value value = evaluate(factors);
+    Value value = evaluate(term.lane);
     if (term.negated)
       value = arith::NegFOp::create(loops.builder, loops.loc, value);
     values.push_back(value);
@@ -36,12 +34,12 @@ SmallVector<Value> ChunkKernel::loadValues(unsigned number, Value first, int64_t
 void ChunkKernel::emitChunk(SmallVectorImpl<Value> &states,
                             MutableArrayRef<SmallVector<Value>> values, Value first,
                             int64_t chunk) {
-  SmallVector<Fragment> left;
-  for (int64_t i = 0; i < paddedKeys / 2; i += 8)
-    left.push_back(cores.splitSums(ArrayRef(states).slice(i, 8)));
+  for (auto [number, term] : llvm::enumerate(products.terms))
+    if (term.isWritten && !term.time.empty())
+      scaleColumns(values[number], timeScales, chunk, loops.index(number));
   if (!products.pairs.empty()) {
     unsigned own = products.pairs[0].term, numTerms = products.terms.size();
-    SmallVector<Value> sums = readStates(left, rows[1], chunk);
+    SmallVector<Value> sums = readStates(states, rows[1], chunk);
     scaleColumns(sums, erasePrefixes, chunk);
     for (unsigned term = 0; term < numTerms; ++term)
       if (term != own)
@@ -51,7 +49,7 @@ void ChunkKernel::emitChunk(SmallVectorImpl<Value> &states,
     values[own] = zeros(8);
     addScores(values[own], sums, numTerms + own, chunk);
   }
-  SmallVector<Value> sums = readStates(left, rows[0], chunk);
+  SmallVector<Value> sums = readStates(states, rows[0], chunk);
   if (hasTokenDecay())
     scaleColumns(sums, prefixes, chunk);
   for (unsigned term = 0; term < products.terms.size(); ++term)
@@ -61,24 +59,29 @@ void ChunkKernel::emitChunk(SmallVectorImpl<Value> &states,
 }
 
 /// Lanes by tokens: the states times a row for each token.
-SmallVector<Value> ChunkKernel::readStates(ArrayRef<Fragment> states, const Row &row,
+SmallVector<Value> ChunkKernel::readStates(ArrayRef<Value> states, const Row &row,
                                            int64_t chunk) {
-  SmallVector<Value> sums = zeros(8);
+  SmallVector<Value> sums = zeros(kSums);
   Value place = cores.getOffset(Order::besideFirst, lane, row.matrix.stride);
-  for (auto [i, left] : llvm::enumerate(states)) {
+  for (int64_t key = 0; key < paddedKeys; key += kChunk) {
+    Fragment left = cores.splitSums(states.slice(key / 2, kSums));
     Fragment right =
-        cores.load(row.matrix, place, chunk * kChunk, i * kChunk, /*transposed=*/false);
+        cores.load(row.matrix, place, chunk * kChunk, key, /*transposed=*/false);
     for (int64_t half = 0; half < 2; ++half)
       cores.multiply(MutableArrayRef(sums).slice(4 * half, 4), left, right, half);
   }
   return sums;
 }
 
-/// Multiplies columns, which are tokens, by the numbers of a table.
-void ChunkKernel::scaleColumns(MutableArrayRef<Value> sums, Value table, int64_t chunk) {
+/// Multiplies columns, which are tokens, by the numbers of a table, or of a row of it.
+void ChunkKernel::scaleColumns(MutableArrayRef<Value> sums, Value table, int64_t chunk,
+                               Value row) {
   for (auto [i, sum] : llvm::enumerate(sums)) {
-    Value token = plus(laneColumn, chunk * kChunk + i / 4 * 8 + i % 2);
-    sum = loops.mul(sum, loops.load(table, {token}));
+    SmallVector<Value> place;
+    if (row)
+      place.push_back(row);
+    place.push_back(plus(laneColumn, chunk * kChunk + i / 4 * 8 + i % 2));
+    sum = loops.mul(sum, loadStaged(table, place));
   }
 }
 
@@ -96,14 +99,14 @@ void ChunkKernel::addScores(MutableArrayRef<Value> sums, ArrayRef<Value> values,
 void ChunkKernel::updateStates(SmallVectorImpl<Value> &states,
                                ArrayRef<SmallVector<Value>> values, int64_t chunk) {
   if (hasTokenDecay()) {
-    Value total = loops.load(totals, {loops.index(chunk)});
+    Value total = loadStaged(totals, {loops.index(chunk)});
     for (Value &state : states)
       state = loops.mul(state, total);
   }
   if (products.keyDecay)
     for (auto [i, state] : llvm::enumerate(states)) {
       Value key = plus(laneColumn, i / 4 * 8 + i % 2);
-      state = loops.mul(state, loops.load(totals, {loops.index(chunk), key}));
+      state = loops.mul(state, loadStaged(totals, {loops.index(chunk), key}));
     }
   for (auto [term, matrix] : llvm::enumerate(keyMatrices)) {
     SmallVector<Value> decayed = values[term];

@@ -104,7 +104,7 @@ ChunkKernel::Fragment ChunkKernel::divideByTotals(Fragment fragment, int64_t key
       pairs.push_back(term[i]);
     auto [low, high] = cores.join(pairs);
     for (auto [number, value] : {std::make_pair(0, low), std::make_pair(1, high)}) {
-      Value total = loops.load(totals, {warp, plus(laneColumn, key + i / 2 * 8 + number)});
+      Value total = loadStaged(totals, {warp, plus(laneColumn, key + i / 2 * 8 + number)});
       numbers.push_back(arith::DivFOp::create(b, loops.loc, value, total));
     }
   }

@@ -29,35 +29,92 @@ Value ChunkKernel::shuffle(Value value, Value from) {
   return isIndex ? arith::IndexCastOp::create(b, loops.loc, b.getIndexType(), value) : value;
 }
 
-/// Everything that does not depend on lanes.
-void ChunkKernel::stageTokens(Value first) {
-  OpBuilder &b = loops.builder;
-  if (hasTokenDecay() || !products.pairs.empty()) {
-    OpBuilder::InsertionGuard guard(b);
-    if (numChunks() < kWarps) {
-      Value hasChunk = loops.less(warp, loops.index(numChunks()));
-      auto branch = scf::IfOp::create(b, loops.loc, hasChunk, /*withElseRegion=*/false);
-      b.setInsertionPointToStart(branch.thenBlock());
-    }
-    Value token = loops.add(times(warp, kChunk), remainder(lane, kChunk));
-    Value isToken = bindToken(loops.add(first, token));
-    stageTokenDecays(token, isToken);
-  }
-  if (products.keyDecay)
-    return stageDecayedKeys(first);
-  for (auto [term, matrix] : llvm::zip_equal(products.terms, keyMatrices))
-    stageMatrix(term.key, matrix, first, /*zeroTail=*/true);
-  for (Row &row : rows)
-    if (!row.term)
-      stageMatrix(row.factors, row.matrix, first, /*zeroTail=*/false);
+/// Everything that does not depend on lanes: of a token, whose warps have a chunk each,
+/// then vectors of keys.
+SmallVector<Value> ChunkKernel::loadGroup(Value first) {
+  SmallVector<Value> loaded;
+  bindToken(loops.add(first, ownToken()));
+  for (ProductTerms::Term &term : products.terms)
+    if (!term.time.empty())
+      loaded.push_back(evaluate(term.time));
+  if (hasTokenDecay())
+    loaded.push_back(evaluate(roles.getDecay()[0]));
+  if (!products.pairs.empty())
+    loaded.push_back(evaluate(eraseTime));
+  if (!products.keyDecay)
+    forMatrices([&](const Factors &factors, const SharedMatrix &, bool) {
+      if (std::optional<Vectors> vectors = findVectors(factors))
+        llvm::append_range(loaded, loadVectors(*vectors, first));
+    });
+  return loaded;
 }
 
-/// The two halves of a warp do the same, a token a thread.
-void ChunkKernel::stageTokenDecays(Value token, Value isToken) {
-  if (!hasTokenDecay())
-    return stageEraseScales(token, one());
+/// The token of this thread; the two halves of a warp do the same.
+Value ChunkKernel::ownToken() {
+  return loops.add(times(warp, kChunk), remainder(lane, kChunk));
+}
+
+void ChunkKernel::stageGroup(Value first, ValueRange loaded) {
+  auto take = [&](size_t count) {
+    ValueRange front = loaded.take_front(count);
+    loaded = loaded.drop_front(count);
+    return front;
+  };
+  size_t numTokens = hasTokenDecay() + !products.pairs.empty();
+  for (ProductTerms::Term &term : products.terms)
+    numTokens += !term.time.empty();
+  if (numTokens)
+    stageTokens(first, take(numTokens));
+  if (products.keyDecay)
+    stageDecayedKeys(first);
+  else
+    forMatrices([&](const Factors &factors, const SharedMatrix &matrix, bool isKey) {
+      if (std::optional<Vectors> vectors = findVectors(factors))
+        stageVectors(factors, *vectors, matrix, first, isKey,
+                     take(numVectors(vectors->count)));
+      else
+        stageMatrix(factors, matrix, first, isKey);
+    });
+  stagingBarrier();
+  emitScores(first);
+}
+
+/// Of keys beyond the last token nothing may be left.
+void ChunkKernel::forMatrices(
+    function_ref<void(const Factors &, const SharedMatrix &, bool)> visit) {
+  SharedMatrix none;
+  for (auto [i, term] : llvm::enumerate(products.terms))
+    visit(term.key, keyMatrices.empty() ? none : keyMatrices[i], /*isKey=*/true);
+  for (Row &row : rows)
+    if (!row.term)
+      visit(row.factors, row.matrix, /*isKey=*/false);
+}
+
+void ChunkKernel::stageTokens(Value first, ValueRange loaded) {
+  OpBuilder &b = loops.builder;
+  OpBuilder::InsertionGuard guard(b);
+  if (numChunks() < kWarps) {
+    Value hasChunk = loops.less(warp, loops.index(numChunks()));
+    auto branch = scf::IfOp::create(b, loops.loc, hasChunk, /*withElseRegion=*/false);
+    b.setInsertionPointToStart(branch.thenBlock());
+  }
+  Value token = ownToken();
+  for (auto [number, term] : llvm::enumerate(products.terms))
+    if (!term.time.empty()) {
+      storeStaged(loaded.front(), timeScales, {loops.index(number), token});
+      loaded = loaded.drop_front();
+    }
+  Value isToken = bindToken(loops.add(first, token));
+  Value before = one();
+  if (hasTokenDecay())
+    before = stageTokenDecays(token, loops.select(isToken, loaded.front(), one()));
+  if (!products.pairs.empty())
+    stageEraseScales(token, loaded.back(), before);
+}
+
+/// Returns the product of the decays before the token.
+Value ChunkKernel::stageTokenDecays(Value token, Value decay) {
   Value place = remainder(lane, kChunk);
-  Value decay = loops.select(isToken, evaluate(roles.getDecay()[0]), one());
   Value prefix = decay, suffix = decay;
   for (int64_t distance = 1; distance < kChunk; distance *= 2) {
     Value reaches = loops.less(loops.index(distance - 1), place);
@@ -72,9 +129,9 @@ void ChunkKernel::stageTokenDecays(Value token, Value isToken) {
   Value before = shuffle(prefix, loops.select(isFirst, lane, plus(lane, -1)));
   before = loops.select(isFirst, one(), before);
   Value after = shuffle(suffix, loops.select(isLast, lane, plus(lane, 1)));
-  loops.store(prefix, prefixes, {token});
-  loops.store(loops.select(isLast, one(), after), suffixes, {token});
-  loops.store(shuffle(prefix, loops.index(kChunk - 1)), totals, {warp});
+  storeStaged(prefix, prefixes, {token});
+  storeStaged(loops.select(isLast, one(), after), suffixes, {token});
+  storeStaged(shuffle(prefix, loops.index(kChunk - 1)), totals, {warp});
   // A column of the products a thread.
   loops.store(zero(), withinChunk, {warp, loops.index(0), place});
   Value product = one();
@@ -86,17 +143,14 @@ void ChunkKernel::stageTokenDecays(Value token, Value isToken) {
     loops.store(loops.select(isBelow, product, zero()), withinChunk,
                 {warp, loops.index(row + 1), place});
   }
-  stageEraseScales(token, before);
+  return before;
 }
 
-void ChunkKernel::stageEraseScales(Value token, Value before) {
-  if (products.pairs.empty())
-    return;
-  Value scale = evaluate(eraseTime);
+void ChunkKernel::stageEraseScales(Value token, Value scale, Value before) {
   if (isEraseNegative)
     scale = arith::NegFOp::create(loops.builder, loops.loc, scale);
   loops.store(scale, eraseScales, {token});
-  loops.store(loops.mul(scale, before), erasePrefixes, {token});
+  storeStaged(loops.mul(scale, before), erasePrefixes, {token});
 }
 
 /// Rows of keys, two neighbouring ones a thread.
@@ -148,7 +202,7 @@ void ChunkKernel::stageDecayedKeys(Value first) {
     b.setInsertionPointToStart(clears.thenBlock());
     memref::StoreOp::create(b, loops.loc, zeroFlag, isExtreme, thread);
   }
-  barrier();
+  stagingBarrier();
   auto loop = scf::ForOp::create(b, loops.loc, thread, loops.index(count),
                                  loops.index(kThreads));
   OpBuilder::InsertionGuard guard(b);
@@ -192,7 +246,7 @@ void ChunkKernel::stageDecayedKey(Value first, Value chunk, Value key) {
                           compare(arith::CmpFPredicate::UGT, size, kLargestProduct)})
       isOutside = isOutside ? arith::OrIOp::create(b, loops.loc, isOutside, outside) : outside;
   }
-  loops.store(prefix, totals, {chunk, key});
+  storeStaged(prefix, totals, {chunk, key});
   Value suffix = one();
   for (int64_t i = kChunk - 1; i >= 0; --i) {
     for (auto [vector, matrix] : llvm::zip_equal(keyVectors, keyMatrices))

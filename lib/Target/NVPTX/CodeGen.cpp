@@ -85,6 +85,8 @@ FailureOr<nvptx::Kernels> nvptx::emitPTX(ModuleOp module, StringRef arch) {
     function->addFnAttr("target-cpu", arch);
     if (auto threads = kernel->getAttrOfType<IntegerAttr>(kBlockAttr))
       function->addFnAttr("nvvm.maxntid", std::to_string(threads.getInt()));
+    if (auto blocks = kernel->getAttrOfType<IntegerAttr>(kMinBlocksAttr))
+      function->addFnAttr("nvvm.minctasm", std::to_string(blocks.getInt()));
   }
 
   overlapKernels(*code, functions, arch);

@@ -4,6 +4,8 @@
 #include "Target/NVPTX/Passes.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
 
 using namespace mlir;
 using namespace ssmc;
@@ -27,4 +29,53 @@ gpu::LaunchOp nvptx::startLaunch(OpBuilder &b, Location loc, Value gridX, Value 
   gpu::TerminatorOp::create(b, loc);
   b.setInsertionPointToStart(&launch.getBody().front());
   return launch;
+}
+
+int64_t nvptx::getNeighbours(Value memref, AffineMap map, unsigned dim) {
+  auto type = cast<MemRefType>(memref.getType());
+  if (!type.getLayout().isIdentity() || map.getNumResults() == 0)
+    return 1;
+  auto last = dyn_cast<AffineDimExpr>(map.getResults().back());
+  if (!last || last.getPosition() != dim)
+    return 1;
+  for (AffineExpr other : map.getResults().drop_back())
+    if (other.isFunctionOfDim(dim))
+      return 1;
+  int64_t extent = type.getShape().back();
+  return ShapedType::isDynamic(extent) ? 1 : extent;
+}
+
+Value nvptx::areAligned(OpBuilder &b, Location loc, ValueRange memrefs, int64_t bytes) {
+  Value bits = arith::ConstantIndexOp::create(b, loc, 0);
+  for (Value memref : memrefs)
+    bits = arith::OrIOp::create(
+        b, loc, bits, memref::ExtractAlignedPointerAsIndexOp::create(b, loc, memref));
+  Value rest = arith::RemUIOp::create(b, loc, bits,
+                                      arith::ConstantIndexOp::create(b, loc, bytes));
+  return arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, rest,
+                               arith::ConstantIndexOp::create(b, loc, 0));
+}
+
+SmallVector<Value> nvptx::extractElements(OpBuilder &b, Location loc, Value vector) {
+  auto type = cast<VectorType>(vector.getType());
+  int64_t count = type.getNumElements();
+  SmallVector<Value> elements;
+  if (!isa<FloatType>(type.getElementType()) || type.getElementTypeBitWidth() != 16) {
+    for (int64_t i = 0; i < count; ++i)
+      elements.push_back(vector::ExtractOp::create(b, loc, vector, i));
+    return elements;
+  }
+  // Halves of registers.
+  Type i32 = b.getI32Type();
+  Value words =
+      vector::BitCastOp::create(b, loc, VectorType::get({count / 2}, i32), vector);
+  Value half = arith::ConstantIntOp::create(b, loc, i32, 16);
+  for (int64_t i = 0; i < count; ++i) {
+    Value word = vector::ExtractOp::create(b, loc, words, i / 2);
+    if (i % 2)
+      word = arith::ShRUIOp::create(b, loc, word, half);
+    word = arith::TruncIOp::create(b, loc, b.getI16Type(), word);
+    elements.push_back(arith::BitcastOp::create(b, loc, type.getElementType(), word));
+  }
+  return elements;
 }

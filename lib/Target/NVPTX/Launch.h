@@ -17,6 +17,19 @@ mlir::gpu::LaunchOp startLaunch(mlir::OpBuilder &builder, mlir::Location loc,
                                 llvm::ArrayRef<mlir::MemRefType> shared = {},
                                 mlir::Value fewer = {});
 
+/// What a thread loads and stores at once.
+constexpr int64_t kVectorBytes = 16;
+
+/// Elements of `memref` that lie beside each other along dimension `dim` of a point; 1: none
+/// are known to.
+int64_t getNeighbours(mlir::Value memref, mlir::AffineMap map, unsigned dim);
+/// On the host: whether all of `memrefs` begin at multiples of `bytes`.
+mlir::Value areAligned(mlir::OpBuilder &builder, mlir::Location loc,
+                       mlir::ValueRange memrefs, int64_t bytes);
+/// The elements of a vector; those of 16 bits so that what widens one is one instruction.
+llvm::SmallVector<mlir::Value> extractElements(mlir::OpBuilder &builder, mlir::Location loc,
+                                               mlir::Value vector);
+
 } // namespace ssmc::nvptx
 
 #endif // SSMC_LIB_TARGET_NVPTX_LAUNCH_H

@@ -3,6 +3,7 @@
 #include "Target/NVPTX/ChunkKernel.h"
 #include "Target/NVPTX/Launch.h"
 #include "Target/NVPTX/Lowering.h"
+#include "Target/NVPTX/Passes.h"
 
 #include "llvm/Support/MathExtras.h"
 
@@ -18,16 +19,18 @@ constexpr int64_t kMaxKeys = 256;
 constexpr int64_t kSharedBytes = 48 * 1024;
 /// Elements after each row of a matrix, so that eight rows lie in different banks.
 constexpr int64_t kRowPadding = 8;
+/// With up to so many keys a multiprocessor is to hold so many blocks.
+constexpr int64_t kSharingKeys = 128, kSharingBlocks = 2;
 } // namespace
 
 //===----------------------------------------------------------------------===//
 // Sizes
 //===----------------------------------------------------------------------===//
 
-ChunkKernel::ChunkKernel(ScanOp op, OpBuilder &builder, int64_t terms)
+ChunkKernel::ChunkKernel(ScanOp op, OpBuilder &builder, int64_t terms, bool readsVectors)
     : op(op), loops(builder, op.getLoc()), cores(loops, terms),
       roles(op.getCoefficientsOp()), f32(builder.getF32Type()), terms(terms),
-      point(op.getNumDims()), sizes(op.getNumDims()) {}
+      readsVectors(readsVectors), point(op.getNumDims()), sizes(op.getNumDims()) {}
 
 bool ChunkKernel::fits() {
   if (!op.hasPureBufferSemantics())
@@ -67,19 +70,21 @@ bool ChunkKernel::fits() {
   return chooseGroup();
 }
 
-int64_t ChunkKernel::getSharedBytes(int64_t tokens) {
+int64_t ChunkKernel::getSharedBytes(int64_t tokens, int64_t numStages) {
   group = tokens;
+  stages = numStages;
   int64_t bytes = 0;
   for (MemRefType type : getBuffers())
     bytes += llvm::alignTo(type.getNumElements() * type.getElementTypeBitWidth() / 8, 16);
   return bytes;
 }
 
-/// As many chunks as warps, or fewer where memory is short.
+/// Two stages of as many chunks as warps, or fewer where memory is short.
 bool ChunkKernel::chooseGroup() {
-  for (int64_t tokens = kWarps * kChunk; tokens >= kChunk; tokens /= 2)
-    if (getSharedBytes(tokens) <= kSharedBytes)
-      return true;
+  for (int64_t numStages : {2, 1})
+    for (int64_t tokens = kWarps * kChunk; tokens >= kChunk; tokens /= 2)
+      if (getSharedBytes(tokens, numStages) <= kSharedBytes)
+        return true;
   return false;
 }
 
@@ -90,23 +95,25 @@ SmallVector<MemRefType> ChunkKernel::getBuffers() {
     buffers.push_back(sharedType(shape, type));
   };
   for (size_t i = 0; i < products.terms.size(); ++i)
-    add({terms, group, paddedKeys + kRowPadding}, bf16);
+    add({stages, terms, group, paddedKeys + kRowPadding}, bf16);
   for (Row &row : rows)
     if (!row.term)
-      add({terms, group, paddedKeys + kRowPadding}, bf16);
-  add({terms, getNumScores(), group, kScoreStride}, bf16);
+      add({stages, terms, group, paddedKeys + kRowPadding}, bf16);
+  add({stages, terms, getNumScores(), group, kScoreStride}, bf16);
   if (hasTokenDecay()) {
-    add({group}, f32);
-    add({group}, f32);
-    add({numChunks()}, f32);
+    add({stages, group}, f32);
+    add({stages, group}, f32);
+    add({stages, numChunks()}, f32);
     add({numChunks(), kChunk + 1, kDecayStride}, f32);
   }
+  if (hasTimeFactors())
+    add({stages, int64_t(products.terms.size()), group}, f32);
   if (products.keyDecay) {
-    add({numChunks(), paddedKeys}, f32);
+    add({stages, numChunks(), paddedKeys}, f32);
     add({numChunks()}, loops.builder.getI32Type());
   }
   if (!products.pairs.empty()) {
-    add({group}, f32);
+    add({stages, group}, f32);
     add({group}, f32);
     add({numChunks(), kChunk, kChunk}, f32);
   }
@@ -122,12 +129,15 @@ void ChunkKernel::allocate(ValueRange buffers) {
     return buffer;
   };
   auto matrix = [&](int64_t rows, int64_t stride) {
-    return SharedMatrix{getSharedPointer(b, loops.loc, next()), rows, stride};
+    matrixAddresses.push_back(
+        memref::ExtractAlignedPointerAsIndexOp::create(b, loops.loc, next()));
+    return SharedMatrix{Value(), rows, stride};
   };
   for (size_t i = 0; i < products.terms.size(); ++i)
     keyMatrices.push_back(matrix(group, paddedKeys + kRowPadding));
   for (Row &row : rows)
-    row.matrix = row.term ? keyMatrices[*row.term] : matrix(group, paddedKeys + kRowPadding);
+    if (!row.term)
+      row.matrix = matrix(group, paddedKeys + kRowPadding);
   scores = matrix(getNumScores() * group, kScoreStride);
   if (hasTokenDecay()) {
     prefixes = next();
@@ -135,15 +145,52 @@ void ChunkKernel::allocate(ValueRange buffers) {
     totals = next();
     withinChunk = next();
   }
+  if (hasTimeFactors())
+    timeScales = next();
   if (products.keyDecay) {
     totals = next();
     isExtreme = next();
   }
   if (!products.pairs.empty()) {
-    eraseScales = next();
     erasePrefixes = next();
+    eraseScales = next();
     triangle = next();
   }
+}
+
+void ChunkKernel::bindStage(Value number) {
+  OpBuilder &b = loops.builder;
+  stage = number;
+  ArrayRef<Value> addresses = matrixAddresses;
+  auto bind = [&](SharedMatrix &matrix) {
+    int64_t bytes = terms * matrix.rows * matrix.stride * int64_t(sizeof(uint16_t));
+    Value address = loops.add(addresses.front(), times(stage, bytes));
+    addresses = addresses.drop_front();
+    address = arith::IndexCastOp::create(b, loops.loc, b.getI64Type(), address);
+    auto type = LLVM::LLVMPointerType::get(b.getContext(),
+                                           unsigned(NVVM::NVVMMemorySpace::Shared));
+    matrix.pointer = LLVM::IntToPtrOp::create(b, loops.loc, type, address);
+  };
+  for (SharedMatrix &matrix : keyMatrices)
+    bind(matrix);
+  for (Row &row : rows)
+    if (row.term)
+      row.matrix = keyMatrices[*row.term];
+    else
+      bind(row.matrix);
+  bind(scores);
+}
+
+Value ChunkKernel::loadStaged(Value table, ArrayRef<Value> indices) {
+  SmallVector<Value> place{stage};
+  llvm::append_range(place, indices);
+  return loops.load(table, place);
+}
+
+void ChunkKernel::storeStaged(Value value, Value table, ArrayRef<Value> indices) {
+  SmallVector<Value> place{stage};
+  llvm::append_range(place, indices);
+  loops.store(value, table, place);
 }
 
 //===----------------------------------------------------------------------===//
@@ -151,6 +198,17 @@ void ChunkKernel::allocate(ValueRange buffers) {
 //===----------------------------------------------------------------------===//
 
 void ChunkKernel::barrier() { gpu::BarrierOp::create(loops.builder, loops.loc); }
+
+void ChunkKernel::stagingBarrier() {
+  if (stages == 1)
+    return barrier();
+  OpBuilder &b = loops.builder;
+  auto number = [&](int64_t value) -> Value {
+    return arith::ConstantOp::create(b, loops.loc, b.getI32IntegerAttr(int32_t(value)));
+  };
+  NVVM::BarrierOp::create(b, loops.loc, TypeRange(), number(kStagingBarrier),
+                          number(kThreads), {}, Value());
+}
 
 Value ChunkKernel::bindToken(Value step) {
   Value last = loops.sub(length, loops.index(1));
@@ -179,14 +237,18 @@ Value ChunkKernel::bindLane(int64_t half) {
 }
 
 Value ChunkKernel::evaluate(ArrayRef<ProductTerms::Factor> factors) {
+  return evaluate(factors, [&](unsigned argument) {
+    return loops.load(op.getIns()[argument], loops.apply(op.getInsMap(argument), point));
+  });
+}
+
+Value ChunkKernel::evaluate(ArrayRef<ProductTerms::Factor> factors,
+                            function_ref<Value(unsigned)> getArgument) {
   SmallVector<Value> wanted;
   for (const ProductTerms::Factor &factor : factors)
     wanted.push_back(factor.value);
   SmallVector<Value> values =
-      loops.inlineSlice(op.getCoefficients().front(), wanted, [&](unsigned argument) {
-        return loops.load(op.getIns()[argument],
-                          loops.apply(op.getInsMap(argument), point));
-      });
+      loops.inlineSlice(op.getCoefficients().front(), wanted, getArgument);
   Value product = one();
   bool isFirst = true;
   for (auto [factor, value] : llvm::zip_equal(factors, values))
@@ -249,32 +311,120 @@ void ChunkKernel::storeStates(ValueRange states) {
   }
 }
 
-SmallVector<Value> ChunkKernel::emitGroups(Value begin, Value end, bool areWhole,
-                                           ValueRange states) {
-  isWhole = areWhole;
+SmallVector<Value>
+ChunkKernel::forGroups(Value begin, Value end, ValueRange carried,
+                       function_ref<SmallVector<Value>(Value, ValueRange)> emit) {
   auto loop = scf::ForOp::create(
-      loops.builder, loops.loc, begin, end, loops.index(group), states,
-      [&](OpBuilder &, Location, Value first, ValueRange carried) {
-        scf::YieldOp::create(loops.builder, loops.loc, emitGroup(first, carried));
+      loops.builder, loops.loc, begin, end, loops.index(1), carried,
+      [&](OpBuilder &, Location, Value number, ValueRange arguments) {
+        if (stages > 1)
+          bindStage(remainder(number, stages));
+        scf::YieldOp::create(loops.builder, loops.loc, emit(number, arguments));
       });
   return loop.getResults();
 }
 
-SmallVector<Value> ChunkKernel::emitGroup(Value first, ValueRange carried) {
-  SmallVector<Value> states(carried);
-  // What is of this thread alone comes while the others are staged.
-  SmallVector<SmallVector<SmallVector<Value>>> values(numChunks());
+SmallVector<Value> ChunkKernel::emitInTurns(Value begin, Value end, bool areWhole,
+                                            ValueRange states) {
+  return forGroups(begin, end, states, [&](Value number, ValueRange carried) {
+    isWhole = areWhole;
+    Value first = times(number, group);
+    // What is of this thread alone comes while the others are staged.
+    SmallVector<Value> values = loadGroupValues(first);
+    stageGroup(first, loadGroup(first));
+    barrier();
+    SmallVector<Value> after = emitGroup(first, values, carried);
+    barrier();
+    return after;
+  });
+}
+
+SmallVector<Value> ChunkKernel::loadGroupValues(Value first) {
+  SmallVector<Value> values;
   for (int64_t chunk = 0; chunk < numChunks(); ++chunk)
     for (unsigned term = 0; term < products.terms.size(); ++term)
-      values[chunk].push_back(loadValues(term, first, chunk));
-  stageTokens(first);
-  barrier();
-  emitScores(first);
-  barrier();
-  for (int64_t chunk = 0; chunk < numChunks(); ++chunk)
-    emitChunk(states, values[chunk], first, chunk);
-  barrier();
+      llvm::append_range(values, loadValues(term, first, chunk));
+  return values;
+}
+
+SmallVector<Value> ChunkKernel::emitGroup(Value first, ArrayRef<Value> loaded,
+                                          ValueRange carried) {
+  SmallVector<Value> states(carried);
+  for (int64_t chunk = 0; chunk < numChunks(); ++chunk) {
+    SmallVector<SmallVector<Value>> values(products.terms.size());
+    for (auto [term, ofTerm] : llvm::zip_equal(products.terms, values))
+      if (term.isWritten) {
+        ofTerm.assign(loaded.begin(), loaded.begin() + kSums);
+        loaded = loaded.drop_front(kSums);
+      }
+    emitChunk(states, values, first, chunk);
+  }
   return states;
+}
+
+void ChunkKernel::runInTurns(Value block) {
+  bindThread(warp, block);
+  bindStage(loops.index(0));
+  Value whole = quotient(length, group), all = ceilQuotient(length, group);
+  SmallVector<Value> states =
+      emitInTurns(loops.index(0), whole, /*areWhole=*/true, loadStates());
+  storeStates(emitInTurns(whole, all, /*areWhole=*/false, states));
+}
+
+/// All warps meet once a group, when it has been staged and the one before multiplied.
+void ChunkKernel::runOverlapped(Value block) {
+  OpBuilder &b = loops.builder;
+  Value whole = quotient(length, group), all = ceilQuotient(length, group);
+  Value warpOfBlock = warp;
+  auto roles = scf::IfOp::create(b, loops.loc, loops.less(warp, loops.index(kWarps)),
+                                 /*withElseRegion=*/true);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(roles.thenBlock());
+  bindThread(warpOfBlock, block);
+  produce(all);
+  b.setInsertionPointToStart(roles.elseBlock());
+  bindThread(plus(warpOfBlock, -kWarps), block);
+  consume(whole, all);
+}
+
+void ChunkKernel::produce(Value numGroups) {
+  isWhole = false;
+  forGroups(loops.index(0), numGroups, loadGroup(loops.index(0)),
+            [&](Value number, ValueRange loaded) {
+              Value first = times(number, group);
+              SmallVector<Value> next = loadGroup(plus(first, group));
+              stageGroup(first, loaded);
+              barrier();
+              return next;
+            });
+}
+
+void ChunkKernel::consume(Value numWhole, Value numGroups) {
+  isWhole = false;
+  SmallVector<Value> carried = loadGroupValues(loops.index(0));
+  size_t numValues = carried.size();
+  llvm::append_range(carried, loadStates());
+  auto emit = [&](Value begin, Value end, bool areWhole, ValueRange before) {
+    return forGroups(begin, end, before, [&](Value number, ValueRange arguments) {
+      Value first = times(number, group);
+      barrier();
+      isWhole = false; // there may be no such group
+      SmallVector<Value> next = loadGroupValues(plus(first, group));
+      isWhole = areWhole;
+      SmallVector<Value> values(arguments.take_front(numValues));
+      llvm::append_range(next, emitGroup(first, values, arguments.drop_front(numValues)));
+      return next;
+    });
+  };
+  carried = emit(loops.index(0), numWhole, /*areWhole=*/true, carried);
+  carried = emit(numWhole, numGroups, /*areWhole=*/false, carried);
+  storeStates(ValueRange(carried).drop_front(numValues));
+}
+
+void ChunkKernel::bindThread(Value warpOfRole, Value block) {
+  warp = warpOfRole;
+  llvm::fill(point, loops.index(0));
+  bindBlock(block);
 }
 
 void ChunkKernel::run() {
@@ -286,8 +436,9 @@ void ChunkKernel::run() {
     blocksOfRow *= op.getDimSize(dim);
   OpBuilder::InsertionGuard guard(b);
   gpu::LaunchOp launch = startLaunch(b, loops.loc, times(sizes[0], blocksOfRow),
-                                     loops.index(1), kThreads, getBuffers());
-  llvm::fill(point, loops.index(0));
+                                     loops.index(1), stages * kThreads, getBuffers());
+  if (stages > 1 && products.pairs.empty() && paddedKeys <= kSharingKeys)
+    launch->setAttr(kMinBlocksAttr, b.getI64IntegerAttr(kSharingBlocks));
   Value thread = launch.getThreadIds().x;
   lane = remainder(thread, kWarp);
   // The same for all threads of a warp, and seen to be.
@@ -298,16 +449,25 @@ void ChunkKernel::run() {
   for (BlockArgument buffer : launch.getWorkgroupAttributions())
     buffers.push_back(buffer);
   allocate(buffers);
-  bindBlock(launch.getBlockIds().x);
-  Value whole = loops.sub(length, remainder(length, group));
-  SmallVector<Value> states =
-      emitGroups(loops.index(0), whole, /*areWhole=*/true, loadStates());
-  storeStates(emitGroups(whole, length, /*areWhole=*/false, states));
+  if (stages > 1)
+    runOverlapped(launch.getBlockIds().x);
+  else
+    runInTurns(launch.getBlockIds().x);
+}
+
+SmallVector<Value> ChunkKernel::getVectorMemory() {
+  SmallVector<Value> memory;
+  if (!products.keyDecay)
+    forMatrices([&](const Factors &factors, const SharedMatrix &, bool) {
+      if (std::optional<Vectors> vectors = findVectors(factors))
+        memory.push_back(op.getIns()[vectors->argument]);
+    });
+  return memory;
 }
 
 bool nvptx::fitsChunks(ScanOp op, int64_t terms) {
   OpBuilder builder(op);
-  return ChunkKernel(op, builder, terms).fits();
+  return ChunkKernel(op, builder, terms, /*readsVectors=*/false).fits();
 }
 
 LogicalResult nvptx::lowerChunk(RewriterBase &rewriter, ScanOp op, int64_t terms) {
@@ -315,10 +475,26 @@ LogicalResult nvptx::lowerChunk(RewriterBase &rewriter, ScanOp op, int64_t terms
   if (!schedule || schedule.getMode() != ScanMode::chunk)
     return failure();
   relaxDecays(rewriter, op);
-  ChunkKernel kernel(op, rewriter, terms);
-  if (!kernel.fits())
+  auto emit = [&](bool readsVectors) {
+    ChunkKernel kernel(op, rewriter, terms, readsVectors);
+    kernel.fits();
+    kernel.run();
+  };
+  ChunkKernel probe(op, rewriter, terms, /*readsVectors=*/true);
+  if (!probe.fits())
     return failure();
-  kernel.run();
+  SmallVector<Value> memory = probe.getVectorMemory();
+  if (memory.empty()) {
+    emit(/*readsVectors=*/false);
+  } else {
+    Value isAligned = areAligned(rewriter, op.getLoc(), memory, kVectorBytes);
+    auto branch = scf::IfOp::create(rewriter, op.getLoc(), isAligned, true);
+    OpBuilder::InsertionGuard guard(rewriter);
+    rewriter.setInsertionPointToStart(branch.thenBlock());
+    emit(/*readsVectors=*/true);
+    rewriter.setInsertionPointToStart(branch.elseBlock());
+    emit(/*readsVectors=*/false);
+  }
   rewriter.eraseOp(op);
   return success();
 }

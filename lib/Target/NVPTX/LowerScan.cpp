@@ -76,17 +76,12 @@ bool ScanKernel::hasVectors() {
 }
 
 Value ScanKernel::isAligned() {
-  OpBuilder &b = loops.builder;
-  Value bits;
+  SmallVector<Value> memrefs;
   forMemory([&](Value memref, AffineMap map) {
-    if (vectorWidth(memref, map) == 1)
-      return;
-    Value address = memref::ExtractAlignedPointerAsIndexOp::create(b, loops.loc, memref);
-    bits = bits ? Value(arith::OrIOp::create(b, loops.loc, bits, address)) : address;
+    if (vectorWidth(memref, map) > 1)
+      memrefs.push_back(memref);
   });
-  Value rest = arith::RemUIOp::create(b, loops.loc, bits, loops.index(kVectorBytes));
-  return arith::CmpIOp::create(b, loops.loc, arith::CmpIPredicate::eq, rest,
-                               loops.index(0));
+  return areAligned(loops.builder, loops.loc, memrefs, kVectorBytes);
 }
 
 void ScanKernel::forMemory(function_ref<void(Value, AffineMap)> visit) {

@@ -226,12 +226,16 @@ LogicalResult OutlineKernelsPass::outline(gpu::LaunchOp launch, StringRef name) 
   for (Operation &op : body.without_terminator())
     device.clone(op, mapping);
   gpu::ReturnOp::create(device, loc);
-  if (auto threads = launch->getAttrOfType<IntegerAttr>(nvptx::kBlockAttr))
-    kernel->setAttr(nvptx::kBlockAttr, threads);
+  StringRef bounds[] = {nvptx::kBlockAttr, nvptx::kMinBlocksAttr};
+  for (StringRef name : bounds)
+    if (Attribute bound = launch->getAttr(name))
+      kernel->setAttr(name, bound);
 
   // Kernels are compiled for the threads of a block.
   gpu::GPUFuncOp chosen = known.find(kernel, [&](gpu::GPUFuncOp other) {
-    return other->getAttr(nvptx::kBlockAttr) == kernel->getAttr(nvptx::kBlockAttr);
+    return llvm::all_of(bounds, [&](StringRef name) {
+      return other->getAttr(name) == kernel->getAttr(name);
+    });
   });
   if (chosen)
     kernel.erase();

@@ -16,6 +16,8 @@ constexpr llvm::StringLiteral kHostAttr = "nvptx.host";
 /// On a loop or launch: threads of a block where there is enough work for all
 /// multiprocessors; blocks are smaller where there is less.
 constexpr llvm::StringLiteral kBlockAttr = "nvptx.block";
+/// On a launch: blocks that a multiprocessor is to hold, which bounds a thread's registers.
+constexpr llvm::StringLiteral kMinBlocksAttr = "nvptx.min_blocks";
 } // namespace ssmc::nvptx
 
 #endif // SSMC_TARGET_NVPTX_PASSES_H

@@ -11,6 +11,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "Target/NVPTX/Launch.h"
 #include "Target/NVPTX/ScanKernel.h"
 
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
@@ -55,19 +56,11 @@ Value ScanKernel::positionOf(unsigned dim, int64_t index) {
 }
 
 int64_t ScanKernel::vectorWidth(Value memref, AffineMap map) {
-  auto type = cast<MemRefType>(memref.getType());
-  if (!lastKey || !type.getLayout().isIdentity() || map.getNumResults() == 0)
+  if (!lastKey)
     return 1;
-  auto last = dyn_cast<AffineDimExpr>(map.getResults().back());
-  if (!last || last.getPosition() != *lastKey)
-    return 1;
-  for (AffineExpr other : map.getResults().drop_back())
-    if (other.isFunctionOfDim(*lastKey))
-      return 1;
-  int64_t bytes = (type.getElementTypeBitWidth() + 7) / 8;
-  int64_t extent = type.getShape().back();
+  int64_t bytes = (cast<MemRefType>(memref.getType()).getElementTypeBitWidth() + 7) / 8;
   int64_t together = std::min(group, kVectorBytes / bytes);
-  return !ShapedType::isDynamic(extent) && extent % together == 0 ? together : 1;
+  return getNeighbours(memref, map, *lastKey) % together == 0 ? together : 1;
 }
 
 SmallVector<Value> ScanKernel::loadVector(Value memref, AffineMap map, int64_t count) {
@@ -80,26 +73,7 @@ SmallVector<Value> ScanKernel::loadVector(Value memref, AffineMap map, int64_t c
       vector::LoadOp::create(b, loops.loc, type, memref, loops.apply(map, point),
                              /*nontemporal=*/false, llvm::Align(count * bits / 8));
   point[*lastKey] = here;
-  SmallVector<Value> elements;
-  if (!isa<FloatType>(type.getElementType()) || bits != 16) {
-    for (int64_t i = 0; i < count; ++i)
-      elements.push_back(vector::ExtractOp::create(b, loops.loc, vector, i));
-    return elements;
-  }
-  // Halves of registers: what widens a bf16 then is one instruction.
-  Type i32 = b.getI32Type();
-  Value words = vector::BitCastOp::create(b, loops.loc,
-                                          VectorType::get({count / 2}, i32), vector);
-  Value half = arith::ConstantIntOp::create(b, loops.loc, i32, 16);
-  for (int64_t i = 0; i < count; ++i) {
-    Value word = vector::ExtractOp::create(b, loops.loc, words, i / 2);
-    if (i % 2)
-      word = arith::ShRUIOp::create(b, loops.loc, word, half);
-    word = arith::TruncIOp::create(b, loops.loc, b.getI16Type(), word);
-    elements.push_back(
-        arith::BitcastOp::create(b, loops.loc, type.getElementType(), word));
-  }
-  return elements;
+  return extractElements(b, loops.loc, vector);
 }
 
 int64_t ScanKernel::placeOf(ArrayRef<unsigned> dims, ArrayRef<int64_t> place) {

@@ -3,6 +3,7 @@
 #ifndef SSMC_LIB_TARGET_NVPTX_SCANKERNEL_H
 #define SSMC_LIB_TARGET_NVPTX_SCANKERNEL_H
 
+#include "Target/NVPTX/Launch.h"
 #include "Conversion/SSMToSCF/Loops.h"
 #include "ssm/IR/SSM.h"
 #include "llvm/ADT/DenseMap.h"
@@ -21,8 +22,6 @@ using ssmc::detail::Loops;
 
 /// Threads that can share a lane.
 constexpr int64_t kWarp = 32;
-/// The most that a thread loads or stores at once.
-constexpr int64_t kVectorBytes = 16;
 
 /// One part of a real, two of a complex number.
 using Parts = SmallVector<Value>;

@@ -145,6 +145,15 @@ void TensorCores::store(ValueRange pairs, const SharedMatrix &matrix, Value offs
                           at(place, int64_t(term) * sizeOf(matrix)));
 }
 
+void TensorCores::storeWords(ValueRange vectors, const SharedMatrix &matrix, Value offset) {
+  Value place = at(matrix.pointer, offset);
+  for (auto [term, vector] : llvm::enumerate(vectors)) {
+    unsigned bytes = cast<VectorType>(vector.getType()).getNumElements() * 4;
+    LLVM::StoreOp::create(loops.builder, loops.loc, vector,
+                          at(place, int64_t(term) * sizeOf(matrix)), bytes);
+  }
+}
+
 void TensorCores::storeNumber(Value number, const SharedMatrix &matrix, Value offset) {
   OpBuilder &b = loops.builder;
   Value place = at(matrix.pointer, offset);

@@ -68,6 +68,8 @@ public:
                 bool transposed);
   /// Stores pairs, one a term, at an offset in elements.
   void store(mlir::ValueRange pairs, const SharedMatrix &matrix, mlir::Value offset);
+  /// Stores vectors of pairs, one a term, at an offset in elements, aligned to their size.
+  void storeWords(mlir::ValueRange vectors, const SharedMatrix &matrix, mlir::Value offset);
   /// Stores one number at an offset in elements.
   void storeNumber(mlir::Value number, const SharedMatrix &matrix, mlir::Value offset);
 

@@ -10,13 +10,11 @@
 #ifndef SSMC_LIB_TARGET_NVPTX_TENSORMATMUL_H
 #define SSMC_LIB_TARGET_NVPTX_TENSORMATMUL_H
 
+#include "Target/NVPTX/Launch.h"
 #include "Target/NVPTX/MatmulKernel.h"
 #include "Target/NVPTX/NormRow.h"
 
 namespace ssmc::nvptx {
-
-/// Bytes that a lane reads together.
-constexpr int64_t kVectorBytes = 16;
 
 /// A product of 16-bit numbers. The weight has panels of one column, which are its rows.
 class TensorMatmul : MatmulKernel {

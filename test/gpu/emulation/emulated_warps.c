@@ -24,6 +24,9 @@ static jmp_buf places[MaxThreads], scheduler;
 static int isBegun[MaxThreads], isDone[MaxThreads], numThreads;
 static unsigned long warpCount[MaxThreads], partCount[MaxThreads],
     blockCount[MaxThreads];
+/* Of named barriers. */
+enum { NamedBarriers = 16 };
+static unsigned long arrivals[NamedBarriers];
 static thread_body currentBody;
 static void **currentArguments;
 
@@ -83,6 +86,12 @@ void wait_block(Thread *self) {
     yield(self);
 }
 
+void wait_some(Thread *self, unsigned barrier, unsigned wanted) {
+  unsigned long end = (arrivals[barrier]++ / wanted + 1) * wanted;
+  while (arrivals[barrier] < end)
+    yield(self);
+}
+
 void run_grid(const fake_launch *launch, void **arguments, thread_body body) {
   static char *stacks;
   if (!stacks)
@@ -91,6 +100,7 @@ void run_grid(const fake_launch *launch, void **arguments, thread_body body) {
   currentBody = body;
   currentArguments = arguments;
   for (unsigned block = 0; block < launch->grid[0] * launch->grid[1]; ++block) {
+    memset(arrivals, 0, sizeof(arrivals));
     for (int i = 0; i < numThreads; ++i) {
       threads[i] = (Thread){.index = (unsigned)i, .block = block, .launch = launch};
       isBegun[i] = isDone[i] = 0;

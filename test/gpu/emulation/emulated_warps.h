@@ -29,6 +29,8 @@ typedef void (*thread_body)(Thread *self, void **arguments);
 void run_grid(const fake_launch *launch, void **arguments, thread_body body);
 unsigned special(const Thread *self, const char *name);
 void wait_block(Thread *self);
+/* A named barrier of some threads. */
+void wait_some(Thread *self, unsigned barrier, unsigned wanted);
 void wait_warp(Thread *self);
 uint32_t shuffle(Thread *self, uint32_t value, uint32_t operand, const char *kind,
                  uint32_t clamp, uint32_t mask);

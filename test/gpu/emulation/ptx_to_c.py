@@ -135,6 +135,8 @@ class Kernel:
             a, b, c = (self.operand(arg, "u64") for arg in args[1:])
             return self.assign(args[0], kind, f"({a} >> {b}) & ((1ull << {c}) - 1)")
         if op in ("bar", "barrier"):
+            if parts[1] != "warp" and len(args) == 2:
+                return self.emit(f"wait_some(self, {self.operand(args[0], 'u32')}, {self.operand(args[1], 'u32')});")
             return self.emit("wait_warp(self);" if parts[1] == "warp" else "wait_block(self);")
         if op == "shfl":
             return self.shuffle(parts, args)
