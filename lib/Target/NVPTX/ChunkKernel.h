@@ -2,7 +2,8 @@
 //
 // Internal to the chunked lowering of `ssm.scan`: LowerChunk.cpp chooses sizes and emits
 // the loop over time, ChunkStaging.cpp (and ChunkVectors.cpp) what goes into shared memory, ChunkScores.cpp the
-// products within chunks, and ChunkProducts.cpp the chain of chunks.
+// products within chunks, ChunkProducts.cpp the chain of chunks, and ChunkLanes.cpp its
+// memory in vectors.
 //
 //===----------------------------------------------------------------------===//
 
@@ -139,6 +140,8 @@ private:
   void forMatrices(function_ref<void(const Factors &, const SharedMatrix &, bool)> visit);
   void stageMatrix(const Factors &factors, const SharedMatrix &matrix, Value first,
                    bool zeroTail);
+  /// The argument of the coefficients that `factors` are computed of, if there is only one.
+  std::optional<unsigned> findOnlyArgument(const Factors &factors);
   std::optional<Vectors> findVectors(const Factors &factors);
   SmallVector<Value> loadVectors(const Vectors &vectors, Value first);
   void stageVectors(const Factors &factors, const Vectors &vectors,
@@ -167,6 +170,21 @@ private:
   void emitInverse();
   /// Calls `visit` with the number, row and column of each sum of a 16 x 16 product.
   void forSums(function_ref<void(int64_t, Value, Value)> visit);
+
+  // ChunkLanes.cpp
+  /// The argument that is all that the lanes of a term are computed of, if neighbouring
+  /// lanes of it can be loaded at once.
+  std::optional<unsigned> findLaneVectors(const ProductTerms::Term &term);
+  bool storesLaneVectors();
+  /// Registers that loadValues has of a term.
+  int64_t numValues(const ProductTerms::Term &term);
+  SmallVector<Value> loadLanes(const ProductTerms::Term &term, Value first, int64_t chunk);
+  SmallVector<Value> spreadLanes(const ProductTerms::Term &term, ValueRange loaded,
+                                 Value first, int64_t chunk);
+  void storeLanes(ValueRange results, Value first, int64_t chunk);
+  /// Four lanes of a token of the half chunk that this thread loads or stores; whether they
+  /// are there.
+  Value bindLaneVector(Value first, int64_t chunk, int64_t half);
 
   // ChunkProducts.cpp
   SmallVector<Value> loadValues(unsigned term, Value first, int64_t chunk);
@@ -208,6 +226,8 @@ private:
   static constexpr int64_t kThreads = kWarp * kWarps, kBlockLanes = kWarpLanes * kWarps;
   /// Of 16 lanes and as many tokens: sums of a thread.
   static constexpr int64_t kSums = 8;
+  /// Lanes that a thread loads and stores at once.
+  static constexpr int64_t kLaneVector = 4;
   static constexpr int64_t kStagingBarrier = 1; ///< 0 is that of all warps
   /// Elements between rows of scores, and of decays within a chunk.
   static constexpr int64_t kScoreStride = 24, kDecayStride = 18;
@@ -220,6 +240,7 @@ private:
   FloatType f32;
   int64_t terms;
   bool readsVectors;
+  bool hasLaneVectors = false; ///< lanes of a warp are dealt out for vectors
   int64_t keys = 0, paddedKeys = 0, lanes = 0, group = 0, stages = 1;
   SmallVector<Row> rows;
   /// Of the erase pair: what depends on time alone, and whether it is negative.

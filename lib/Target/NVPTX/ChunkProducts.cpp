@@ -13,20 +13,19 @@ using namespace ssmc;
 using namespace ssmc::nvptx;
 
 /// What a term writes, without factors of time alone: the sum number `4 n + 2 h + e` is of
-/// the token `8 n + laneColumn + e` and the lane `8 h + laneRow`. Of tokens and lanes that are not there, those of the
+/// the token `8 n + laneColumn + e` and the lane that bindLane(h) names. Of tokens and lanes that are not there, those of the
 /// last: their keys are zero, or nobody reads them.
 SmallVector<Value> ChunkKernel::loadValues(unsigned number, Value first, int64_t chunk) {
   const ProductTerms::Term &term = products.terms[number];
   if (!term.isWritten)
     return {};
+  if (findLaneVectors(term))
+    return loadLanes(term, first, chunk);
   SmallVector<Value> values;
   for (int64_t i = 0; i < kSums; ++i) {
     bindToken(loops.add(first, plus(laneColumn, chunk * kChunk + i / 4 * 8 + i % 2)));
     bindLane(i % 4 / 2);
-    Value value = evaluate(term.lane);
-    if (term.negated)
-      value = arith::NegFOp::create(loops.builder, loops.loc, value);
-    values.push_back(value);
+    values.push_back(evaluate(term.lane));
   }
   return values;
 }
@@ -125,6 +124,7 @@ void ChunkKernel::updateStates(SmallVectorImpl<Value> &states,
 
 void ChunkKernel::storeOutputs(ArrayRef<Value> sums, Value first, int64_t chunk) {
   OpBuilder &b = loops.builder;
+  SmallVector<Value> results;
   for (auto [i, sum] : llvm::enumerate(sums)) {
     Value step = loops.add(first, plus(laneColumn, chunk * kChunk + i / 4 * 8 + i % 2));
     Value isInside = bindToken(step);
@@ -133,9 +133,15 @@ void ChunkKernel::storeOutputs(ArrayRef<Value> sums, Value first, int64_t chunk)
                        .inlineEpilogue(op.getEpilogue(), sum, op.getEpilogueIns(),
                                        op.getEpilogueMaps(), point)
                        .front();
+    if (storesLaneVectors()) {
+      results.push_back(result);
+      continue;
+    }
     auto branch = scf::IfOp::create(b, loops.loc, isInside, /*withElseRegion=*/false);
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(branch.thenBlock());
     loops.store(result, op.getOutputInits().front(), loops.apply(op.getOutputMap(), point));
   }
+  if (!results.empty())
+    storeLanes(results, first, chunk);
 }

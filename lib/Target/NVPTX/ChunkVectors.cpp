@@ -16,8 +16,7 @@ using namespace mlir::ssm;
 using namespace ssmc;
 using namespace ssmc::nvptx;
 
-/// The only argument of a block that `factors` are computed of.
-static std::optional<unsigned> findOnlyArgument(ArrayRef<ProductTerms::Factor> factors) {
+std::optional<unsigned> ChunkKernel::findOnlyArgument(const Factors &factors) {
   llvm::SetVector<Value> needed;
   for (const ProductTerms::Factor &factor : factors)
     needed.insert(factor.value);

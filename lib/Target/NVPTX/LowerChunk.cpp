@@ -67,6 +67,9 @@ bool ChunkKernel::fits() {
         row.term = number;
     rows.push_back(std::move(row));
   }
+  hasLaneVectors = storesLaneVectors();
+  for (ProductTerms::Term &term : products.terms)
+    hasLaneVectors |= findLaneVectors(term).has_value();
   return chooseGroup();
 }
 
@@ -232,7 +235,11 @@ Value ChunkKernel::bindKey(Value key) {
 }
 
 Value ChunkKernel::bindLane(int64_t half) {
-  return bindWithin(products.lane, plus(loops.add(firstLane, laneRow), 8 * half), lanes,
+  Value row = plus(laneRow, 8 * half);
+  if (hasLaneVectors) // two of the four lanes of a vector
+    row = plus(loops.add(times(quotient(laneRow, 2), kLaneVector), remainder(laneRow, 2)),
+               2 * half);
+  return bindWithin(products.lane, loops.add(firstLane, row), lanes,
                     llvm::alignTo(lanes, kBlockLanes));
 }
 
@@ -354,8 +361,8 @@ SmallVector<Value> ChunkKernel::emitGroup(Value first, ArrayRef<Value> loaded,
     SmallVector<SmallVector<Value>> values(products.terms.size());
     for (auto [term, ofTerm] : llvm::zip_equal(products.terms, values))
       if (term.isWritten) {
-        ofTerm.assign(loaded.begin(), loaded.begin() + kSums);
-        loaded = loaded.drop_front(kSums);
+        ofTerm = spreadLanes(term, loaded.take_front(numValues(term)), first, chunk);
+        loaded = loaded.drop_front(numValues(term));
       }
     emitChunk(states, values, first, chunk);
   }
@@ -437,7 +444,7 @@ void ChunkKernel::run() {
   OpBuilder::InsertionGuard guard(b);
   gpu::LaunchOp launch = startLaunch(b, loops.loc, times(sizes[0], blocksOfRow),
                                      loops.index(1), stages * kThreads, getBuffers());
-  if (stages > 1 && products.pairs.empty() && paddedKeys <= kSharingKeys)
+  if (stages > 1 && readsVectors && products.pairs.empty() && paddedKeys <= kSharingKeys)
     launch->setAttr(kMinBlocksAttr, b.getI64IntegerAttr(kSharingBlocks));
   Value thread = launch.getThreadIds().x;
   lane = remainder(thread, kWarp);
@@ -462,6 +469,11 @@ SmallVector<Value> ChunkKernel::getVectorMemory() {
       if (std::optional<Vectors> vectors = findVectors(factors))
         memory.push_back(op.getIns()[vectors->argument]);
     });
+  for (ProductTerms::Term &term : products.terms)
+    if (std::optional<unsigned> argument = findLaneVectors(term))
+      memory.push_back(op.getIns()[*argument]);
+  if (storesLaneVectors())
+    memory.push_back(op.getOutputInits().front());
   return memory;
 }
 

@@ -145,6 +145,18 @@ void TensorCores::store(ValueRange pairs, const SharedMatrix &matrix, Value offs
                           at(place, int64_t(term) * sizeOf(matrix)));
 }
 
+Value TensorCores::transpose(Value pair) {
+  OpBuilder &b = loops.builder;
+  MLIRContext *context = b.getContext();
+  return LLVM::InlineAsmOp::create(
+             b, loops.loc, b.getI32Type(), ValueRange{pair},
+             b.getStringAttr("movmatrix.sync.aligned.m8n8.trans.b16 $0, $1;"),
+             b.getStringAttr("=r,r"), /*has_side_effects=*/b.getUnitAttr(), UnitAttr(),
+             LLVM::TailCallKindAttr::get(context, LLVM::TailCallKind::None),
+             LLVM::AsmDialectAttr(), ArrayAttr())
+      ->getResult(0);
+}
+
 void TensorCores::storeWords(ValueRange vectors, const SharedMatrix &matrix, Value offset) {
   Value place = at(matrix.pointer, offset);
   for (auto [term, vector] : llvm::enumerate(vectors)) {

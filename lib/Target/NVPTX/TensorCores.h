@@ -68,6 +68,9 @@ public:
                 bool transposed);
   /// Stores pairs, one a term, at an offset in elements.
   void store(mlir::ValueRange pairs, const SharedMatrix &matrix, mlir::Value offset);
+  /// The transpose of a matrix of 8 x 8, of which the lane has a pair: of row lane / 4, the
+  /// columns 2 * (lane % 4) and the next.
+  mlir::Value transpose(mlir::Value pair);
   /// Stores vectors of pairs, one a term, at an offset in elements, aligned to their size.
   void storeWords(mlir::ValueRange vectors, const SharedMatrix &matrix, mlir::Value offset);
   /// Stores one number at an offset in elements.

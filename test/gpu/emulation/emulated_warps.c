@@ -181,6 +181,19 @@ void load_matrices(Thread *self, uint64_t address, int count, int transposed) {
   wait_warp(self);
 }
 
+uint32_t transpose(Thread *self, uint32_t pair) {
+  self->shown[0] = pair;
+  wait_warp(self);
+  unsigned lane = self->index % Warp, column = lane / 4, row = lane % 4 * 2;
+  uint32_t result = 0;
+  for (unsigned i = 0; i < 2; ++i) {
+    uint32_t from = neighbour(self, (row + i) * 4 + column / 2)->shown[0];
+    result |= (from >> column % 2 * 16 & 0xFFFF) << 16 * i;
+  }
+  wait_warp(self);
+  return result;
+}
+
 static float numberAt(uint32_t pair, unsigned which, int isF16) {
   uint16_t bits = (uint16_t)(pair >> 16 * which);
   return isF16 ? from_f16(bits) : as_f32((uint32_t)bits << 16);

@@ -34,6 +34,8 @@ void wait_some(Thread *self, unsigned barrier, unsigned wanted);
 void wait_warp(Thread *self);
 uint32_t shuffle(Thread *self, uint32_t value, uint32_t operand, const char *kind,
                  uint32_t clamp, uint32_t mask);
+/* movmatrix: of 8 x 8. */
+uint32_t transpose(Thread *self, uint32_t pair);
 void load_matrices(Thread *self, uint64_t address, int count, int transposed);
 void multiply(Thread *self, const uint32_t *operands, const float *sums, int isF16);
 uint32_t permute(uint32_t a, uint32_t b, uint32_t selector);

@@ -146,6 +146,8 @@ class Kernel:
             for i, target in enumerate(targets):
                 self.emit(f"{target} = self->results[{i}];")
             return None
+        if op == "movmatrix":
+            return self.emit(f"{args[0][1:]} = transpose(self, {self.operand(args[1], 'u32')});")
         if op == "mma":
             return self.multiply(args, int("f16" in parts))
         if op == "prmt":
