@@ -1,7 +1,7 @@
 //===- ChunkKernel.h - A recurrence in chunks on tensor cores --*- C++ -*-===//
 //
 // Internal to the chunked lowering of `ssm.scan`: LowerChunk.cpp chooses sizes and emits
-// the loop over time, ChunkStaging.cpp (and ChunkVectors.cpp) what goes into shared memory, ChunkScores.cpp the
+// the loop over time, ChunkStaging.cpp (with ChunkVectors.cpp and ChunkDecays.cpp) what goes into shared memory, ChunkScores.cpp the
 // products within chunks, ChunkProducts.cpp the chain of chunks, and ChunkLanes.cpp its
 // memory in vectors.
 //
@@ -98,8 +98,11 @@ private:
   forGroups(Value begin, Value end, ValueRange carried,
             function_ref<SmallVector<Value>(Value, ValueRange)> emit);
   SmallVector<Value> emitInTurns(Value begin, Value end, bool isWhole, ValueRange states);
-  SmallVector<Value> emitGroup(Value first, ArrayRef<Value> values, ValueRange states);
+  /// `next`: where to put values of the group that follows, which are loaded meanwhile.
+  SmallVector<Value> emitGroup(Value first, ArrayRef<Value> values, ValueRange states,
+                               SmallVectorImpl<Value> *next = nullptr);
   SmallVector<Value> loadGroupValues(Value first);
+  SmallVector<Value> loadChunkValues(Value first, int64_t chunk);
   SmallVector<Value> loadStates();
   void storeStates(ValueRange states);
 
@@ -156,8 +159,14 @@ private:
   }
   /// Calls `visit` with the number of each vector of this thread, its token and first key.
   void forVectors(int64_t count, function_ref<void(int64_t, Value, Value)> visit);
+  // ChunkDecays.cpp
+  using Pair = std::array<Value, 2>;
   void stageDecayedKeys(Value first);
-  void stageDecayedKey(Value first, Value chunk, Value key);
+  void stageDecayedPair(Value first, Value chunk, Value key);
+  /// Whether the two keys of a thread are loaded together.
+  bool readsPairs(unsigned argument);
+  Pair evaluatePair(const Factors &factors, Value key);
+
   Value shuffle(Value value, Value lane);
 
   // ChunkScores.cpp

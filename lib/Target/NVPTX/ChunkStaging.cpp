@@ -12,8 +12,6 @@ using namespace ssmc::nvptx;
 namespace {
 /// Pairs of a matrix whose loads are on their way together.
 constexpr int64_t kLoadsAhead = 8;
-/// Products of the decays of a chunk that scores can be divided by.
-constexpr double kSmallestProduct = 0x1p-60, kLargestProduct = 0x1p60;
 } // namespace
 
 Value ChunkKernel::shuffle(Value value, Value from) {
@@ -186,76 +184,4 @@ void ChunkKernel::stageMatrix(const Factors &factors, const SharedMatrix &matrix
   }
   for (int64_t i = 0; i < together; ++i)
     cores.store(cores.split(lows[i], highs[i]), matrix, offsets[i]);
-}
-
-/// With a decay for each key, a thread has a key of a chunk.
-void ChunkKernel::stageDecayedKeys(Value first) {
-  OpBuilder &b = loops.builder;
-  int64_t count = numChunks() * paddedKeys;
-  Value thread = loops.add(times(warp, kWarp), lane);
-  Value zeroFlag = arith::ConstantOp::create(b, loops.loc, b.getI32IntegerAttr(0));
-  {
-    OpBuilder::InsertionGuard guard(b);
-    auto clears = scf::IfOp::create(b, loops.loc,
-                                    loops.less(thread, loops.index(numChunks())),
-                                    /*withElseRegion=*/false);
-    b.setInsertionPointToStart(clears.thenBlock());
-    memref::StoreOp::create(b, loops.loc, zeroFlag, isExtreme, thread);
-  }
-  stagingBarrier();
-  auto loop = scf::ForOp::create(b, loops.loc, thread, loops.index(count),
-                                 loops.index(kThreads));
-  OpBuilder::InsertionGuard guard(b);
-  b.setInsertionPointToStart(loop.getBody());
-  Value number = loop.getInductionVar();
-  stageDecayedKey(first, quotient(number, paddedKeys), remainder(number, paddedKeys));
-}
-
-void ChunkKernel::stageDecayedKey(Value first, Value chunk, Value key) {
-  OpBuilder &b = loops.builder;
-  Value firstToken = times(chunk, kChunk);
-  Value isKey = bindKey(key);
-  // Loads first, then what is computed of them.
-  SmallVector<Value> decays;
-  SmallVector<SmallVector<Value>> keyVectors(products.terms.size()), rowVectors(rows.size());
-  for (int64_t i = 0; i < kChunk; ++i) {
-    Value isToken = bindToken(loops.add(first, plus(firstToken, i)));
-    Value isBoth = i1And(isKey, isToken);
-    decays.push_back(loops.select(isBoth, evaluate(roles.getDecay()[0]), one()));
-    for (auto [term, vector] : llvm::zip_equal(products.terms, keyVectors))
-      vector.push_back(loops.select(isBoth, evaluate(term.key), zero()));
-    for (auto [row, vector] : llvm::zip_equal(rows, rowVectors))
-      vector.push_back(loops.select(isKey, evaluate(row.factors), zero()));
-  }
-  auto offset = [&](const SharedMatrix &matrix, int64_t i) {
-    return loops.add(times(plus(firstToken, i), matrix.stride), key);
-  };
-  auto compare = [&](arith::CmpFPredicate predicate, Value value, double bound) -> Value {
-    return arith::CmpFOp::create(b, loops.loc, predicate, value, loops.constant(f32, bound));
-  };
-  Value prefix = one(), isOutside;
-  for (int64_t i = 0; i < kChunk; ++i) {
-    Value next = loops.mul(prefix, decays[i]);
-    for (auto [row, vector] : llvm::zip_equal(rows, rowVectors))
-      cores.storeNumber(loops.mul(vector[i], row.isBefore ? prefix : next), row.matrix,
-                        offset(row.matrix, i));
-    prefix = next;
-    Value size = math::AbsFOp::create(b, loops.loc, prefix);
-    // Also where it is no number.
-    for (Value outside : {compare(arith::CmpFPredicate::ULT, size, kSmallestProduct),
-                          compare(arith::CmpFPredicate::UGT, size, kLargestProduct)})
-      isOutside = isOutside ? arith::OrIOp::create(b, loops.loc, isOutside, outside) : outside;
-  }
-  storeStaged(prefix, totals, {chunk, key});
-  Value suffix = one();
-  for (int64_t i = kChunk - 1; i >= 0; --i) {
-    for (auto [vector, matrix] : llvm::zip_equal(keyVectors, keyMatrices))
-      cores.storeNumber(loops.mul(vector[i], suffix), matrix, offset(matrix, i));
-    suffix = loops.mul(suffix, decays[i]);
-  }
-  auto branch = scf::IfOp::create(b, loops.loc, isOutside, /*withElseRegion=*/false);
-  OpBuilder::InsertionGuard guard(b);
-  b.setInsertionPointToStart(branch.thenBlock());
-  Value flag = arith::ConstantOp::create(b, loops.loc, b.getI32IntegerAttr(1));
-  memref::StoreOp::create(b, loops.loc, flag, isExtreme, chunk);
 }

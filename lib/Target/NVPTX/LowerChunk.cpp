@@ -349,13 +349,20 @@ SmallVector<Value> ChunkKernel::emitInTurns(Value begin, Value end, bool areWhol
 SmallVector<Value> ChunkKernel::loadGroupValues(Value first) {
   SmallVector<Value> values;
   for (int64_t chunk = 0; chunk < numChunks(); ++chunk)
-    for (unsigned term = 0; term < products.terms.size(); ++term)
-      llvm::append_range(values, loadValues(term, first, chunk));
+    llvm::append_range(values, loadChunkValues(first, chunk));
+  return values;
+}
+
+SmallVector<Value> ChunkKernel::loadChunkValues(Value first, int64_t chunk) {
+  SmallVector<Value> values;
+  for (unsigned term = 0; term < products.terms.size(); ++term)
+    llvm::append_range(values, loadValues(term, first, chunk));
   return values;
 }
 
 SmallVector<Value> ChunkKernel::emitGroup(Value first, ArrayRef<Value> loaded,
-                                          ValueRange carried) {
+                                          ValueRange carried,
+                                          SmallVectorImpl<Value> *next) {
   SmallVector<Value> states(carried);
   for (int64_t chunk = 0; chunk < numChunks(); ++chunk) {
     SmallVector<SmallVector<Value>> values(products.terms.size());
@@ -364,6 +371,11 @@ SmallVector<Value> ChunkKernel::emitGroup(Value first, ArrayRef<Value> loaded,
         ofTerm = spreadLanes(term, loaded.take_front(numValues(term)), first, chunk);
         loaded = loaded.drop_front(numValues(term));
       }
+    if (next) {
+      bool wasWhole = std::exchange(isWhole, false); // there may be no such group
+      llvm::append_range(*next, loadChunkValues(plus(first, group), chunk));
+      isWhole = wasWhole;
+    }
     emitChunk(states, values, first, chunk);
   }
   return states;
@@ -415,11 +427,11 @@ void ChunkKernel::consume(Value numWhole, Value numGroups) {
     return forGroups(begin, end, before, [&](Value number, ValueRange arguments) {
       Value first = times(number, group);
       barrier();
-      isWhole = false; // there may be no such group
-      SmallVector<Value> next = loadGroupValues(plus(first, group));
       isWhole = areWhole;
-      SmallVector<Value> values(arguments.take_front(numValues));
-      llvm::append_range(next, emitGroup(first, values, arguments.drop_front(numValues)));
+      SmallVector<Value> values(arguments.take_front(numValues)), next;
+      SmallVector<Value> states =
+          emitGroup(first, values, arguments.drop_front(numValues), &next);
+      llvm::append_range(next, states);
       return next;
     });
   };
@@ -469,6 +481,9 @@ SmallVector<Value> ChunkKernel::getVectorMemory() {
       if (std::optional<Vectors> vectors = findVectors(factors))
         memory.push_back(op.getIns()[vectors->argument]);
     });
+  for (unsigned argument = 0; argument < op.getIns().size(); ++argument)
+    if (readsPairs(argument))
+      memory.push_back(op.getIns()[argument]);
   for (ProductTerms::Term &term : products.terms)
     if (std::optional<unsigned> argument = findLaneVectors(term))
       memory.push_back(op.getIns()[*argument]);
