@@ -23,8 +23,8 @@ using mlir::ssm::ProductTerms;
 using mlir::ssm::ScanOp;
 using ssmc::detail::Loops;
 
-/// A block has one point of the dimensions that are independent recurrences and a tile of
-/// lanes, 16 for each of its warps. A warp keeps the states of its lanes, transposed, in
+/// A block has one point of the dimensions that are independent recurrences, or two that
+/// have the same keys, and a tile of lanes, 16 for each of its warps. A warp keeps the states of its lanes, transposed, in
 /// the sums of the tensor cores. Tokens go in chunks of 16, a depth of the tensor cores.
 /// With q the read, k and w the keys and lanes of a term, l and c those of an erase pair,
 /// for the tokens i, j of a chunk, D_ij the product of the decays of the tokens after j up
@@ -80,15 +80,18 @@ private:
 
   // LowerChunk.cpp
   bool chooseGroup();
+  bool chooseGroup(int64_t numStages);
+  bool canShareKeys();
   int64_t getSharedBytes(int64_t tokens, int64_t numStages);
   unsigned getNumScores() { return rows.size() * products.terms.size(); }
-  void bindBlock(Value block);
+  void bindBlock(Value block, Value headOfBlock);
+  int64_t getTileLanes() { return tileWarps * kWarpLanes; }
   void allocate(ValueRange buffers);
   SmallVector<MemRefType> getBuffers();
   /// Which of the stages in shared memory is meant from here on.
   void bindStage(Value number);
   /// The numbers of this thread's warp, among those that do the same, and what follows.
-  void bindThread(Value warpOfRole, Value block);
+  void bindThread(Value warpOfRole, Value headOfBlock, Value block);
   void runInTurns(Value block);
   void runOverlapped(Value block);
   void produce(Value numGroups);
@@ -143,7 +146,8 @@ private:
   void forMatrices(function_ref<void(const Factors &, const SharedMatrix &, bool)> visit);
   void stageMatrix(const Factors &factors, const SharedMatrix &matrix, Value first,
                    bool zeroTail);
-  /// The argument of the coefficients that `factors` are computed of, if there is only one.
+  /// The arguments of the coefficients that `factors` are computed of; the only one.
+  SmallVector<unsigned> findArguments(const Factors &factors);
   std::optional<unsigned> findOnlyArgument(const Factors &factors);
   std::optional<Vectors> findVectors(const Factors &factors);
   SmallVector<Value> loadVectors(const Vectors &vectors, Value first);
@@ -232,7 +236,7 @@ private:
   void stagingBarrier();
 
   static constexpr int64_t kChunk = 16, kWarp = 32, kWarps = 4, kWarpLanes = 16;
-  static constexpr int64_t kThreads = kWarp * kWarps, kBlockLanes = kWarpLanes * kWarps;
+  static constexpr int64_t kThreads = kWarp * kWarps; ///< that stage
   /// Of 16 lanes and as many tokens: sums of a thread.
   static constexpr int64_t kSums = 8;
   /// Lanes that a thread loads and stores at once.
@@ -251,6 +255,8 @@ private:
   bool readsVectors;
   bool hasLaneVectors = false; ///< lanes of a warp are dealt out for vectors
   int64_t keys = 0, paddedKeys = 0, lanes = 0, group = 0, stages = 1;
+  /// Warps that multiply: of so many points of the last independent dimension so many.
+  int64_t heads = 1, tileWarps = kWarps;
   SmallVector<Row> rows;
   /// Of the erase pair: what depends on time alone, and whether it is negative.
   Factors eraseTime;
@@ -263,8 +269,10 @@ private:
   Value lane, warp;         ///< of the thread, among the warps that do the same
   Value laneRow, laneColumn; ///< where its sums are
   Value firstLane;          ///< of the warp
+  Value head;               ///< of the block's, that the warp multiplies
 
-  // Shared memory; all but what the warps that stage keep to themselves once a stage.
+  // Shared memory; all but what the warps that stage keep to themselves once a stage. Where
+  // a block has two heads, their tokens and chunks follow each other, but for keys.
   SmallVector<Value> matrixAddresses; ///< in the order of the buffers
   SmallVector<SharedMatrix> keyMatrices; ///< by term
   /// By row and term; that of the erase pair and its own term is the inverse.

@@ -47,7 +47,7 @@ Value ChunkKernel::bindLaneVector(Value first, int64_t chunk, int64_t half) {
   Value at = loops.add(firstLane, times(laneColumn, kLaneVector / 2));
   int64_t last = kLaneVector - 1;
   return i1And(isToken, bindWithin(products.lane, at, lanes - last,
-                                   llvm::alignTo(lanes, kBlockLanes) - last));
+                                   llvm::alignTo(lanes, getTileLanes()) - last));
 }
 
 /// Two words of each half of the tokens.

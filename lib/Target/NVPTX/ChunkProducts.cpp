@@ -79,7 +79,8 @@ void ChunkKernel::scaleColumns(MutableArrayRef<Value> sums, Value table, int64_t
     SmallVector<Value> place;
     if (row)
       place.push_back(row);
-    place.push_back(plus(laneColumn, chunk * kChunk + i / 4 * 8 + i % 2));
+    Value token = loops.add(laneColumn, times(head, group));
+    place.push_back(plus(token, chunk * kChunk + i / 4 * 8 + i % 2));
     sum = loops.mul(sum, loadStaged(table, place));
   }
 }
@@ -89,7 +90,8 @@ void ChunkKernel::addScores(MutableArrayRef<Value> sums, ArrayRef<Value> values,
                             unsigned number, int64_t chunk) {
   Fragment left = cores.splitSums(values);
   Value place = cores.getOffset(Order::besideFirst, lane, scores.stride);
-  Fragment right = cores.load(scores, place, number * group + chunk * kChunk, 0,
+  place = loops.add(place, times(head, group * scores.stride));
+  Fragment right = cores.load(scores, place, number * heads * group + chunk * kChunk, 0,
                               /*transposed=*/false);
   for (int64_t half = 0; half < 2; ++half)
     cores.multiply(sums.slice(4 * half, 4), left, right, half);
@@ -98,7 +100,7 @@ void ChunkKernel::addScores(MutableArrayRef<Value> sums, ArrayRef<Value> values,
 void ChunkKernel::updateStates(SmallVectorImpl<Value> &states,
                                ArrayRef<SmallVector<Value>> values, int64_t chunk) {
   if (hasTokenDecay()) {
-    Value total = loadStaged(totals, {loops.index(chunk)});
+    Value total = loadStaged(totals, {plus(times(head, numChunks()), chunk)});
     for (Value &state : states)
       state = loops.mul(state, total);
   }

@@ -22,8 +22,8 @@ void ChunkKernel::forSums(function_ref<void(int64_t, Value, Value)> visit) {
 void ChunkKernel::emitScores(Value first) {
   OpBuilder &b = loops.builder;
   OpBuilder::InsertionGuard guard(b);
-  if (numChunks() < kWarps) {
-    Value hasChunk = loops.less(warp, loops.index(numChunks()));
+  if (heads * numChunks() < kWarps) {
+    Value hasChunk = loops.less(warp, loops.index(heads * numChunks()));
     auto branch = scf::IfOp::create(b, loops.loc, hasChunk, /*withElseRegion=*/false);
     b.setInsertionPointToStart(branch.thenBlock());
   }
@@ -61,7 +61,7 @@ void ChunkKernel::emitChunkScores(Value first) {
       }
       Value firstRow =
           loops.add(times(warp, kChunk),
-                    loops.index((rowNumber * products.terms.size() + term) * group));
+                    loops.index((rowNumber * products.terms.size() + term) * heads * group));
       for (int64_t i = 0; i < 8; i += 2) {
         Value place = loops.add(firstRow, plus(laneRow, i % 4 / 2 * 8));
         place = loops.add(times(place, scores.stride), plus(laneColumn, i / 4 * 8));
@@ -78,7 +78,7 @@ SmallVector<Value> ChunkKernel::multiplyRows(const Row &row, unsigned term) {
   SmallVector<Value> sums = zeros(8);
   auto place = [&](const SharedMatrix &matrix, Order order) {
     return loops.add(cores.getOffset(order, lane, matrix.stride),
-                     times(warp, kChunk * matrix.stride));
+                     times(remainder(warp, numChunks()), kChunk * matrix.stride));
   };
   Value left = place(row.matrix, Order::belowFirst);
   Value right = place(columns, Order::besideFirst);
@@ -173,7 +173,7 @@ void ChunkKernel::emitInverse() {
     solution.push_back(sum);
   }
   unsigned number = products.terms.size() + products.pairs[0].term;
-  Value firstRow = loops.add(times(warp, kChunk), loops.index(number * group));
+  Value firstRow = loops.add(times(warp, kChunk), loops.index(number * heads * group));
   for (int64_t row = 0; row < kChunk; ++row)
     cores.storeNumber(solution[row], scores,
                       loops.add(times(plus(firstRow, row), scores.stride), column));

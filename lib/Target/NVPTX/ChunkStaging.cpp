@@ -31,7 +31,7 @@ Value ChunkKernel::shuffle(Value value, Value from) {
 /// then vectors of keys.
 SmallVector<Value> ChunkKernel::loadGroup(Value first) {
   SmallVector<Value> loaded;
-  bindToken(loops.add(first, ownToken()));
+  bindToken(loops.add(first, remainder(ownToken(), group)));
   for (ProductTerms::Term &term : products.terms)
     if (!term.time.empty())
       loaded.push_back(evaluate(term.time));
@@ -47,7 +47,7 @@ SmallVector<Value> ChunkKernel::loadGroup(Value first) {
   return loaded;
 }
 
-/// The token of this thread; the two halves of a warp do the same.
+/// The token of this thread, among those of all heads; the two halves of a warp do the same.
 Value ChunkKernel::ownToken() {
   return loops.add(times(warp, kChunk), remainder(lane, kChunk));
 }
@@ -91,8 +91,8 @@ void ChunkKernel::forMatrices(
 void ChunkKernel::stageTokens(Value first, ValueRange loaded) {
   OpBuilder &b = loops.builder;
   OpBuilder::InsertionGuard guard(b);
-  if (numChunks() < kWarps) {
-    Value hasChunk = loops.less(warp, loops.index(numChunks()));
+  if (heads * numChunks() < kWarps) {
+    Value hasChunk = loops.less(warp, loops.index(heads * numChunks()));
     auto branch = scf::IfOp::create(b, loops.loc, hasChunk, /*withElseRegion=*/false);
     b.setInsertionPointToStart(branch.thenBlock());
   }
@@ -102,7 +102,7 @@ void ChunkKernel::stageTokens(Value first, ValueRange loaded) {
       storeStaged(loaded.front(), timeScales, {loops.index(number), token});
       loaded = loaded.drop_front();
     }
-  Value isToken = bindToken(loops.add(first, token));
+  Value isToken = bindToken(loops.add(first, remainder(token, group)));
   Value before = one();
   if (hasTokenDecay())
     before = stageTokenDecays(token, loops.select(isToken, loaded.front(), one()));

@@ -16,21 +16,22 @@ using namespace mlir::ssm;
 using namespace ssmc;
 using namespace ssmc::nvptx;
 
-std::optional<unsigned> ChunkKernel::findOnlyArgument(const Factors &factors) {
+SmallVector<unsigned> ChunkKernel::findArguments(const Factors &factors) {
   llvm::SetVector<Value> needed;
   for (const ProductTerms::Factor &factor : factors)
     needed.insert(factor.value);
-  std::optional<unsigned> only;
-  for (size_t i = 0; i < needed.size(); ++i) {
-    if (Operation *source = needed[i].getDefiningOp()) {
+  SmallVector<unsigned> arguments;
+  for (size_t i = 0; i < needed.size(); ++i)
+    if (Operation *source = needed[i].getDefiningOp())
       needed.insert(source->operand_begin(), source->operand_end());
-      continue;
-    }
-    if (only)
-      return std::nullopt;
-    only = cast<BlockArgument>(needed[i]).getArgNumber();
-  }
-  return only;
+    else
+      arguments.push_back(cast<BlockArgument>(needed[i]).getArgNumber());
+  return arguments;
+}
+
+std::optional<unsigned> ChunkKernel::findOnlyArgument(const Factors &factors) {
+  SmallVector<unsigned> arguments = findArguments(factors);
+  return arguments.size() == 1 ? std::optional(arguments.front()) : std::nullopt;
 }
 
 std::optional<ChunkKernel::Vectors> ChunkKernel::findVectors(const Factors &factors) {

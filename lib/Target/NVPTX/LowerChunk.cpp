@@ -19,7 +19,7 @@ constexpr int64_t kMaxKeys = 256;
 constexpr int64_t kSharedBytes = 48 * 1024;
 /// Elements after each row of a matrix, so that eight rows lie in different banks.
 constexpr int64_t kRowPadding = 8;
-/// With up to so many keys a multiprocessor is to hold so many blocks.
+/// With up to so many keys a multiprocessor is to hold so many blocks, or larger ones.
 constexpr int64_t kSharingKeys = 128, kSharingBlocks = 2;
 } // namespace
 
@@ -82,12 +82,48 @@ int64_t ChunkKernel::getSharedBytes(int64_t tokens, int64_t numStages) {
   return bytes;
 }
 
-/// Two stages of as many chunks as warps, or fewer where memory is short.
+/// Whether two neighbours in the last independent dimension have the same keys.
+bool ChunkKernel::canShareKeys() {
+  if (products.outerDims.empty() || op.getDimSize(products.outerDims.back()) % 2)
+    return false;
+  unsigned dim = products.outerDims.back();
+  auto isShared = [&](AffineExpr index) {
+    auto quotient = dyn_cast<AffineBinaryOpExpr>(index);
+    if (!index.isFunctionOfDim(dim))
+      return true;
+    auto divisor = quotient ? dyn_cast<AffineConstantExpr>(quotient.getRHS()) : nullptr;
+    return divisor && quotient.getKind() == AffineExprKind::FloorDiv &&
+           isa<AffineDimExpr>(quotient.getLHS()) && divisor.getValue() % 2 == 0;
+  };
+  bool areShared = true;
+  forMatrices([&](const Factors &factors, const SharedMatrix &, bool) {
+    for (unsigned argument : findArguments(factors))
+      areShared &= llvm::all_of(op.getInsMap(argument).getResults(), isShared);
+  });
+  return areShared;
+}
+
+/// Two stages where there is room, and then more warps that multiply what is staged: of
+/// twice as many lanes, or of two heads. One product waits for another with an erase pair,
+/// so that more blocks are better.
 bool ChunkKernel::chooseGroup() {
-  for (int64_t numStages : {2, 1})
-    for (int64_t tokens = kWarps * kChunk; tokens >= kChunk; tokens /= 2)
-      if (getSharedBytes(tokens, numStages) <= kSharedBytes)
-        return true;
+  if (products.pairs.empty() && paddedKeys <= kSharingKeys) {
+    bool hasWideTile = lanes > getTileLanes();
+    tileWarps = hasWideTile ? 2 * kWarps : kWarps;
+    heads = !hasWideTile && !products.keyDecay && canShareKeys() ? 2 : 1;
+    if (heads * tileWarps > kWarps && chooseGroup(/*numStages=*/2))
+      return true;
+  }
+  heads = 1;
+  tileWarps = kWarps;
+  return chooseGroup(/*numStages=*/2) || chooseGroup(/*numStages=*/1);
+}
+
+/// As many chunks as warps that stage, or fewer where memory is short.
+bool ChunkKernel::chooseGroup(int64_t numStages) {
+  for (int64_t tokens = kWarps * kChunk / heads; tokens >= kChunk; tokens /= 2)
+    if (getSharedBytes(tokens, numStages) <= kSharedBytes)
+      return true;
   return false;
 }
 
@@ -102,15 +138,16 @@ SmallVector<MemRefType> ChunkKernel::getBuffers() {
   for (Row &row : rows)
     if (!row.term)
       add({stages, terms, group, paddedKeys + kRowPadding}, bf16);
-  add({stages, terms, getNumScores(), group, kScoreStride}, bf16);
+  int64_t tokens = heads * group, chunks = heads * numChunks();
+  add({stages, terms, getNumScores(), tokens, kScoreStride}, bf16);
   if (hasTokenDecay()) {
-    add({stages, group}, f32);
-    add({stages, group}, f32);
-    add({stages, numChunks()}, f32);
-    add({numChunks(), kChunk + 1, kDecayStride}, f32);
+    add({stages, tokens}, f32);
+    add({stages, tokens}, f32);
+    add({stages, chunks}, f32);
+    add({chunks, kChunk + 1, kDecayStride}, f32);
   }
   if (hasTimeFactors())
-    add({stages, int64_t(products.terms.size()), group}, f32);
+    add({stages, int64_t(products.terms.size()), tokens}, f32);
   if (products.keyDecay) {
     add({stages, numChunks(), paddedKeys}, f32);
     add({numChunks()}, loops.builder.getI32Type());
@@ -141,7 +178,7 @@ void ChunkKernel::allocate(ValueRange buffers) {
   for (Row &row : rows)
     if (!row.term)
       row.matrix = matrix(group, paddedKeys + kRowPadding);
-  scores = matrix(getNumScores() * group, kScoreStride);
+  scores = matrix(getNumScores() * heads * group, kScoreStride);
   if (hasTokenDecay()) {
     prefixes = next();
     suffixes = next();
@@ -240,7 +277,7 @@ Value ChunkKernel::bindLane(int64_t half) {
     row = plus(loops.add(times(quotient(laneRow, 2), kLaneVector), remainder(laneRow, 2)),
                2 * half);
   return bindWithin(products.lane, loops.add(firstLane, row), lanes,
-                    llvm::alignTo(lanes, kBlockLanes));
+                    llvm::alignTo(lanes, getTileLanes()));
 }
 
 Value ChunkKernel::evaluate(ArrayRef<ProductTerms::Factor> factors) {
@@ -279,13 +316,20 @@ Value ChunkKernel::evaluate(Value coefficient) {
 // Schedule
 //===----------------------------------------------------------------------===//
 
-void ChunkKernel::bindBlock(Value block) {
-  firstLane = times(remainder(block, llvm::divideCeil(lanes, kBlockLanes)), kBlockLanes);
-  firstLane = loops.add(firstLane, times(warp, kWarpLanes));
-  block = quotient(block, llvm::divideCeil(lanes, kBlockLanes));
+void ChunkKernel::bindBlock(Value block, Value headOfBlock) {
+  head = headOfBlock;
+  int64_t tiles = llvm::divideCeil(lanes, getTileLanes());
+  firstLane = times(remainder(block, tiles), getTileLanes());
+  firstLane = loops.add(firstLane, times(remainder(warp, tileWarps), kWarpLanes));
+  block = quotient(block, tiles);
+  int64_t together = heads;
   for (unsigned dim : llvm::reverse(products.outerDims)) {
-    point[dim] = remainder(block, op.getDimSize(dim));
-    block = quotient(block, op.getDimSize(dim));
+    int64_t size = op.getDimSize(dim) / together;
+    point[dim] = remainder(block, size);
+    if (together > 1)
+      point[dim] = loops.add(times(point[dim], together), headOfBlock);
+    block = quotient(block, size);
+    together = 1;
   }
   point[0] = block;
 }
@@ -382,7 +426,7 @@ SmallVector<Value> ChunkKernel::emitGroup(Value first, ArrayRef<Value> loaded,
 }
 
 void ChunkKernel::runInTurns(Value block) {
-  bindThread(warp, block);
+  bindThread(warp, loops.index(0), block);
   bindStage(loops.index(0));
   Value whole = quotient(length, group), all = ceilQuotient(length, group);
   SmallVector<Value> states =
@@ -399,10 +443,14 @@ void ChunkKernel::runOverlapped(Value block) {
                                  /*withElseRegion=*/true);
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(roles.thenBlock());
-  bindThread(warpOfBlock, block);
+  // A chunk of a head each, as far as there are any.
+  Value chunkHead = arith::MinSIOp::create(
+      b, loops.loc, quotient(warpOfBlock, numChunks()), loops.index(heads - 1));
+  bindThread(warpOfBlock, chunkHead, block);
   produce(all);
   b.setInsertionPointToStart(roles.elseBlock());
-  bindThread(plus(warpOfBlock, -kWarps), block);
+  Value multiplier = plus(warpOfBlock, -kWarps);
+  bindThread(multiplier, quotient(multiplier, tileWarps), block);
   consume(whole, all);
 }
 
@@ -440,23 +488,28 @@ void ChunkKernel::consume(Value numWhole, Value numGroups) {
   storeStates(ValueRange(carried).drop_front(numValues));
 }
 
-void ChunkKernel::bindThread(Value warpOfRole, Value block) {
+void ChunkKernel::bindThread(Value warpOfRole, Value headOfBlock, Value block) {
   warp = warpOfRole;
   llvm::fill(point, loops.index(0));
-  bindBlock(block);
+  bindBlock(block, headOfBlock);
 }
 
 void ChunkKernel::run() {
   OpBuilder &b = loops.builder;
   loops.bindSizes(op, sizes);
   length = sizes[1];
-  int64_t blocksOfRow = llvm::divideCeil(lanes, kBlockLanes);
+  int64_t blocksOfRow = llvm::divideCeil(lanes, getTileLanes());
   for (unsigned dim : products.outerDims)
     blocksOfRow *= op.getDimSize(dim);
+  blocksOfRow /= heads;
+  int64_t threads = kThreads;
+  if (stages > 1)
+    threads += heads * tileWarps * kWarp;
   OpBuilder::InsertionGuard guard(b);
   gpu::LaunchOp launch = startLaunch(b, loops.loc, times(sizes[0], blocksOfRow),
-                                     loops.index(1), stages * kThreads, getBuffers());
-  if (stages > 1 && readsVectors && products.pairs.empty() && paddedKeys <= kSharingKeys)
+                                     loops.index(1), threads, getBuffers());
+  if (threads == 2 * kThreads && readsVectors && products.pairs.empty() &&
+      paddedKeys <= kSharingKeys)
     launch->setAttr(kMinBlocksAttr, b.getI64IntegerAttr(kSharingBlocks));
   Value thread = launch.getThreadIds().x;
   lane = remainder(thread, kWarp);
