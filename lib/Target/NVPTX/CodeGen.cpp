@@ -45,8 +45,9 @@ static std::unique_ptr<llvm::TargetMachine> createTargetMachine(StringRef arch) 
   // Products are fused with the sums that they feed.
   options.AllowFPOpFusion = llvm::FPOpFusion::Fast;
   // movmatrix is of PTX 7.8, which sm_89 and later have by default.
-  unsigned number = 0;
-  bool isOlder = !arch.drop_front(strlen("sm_")).consumeInteger(10, number) && number < 89;
+  unsigned number;
+  StringRef rest = arch;
+  bool isOlder = rest.consume_front("sm_") && !rest.consumeInteger(10, number) && number < 89;
   return std::unique_ptr<llvm::TargetMachine>(
       target->createTargetMachine(triple, arch, isOlder ? "+ptx78" : "", options, std::nullopt, std::nullopt,
                                   llvm::CodeGenOptLevel::Aggressive));
