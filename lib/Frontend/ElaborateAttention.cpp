@@ -32,6 +32,9 @@ bool Elaborator::runOver(const ast::OverStmt &stmt, std::shared_ptr<Scope> scope
   }
   if (!refuseSeveral("a second index over a sequence", stmt.range))
     return false;
+  if (inImpulse)
+    return diagnostics.error(stmt.range, "a second index over a sequence in a function "
+                                         "whose response to an impulse is taken");
   if (scope->findCut())
     return diagnostics.error(stmt.range, "a second index over a sequence that is cut "
                                          "is not available in this version");

@@ -252,7 +252,7 @@ std::optional<Number> Elaborator::convolve(llvm::ArrayRef<IndexId> over,
   llvm::SmallVector<Type> types = {init.getType()};
   Value history, place, first;
   unsigned slot = ~0u;
-  if (!looksAhead && (isGrowing || reach > 0) && sequences.size() < 2) {
+  if (!looksAhead && (isGrowing || reach > 0) && keepsStates()) {
     slot = states.size();
     addState(uniqueState("history"), historySizes, inputType.getElementType(), history);
     outs.push_back(history);

@@ -378,11 +378,11 @@ std::optional<Number> Elaborator::sumOver(llvm::ArrayRef<IndexId> over,
 /// sequence it is 0, but a state has a value before the first token.
 TensorValue Elaborator::shift(const TensorValue &tensor, unsigned axis,
                               int64_t distance, Scope &scope) {
-  if (sequences.size() > 1)
-    return shiftRows(tensor, axis, distance);
-  TensorValue result = tensor;
   if (distance < 0)
     reversed = true;
+  if (!keepsStates())
+    return shiftRows(tensor, axis, distance);
+  TensorValue result = tensor;
   auto apply = [&](Value value) -> Value {
     if (!value)
       return value;

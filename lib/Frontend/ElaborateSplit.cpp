@@ -74,6 +74,10 @@ Elaborator::callBuiltinTensor(const ast::CallExpr &call, llvm::StringRef name,
     known = true;
     return combinations(call, scope);
   }
+  if (name == "impulse") {
+    known = true;
+    return impulse(call, scope);
+  }
   known = name == "split" || name == "concat";
   if (!known)
     return std::nullopt;

@@ -180,6 +180,60 @@ bool Elaborator::findDirection(StateBlock &block, std::shared_ptr<Scope> scope) 
   return true;
 }
 
+/// Where the state lives between calls.
+bool Elaborator::placeState(StateBlock &block, Scope &scope) {
+  const ast::StateStmt &stmt = block.stmt;
+  bool isHandedOn = stmt.from || !stmt.to.name.empty();
+  if (sequences.size() > 1 && isHandedOn)
+    return diagnostics.error(stmt.range, "a state of a layer with several sequence axes "
+                                         "has no initial and final value that a later "
+                                         "call could use");
+  if (block.backward && isHandedOn)
+    return diagnostics.error(stmt.range, "a state along backward has no initial and "
+                                         "final value that a later call could use");
+  if (block.backward || sequences.size() > 1)
+    return true;
+  if (keepsStates()) {
+    llvm::SmallVector<int64_t> sizes;
+    for (const Axis &axis : block.axes)
+      sizes.push_back(axis.size);
+    if (block.isComplex())
+      sizes.push_back(2);
+    block.slot = states.size();
+    Value current;
+    addState(uniqueState(stmt.state.name.name), sizes, scalarType, current);
+    if (!block.isComplex()) {
+      block.initial[0] = current;
+    } else {
+      auto [re, im] = splitComplex(current);
+      block.initial[0] = re;
+      block.initial[1] = im;
+      block.whole = current;
+    }
+  }
+  if (stmt.from) {
+    auto *from = llvm::dyn_cast<ast::NameExpr>(stmt.from.get());
+    Entity *entity = from ? scope.findValue(from->name) : nullptr;
+    auto zero = evaluateConstant(*stmt.from, scope);
+    bool isZero = zero && zero->isNumber() && zero->number == 0;
+    if (entity && entity->kind == Entity::Tensor && entity->tensor.inlined)
+      isZero = isConstant(entity->tensor.inlined.re, 0);
+    if (entity && entity->kind == Entity::InitialState && keepsStates())
+      states[block.slot].initialInput = entity->name;
+    else if (!isZero)
+      return diagnostics.error(stmt.from->range, "a state starts from an input of "
+                                                 "the layer or from 0");
+  }
+  if (!stmt.to.name.empty()) {
+    Entity entity;
+    entity.kind = Entity::FinalState;
+    entity.slot = block.slot;
+    entity.range = stmt.to.range;
+    scope.values[stmt.to.name] = entity;
+  }
+  return true;
+}
+
 bool Elaborator::runState(const ast::StateStmt &stmt, std::shared_ptr<Scope> outer) {
   StateBlock block(stmt);
   const std::string &name = stmt.state.name.name;
@@ -201,52 +255,8 @@ bool Elaborator::runState(const ast::StateStmt &stmt, std::shared_ptr<Scope> out
   if (!readStateLines(block, scope))
     return false;
 
-  // Where the state lives between calls.
-  if (sequences.size() > 1 && (stmt.from || !stmt.to.name.empty()))
-    return diagnostics.error(stmt.range, "a state of a layer with several sequence axes "
-                                         "has no initial and final value that a later "
-                                         "call could use");
-  if (!block.backward && sequences.size() < 2) {
-    llvm::SmallVector<int64_t> sizes;
-    for (const Axis &axis : block.axes)
-      sizes.push_back(axis.size);
-    if (block.isComplex())
-      sizes.push_back(2);
-    block.slot = states.size();
-    Value current;
-    addState(uniqueState(name), sizes, scalarType, current);
-    if (!block.isComplex()) {
-      block.initial[0] = current;
-    } else {
-      auto [re, im] = splitComplex(current);
-      block.initial[0] = re;
-      block.initial[1] = im;
-      block.whole = current;
-    }
-    if (stmt.from) {
-      auto *from = llvm::dyn_cast<ast::NameExpr>(stmt.from.get());
-      Entity *entity = from ? outer->findValue(from->name) : nullptr;
-      auto zero = evaluateConstant(*stmt.from, *outer);
-      bool isZero = zero && zero->isNumber() && zero->number == 0;
-      if (entity && entity->kind == Entity::Tensor && entity->tensor.inlined)
-        isZero = isConstant(entity->tensor.inlined.re, 0);
-      if (entity && entity->kind == Entity::InitialState)
-        states[block.slot].initialInput = entity->name;
-      else if (!isZero)
-        return diagnostics.error(stmt.from->range, "a state starts from an input of "
-                                                   "the layer or from 0");
-    }
-    if (!stmt.to.name.empty()) {
-      Entity entity;
-      entity.kind = Entity::FinalState;
-      entity.slot = block.slot;
-      entity.range = stmt.to.range;
-      outer->values[stmt.to.name] = entity;
-    }
-  } else if (stmt.from || !stmt.to.name.empty()) {
-    return diagnostics.error(stmt.range, "a state along backward has no initial and "
-                                         "final value that a later call could use");
-  }
+  if (!placeState(block, *outer))
+    return false;
   if (block.backward)
     reversed = true;
 

@@ -276,6 +276,7 @@ private:
   struct StateBlock;
   bool findDirection(StateBlock &block, std::shared_ptr<Scope> scope);
   bool readStateLines(StateBlock &block, std::shared_ptr<Scope> scope);
+  bool placeState(StateBlock &block, Scope &scope);
   // Transitions that mix the elements of a state (ElaborateTransition.cpp,
   // EmitMatrix.cpp)
   struct Mixing;
@@ -402,6 +403,13 @@ private:
                                           const std::string &prefix);
   TensorValue shift(const TensorValue &tensor, unsigned axis, int64_t distance,
                     Scope &scope);
+
+  // The response to an impulse (ElaborateImpulse.cpp)
+  std::optional<Entity> impulse(const ast::CallExpr &call, std::shared_ptr<Scope> scope);
+  std::optional<TensorValue> impulseFor(const ast::Pattern &pattern,
+                                        std::shared_ptr<Scope> scope);
+  std::optional<Entity> asKernel(const TensorValue &response, llvm::SMRange range,
+                                 Scope &scope);
 
   // Several sequence axes (ElaborateSequences.cpp)
   struct VisibleSequences {
@@ -540,6 +548,9 @@ private:
   bool reversed = false; // a token needs those after it: no step
   bool exactLength = false; // a kernel depends on the length it is prepared for
   bool inKernel = false;    // a kernel is being defined
+  bool inImpulse = false;   // the sequence is an impulse, which no call continues
+  /// Whether a later call continues the sequence from states.
+  bool keepsStates() const { return sequences.size() < 2 && !inImpulse; }
   int64_t fixedLength = 0;  // the length that the sequence must have, or 0
   friend struct DepthGuard;
 };

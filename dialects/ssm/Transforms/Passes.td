@@ -519,7 +519,8 @@ def SelectModesPass : Pass<"ssm-select-modes", "mlir::func::FuncOp"> {
     at every length. A mode that the mathematics does not allow for a block is an error
     that names the axis in the way (see `ssm/Analysis/RecurrenceClass.h`); `step` is an
     error where a part of the layer looks ahead. `chunk-tokens`, `lanes`, `segments` and
-    `crossover` replace what the model chose.
+    `crossover` replace what the model chose. A recurrence that weights determine is
+    prepared: it runs once, sequentially, and has no part in the mode.
 
     Each choice is a remark, each rejected form a missed one. With `explain`, the
     class of each block, the choice, the predicted clocks of every form and the reason

@@ -39,6 +39,7 @@ private:
               ScheduleAttr schedule, bool mayChunk);
   LogicalResult select(ConvOp conv, std::optional<ExecutionMode> wanted,
                        bool hasStates);
+  LogicalResult selectPrepared(Operation *op);
 };
 } // namespace
 
@@ -361,6 +362,18 @@ LogicalResult SelectModesPass::select(ConvOp conv,
   return success();
 }
 
+/// A recurrence that weights determine runs token by token: tables for it would cost
+/// what it costs itself.
+LogicalResult SelectModesPass::selectPrepared(Operation *op) {
+  auto scan = dyn_cast<ScanOp>(op);
+  if (!scan)
+    return select(cast<ConvOp>(op), std::nullopt, /*hasStates=*/false);
+  if (!scan.getScheduleAttr())
+    scan.setScheduleAttr(
+        ScheduleAttr::get(&getContext(), ScanMode::scan, 0, lanes, segments, 0));
+  return success();
+}
+
 void SelectModesPass::runOnOperation() {
   auto wanted =
       llvm::StringSwitch<std::optional<ExecutionMode>>(mode)
@@ -408,13 +421,18 @@ void SelectModesPass::runOnOperation() {
   // form, a running sum for one, are scans.
   bool hasStates = false, mayDiffer = false;
   getOperation().walk([&](ScanOp scan) {
+    if (isKnownBeforehand(scan->getResult(0)))
+      return;
     hasStates = true;
     if (wanted && *wanted != ExecutionMode::Step)
       mayDiffer |= reasonAgainst(scan, analyzeRecurrence(scan), *wanted).empty();
   });
   WalkResult result = getOperation().walk([&](Operation *op) {
     LogicalResult selected = success();
-    if (auto scan = dyn_cast<ScanOp>(op)) {
+    // What runs once, before any input is there, has no part in the layer's mode.
+    if (isa<ScanOp, ConvOp>(op) && isKnownBeforehand(op->getResult(0))) {
+      selected = selectPrepared(op);
+    } else if (auto scan = dyn_cast<ScanOp>(op)) {
       std::optional<ExecutionMode> own = wanted;
       if (mayDiffer && !reasonAgainst(scan, analyzeRecurrence(scan), *wanted).empty())
         own = ExecutionMode::Scan;
