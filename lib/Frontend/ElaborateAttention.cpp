@@ -35,7 +35,7 @@ bool Elaborator::runOver(const ast::OverStmt &stmt, std::shared_ptr<Scope> scope
   if (inImpulse)
     return diagnostics.error(stmt.range, "a second index over a sequence in a function "
                                          "whose response to an impulse is taken");
-  if (scope->findCut())
+  if (scope->findCut(axis->first.size))
     return diagnostics.error(stmt.range, "a second index over a sequence that is cut "
                                          "is not available in this version");
   Axis second = axis->first;

@@ -105,9 +105,7 @@ std::optional<Entity> Elaborator::callEntity(Entity &callee,
     std::optional<Entity> result;
     if (elaborateMembers(*callee.instance)) {
       auto inner = makeScope(callee.instance->scope);
-      if (!forward->cutWhere)
-        if (const TensorValue *cut = scope->findCut())
-          inner->cut = std::make_shared<TensorValue>(*cut);
+      inner->inheritCuts(*scope);
       result = callFunction(*forward, inner, std::move(args), call.range, nullptr);
       if (result)
         exportAxes(*result, *forward, *inner, given);
@@ -135,9 +133,7 @@ std::optional<Entity> Elaborator::callEntity(Entity &callee,
         return std::nullopt;
       }
       auto inner = makeScope(callee.scope);
-      if (!inner->findCut())
-        if (const TensorValue *cut = scope->findCut())
-          inner->cut = std::make_shared<TensorValue>(*cut);
+      inner->inheritCuts(*scope);
       bool good = true;
       for (size_t i = 0; i < wanted && good; ++i) {
         const ast::FnDecl::Param *param =
@@ -240,9 +236,7 @@ std::optional<Entity> Elaborator::callEntity(Entity &callee,
         if (auto known = evaluateConstant(*arg.value, *scope))
           inner->constants[param.pattern.name.name] = *known;
     }
-    if (!inner->findCut())
-      if (const TensorValue *cut = scope->findCut())
-        inner->cut = std::make_shared<TensorValue>(*cut);
+    inner->inheritCuts(*scope);
     std::vector<std::pair<size_t, TensorValue>> given;
     for (auto [i, arg] : llvm::enumerate(args))
       if (arg.kind == Entity::Tensor)
@@ -350,8 +344,6 @@ Elaborator::callFunction(const ast::FnDecl &fn, std::shared_ptr<Scope> scope,
     scope->values[name] = std::move(arg);
   }
   scope->enclosing = &fn;
-  if (fn.cutWhere && !refuseSeveral("a cut", fn.cutWhere->range))
-    return std::nullopt;
   if (fn.cutWhere) {
     // True where a document starts: neither state nor shifted reads cross.
     ast::Pattern cut;
@@ -367,7 +359,12 @@ Elaborator::callFunction(const ast::FnDecl &fn, std::shared_ptr<Scope> scope,
       diagnostics.error(fn.cutWhere->range, "'cut' needs a condition, found a number");
       return std::nullopt;
     }
-    scope->cut = std::make_shared<TensorValue>(*value);
+    if (!value->axes[0].sequence) {
+      diagnostics.error(fn.cutAxis.range, "'cut' is along a sequence axis; '" +
+                                              fn.cutAxis.name + "' is none");
+      return std::nullopt;
+    }
+    scope->cuts[value->axes[0].size] = *value;
   }
 
   std::vector<const ast::FnDecl::Result *> results;

@@ -262,9 +262,7 @@ std::optional<Number> Elaborator::convolve(llvm::ArrayRef<IndexId> over,
   }
   if (parts.firstScale != 0)
     first = preparedLength(parts.firstScale, parts.first);
-  Value cut;
-  if (const TensorValue *found = scope.findCut())
-    cut = found->re;
+  Value cut = cutOfRows(scope, parts.time, others);
   auto conv = ssm::ConvOp::create(
       builder, loc, types, input->tensor, kernel->tensor, history, place, cut,
       ValueRange(), first, /*spectrum=*/Value(), /*roots=*/Value(), outs,

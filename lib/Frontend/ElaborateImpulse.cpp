@@ -146,7 +146,7 @@ std::optional<Entity> Elaborator::impulse(const ast::CallExpr &call,
     path = callee->instance->path;
 
   auto inner = makeScope(isPart ? callee->instance->scope : callee->scope);
-  if (fn->cutWhere || inner->findCut())
+  if (fn->cutWhere || inner->findCut(kDynamicExtent))
     return fail("'impulse' of a function whose sequence is cut");
   auto input = impulseFor(fn->params[0].pattern, makeScope(inner));
   if (!input)

@@ -381,7 +381,7 @@ TensorValue Elaborator::shift(const TensorValue &tensor, unsigned axis,
   if (distance < 0)
     reversed = true;
   if (!keepsStates())
-    return shiftRows(tensor, axis, distance);
+    return shiftRows(tensor, axis, distance, scope);
   TensorValue result = tensor;
   auto apply = [&](Value value) -> Value {
     if (!value)
@@ -416,7 +416,7 @@ TensorValue Elaborator::shift(const TensorValue &tensor, unsigned axis,
       types.push_back(history.getType());
     }
     Value cut;
-    if (const TensorValue *found = scope.findCut(); found && distance > 0)
+    if (const TensorValue *found = scope.findCut(kDynamicExtent); found && distance > 0)
       cut = found->re;
     auto op = ssm::ShiftOp::create(builder, loc, types,
                                    builder.getI64IntegerAttr(distance), value,

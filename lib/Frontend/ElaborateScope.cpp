@@ -60,11 +60,18 @@ std::pair<Axis, llvm::SMRange> *Scope::findAxis(llvm::StringRef name) {
   return nullptr;
 }
 
-const TensorValue *Scope::findCut() {
+const TensorValue *Scope::findCut(int64_t sequence) {
   for (Scope *s = this; s; s = s->parent.get())
-    if (s->cut)
-      return s->cut.get();
+    if (auto found = s->cuts.find(sequence); found != s->cuts.end())
+      return &found->second;
   return nullptr;
+}
+
+void Scope::inheritCuts(Scope &caller) {
+  for (Scope *s = &caller; s; s = s->parent.get())
+    for (const auto &[sequence, cut] : s->cuts)
+      if (!findCut(sequence))
+        cuts.insert({sequence, cut});
 }
 
 bool Scope::isLoopIndex(llvm::StringRef name) {

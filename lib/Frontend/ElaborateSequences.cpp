@@ -278,9 +278,19 @@ Value Elaborator::unfoldRows(Value rows, ArrayRef<IndexId> others) {
       joinFirst(others.size() + 1, shape.size()), sizes);
 }
 
+/// Where documents along the sequence axis of `time` start, for each row; or null.
+Value Elaborator::cutOfRows(Scope &scope, IndexId time, ArrayRef<IndexId> others) {
+  const TensorValue *cut = scope.findCut(indexAxis(time).size);
+  if (!cut)
+    return {};
+  TermRef leaf = element(cut->re, dim(time), cut->batched, /*integer=*/false,
+                         /*boolean=*/true);
+  return others.empty() ? leaf->tensor : elementOfRows(leaf, time, others)->tensor;
+}
+
 /// The tensor `distance` tokens earlier along a sequence axis, 0 outside of it.
 TensorValue Elaborator::shiftRows(const TensorValue &tensor, unsigned axis,
-                                  int64_t distance) {
+                                  int64_t distance, Scope &scope) {
   // Index variables by dimension.
   llvm::SmallVector<IndexId> variables;
   llvm::SmallVector<AffineExpr> at;
@@ -313,9 +323,10 @@ TensorValue Elaborator::shiftRows(const TensorValue &tensor, unsigned axis,
     for (int64_t d = 1; d < type.getRank(); ++d)
       sizes.push_back(type.isDynamicDim(d) ? indexAxis(time).size : type.getDimSize(d));
     Value init = emptyRows(others, sizes, type.getElementType());
+    Value cut = distance > 0 ? cutOfRows(scope, time, others) : Value();
     auto op = ssm::ShiftOp::create(builder, loc, init.getType(),
                                    builder.getI64IntegerAttr(distance), rows->tensor,
-                                   Value(), Value(), init);
+                                   /*history=*/Value(), cut, init);
     llvm::SmallVector<AffineExpr> places;
     for (IndexId id : others)
       places.push_back(dim(id));

@@ -133,8 +133,8 @@ struct Scope {
   };
   std::map<std::string, Over> overs;
   std::string loopIndex; // a rolled loop's index, not a constant
-  /// The predicate that cuts the sequence, if any: true where a document starts.
-  std::shared_ptr<TensorValue> cut;
+  /// What cuts sequence axes, by their extents: true where a document starts.
+  std::map<int64_t, TensorValue> cuts;
   /// Names later statements of the enclosing function use, to decide what a
   /// state block must deliver.
   const std::vector<std::string> *usedLater = nullptr;
@@ -143,7 +143,9 @@ struct Scope {
   Entity *findValue(llvm::StringRef name);
   Constant *findConstant(llvm::StringRef name);
   std::pair<Axis, llvm::SMRange> *findAxis(llvm::StringRef name);
-  const TensorValue *findCut();
+  const TensorValue *findCut(int64_t sequence);
+  /// Takes over what cuts sequence axes where this scope's function is called.
+  void inheritCuts(Scope &caller);
   bool isLoopIndex(llvm::StringRef name);
 };
 
@@ -433,7 +435,9 @@ private:
                         llvm::ArrayRef<IndexId> others);
   TermRef termOfRows(const TermRef &term, IndexId time, llvm::ArrayRef<IndexId> others);
   mlir::Value unfoldRows(mlir::Value rows, llvm::ArrayRef<IndexId> others);
-  TensorValue shiftRows(const TensorValue &tensor, unsigned axis, int64_t distance);
+  TensorValue shiftRows(const TensorValue &tensor, unsigned axis, int64_t distance,
+                        Scope &scope);
+  mlir::Value cutOfRows(Scope &scope, IndexId time, llvm::ArrayRef<IndexId> others);
 
   // Axes
   std::optional<Axis> resolveAxis(const ast::AxisPattern &pattern, Scope &scope,

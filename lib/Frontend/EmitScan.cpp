@@ -301,7 +301,7 @@ bool Elaborator::emitScan(StateBlock &block, std::shared_ptr<Scope> scope,
       llvm::append_range(erases, parts(number));
   }
   TermRef reset;
-  if (const TensorValue *cut = scope->findCut())
+  if (const TensorValue *cut = scope->findCut(block.timeAxis.size))
     reset = prepare(element(cut->re, dim(block.time), cut->batched, false, true), ins);
   // The epilogue's leaves: everything but the accumulators.
   llvm::SmallVector<TermRef, 2> stored = {value.re};

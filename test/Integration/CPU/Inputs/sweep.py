@@ -17,12 +17,33 @@ import arrays  # noqa: E402
 def make(layer, folder, batch, rows, columns, D):
     draw = random.Random(2)
     some = lambda count: [draw.gauss(0, 1) for _ in range(count)]  # noqa: E731
-    names = {"a": (D,), "b": (D,)} if layer == "Sweep" else {"K": (D, 5), "rate": (D,)}
+    names = {"Sweep": {"a": (D,), "b": (D,)}, "Filters": {"K": (D, 5), "rate": (D,)},
+             "Documents": {"a": (D,), "K": (D, 3)}}[layer]
     folder.mkdir(parents=True, exist_ok=True)
     arrays.save_safetensors(folder / "weights.safetensors",
                             {name: (shape, some(math.prod(shape))) for name, shape in names.items()})
     arrays.save_npy(folder / "u.npy", (batch, rows, columns, D), some(batch * rows * columns * D), "f4")
     arrays.save_npy(folder / "v.npy", (batch, columns, D), some(batch * columns * D), "f4")
+
+
+def documents(a, K, u, v, places, columns, D):
+    """y of layer Documents, whose documents along x have three rows."""
+    def starts(b, z):
+        return v[(b * columns + z) * D] > 0
+
+    o, y, s, r = {}, {}, {}, {}
+    for b, x, z, d in places:
+        decay = 1 / (1 + math.exp(-a[d]))
+        s[b, x, z, d] = decay * (s[b, x - 1, z, d] if x % 3 else 0) + u[b, x, z, d]
+        r[b, x, z, d] = decay * (0 if z == 0 or starts(b, z) else r[b, x, z - 1, d]) + s[b, x, z, d]
+        o[b, x, z, d] = r[b, x, z, d] + (u[b, x - 2, z, d] if x % 3 == 2 else 0)
+    for b, x, z, d in places:
+        y[b, x, z, d] = u.get((b, x - 1, z, d), 0) + (0 if z == 0 or starts(b, z) else u[b, x, z - 1, d])
+        for j in range(min(z + 1, 3)):
+            y[b, x, z, d] += K[d * 3 + j] * o[b, x, z - j, d]
+            if starts(b, z - j):
+                break
+    return y
 
 
 def outputs(layer, folder):
@@ -33,6 +54,9 @@ def outputs(layer, folder):
     u = dict(zip(places, values))
     sigmoid = lambda x: 1 / (1 + math.exp(-x))  # noqa: E731
     y = dict.fromkeys(places, 0.0)
+    if layer == "Documents":
+        y = documents(weights["a"], weights["K"], u, v, places, columns, D)
+        return {"y": ((batch, rows, columns, D), [y[p] for p in places])}
     if layer == "Filters":
         w = {(b, x, z, d): sum(weights["K"][d * 5 + i + 2] * u.get((b, x - i, z, d), 0) for i in range(-2, 3))
              for b, x, z, d in places}
