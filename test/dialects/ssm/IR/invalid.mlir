@@ -1116,7 +1116,7 @@ func.func @conv_c4_cut(%u: tensor<?x?x8xf32>, %k: tensor<8x4xf32>,
 
 func.func @conv_c5_epilogue(%u: tensor<?x?x8xf32>, %k: tensor<8x4xf32>,
     %h: tensor<?x3x8xf32>, %cut: tensor<?x?xi1>, %y0: tensor<?x?x8xf32>) {
-  // expected-error @+1 {{(C5) epilogue arguments: found ('f64'), wanted ('f32')}}
+  // expected-error @+1 {{(C5) epilogue arguments: found ('bf16'), wanted ('f32')}}
   %y, %h1 = ssm.conv input(%u : tensor<?x?x8xf32>) kernel(%k : tensor<8x4xf32>)
       history(%h : tensor<?x3x8xf32>) cut(%cut : tensor<?x?xi1>)
       outs(%y0, %h : tensor<?x?x8xf32>, tensor<?x3x8xf32>)
@@ -1124,8 +1124,8 @@ func.func @conv_c5_epilogue(%u: tensor<?x?x8xf32>, %k: tensor<8x4xf32>,
             kernel = affine_map<(b, t, c, j) -> (c, -j + 3)>,
             output = affine_map<(b, t, c, j) -> (b, t, c)>} lags 4
       epilogue {
-  ^bb0(%acc: f64):
-    ssm.yield %acc : f64
+  ^bb0(%acc: bf16):
+    ssm.yield %acc : bf16
   } -> tensor<?x?x8xf32>, tensor<?x3x8xf32>
   return
 }
