@@ -214,6 +214,7 @@ double CostModel::getOneChunkClocks(double tokens) const {
   double pairs = rows * (rows + tokenMultiple) / 2;
   // What queries read, erase pairs read too, of each term.
   double sums = work.copies + work.erasePairs;
+  double waiting = machine.chunkClocks;
   double products = pairs * sums * work.terms * (work.keys / width + laneVectors) +
                     rows * work.keys * laneVectors * (work.terms + sums);
   if (work.keyDecay) {
@@ -221,6 +222,7 @@ double CostModel::getOneChunkClocks(double tokens) const {
     // queries and keys carry them.
     products += rows * tokenMultiple / 2 * keyVectors * 2 * sums * work.terms;
     products += rows * keyVectors * 6;
+    waiting += sums * work.terms * machine.keyDecayClocks;
   } else {
     products += rows * rows / width * (1 + sums * work.terms);
   }
@@ -230,7 +232,7 @@ double CostModel::getOneChunkClocks(double tokens) const {
                 keyVectors * (getCoefficientClocks(work.atKeys) +
                               (2 + work.copies) * stagedVector) +
                 getCoefficientClocks(work.atTokens) / width + 2 * tokenOverhead);
-  return slots / machine.getProductFmaPerClock() + staged + machine.chunkClocks;
+  return slots / machine.getProductFmaPerClock() + staged + waiting;
 }
 
 double CostModel::getTableBytes(double chunk) const {

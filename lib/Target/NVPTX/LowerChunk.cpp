@@ -121,7 +121,9 @@ bool ChunkKernel::chooseGroup() {
 
 /// As many chunks as warps that stage, or fewer where memory is short.
 bool ChunkKernel::chooseGroup(int64_t numStages) {
-  for (int64_t tokens = kWarps * kChunk / heads; tokens >= kChunk; tokens /= 2)
+  // A warp stages a chunk: of one chunk alone, others would wait for it.
+  int64_t fewest = numStages > 1 ? 2 * kChunk : kChunk;
+  for (int64_t tokens = kWarps * kChunk / heads; tokens >= fewest; tokens /= 2)
     if (getSharedBytes(tokens, numStages) <= kSharedBytes)
       return true;
   return false;

@@ -31,9 +31,11 @@ static constexpr double functionsPerClock = 16;
 static constexpr double productShare = 0.6, productsOfFloat = 6;
 /// A token waits for the loads of its operands and for sums over threads, a chunk of 16
 /// tokens for those and for barriers. Measured on an H200 with one recurrence a
-/// multiprocessor or fewer, with 128 keys: 410 to 610 clocks a token, of which 300 are the
-/// arithmetic of the model, 2400 to 4600 a chunk.
-static constexpr double tokenClocks = 150, chunkClocks = 1600, chunkTokens = 16;
+/// multiprocessor or fewer, of 16 bits: 410 to 620 clocks a token with 128 keys, of which 300
+/// are the arithmetic of the model; 1400 to 1900 a chunk, with a decay for each key 4700 with
+/// one pair of vectors over keys (GLA) and 7900 with four (RWKV-7).
+static constexpr double tokenClocks = 150, chunkClocks = 1600, keyDecayClocks = 1600,
+                        chunkTokens = 16;
 
 mlir::ssm::Machine nvptx::getMachine(llvm::StringRef arch) {
   std::optional<Arch> parsed = parseArch(arch);
@@ -57,6 +59,7 @@ mlir::ssm::Machine nvptx::getMachine(llvm::StringRef arch) {
   machine.memoryBytesPerClock = device->bytesPerClock;
   machine.tokenClocks = tokenClocks;
   machine.chunkClocks = chunkClocks;
+  machine.keyDecayClocks = keyDecayClocks;
   machine.chunkTokens = chunkTokens;
   machine.cores = device->multiprocessors;
   return machine;
