@@ -139,6 +139,8 @@ private:
   /// What a thread loads ahead of staging a group.
   SmallVector<Value> loadGroup(Value first);
   void stageGroup(Value first, ValueRange loaded);
+  /// What follows is for warps that have a chunk of the group.
+  void goOnWithChunk();
   void stageTokens(Value first, ValueRange loaded);
   Value ownToken();
   Value stageTokenDecays(Value token, Value decay);

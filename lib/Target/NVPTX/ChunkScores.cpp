@@ -22,11 +22,7 @@ void ChunkKernel::forSums(function_ref<void(int64_t, Value, Value)> visit) {
 void ChunkKernel::emitScores(Value first) {
   OpBuilder &b = loops.builder;
   OpBuilder::InsertionGuard guard(b);
-  if (heads * numChunks() < kWarps) {
-    Value hasChunk = loops.less(warp, loops.index(heads * numChunks()));
-    auto branch = scf::IfOp::create(b, loops.loc, hasChunk, /*withElseRegion=*/false);
-    b.setInsertionPointToStart(branch.thenBlock());
-  }
+  goOnWithChunk();
   emitChunkScores(first);
 }
 

@@ -88,14 +88,19 @@ void ChunkKernel::forMatrices(
       visit(row.factors, row.matrix, /*isKey=*/false);
 }
 
+void ChunkKernel::goOnWithChunk() {
+  if (heads * numChunks() >= kWarps)
+    return;
+  OpBuilder &b = loops.builder;
+  Value hasChunk = loops.less(warp, loops.index(heads * numChunks()));
+  auto branch = scf::IfOp::create(b, loops.loc, hasChunk, /*withElseRegion=*/false);
+  b.setInsertionPointToStart(branch.thenBlock());
+}
+
 void ChunkKernel::stageTokens(Value first, ValueRange loaded) {
   OpBuilder &b = loops.builder;
   OpBuilder::InsertionGuard guard(b);
-  if (heads * numChunks() < kWarps) {
-    Value hasChunk = loops.less(warp, loops.index(heads * numChunks()));
-    auto branch = scf::IfOp::create(b, loops.loc, hasChunk, /*withElseRegion=*/false);
-    b.setInsertionPointToStart(branch.thenBlock());
-  }
+  goOnWithChunk();
   Value token = ownToken();
   for (auto [number, term] : llvm::enumerate(products.terms))
     if (!term.time.empty()) {
