@@ -375,7 +375,7 @@ private:
                                       llvm::SMRange range);
   std::optional<Number> convolve(llvm::ArrayRef<IndexId> over, TermRef body,
                                  IndexId lag, llvm::SMRange range, Scope &scope);
-  // A second index over the sequence (ElaborateAttention.cpp)
+  // A second index over the sequence (ElaborateAttention.cpp, ElaborateSeenTokens.cpp)
   bool runOver(const ast::OverStmt &stmt, std::shared_ptr<Scope> scope);
   std::optional<SeenTokens> seenTokens(IndexId s, PointContext &point, Scope &scope,
                                        llvm::SMRange range);

@@ -418,14 +418,8 @@ static void populateFusionPatterns(RewritePatternSet &patterns) {
 /// What an op only widens, element by element, for `value`; null where it does more.
 static Value getNarrow(Value value) {
   auto generic = value.getDefiningOp<linalg::GenericOp>();
-  if (!generic || generic.getNumDpsInputs() != 1 || generic.getNumResults() != 1 ||
-      !llvm::all_of(generic.getIndexingMapsArray(),
-                    [](AffineMap map) { return map.isIdentity(); }))
-    return Value();
-  Operation &first = generic.getBody()->front();
-  bool widens = isa<arith::ExtFOp>(first) &&
-                first.getOperand(0) == generic.getBody()->getArgument(0) &&
-                generic.getBody()->getTerminator()->getOperand(0) == first.getResult(0);
+  bool widens = generic && linalg::isaElemwiseSingleUnaryOpInterface(generic) &&
+                isa<arith::ExtFOp>(generic.getBody()->front());
   return widens ? generic.getDpsInputs().front() : Value();
 }
 

@@ -106,6 +106,19 @@ SmallVector<Value> Loops::apply(AffineMap map, ValueRange point) {
   return *affine::expandAffineMap(builder, loc, map, point);
 }
 
+void Loops::when(Value condition, llvm::function_ref<void()> body,
+                 llvm::function_ref<void()> otherwise) {
+  auto branch =
+      scf::IfOp::create(builder, loc, condition, /*withElseRegion=*/bool(otherwise));
+  OpBuilder::InsertionGuard guard(builder);
+  builder.setInsertionPointToStart(branch.thenBlock());
+  body();
+  if (!otherwise)
+    return;
+  builder.setInsertionPointToStart(branch.elseBlock());
+  otherwise();
+}
+
 Value Loops::loadIf(Value condition, Value memref, ValueRange indices,
                     Type type, function_ref<Value()> otherwise) {
   auto ifOp = scf::IfOp::create(builder, loc, type, condition,

@@ -60,6 +60,11 @@ public:
   llvm::SmallVector<mlir::Value> apply(mlir::AffineMap map,
                                        mlir::ValueRange point);
 
+  /// Emits `body` under a condition, and `otherwise`, where there is one, under its
+  /// opposite.
+  void when(mlir::Value condition, llvm::function_ref<void()> body,
+            llvm::function_ref<void()> otherwise = nullptr);
+
   /// Loads `memref[indices]` as `type` if `condition`, otherwise `otherwise`.
   mlir::Value loadIf(mlir::Value condition, mlir::Value memref,
                      mlir::ValueRange indices, mlir::Type type,

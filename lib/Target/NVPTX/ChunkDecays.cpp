@@ -24,14 +24,8 @@ void ChunkKernel::stageDecayedKeys(Value first) {
   int64_t perChunk = paddedKeys / 2, count = numChunks() * perChunk;
   Value thread = loops.add(times(warp, kWarp), lane);
   Value zeroFlag = arith::ConstantOp::create(b, loops.loc, b.getI32IntegerAttr(0));
-  {
-    OpBuilder::InsertionGuard guard(b);
-    auto clears = scf::IfOp::create(b, loops.loc,
-                                    loops.less(thread, loops.index(numChunks())),
-                                    /*withElseRegion=*/false);
-    b.setInsertionPointToStart(clears.thenBlock());
-    memref::StoreOp::create(b, loops.loc, zeroFlag, isExtreme, thread);
-  }
+  loops.when(loops.less(thread, loops.index(numChunks())),
+             [&] { loops.store(zeroFlag, isExtreme, thread); });
   stagingBarrier();
   auto loop = scf::ForOp::create(b, loops.loc, thread, loops.index(count),
                                  loops.index(kThreads));
@@ -130,9 +124,8 @@ void ChunkKernel::stageDecayedPair(Value first, Value chunk, Value key) {
       store(multiply(vector[i], suffix), matrix, i);
     suffix = multiply(suffix, decays[i]);
   }
-  auto branch = scf::IfOp::create(b, loops.loc, isOutside, /*withElseRegion=*/false);
-  OpBuilder::InsertionGuard guard(b);
-  b.setInsertionPointToStart(branch.thenBlock());
-  Value flag = arith::ConstantOp::create(b, loops.loc, b.getI32IntegerAttr(1));
-  memref::StoreOp::create(b, loops.loc, flag, isExtreme, chunk);
+  loops.when(isOutside, [&] {
+    Value flag = arith::ConstantOp::create(b, loops.loc, b.getI32IntegerAttr(1));
+    loops.store(flag, isExtreme, chunk);
+  });
 }

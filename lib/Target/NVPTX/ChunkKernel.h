@@ -1,9 +1,9 @@
 //===- ChunkKernel.h - A recurrence in chunks on tensor cores --*- C++ -*-===//
 //
 // Internal to the chunked lowering of `ssm.scan`: LowerChunk.cpp chooses sizes and emits
-// the loop over time, ChunkStaging.cpp (with ChunkVectors.cpp and ChunkDecays.cpp) what goes into shared memory, ChunkScores.cpp the
-// products within chunks, ChunkProducts.cpp the chain of chunks, and ChunkLanes.cpp its
-// memory in vectors.
+// the loop over time, ChunkStaging.cpp (with ChunkVectors.cpp and ChunkDecays.cpp) what
+// goes into shared memory, ChunkScores.cpp the products within chunks, ChunkProducts.cpp
+// the chain of chunks, and ChunkLanes.cpp its memory in vectors.
 //
 //===----------------------------------------------------------------------===//
 
@@ -24,8 +24,9 @@ using mlir::ssm::ScanOp;
 using ssmc::detail::Loops;
 
 /// A block has one point of the dimensions that are independent recurrences, or two that
-/// have the same keys, and a tile of lanes, 16 for each of its warps. A warp keeps the states of its lanes, transposed, in
-/// the sums of the tensor cores. Tokens go in chunks of 16, a depth of the tensor cores.
+/// have the same keys, and a tile of lanes, 16 for each of its warps. A warp keeps the
+/// states of its lanes, transposed, in the sums of the tensor cores. Tokens go in chunks of
+/// 16, a depth of the tensor cores.
 /// With q the read, k and w the keys and lanes of a term, l and c those of an erase pair,
 /// for the tokens i, j of a chunk, D_ij the product of the decays of the tokens after j up
 /// to i, and S the state before the chunk:

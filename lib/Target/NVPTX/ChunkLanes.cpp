@@ -112,12 +112,10 @@ void ChunkKernel::storeLanes(ValueRange results, Value first, int64_t chunk) {
         b, loops.loc, VectorType::get(kLaneVector / 2, i32), words);
     vector = vector::BitCastOp::create(b, loops.loc, VectorType::get(kLaneVector, element),
                                        vector);
-    Value isInside = bindLaneVector(first, chunk, half);
-    auto branch = scf::IfOp::create(b, loops.loc, isInside, /*withElseRegion=*/false);
-    OpBuilder::InsertionGuard guard(b);
-    b.setInsertionPointToStart(branch.thenBlock());
-    vector::StoreOp::create(b, loops.loc, vector, memory,
-                            loops.apply(op.getOutputMap(), point),
-                            /*nontemporal=*/false, llvm::MaybeAlign(kBytes));
+    loops.when(bindLaneVector(first, chunk, half), [&] {
+      vector::StoreOp::create(b, loops.loc, vector, memory,
+                              loops.apply(op.getOutputMap(), point),
+                              /*nontemporal=*/false, llvm::MaybeAlign(kBytes));
+    });
   }
 }

@@ -13,8 +13,8 @@ using namespace ssmc;
 using namespace ssmc::nvptx;
 
 /// What a term writes, without factors of time alone: the sum number `4 n + 2 h + e` is of
-/// the token `8 n + laneColumn + e` and the lane that bindLane(h) names. Of tokens and lanes that are not there, those of the
-/// last: their keys are zero, or nobody reads them.
+/// the token `8 n + laneColumn + e` and the lane that bindLane(h) names. Of tokens and lanes
+/// that are not there, those of the last: their keys are zero, or nobody reads them.
 SmallVector<Value> ChunkKernel::loadValues(unsigned number, Value first, int64_t chunk) {
   const ProductTerms::Term &term = products.terms[number];
   if (!term.isWritten)
@@ -125,7 +125,6 @@ void ChunkKernel::updateStates(SmallVectorImpl<Value> &states,
 }
 
 void ChunkKernel::storeOutputs(ArrayRef<Value> sums, Value first, int64_t chunk) {
-  OpBuilder &b = loops.builder;
   SmallVector<Value> results;
   for (auto [i, sum] : llvm::enumerate(sums)) {
     Value step = loops.add(first, plus(laneColumn, chunk * kChunk + i / 4 * 8 + i % 2));
@@ -139,10 +138,9 @@ void ChunkKernel::storeOutputs(ArrayRef<Value> sums, Value first, int64_t chunk)
       results.push_back(result);
       continue;
     }
-    auto branch = scf::IfOp::create(b, loops.loc, isInside, /*withElseRegion=*/false);
-    OpBuilder::InsertionGuard guard(b);
-    b.setInsertionPointToStart(branch.thenBlock());
-    loops.store(result, op.getOutputInits().front(), loops.apply(op.getOutputMap(), point));
+    loops.when(isInside, [&] {
+      loops.store(result, op.getOutputInits().front(), loops.apply(op.getOutputMap(), point));
+    });
   }
   if (!results.empty())
     storeLanes(results, first, chunk);

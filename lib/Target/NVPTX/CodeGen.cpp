@@ -3,6 +3,7 @@
 #include "Target/NVPTX/CodeGen.h"
 
 #include "Target/CPU/Target.h"
+#include "Target/NVPTX/Assembler.h"
 #include "Target/NVPTX/Overlap.h"
 #include "Target/NVPTX/Passes.h"
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
@@ -45,12 +46,11 @@ static std::unique_ptr<llvm::TargetMachine> createTargetMachine(StringRef arch) 
   // Products are fused with the sums that they feed.
   options.AllowFPOpFusion = llvm::FPOpFusion::Fast;
   // movmatrix is of PTX 7.8, which sm_89 and later have by default.
-  unsigned number;
-  StringRef rest = arch;
-  bool isOlder = rest.consume_front("sm_") && !rest.consumeInteger(10, number) && number < 89;
-  return std::unique_ptr<llvm::TargetMachine>(
-      target->createTargetMachine(triple, arch, isOlder ? "+ptx78" : "", options, std::nullopt, std::nullopt,
-                                  llvm::CodeGenOptLevel::Aggressive));
+  std::optional<nvptx::Arch> parsed = nvptx::parseArch(arch);
+  StringRef features = parsed && parsed->number < 89 ? "+ptx78" : "";
+  return std::unique_ptr<llvm::TargetMachine>(target->createTargetMachine(
+      triple, arch, features, options, std::nullopt, std::nullopt,
+      llvm::CodeGenOptLevel::Aggressive));
 }
 
 bool nvptx::hasKernels(ModuleOp module) {

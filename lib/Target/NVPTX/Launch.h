@@ -17,6 +17,9 @@ mlir::gpu::LaunchOp startLaunch(mlir::OpBuilder &builder, mlir::Location loc,
                                 llvm::ArrayRef<mlir::MemRefType> shared = {},
                                 mlir::Value fewer = {});
 
+/// Shared memory that a block may have without asking for more.
+constexpr int64_t kSharedBytes = 48 * 1024;
+
 /// What a thread loads and stores at once.
 constexpr int64_t kVectorBytes = 16;
 

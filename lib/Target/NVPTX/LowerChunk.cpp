@@ -15,8 +15,6 @@ using namespace ssmc::nvptx;
 namespace {
 /// Keys whose states fit into the registers of a thread.
 constexpr int64_t kMaxKeys = 256;
-/// Shared memory that a kernel may have without being asked for.
-constexpr int64_t kSharedBytes = 48 * 1024;
 /// Elements after each row of a matrix, so that eight rows lie in different banks.
 constexpr int64_t kRowPadding = 8;
 /// With up to so many keys a multiprocessor is to hold so many blocks, or larger ones.
@@ -353,14 +351,12 @@ SmallVector<Value> ChunkKernel::loadStates() {
 }
 
 void ChunkKernel::storeStates(ValueRange states) {
-  OpBuilder &b = loops.builder;
   for (auto [i, state] : llvm::enumerate(states)) {
     Value isInside = bindKey(plus(laneColumn, i / 4 * 8 + i % 2));
     isInside = i1And(isInside, bindLane(i % 4 / 2));
-    auto branch = scf::IfOp::create(b, loops.loc, isInside, /*withElseRegion=*/false);
-    OpBuilder::InsertionGuard guard(b);
-    b.setInsertionPointToStart(branch.thenBlock());
-    loops.store(state, op.getFinalStates().front(), loops.apply(op.getStateMap(), point));
+    loops.when(isInside, [&, &state = state] {
+      loops.store(state, op.getFinalStates().front(), loops.apply(op.getStateMap(), point));
+    });
   }
 }
 
@@ -570,12 +566,9 @@ LogicalResult nvptx::lowerChunk(RewriterBase &rewriter, ScanOp op, int64_t terms
     emit(/*readsVectors=*/false);
   } else {
     Value isAligned = areAligned(rewriter, op.getLoc(), memory, kVectorBytes);
-    auto branch = scf::IfOp::create(rewriter, op.getLoc(), isAligned, true);
-    OpBuilder::InsertionGuard guard(rewriter);
-    rewriter.setInsertionPointToStart(branch.thenBlock());
-    emit(/*readsVectors=*/true);
-    rewriter.setInsertionPointToStart(branch.elseBlock());
-    emit(/*readsVectors=*/false);
+    Loops(rewriter, op.getLoc())
+        .when(isAligned, [&] { emit(/*readsVectors=*/true); },
+              [&] { emit(/*readsVectors=*/false); });
   }
   rewriter.eraseOp(op);
   return success();

@@ -80,12 +80,8 @@ void ConvRun::run() {
     Value isAfter = loops.less(loops.index(reach - 1), first);
     Value isWhole = loops.less(loops.add(first, loops.index(numTokens - 1)), length);
     Value isInner = arith::AndIOp::create(b, loops.loc, isAfter, isWhole);
-    auto branch = scf::IfOp::create(b, loops.loc, isInner, /*withElseRegion=*/true);
-    OpBuilder::InsertionGuard guard(b);
-    b.setInsertionPointToStart(branch.thenBlock());
-    emit(first, /*isInner=*/true);
-    b.setInsertionPointToStart(branch.elseBlock());
-    emit(first, /*isInner=*/false);
+    loops.when(isInner, [&] { emit(first, /*isInner=*/true); },
+               [&] { emit(first, /*isInner=*/false); });
   });
   Value finalHistory = op.getFinalHistory();
   if (finalHistory && !ownsChannel())
@@ -161,11 +157,9 @@ LogicalResult nvptx::lowerConv(RewriterBase &rewriter, ConvOp op) {
   Value one = arith::ConstantIndexOp::create(rewriter, loc, 1);
   Value isSingle =
       arith::CmpIOp::create(rewriter, loc, arith::CmpIPredicate::eq, length, one);
-  auto branch = scf::IfOp::create(rewriter, loc, isSingle, /*withElseRegion=*/true);
-  rewriter.setInsertionPointToStart(branch.thenBlock());
-  ConvRun(op, rewriter, 1, /*isWhole=*/true).run();
-  rewriter.setInsertionPointToStart(branch.elseBlock());
-  ConvRun(op, rewriter, kTokens, /*isWhole=*/false).run();
+  Loops(rewriter, loc)
+      .when(isSingle, [&] { ConvRun(op, rewriter, 1, /*isWhole=*/true).run(); },
+            [&] { ConvRun(op, rewriter, kTokens, /*isWhole=*/false).run(); });
   rewriter.eraseOp(op);
   return success();
 }

@@ -64,9 +64,6 @@ private:
     return arith::AndIOp::create(loops.builder, loops.loc, a, b);
   }
   void barrier() { gpu::BarrierOp::create(loops.builder, loops.loc); }
-  /// Emits `body` under a condition.
-  void emitIf(Value condition, llvm::function_ref<void()> body,
-              llvm::function_ref<void()> otherwise = nullptr);
   void emitFor(Value begin, Value end, Value step, llvm::function_ref<void(Value)> body);
 
   ConvOp op;
@@ -100,19 +97,6 @@ LongConv::LongConv(ConvOp op, OpBuilder &builder)
   available = !op.getHistory()    ? loops.index(0)
               : op.getPosition() ? min(op.getPosition(), kept)
                                  : kept;
-}
-
-void LongConv::emitIf(Value condition, llvm::function_ref<void()> body,
-                      llvm::function_ref<void()> otherwise) {
-  OpBuilder &b = loops.builder;
-  auto branch = scf::IfOp::create(b, loops.loc, condition, bool(otherwise));
-  OpBuilder::InsertionGuard guard(b);
-  b.setInsertionPointToStart(branch.thenBlock());
-  body();
-  if (!otherwise)
-    return;
-  b.setInsertionPointToStart(branch.elseBlock());
-  otherwise();
 }
 
 void LongConv::emitFor(Value begin, Value end, Value step,
@@ -188,7 +172,7 @@ void LongConv::stageTokens(Value firstToken) {
     for (auto [i, value] : llvm::enumerate(values))
       loops.store(loops.convert(value, f32), tokens, {plus(warp, i * kWarps), lane});
   };
-  emitIf(isInner, emitInner, [&] {
+  loops.when(isInner, emitInner, [&] {
     emitFor(warp, loops.index(kTokens), loops.index(kWarps), [&](Value row) {
       from[1] = loops.add(firstToken, row);
       loops.store(loadToken(loops, around, from, from[1], f32), tokens, {row, lane});
@@ -282,7 +266,7 @@ void LongConv::emitTiles() {
       });
   for (int64_t i = 0; i < kRun; ++i) {
     Value token = loops.add(firstOutput, plus(times(warp, kRun), i));
-    emitIf(both(isLane, loops.less(token, length)),
+    loops.when(both(isLane, loops.less(token, length)),
            [&] { storeOutput(loop.getResult(i), token); });
   }
 }
@@ -333,7 +317,7 @@ void LongConv::emitSingle() {
   Value partial = launch.getWorkgroupAttributions()[0];
   loops.store(op.getHistory() ? sumHistory() : constant(0.0), partial, {warp, lane});
   barrier();
-  emitIf(both(isLane, loops.less(warp, loops.index(1))), [&] {
+  loops.when(both(isLane, loops.less(warp, loops.index(1))), [&] {
     Value zero = loops.index(0);
     SmallVector<Value> from = loops.apply(op.getInputMap(), point);
     Value place = loops.sub(zero, first);
@@ -351,7 +335,7 @@ void LongConv::emitSingle() {
 void LongConv::run() {
   Value isSingle = arith::CmpIOp::create(loops.builder, loops.loc,
                                          arith::CmpIPredicate::eq, length, loops.index(1));
-  emitIf(isSingle, [&] { emitSingle(); }, [&] { emitTiles(); });
+  loops.when(isSingle, [&] { emitSingle(); }, [&] { emitTiles(); });
   if (Value finalHistory = op.getFinalHistory())
     writeFinalHistory(loops, sequence, finalHistory);
 }

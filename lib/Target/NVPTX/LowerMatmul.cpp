@@ -167,7 +167,7 @@ void ScalarMatmul::emitTiles(int64_t threadRows) {
       Value at = loops.add(loops.add(firstRow, row), loops.index(i));
       Value n = loops.add(loops.mul(panel, loops.index(width)),
                           loops.add(column, loops.index(j)));
-      when(both(loops.less(at, rows), loops.less(n, columns)),
+      loops.when(both(loops.less(at, rows), loops.less(n, columns)),
            [&] { store(leadingOf(at), n, loop.getResult(i * kThreadColumns + j)); });
     }
 }
@@ -210,7 +210,7 @@ void ScalarMatmul::emitFew() {
   Value n = loops.add(loops.mul(panel, loops.index(width)), column);
   Value isMine = both(loops.less(number, loops.index(kFewRows)),
                       both(loops.less(at, rows), loops.less(n, columns)));
-  when(isMine, [&] {
+  loops.when(isMine, [&] {
     Value sum;
     for (int64_t s = 0; s < shares; ++s) {
       Value value = loops.load(partial, {loops.index(s), number, place});

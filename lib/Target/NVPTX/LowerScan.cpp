@@ -369,21 +369,14 @@ static void emitForms(RewriterBase &rewriter, ScanOp op, bool cooperative, bool 
   ScanKernel few(op, rewriter, cooperative, 1, vectors);
   many.fits();
   bool hasFew = cooperative && few.fits() && few.getNumSharing() != many.getNumSharing();
-  auto choose = [&](Value condition, function_ref<void()> then, function_ref<void()> other) {
-    auto branch = scf::IfOp::create(rewriter, op.getLoc(), condition, true);
-    OpBuilder::InsertionGuard guard(rewriter);
-    rewriter.setInsertionPointToStart(branch.thenBlock());
-    then();
-    rewriter.setInsertionPointToStart(branch.elseBlock());
-    other();
-  };
+  Loops loops(rewriter, op.getLoc());
   auto emitWhole = [&] {
     if (!hasFew)
       return many.run();
     Value most = arith::ConstantIndexOp::create(rewriter, op.getLoc(), kFewLanes);
     Value isFew = arith::CmpIOp::create(rewriter, op.getLoc(), arith::CmpIPredicate::sle,
                                         few.getNumLanes(), most);
-    choose(isFew, [&] { few.run(); }, [&] { many.run(); });
+    loops.when(isFew, [&] { few.run(); }, [&] { many.run(); });
   };
   if (!many.hasSegments())
     return emitWhole();
@@ -395,7 +388,7 @@ static void emitForms(RewriterBase &rewriter, ScanOp op, bool cooperative, bool 
     Value isCut = arith::CmpIOp::create(
         rewriter, op.getLoc(), arith::CmpIPredicate::sgt, segments,
         arith::ConstantIndexOp::create(rewriter, op.getLoc(), 1));
-    choose(isCut, [&] { kernel.runSegments(segments); }, otherwise);
+    loops.when(isCut, [&] { kernel.runSegments(segments); }, otherwise);
   };
   emitSegments(many, [&] {
     if (some.getNumSharing() == many.getNumSharing())
@@ -414,14 +407,14 @@ LogicalResult nvptx::lowerScan(RewriterBase &rewriter, ScanOp op, bool cooperati
   if (!probe.hasVectors()) {
     emitForms(rewriter, op, cooperative, /*vectors=*/false);
   } else {
-    auto branch = scf::IfOp::create(rewriter, op.getLoc(), probe.isAligned(), true);
-    OpBuilder::InsertionGuard guard(rewriter);
-    rewriter.setInsertionPointToStart(branch.thenBlock());
-    emitForms(rewriter, op, cooperative, /*vectors=*/true);
-    rewriter.setInsertionPointToStart(branch.elseBlock());
-    ScanKernel scalar(op, rewriter, cooperative, kSharedStates, /*readsVectors=*/false);
-    scalar.fits();
-    scalar.run();
+    auto emitScalar = [&] {
+      ScanKernel scalar(op, rewriter, cooperative, kSharedStates, /*readsVectors=*/false);
+      scalar.fits();
+      scalar.run();
+    };
+    Loops(rewriter, op.getLoc())
+        .when(probe.isAligned(),
+              [&] { emitForms(rewriter, op, cooperative, /*vectors=*/true); }, emitScalar);
   }
   rewriter.eraseOp(op);
   return success();

@@ -17,14 +17,9 @@ void MatmulKernel::countRows() {
 
 void MatmulKernel::choose(Value left, int64_t right, function_ref<void()> small,
                           function_ref<void()> large) {
-  OpBuilder::InsertionGuard guard(b);
   Value isSmall =
       arith::CmpIOp::create(b, loc, arith::CmpIPredicate::sle, left, loops.index(right));
-  auto branch = scf::IfOp::create(b, loc, isSmall, /*withElseRegion=*/true);
-  b.setInsertionPointToStart(branch.thenBlock());
-  small();
-  b.setInsertionPointToStart(branch.elseBlock());
-  large();
+  loops.when(isSmall, small, large);
 }
 
 SmallVector<Value> MatmulKernel::leadingOf(Value row) {
@@ -48,11 +43,4 @@ void MatmulKernel::store(ArrayRef<Value> leading, Value column, Value sum) {
                                      op.getEpilogueMaps(), point)
                      .front();
   loops.store(result, op.getOutput(), point);
-}
-
-void MatmulKernel::when(Value condition, function_ref<void()> body) {
-  auto branch = scf::IfOp::create(b, loc, condition, /*withElseRegion=*/false);
-  OpBuilder::InsertionGuard guard(b);
-  b.setInsertionPointToStart(branch.thenBlock());
-  body();
 }

@@ -40,8 +40,6 @@ protected:
   llvm::SmallVector<Value> leadingOf(Value row);
   /// Stores what the epilogue makes of `sum`.
   void store(llvm::ArrayRef<Value> leading, Value column, Value sum);
-  /// `body` where `condition` holds.
-  void when(Value condition, llvm::function_ref<void()> body);
   void barrier() { mlir::gpu::BarrierOp::create(b, loc); }
   Value rem(Value x, int64_t y) {
     return mlir::arith::RemUIOp::create(b, loc, x, loops.index(y));

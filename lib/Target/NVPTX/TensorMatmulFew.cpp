@@ -36,7 +36,7 @@ void TensorMatmul::measureRows(NormRow &row, Value firstRow, Value thread, Value
     row.reduce();
     Value isFirst = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, thread,
                                           loops.index(0));
-    when(isFirst, [&] {
+    loops.when(isFirst, [&] {
       loops.store(row.scale, figures, {i, loops.index(0)});
       if (hasMean)
         loops.store(row.mean, figures, {i, loops.index(1)});
@@ -67,7 +67,7 @@ void TensorMatmul::addShares(ArrayRef<Sums> chains, Value thread, Value partial,
     Value token = div(number, kColumns), place = rem(number, kColumns);
     Value row = loops.add(firstRow, token), column = loops.add(firstColumn, place);
     Value isThere = both(loops.less(row, rows), loops.less(column, columns));
-    when(both(isThere, loops.less(token, loops.index(kTokens))), [&] {
+    loops.when(both(isThere, loops.less(token, loops.index(kTokens))), [&] {
       Value sum;
       for (int64_t w = 0; w < warps; ++w) {
         Value value = loops.load(partial, {loops.index(w), token, place});

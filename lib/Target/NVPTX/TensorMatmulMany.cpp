@@ -19,8 +19,6 @@ using namespace mlir::ssm;
 using namespace ssmc;
 using namespace ssmc::nvptx;
 
-/// Shared memory that a block may have without asking for more.
-static constexpr int64_t kSharedBytes = 48 * 1024;
 /// Depth of an instruction, and bytes of that in a row.
 static constexpr int64_t kSlice = 16, kSliceBytes = 32;
 
@@ -276,12 +274,12 @@ void TensorMatmul::Tiles::multiplyChunk(Value stage, MutableArrayRef<Value> sums
 void TensorMatmul::Tiles::storeSums(Value group, Value fragment, ArrayRef<Value> sums) {
   for (int64_t token = 0; token < 2; ++token) {
     Value row = loops.add(sumToken, product.madd(group, kTokens, loops.index(token)));
-    product.when(loops.less(row, product.rows), [&] {
+    loops.when(loops.less(row, product.rows), [&] {
       SmallVector<Value> leading = product.leadingOf(row);
       for (int64_t half = 0; half < 2; ++half) {
         Value column = loops.add(
             sumColumn, product.madd(fragment, kColumns, loops.index(half * kTokens)));
-        product.when(loops.less(column, product.columns),
+        loops.when(loops.less(column, product.columns),
                      [&] { product.store(leading, column, sums[half * 2 + token]); });
       }
     });
@@ -380,7 +378,7 @@ void TensorMatmul::Tiles::emit() {
     NVVM::CpAsyncWaitGroupOp::create(b, loc, uint32_t(ahead - 1));
     product.barrier();
     Value next = loops.add(loop.getInductionVar(), loops.index(ahead));
-    product.when(loops.less(next, loops.index(chunks)), [&] {
+    loops.when(loops.less(next, loops.index(chunks)), [&] {
       copyWeights(next, freeStage);
       if (copiesTokens)
         copyTokens(next, freeStage);

@@ -2,7 +2,7 @@
 """A layer's kernels for a GPU, in chunks where it has any, emulated, against its recurrence step by step in f64 on the CPU.
 
   compare_with_scan.py --build BUILD --scratch DIR SPEC.ssm LAYER PARAMETER=VALUE... --input x=-1:1:2x70x3x17 ...
-      --weight w=-1:1:8x17 ... --output y ... [--tolerance 1e-6] [-- MORE SSMC OPTIONS]
+      --weight w=-1:1:8x17 ... --output y ... [--tolerance 1e-6] [--option=--dtype=bf16 ...]
 
 Inputs and weights are random numbers of a range, with a shape; `--init SEED` draws all weights. `--call=--split=N` or
 `--call=--step` runs the sequence in two calls, or token by token. Prints the largest error of each output over the largest
@@ -91,7 +91,7 @@ def main():
     environment = dict(os.environ, SSMRT_CUDA_DRIVER=str(args.build / "lib" / "libssmrt-fake-cuda.so"),
                        FAKE_CUDA_KERNELS=compile_kernels(args, layer))
     inputs = [f"--input={name}={file}" for name, file in files.items()]
-    run = [str(args.build / "bin" / "run_gpu"), str(args.scratch / "layer.so"), *args.call.split("="), *weights]
+    run = [str(args.build / "bin" / "run_gpu"), str(args.scratch / "layer.so"), *filter(None, args.call.split("=")), *weights]
     for name, file in files.items():
         run += ["--input", f"{name}={file}"]
     for name in args.output:
