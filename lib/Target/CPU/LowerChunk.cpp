@@ -149,8 +149,7 @@ LogicalResult ChunkLowering::run() {
   int64_t units = llvm::divideCeil(lanes, laneBlock);
   for (unsigned dim : outerDims)
     units *= op.getDimSize(dim);
-  Value numUnits = mulIndex(builder, loc, batches, index(units));
-  emitUnitTasks(builder, loc, numUnits, tokens, getUnitTokenCost(),
+  emitUnitTasks(builder, op, batches, units, tokens, getUnitTokenCost(),
                 [&](Value begin, Value end) { emitTask(begin, end); });
   builder.eraseOp(op);
   return success();

@@ -79,8 +79,7 @@ LogicalResult ScanLowering::run() {
 //===----------------------------------------------------------------------===//
 
 void ScanLowering::emitWhole() {
-  Value numUnits = mulIndex(builder, loc, batches, index(getUnitsOfRow()));
-  emitUnitTasks(builder, loc, numUnits, tokens, getUnitStepCost(),
+  emitUnitTasks(builder, op, batches, getUnitsOfRow(), tokens, getUnitStepCost(),
                 [&](Value begin, Value end) { emitTask(begin, end); });
 }
 

@@ -99,8 +99,7 @@ LogicalResult TabulatedLowering::run() {
   batches = getExtent(0);
   tokens = getExtent(1);
   int64_t ofRow = tiles * InvariantForm::getExtent(op, form.outer);
-  Value numUnits = mulIndex(builder, loc, batches, index(ofRow));
-  emitUnitTasks(builder, loc, numUnits, tokens, getUnitTokenCost(),
+  emitUnitTasks(builder, op, batches, ofRow, tokens, getUnitTokenCost(),
                 [&](Value begin, Value end) { emitTask(begin, end); });
   builder.eraseOp(op);
   return success();

@@ -54,12 +54,35 @@ void Stream::emitPrefetch(RegionEmitter &at, const Offsets &offsets,
                              /*localityHint=*/2, /*isDataCache=*/true);
 }
 
+/// Nanoseconds in which one core reads and writes the states of a batch row,
+/// which come from memory where a call has few tokens: those of other layers
+/// were touched since.
+static double getStateCost(ssm::ScanOp op) {
+  constexpr double nanosecondsPerByte = 0.05;
+  double bytes = 0;
+  for (Value state : op.getFinalStates()) {
+    auto type = cast<MemRefType>(state.getType());
+    double elements = 1;
+    for (int64_t size : type.getShape().drop_front())
+      elements *= ShapedType::isDynamic(size) ? 1 : size;
+    bytes += elements * type.getElementTypeBitWidth() / 8;
+  }
+  return 2 * bytes * nanosecondsPerByte;
+}
+
 void ssmc::cpu::emitUnitTasks(
-    OpBuilder &builder, Location loc, Value numUnits, Value tokens,
-    double stepCost, llvm::function_ref<void(Value begin, Value end)> body) {
-  Value least = builder.createOrFold<arith::MaxSIOp>(
-      loc, numUnits, indexConstant(builder, loc, 1));
+    OpBuilder &builder, ssm::ScanOp op, Value batches, int64_t unitsOfRow,
+    Value tokens, double stepCost,
+    llvm::function_ref<void(Value begin, Value end)> body) {
+  Location loc = op.getLoc();
+  auto index = [&](int64_t value) { return indexConstant(builder, loc, value); };
+  Value numUnits = mulIndex(builder, loc, batches, index(unitsOfRow));
+  // In steps, as the length is known at run time only.
+  int64_t stateSteps =
+      getStateCost(op) / std::max<int64_t>(unitsOfRow, 1) / stepCost;
+  Value steps = addIndex(builder, loc, tokens, index(stateSteps));
+  Value least = builder.createOrFold<arith::MaxSIOp>(loc, numUnits, index(1));
   Value unitsPerTask = minIndex(
-      builder, loc, getUnitsPerTask(builder, loc, tokens, stepCost), least);
+      builder, loc, getUnitsPerTask(builder, loc, steps, stepCost), least);
   emitTasks(builder, loc, numUnits, unitsPerTask, std::nullopt, body);
 }

@@ -38,10 +38,11 @@ struct Stream {
 SmallVector<Stream> getStreams(ssm::ScanOp op, ArrayRef<unsigned> along,
                                ArrayRef<unsigned> without);
 
-/// Splits `numUnits` units, each of `tokens` steps of about `stepCost`
-/// nanoseconds, into tasks.
-void emitUnitTasks(OpBuilder &builder, Location loc, Value numUnits,
-                   Value tokens, double stepCost,
+/// Splits the units of all batch rows, `unitsOfRow` each, into tasks. A unit
+/// takes `tokens` steps of about `stepCost` nanoseconds, and its share of the
+/// states is read and written once.
+void emitUnitTasks(OpBuilder &builder, ssm::ScanOp op, Value batches,
+                   int64_t unitsOfRow, Value tokens, double stepCost,
                    llvm::function_ref<void(Value begin, Value end)> body);
 
 } // namespace ssmc::cpu
