@@ -94,11 +94,18 @@ std::string Build::computeKey() {
   key.add("types").add(options.weightsDType);
   for (const auto &[name, type] : frontendOptions.weightTypes)
     key.add(name).add(type);
-  key.add("options").add(request.doublePrecision ? "f64" : "f32");
-  key.add(request.operandType).add(request.ioType);
-  key.add(request.testValues ? "test" : "").add(request.literal ? "literal" : "");
-  key.add(request.lastToken ? "last token" : "");
-  key.add(pipelineOptions.name).add(pipelineOptions.mode);
+  key.add("options").add(request.doublePrecision ? "f64" : "f32").add(request.ioType);
+  key.add(request.testValues ? "test" : "").add(request.lastToken ? "last token" : "");
+  key.add(pipelineOptions.mode);
+  addTarget(key);
+  pipelineOptions.hash = key.hash();
+  return key.hex();
+}
+
+/// What the phases after the layer's read besides the module.
+void Build::addTarget(CacheKey &key) {
+  key.add(request.operandType).add(request.literal ? "literal" : "");
+  key.add(pipelineOptions.name);
   key.add(pipelineOptions.fastExp ? "fast-exp" : "").add(pipelineOptions.triple);
   key.add(pipelineOptions.cpu).add(options.target);
   key.add(llvm::join(pipelineOptions.gpu, ",")).add(pipelineOptions.assembler);
@@ -118,6 +125,16 @@ std::string Build::computeKey() {
     llvm::sort(features);
     key.add(llvm::join(features, ","));
   }
+}
+
+/// Sources and modes that become the same program share its object.
+std::string Build::computeProgramKey() {
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  module().print(os);
+  CacheKey key;
+  key.add("program").add(text);
+  addTarget(key);
   pipelineOptions.hash = key.hash();
   return key.hex();
 }
@@ -205,6 +222,11 @@ llvm::Error Build::lower(Phase phase) {
   pipelineOptions.stopAfter = phase;
   if (mlir::failed(runPipeline(module(), pipelineOptions)))
     return reportedFailure();
+  if (phase >= Phase::Layer) { // settled: the module has it
+    pipelineOptions.mode = "auto";
+    pipelineOptions.lastToken = false;
+    pipelineOptions.ioType.clear();
+  }
   return llvm::Error::success();
 }
 
@@ -244,6 +266,14 @@ llvm::Expected<std::unique_ptr<llvm::MemoryBuffer>> Build::makeObject() {
   if (useCache)
     if (auto object = readCache(key))
       return std::move(object);
+  if (llvm::Error error = lower(Phase::Layer))
+    return std::move(error);
+  std::string program = computeProgramKey();
+  if (useCache)
+    if (auto object = readCache(program)) {
+      writeCache(key, object->getBuffer());
+      return std::move(object);
+    }
   auto module = makeLLVM();
   if (!module)
     return module.takeError();
@@ -252,6 +282,7 @@ llvm::Expected<std::unique_ptr<llvm::MemoryBuffer>> Build::makeObject() {
     return std::move(error);
   llvm::StringRef bytes(object.data(), object.size());
   if (useCache)
-    writeCache(key, bytes);
+    for (llvm::StringRef name : {key, program})
+      writeCache(name, bytes);
   return llvm::MemoryBuffer::getMemBufferCopy(bytes, source.name + ".o");
 }

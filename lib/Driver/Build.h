@@ -13,6 +13,8 @@
 
 namespace ssmc {
 
+class CacheKey;
+
 /// How one layer of a source is compiled; by default as the command line says.
 struct BuildRequest {
   BuildRequest(const Options &options)
@@ -67,6 +69,8 @@ private:
   llvm::Error parseMLIR();
   void makeContext();
   std::string computeKey();
+  std::string computeProgramKey();
+  void addTarget(CacheKey &key);
 
   const Source &source;
   const Options &options;

@@ -1,8 +1,9 @@
 //===- Cache.h - Compiled layers on disk -----------------------*- C++ -*-===//
 //
 // Objects under $SSMC_CACHE_DIR, $XDG_CACHE_HOME/ssmc or ~/.cache/ssmc, each in a
-// file named by the hash of everything it was made from. The cache is never the
-// reason for a failure: what cannot be read or written is compiled again.
+// file named by the hash of everything it was made from, and in another by that of
+// the program which the source became. The cache is never the reason for a failure:
+// what cannot be read or written is compiled again.
 //
 //===----------------------------------------------------------------------===//
 
