@@ -48,11 +48,13 @@ private:
 
   // Few tokens: TensorMatmulFew.cpp.
 
-  /// How the warps of a block share the depth: chunks of a warp are `ahead` in each of
-  /// `passes`.
+  /// How blocks share the columns, one half or both of an instruction's, and the warps of a
+  /// block the depth: chunks of a warp are `ahead` in each of `passes`.
   struct Shares {
-    int64_t blocks, warps, passes, ahead;
+    int64_t halves, blocks, warps, passes, ahead;
     bool isGuarded; // some are beyond the end
+
+    int64_t columns() const { return halves * kColumns / 2; }
   };
   Shares shareDepth();
   /// Whether the norm is computed with the product.
@@ -63,7 +65,7 @@ private:
   void measureRows(NormRow &row, Value firstRow, Value thread, Value lane, Value figures);
   /// The sums that warps share, from registers to their end.
   void addShares(ArrayRef<Sums> chains, Value thread, Value partial, Value firstColumn,
-                 Value firstRow, int64_t warps);
+                 Value firstRow, const Shares &shares);
 
   // Many tokens: TensorMatmulMany.cpp.
 
