@@ -18,7 +18,7 @@ using namespace ssmc;
 /// product is off by half a unit of their last place.
 static double toleranceOf(llvm::StringRef dtype) {
   return llvm::StringSwitch<double>(dtype)
-      .Case("f64", 1e-12)
+      .Case("f64", kSmallestError)
       .Case("bf16", 4e-2)
       .Case("f16", 5e-3)
       .Default(3e-5);
@@ -160,30 +160,36 @@ llvm::Expected<LayerVerifier::Subject> LayerVerifier::load(Job &job) {
 // Comparing
 //===----------------------------------------------------------------------===//
 
-/// The largest error over the largest magnitude; NaN where one has NaN or infinity
-/// and the other has not.
-static double errorOf(const Tensor &found, const Tensor &wanted) {
-  double scale = 1e-30, error = 0;
+double ssmc::magnitudeOf(const Tensor &tensor) {
+  double magnitude = 0;
+  for (int64_t i = 0; i < tensor.count(); ++i) {
+    double x = numberAt(tensor, i);
+    magnitude = std::isfinite(x) ? std::max(magnitude, std::fabs(x)) : magnitude;
+  }
+  return magnitude;
+}
+
+/// The largest error over the largest magnitude, which counts as `yardstick` at least;
+/// NaN where one has NaN or infinity and the other has not.
+static double errorOf(const Tensor &found, const Tensor &wanted, double yardstick) {
+  double scale = std::max({1e-30, yardstick, magnitudeOf(wanted)}), error = 0;
   for (int64_t i = 0; i < wanted.count(); ++i) {
     double x = numberAt(found, i), y = numberAt(wanted, i);
-    bool same = x == y || (std::isnan(x) && std::isnan(y));
-    if (same) {
-      scale = std::isfinite(y) ? std::max(scale, std::fabs(y)) : scale;
+    if (x == y || (std::isnan(x) && std::isnan(y)))
       continue;
-    }
     if (!std::isfinite(x) || !std::isfinite(y))
       return NAN;
-    scale = std::max(scale, std::fabs(y));
     error = std::max(error, std::fabs(x - y));
   }
   return error / scale;
 }
 
-static void compareAll(const ssmrt_module *module, llvm::ArrayRef<Tensor> found,
-                       llvm::ArrayRef<Tensor> wanted, const std::string &place,
-                       Verdict &verdict) {
+void LayerVerifier::Case::compare(const ssmrt_module *module,
+                                  llvm::ArrayRef<Tensor> found,
+                                  llvm::ArrayRef<Tensor> expected,
+                                  const std::string &place, Verdict &verdict) const {
   for (auto [i, tensor] : llvm::enumerate(found))
-    verdict.note(errorOf(tensor, wanted[i]),
+    verdict.note(errorOf(tensor, expected[i], yardsticks[i]),
                  std::string(module->outputs[i].name) + ", " + place);
 }
 
@@ -230,10 +236,10 @@ llvm::Error LayerVerifier::comparePieces(Session &session, llvm::ArrayRef<Tensor
           if (module.inputs[i].flags & SSMRT_INITIAL)
             views[i].data = nullptr;
       }
-      compareAll(&module, *outputs, sequence.wanted,
-                 "length " + std::to_string(length) + " cut at " + std::to_string(cut) +
-                     (stepRest ? ", then steps" : ""),
-                 verdict);
+      sequence.compare(&module, *outputs, sequence.wanted,
+                       "length " + std::to_string(length) + " cut at " +
+                           std::to_string(cut) + (stepRest ? ", then steps" : ""),
+                       verdict);
     }
   return llvm::Error::success();
 }
@@ -241,9 +247,9 @@ llvm::Error LayerVerifier::comparePieces(Session &session, llvm::ArrayRef<Tensor
 /// Each row alone.
 llvm::Error LayerVerifier::compareRows(Session &session, llvm::ArrayRef<Tensor> inputs,
                                        llvm::ArrayRef<Tensor> found, bool stepwise,
-                                       llvm::ArrayRef<int64_t> lengths,
-                                       Verdict &verdict) {
+                                       const Case &sequence, Verdict &verdict) {
   const ssmrt_module *module = &session.module();
+  const Lengths &lengths = sequence.lengths;
   for (int64_t row = 0; row < batch && batch > 1; ++row) {
     auto inputRow = takeRow(inputs, module->inputs, row);
     if (!inputRow)
@@ -256,9 +262,10 @@ llvm::Error LayerVerifier::compareRows(Session &session, llvm::ArrayRef<Tensor> 
       return outputs.takeError();
     if (llvm::Error error = call(session, *inputRow, *outputs, 1, lengths[0], stepwise))
       return error;
-    compareAll(module, *outputs, *wanted,
-               "row " + std::to_string(row) + " alone, length " + lengthsText(lengths),
-               verdict);
+    sequence.compare(module, *outputs, *wanted,
+                     "row " + std::to_string(row) + " alone, length " +
+                         lengthsText(lengths),
+                     verdict);
   }
   return llvm::Error::success();
 }
@@ -299,8 +306,9 @@ llvm::Error LayerVerifier::compareThreads(Subject &subject, llvm::ArrayRef<Tenso
 llvm::Error LayerVerifier::compareCausality(Session &session,
                                             llvm::ArrayRef<Tensor> inputs,
                                             llvm::ArrayRef<Tensor> found, bool mayLeak,
-                                            int64_t length, Verdict &verdict) {
+                                            const Case &sequence, Verdict &verdict) {
   const ssmrt_module *module = &session.module();
+  int64_t length = sequence.lengths[0];
   for (int64_t cut : std::set<int64_t>{length / 2, length - 1}) {
     if (cut < 1)
       continue;
@@ -334,7 +342,7 @@ llvm::Error LayerVerifier::compareCausality(Session &session,
       forTokens(info, tensor, cut, length, copy);
       std::string place = std::string(info.name) + ", length " + std::to_string(length) +
                           ", before token " + std::to_string(cut) + " changed";
-      verdict.note(errorOf(tensor, found[i]), place);
+      verdict.note(errorOf(tensor, found[i], sequence.yardsticks[i]), place);
       if (!mayLeak && verdict.failure.empty() &&
           std::memcmp(tensor.data(), found[i].data(), size_t(tensor.bytes())) != 0)
         verdict.failure = place + ": other bits, so it depends on later tokens";
@@ -366,21 +374,21 @@ llvm::Error LayerVerifier::compareCase(Subject &subject, const ModeChoice &choic
   if (sequence.isImpulse) {
     Lengths token(lengths);
     llvm::for_each(token, [](int64_t &length) { length = impulseAt(length); });
-    compareAll(module, *found, sequence.wanted,
-               place + ", token " + lengthsText(token) + " alone", verdict);
+    sequence.compare(module, *found, sequence.wanted,
+                     place + ", token " + lengthsText(token) + " alone", verdict);
     return llvm::Error::success();
   }
-  compareAll(module, *found, sequence.wanted, place, verdict);
+  sequence.compare(module, *found, sequence.wanted, place, verdict);
   if (module->step)
     if (llvm::Error error =
             comparePieces(*session, *inputs, sequence, stepwise, verdict))
       return error;
   if (module->step && !stepwise)
     if (llvm::Error error = compareCausality(*session, *inputs, *found, choice.mayLeak,
-                                             length, verdict))
+                                             sequence, verdict))
       return error;
   if (llvm::Error error =
-          compareRows(*session, *inputs, *found, stepwise, lengths, verdict))
+          compareRows(*session, *inputs, *found, stepwise, sequence, verdict))
     return error;
   return compareThreads(subject, *inputs, *found, stepwise, lengths, verdict);
 }

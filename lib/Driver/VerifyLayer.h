@@ -33,6 +33,12 @@ struct Verdict {
   void add(const Verdict &part);
 };
 
+/// The tolerance of f64: the literal form cannot tell less from nothing.
+constexpr double kSmallestError = 1e-12;
+
+/// The largest finite magnitude.
+double magnitudeOf(const Tensor &tensor);
+
 /// Of the data of all cases.
 constexpr uint64_t kDataSeed = 20;
 
@@ -77,6 +83,13 @@ private:
     Lengths lengths;
     std::vector<Tensor> inputs, wanted;
     bool isImpulse = false; // a single token is not zero
+    /// For each output, the least magnitude that its errors are measured by: what went
+    /// in, if the true result is zero, else 0.
+    std::vector<double> yardsticks;
+    /// Notes the errors of all outputs.
+    void compare(const ssmrt_module *module, llvm::ArrayRef<Tensor> found,
+                 llvm::ArrayRef<Tensor> expected, const std::string &place,
+                 Verdict &verdict) const;
   };
 
   BuildRequest requestFor(llvm::StringRef mode, bool literal, bool doublePrecision) const;
@@ -100,12 +113,12 @@ private:
                           Verdict &verdict);
   llvm::Error compareCausality(Session &session, llvm::ArrayRef<Tensor> inputs,
                                llvm::ArrayRef<Tensor> found, bool mayLeak,
-                               int64_t length, Verdict &verdict);
+                               const Case &sequence, Verdict &verdict);
   llvm::Error comparePieces(Session &session, llvm::ArrayRef<Tensor> inputs,
                             const Case &sequence, bool stepwise, Verdict &verdict);
   llvm::Error compareRows(Session &session, llvm::ArrayRef<Tensor> inputs,
                           llvm::ArrayRef<Tensor> found, bool stepwise,
-                          llvm::ArrayRef<int64_t> lengths, Verdict &verdict);
+                          const Case &sequence, Verdict &verdict);
   llvm::Error compareThreads(Subject &subject, llvm::ArrayRef<Tensor> inputs,
                              llvm::ArrayRef<Tensor> found, bool stepwise,
                              llvm::ArrayRef<int64_t> lengths, Verdict &verdict);
