@@ -12,6 +12,7 @@
 #include "TermEmitter.h"
 
 #include "llvm/ADT/StringSwitch.h"
+#include <cmath>
 
 using namespace ssmc;
 using namespace mlir;
@@ -39,7 +40,7 @@ bool Elaborator::readStateLines(StateBlock &block, std::shared_ptr<Scope> scope)
   if (block.isComplex())
     before.im = stateTerm(block.at, 1);
   point.stateValue = before;
-  bool updated = false;
+  const ast::StateStmt::Line *update = nullptr; // the last one
   size_t numUpdates = llvm::count_if(stmt.lines, [](const auto &line) {
     return line.kind != ast::StateStmt::Line::Output;
   });
@@ -49,7 +50,7 @@ bool Elaborator::readStateLines(StateBlock &block, std::shared_ptr<Scope> scope)
     auto value = evaluatePoint(*line.value, scope, point);
     if (!value)
       return false;
-    updated = true;
+    update = &line;
     if (line.kind == ast::StateStmt::Line::Update) {
       if (stmt.rule)
         return diagnostics.error(line.range, "a block with 'discretize' is written as "
@@ -109,9 +110,21 @@ bool Elaborator::readStateLines(StateBlock &block, std::shared_ptr<Scope> scope)
     if (form.write)
       point.stateValue = add(point.stateValue, multiply(gain, form.write));
   }
-  if (!updated)
+  if (!update)
     return diagnostics.error(stmt.range, "the state '" + point.stateName +
                                              "' is never updated");
+  // The last update may keep a remainder.
+  TermRef last = point.stateValue.re;
+  if (!block.isComplex() && !point.stateValue.im && last->hasState &&
+      last->kind == Term::Operation && last->op == Operator::Mod &&
+      !last->operands[1]->hasState) {
+    block.period = constantValue(last->operands[1]);
+    if (!block.period || !std::isfinite(*block.period) || *block.period <= 0)
+      return diagnostics.error(update->range,
+                               "a state is kept as the remainder of a number above 0 "
+                               "that is known when the layer is compiled");
+    point.stateValue.re = last->operands[0];
+  }
   // Erase terms of a real state are roles of the scan as they stand.
   bool sums = false;
   for (const TermRef &term : {point.stateValue.re, point.stateValue.im})
@@ -132,6 +145,11 @@ bool Elaborator::readStateLines(StateBlock &block, std::shared_ptr<Scope> scope)
   block.decay = form.decay ? form.decay : ssmc::real(constant(0));
   block.write = form.write;
   block.erase = std::move(form.erase);
+  if (block.period && (!isConstant(block.decay.re, 1) || !block.erase.empty()))
+    return diagnostics.error(update->range,
+                             "a state that is kept as a remainder has no factor: its "
+                             "update is " + point.stateName + " = (" + point.stateName +
+                                 " + e) % number");
   return true;
 }
 

@@ -379,7 +379,8 @@ bool Elaborator::emitScan(StateBlock &block, std::shared_ptr<Scope> scope,
       AffineMap::get(numDims, 0, outputExprs, &context), keys, block.backward,
       isComplex, ssm::ScheduleAttr(), builder.getArrayAttr(dimNames),
       matrixDims, block.realSums && isComplex && !erases.empty(),
-      /*shortest_conv=*/IntegerAttr());
+      /*shortest_conv=*/IntegerAttr(),
+      block.period ? builder.getF64FloatAttr(*block.period) : FloatAttr());
   scan->setAttr("state_name", builder.getStringAttr(name));
   noteSequence(scan, block.timeAxis);
 

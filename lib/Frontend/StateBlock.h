@@ -24,6 +24,7 @@ struct Elaborator::StateBlock {
   bool backward = false;
   Number decay, write;
   std::vector<LinearForm::Erase> erase;
+  std::optional<double> period; // of which the state is kept as a remainder
   bool realSums = false; // of the erase terms the real part is taken
   /// An element of the transition matrix at the state's indices, `target` along the
   /// axis that it mixes, and at `source`; it takes the place of the decay.

@@ -90,6 +90,10 @@ void Interpreter::runScan(ScanOp op) {
                 role(roles.getErase(), 2 * parts * pair + parts) * sums[pair];
           if (!roles.getWrite().empty())
             next += role(roles.getWrite(), 0);
+          if (op.getPeriod()) {
+            double period = op.getPeriod()->convertToDouble();
+            next -= period * std::floor(next.real() / period);
+          }
           writeState(next);
         });
       });

@@ -218,6 +218,8 @@ std::optional<InvariantForm> FormAnalysis::run() {
       return refuse("the coefficients contain control flow"), std::nullopt;
   if (roles.getReset())
     return refuse("it resets its state"), std::nullopt;
+  if (op.getPeriod())
+    return refuse("it keeps its state as a remainder"), std::nullopt;
   for (Value value : llvm::concat<Value>(SmallVector<Value>(roles.getDecay()),
                                          SmallVector<Value>(roles.getDense()),
                                          SmallVector<Value>(roles.getErase()),

@@ -134,7 +134,7 @@ RecurrenceClass RecurrenceAnalysis::getClass() {
     return info.hasConstantTransition ? RecurrenceClass::Id
                                       : RecurrenceClass::Ld;
   bool hasErase = info.numErasePairs > 0;
-  if (info.hasConstantTransition && !read.test(timeDim) &&
+  if (info.hasConstantTransition && !op.getPeriod() && !read.test(timeDim) &&
       llvm::all_of(roles.getWrite(),
                    [&](Value value) { return isSeparable(value); }))
     return hasErase ? RecurrenceClass::Id : RecurrenceClass::I;
@@ -161,6 +161,10 @@ void RecurrenceAnalysis::explainModes() {
   Class kind = info.kind;
   std::string time = "'" + op.getDimName(timeDim) + "'";
 
+  if (op.getPeriod())
+    for (ExecutionMode mode :
+         {ExecutionMode::Chunk, ExecutionMode::Conv, ExecutionMode::Quadratic})
+      refuse(mode, "the state is kept as a remainder, which is not linear in it");
   if (op.getReverse())
     refuse(ExecutionMode::Step, "the recurrence runs backwards along " + time +
                                     ", so the first token needs the last");
@@ -221,7 +225,9 @@ void RecurrenceAnalysis::explainModes() {
                  ", so scores are no product times a mask");
   }
 
-  if (op.getDense())
+  if (op.getPeriod())
+    info.splitReason = "the state is kept as a remainder";
+  else if (op.getDense())
     info.splitReason = "combining two parts takes products of dense matrices";
   else if (info.numErasePairs > 0)
     info.splitReason =

@@ -48,6 +48,9 @@ def SSM_ScanOp : SSM_DestinationOp<"scan", [AttrSizedOperandSegments]> {
     place of the sum: so a state that stands for itself and its conjugate is
     erased.
 
+    **Remainders.** With a `period` p each state is kept as `S_t - p floor(S_t / p)`:
+    an angle that runs over all tokens keeps its digits.
+
     **Epilogue.** Its arguments are the outputs' values, then the operands
     `epilogue_ins` at the point; it yields what is stored.
 
@@ -101,7 +104,9 @@ def SSM_ScanOp : SSM_DestinationOp<"scan", [AttrSizedOperandSegments]> {
       only that role depends on `m`, which no result has;
     * (C10) `real_sums` goes with `complex` and an erase pair;
     * (C11) there are four `tables` or none, of the state's element type and the
-      shapes above; they go with `inputs`, and without resets.
+      shapes above; they go with `inputs`, and without resets;
+    * (C12) `period` is finite and above 0; it goes with a real state that nothing
+      multiplies: without decay, dense transition and erase pairs.
 
     `dim_names`, if present, names the dimensions for messages.
 
@@ -183,7 +188,8 @@ def SSM_ScanOp : SSM_DestinationOp<"scan", [AttrSizedOperandSegments]> {
                        OptionalAttr<StrArrayAttr>:$dim_names,
                        OptionalAttr<DenseI64ArrayAttr>:$dense,
                        UnitAttr:$real_sums,
-                       OptionalAttr<I64Attr>:$shortest_conv);
+                       OptionalAttr<I64Attr>:$shortest_conv,
+                       OptionalAttr<F64Attr>:$period);
   let results = (outs Variadic<AnyRankedTensor>:$results);
   let regions = (region SizedRegion<1>:$coefficients, SizedRegion<1>:$epilogue);
   let hasCustomAssemblyFormat = 1;
@@ -233,6 +239,9 @@ def SSM_ScanOp : SSM_DestinationOp<"scan", [AttrSizedOperandSegments]> {
         return std::nullopt;
       return static_cast<unsigned>((*getDense())[0]);
     }
+    /// `state`, or where the recurrence has a period its remainder.
+    ::mlir::Value createRemainder(::mlir::OpBuilder &builder, ::mlir::Location loc,
+                                  ::mlir::Value state);
     /// Leaves the coefficients as the only description of the recurrence.
     void dropTables();
     /// Name of dimension `dim` for messages: that of `dim_names`, or `d2`.

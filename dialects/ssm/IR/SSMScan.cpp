@@ -6,6 +6,8 @@
 
 #include "OpsDetail.h"
 
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Math/IR/Math.h"
 #include "llvm/ADT/SetVector.h"
 
 using namespace mlir;
@@ -69,6 +71,46 @@ SmallVector<unsigned> ScanOp::getCopyDims() {
 void ScanOp::dropTables() {
   getTablesMutable().clear();
   getCoefficientsOp().getInputsMutable().clear();
+}
+
+Value ScanOp::createRemainder(OpBuilder &builder, Location loc, Value state) {
+  if (!getPeriod())
+    return state;
+  Type type = state.getType();
+  auto element = cast<FloatType>(getElementTypeOrSelf(type));
+  auto constant = [&](double value) -> Value {
+    TypedAttr number = builder.getFloatAttr(element, value);
+    if (auto shaped = dyn_cast<ShapedType>(type))
+      number = DenseElementsAttr::get(shaped, Attribute(number));
+    return arith::ConstantOp::create(builder, loc, number);
+  };
+  auto add = [&](Value a, Value b) -> Value {
+    return arith::AddFOp::create(builder, loc, a, b);
+  };
+  auto subtract = [&](Value a, Value b) -> Value {
+    return arith::SubFOp::create(builder, loc, a, b);
+  };
+  auto multiply = [&](Value a, double b) -> Value {
+    return arith::MulFOp::create(builder, loc, a, constant(b));
+  };
+  double period = getPeriod()->convertToDouble();
+  APFloat rounded(period);
+  bool losesInfo;
+  rounded.convert(element.getFloatSemantics(), APFloat::rmNearestTiesToEven, &losesInfo);
+  rounded.convert(APFloat::IEEEdouble(), APFloat::rmNearestTiesToEven, &losesInfo);
+  double head = rounded.convertToDouble();
+
+  // What the type has no digits for: of the period, which would add up over the times
+  // that it is taken off, and of a sum, whose two parts tell what its rounding lost.
+  Value times = math::FloorOp::create(builder, loc, multiply(state, 1 / period));
+  Value rest = multiply(times, head - period);
+  if (auto sum = state.getDefiningOp<arith::AddFOp>()) {
+    Value left = sum.getLhs(), right = subtract(state, left);
+    Value lost = add(subtract(left, subtract(state, right)),
+                     subtract(sum.getRhs(), right));
+    rest = add(lost, rest);
+  }
+  return add(subtract(state, multiply(times, head)), rest);
 }
 
 std::string ScanOp::getDimName(unsigned dim) {

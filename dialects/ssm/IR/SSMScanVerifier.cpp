@@ -1,6 +1,6 @@
 //===- SSMScanVerifier.cpp - Constraints of the structured recurrence -----===//
 //
-// (C1) to (C11) of the definition of ssm.scan.
+// (C1) to (C12) of the definition of ssm.scan.
 //
 //===----------------------------------------------------------------------===//
 
@@ -268,6 +268,17 @@ static LogicalResult verifyRoles(ScanOp op, CoefficientsOp roles) {
            << "(C10) real_sums: found "
            << (op.getComplex() ? "no erase pair" : "a real recurrence")
            << ", wanted a complex one that erases";
+  if (!op.getPeriod())
+    return success();
+  if (!op.getPeriod()->isFinite() || !(op.getPeriod()->convertToDouble() > 0))
+    return op.emitOpError() << "(C12) period: found " << op.getPeriodAttr()
+                            << ", wanted a finite number above 0";
+  if (op.getComplex() || !roles.getDecay().empty() || !roles.getDense().empty() ||
+      !roles.getErase().empty())
+    return op.emitOpError() << "(C12) period: found with "
+                            << (op.getComplex() ? "a complex state"
+                                                : "a factor of the state")
+                            << ", wanted a real one that nothing multiplies";
   return success();
 }
 

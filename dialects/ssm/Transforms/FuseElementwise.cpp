@@ -207,7 +207,7 @@ static void dropUnitCopies(RewriterBase &rewriter, ssm::ScanOp scan) {
       AffineMap::get(newDims, 0, outputExprs, rewriter.getContext()),
       renumberDims(scan.getKeys()), scan.getReverse(), scan.getComplex(),
       scan.getScheduleAttr(), names, dense, scan.getRealSums(),
-      scan.getShortestConvAttr());
+      scan.getShortestConvAttr(), scan.getPeriodAttr());
   smaller->setDiscardableAttrs(scan->getDiscardableAttrDictionary());
   smaller.getCoefficients().takeBody(scan.getCoefficients());
   smaller.getEpilogue().takeBody(scan.getEpilogue());

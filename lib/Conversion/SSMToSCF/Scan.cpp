@@ -240,6 +240,7 @@ void ScanLowering::updateStates() {
       }
       if (!roles.getWrite().empty())
         state = add(state, evaluate(roles.getWrite()));
+      state[0] = op.createRemainder(loops.builder, loops.loc, state[0]);
       storeState(state);
     });
   });

@@ -146,8 +146,11 @@ ScanLowering::Number ScanLowering::getNext(RegionEmitter &emitter,
         getRole(emitter, roles.getErase(), 2 * parts * pair + parts, offsets);
     added = added ? multiplyAdd(right, sum, *added) : multiply(right, sum);
   }
-  if (roles.getDecay().empty())
-    return added ? add(state, *added) : state;
+  if (roles.getDecay().empty()) {
+    Number next = added ? add(state, *added) : state;
+    next[0] = op.createRemainder(builder, loc, next[0]);
+    return next;
+  }
   Number decay = getRole(emitter, roles.getDecay(), 0, offsets);
   return added ? multiplyAdd(decay, state, *added) : multiply(decay, state);
 }

@@ -195,6 +195,7 @@ SmallVector<Value> ScanKernel::update(ArrayRef<Value> states, int64_t step) {
     }
     if (!roles.getWrite().empty())
       state = add(state, evaluate(roles.getWrite(), step));
+    state[0] = op.createRemainder(loops.builder, loops.loc, state[0]);
     after.append(state);
   }
   return after;

@@ -210,6 +210,34 @@ TEST(LowerScan, StateIsTheOutput) {
   }
 }
 
+/// States kept as remainders, which a read sums over.
+static const char *remainders = R"(
+  #bte = affine_map<(b, t, e, n) -> (b, t, e)>
+  #btn = affine_map<(b, t, e, n) -> (b, t, n)>
+  func.func @f(%x: memref<?x?x$Exf32>, %k: memref<?x?x$Nxf32>, %s: memref<?x$Ex$Nxf32>,
+               %y: memref<?x?x$Exf32>) {
+    ssm.scan ins(%x, %k : memref<?x?x$Exf32>, memref<?x?x$Nxf32>)
+        initial(%s : memref<?x$Ex$Nxf32>)
+        outs(%y, %s : memref<?x?x$Exf32>, memref<?x$Ex$Nxf32>)
+        maps {ins = [#bte, #btn], epilogue = [],
+              state = affine_map<(b, t, e, n) -> (b, e, n)>, output = #bte}
+        coefficients {
+    ^bb0(%xv: f32, %kv: f32):
+      %w = arith.mulf %xv, %kv : f32
+      ssm.coefficients write(%w : f32) read(%kv : f32)
+    } epilogue {
+    ^bb0(%o: f32):
+      ssm.yield %o : f32
+    } attributes {period = 3.1415926535897931e-01 : f64}
+    return
+  })";
+
+TEST(LowerScan, Remainders) {
+  for (int64_t tokens : {0, 1, 9, 65})
+    for (int64_t keys : {1, 5, 40})
+      checkLowering(remainders, {{{"E", 19}, {"N", keys}}, 2, tokens}, tolerance);
+}
+
 /// Complex states, channels in lanes, modes as keys; the real part of the read.
 static const char *complexModes = R"(
   #hn = affine_map<(b, t, h, n) -> (h, n)>

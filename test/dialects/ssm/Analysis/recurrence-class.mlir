@@ -439,3 +439,25 @@ func.func @known_constant(%dt: tensor<?x?x6xf32>, %a: tensor<6x8xf32>, %u: tenso
   return %r#0 : tensor<?x?x6xf32>
 }
 
+// A sum over keys of which each state is kept as a remainder.
+// CHECK-LABEL: scan in @remainder: class D0, keys (n), values (h), lanes ()
+// CHECK-NEXT:   step: legal
+// CHECK-NEXT:   scan: legal
+// CHECK-NEXT:   chunk: the state is kept as a remainder, which is not linear in it
+// CHECK-NEXT:   conv: the state is kept as a remainder, which is not linear in it
+// CHECK-NEXT:   quadratic: the state is kept as a remainder, which is not linear in it
+// CHECK-NEXT:   split: the state is kept as a remainder
+func.func @remainder(%u: tensor<?x?x6xf32>, %c: tensor<8xf32>, %y0: tensor<?x?x6xf32>, %s0: tensor<?x6x8xf32>) -> tensor<?x?x6xf32> {
+  %r:2 = ssm.scan ins(%u, %c : tensor<?x?x6xf32>, tensor<8xf32>)
+      outs(%y0, %s0 : tensor<?x?x6xf32>, tensor<?x6x8xf32>)
+      maps {ins = [affine_map<(b, t, h, n) -> (b, t, h)>, affine_map<(b, t, h, n) -> (n)>],
+            state = affine_map<(b, t, h, n) -> (b, h, n)>, output = affine_map<(b, t, h, n) -> (b, t, h)>}
+      coefficients {
+  ^bb0(%uv: f32, %cv: f32):
+    ssm.coefficients write(%uv : f32) read(%cv : f32)
+  } epilogue {
+  ^bb0(%o0: f32):
+    ssm.yield %o0 : f32
+  } attributes {dim_names = ["b", "t", "h", "n"], period = 2.0 : f64} -> tensor<?x?x6xf32>, tensor<?x6x8xf32>
+  return %r#0 : tensor<?x?x6xf32>
+}

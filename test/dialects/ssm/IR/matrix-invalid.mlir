@@ -132,3 +132,43 @@ func.func @impulse_response_c4(%a: tensor<1x2x3x2x8xf64>, %b: tensor<1x2x6x8xf64
       -> tensor<?x1x1x8xf32>
   return
 }
+
+// -----
+
+func.func @scan_c12_period(%u: tensor<?x?x3xf32>, %y0: tensor<?x?x3xf32>,
+    %s0: tensor<?x3xf32>) {
+  // expected-error @+1 {{(C12) period: found 0.000000e+00 : f64, wanted a finite number above 0}}
+  %y, %s = ssm.scan ins(%u : tensor<?x?x3xf32>)
+      outs(%y0, %s0 : tensor<?x?x3xf32>, tensor<?x3xf32>)
+      maps {ins = [affine_map<(b, t, p) -> (b, t, p)>],
+            state = affine_map<(b, t, p) -> (b, p)>,
+            output = affine_map<(b, t, p) -> (b, t, p)>}
+      coefficients {
+  ^bb0(%uv: f32):
+    ssm.coefficients write(%uv : f32)
+  } epilogue {
+  ^bb0(%o: f32):
+    ssm.yield %o : f32
+  } attributes {period = 0.0 : f64} -> tensor<?x?x3xf32>, tensor<?x3xf32>
+  return
+}
+
+// -----
+
+func.func @scan_c12_factor(%u: tensor<?x?x3xf32>, %y0: tensor<?x?x3xf32>,
+    %s0: tensor<?x3xf32>) {
+  // expected-error @+1 {{(C12) period: found with a factor of the state, wanted a real one that nothing multiplies}}
+  %y, %s = ssm.scan ins(%u : tensor<?x?x3xf32>)
+      outs(%y0, %s0 : tensor<?x?x3xf32>, tensor<?x3xf32>)
+      maps {ins = [affine_map<(b, t, p) -> (b, t, p)>],
+            state = affine_map<(b, t, p) -> (b, p)>,
+            output = affine_map<(b, t, p) -> (b, t, p)>}
+      coefficients {
+  ^bb0(%uv: f32):
+    ssm.coefficients decay(%uv : f32) write(%uv : f32)
+  } epilogue {
+  ^bb0(%o: f32):
+    ssm.yield %o : f32
+  } attributes {period = 2.0 : f64} -> tensor<?x?x3xf32>, tensor<?x3xf32>
+  return
+}

@@ -268,3 +268,27 @@ func.func @narrow(%x: tensor<?x8xbf16>, %y: tensor<?x8xf32>) -> tensor<?x8xf32> 
   } -> tensor<?x8xf32>
   return %1 : tensor<?x8xf32>
 }
+
+// -----
+
+// The only copy of a scan's output goes; what else the scan says stays.
+#s = affine_map<(b, t, h, n, c) -> (b, h, n)>
+#o = affine_map<(b, t, h, n, c) -> (b, t, c, h)>
+#x = affine_map<(b, t, h, n, c) -> (b, t, h)>
+#q = affine_map<(b, t, h, n, c) -> (c, n)>
+
+// CHECK-LABEL: func.func @one_copy(
+// CHECK:         ssm.scan
+// CHECK:         } attributes {dim_names = ["b", "t", "h", "n"], period = 2.000000e+00 : f64} -> tensor<?x?x4xf32>, tensor<?x4x3xf32>
+func.func @one_copy(%x: tensor<?x?x4xf32>, %q: tensor<1x3xf32>, %s: tensor<?x4x3xf32>, %y: tensor<?x?x1x4xf32>)
+    -> (tensor<?x?x1x4xf32>, tensor<?x4x3xf32>) {
+  %0:2 = ssm.scan ins(%x, %q : tensor<?x?x4xf32>, tensor<1x3xf32>) initial(%s : tensor<?x4x3xf32>)
+      outs(%y, %s : tensor<?x?x1x4xf32>, tensor<?x4x3xf32>) maps {ins = [#x, #q], state = #s, output = #o} coefficients {
+  ^bb0(%a: f32, %b: f32):
+    ssm.coefficients write(%a : f32) read(%b : f32)
+  } epilogue {
+  ^bb0(%a: f32):
+    ssm.yield %a : f32
+  } attributes {dim_names = ["b", "t", "h", "n", "c"], period = 2.0 : f64} -> tensor<?x?x1x4xf32>, tensor<?x4x3xf32>
+  return %0#0, %0#1 : tensor<?x?x1x4xf32>, tensor<?x4x3xf32>
+}
