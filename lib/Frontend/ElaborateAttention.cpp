@@ -30,8 +30,6 @@ bool Elaborator::runOver(const ast::OverStmt &stmt, std::shared_ptr<Scope> scope
     diagnostics.note(other->second, "the axis is declared here");
     return false;
   }
-  if (!refuseSeveral("a second index over a sequence", stmt.range))
-    return false;
   if (inImpulse)
     return diagnostics.error(stmt.range, "a second index over a sequence in a function "
                                          "whose response to an impulse is taken");
@@ -52,11 +50,13 @@ bool Elaborator::runOver(const ast::OverStmt &stmt, std::shared_ptr<Scope> scope
 //===----------------------------------------------------------------------===//
 
 bool Elaborator::isOverBoth(const TermRef &term) {
-  bool first = false, second = false;
+  llvm::SmallVector<int64_t> first, second; // the axes, by their extents
   for (unsigned id : term->indices.set_bits())
-    if (indexAxis(id).sequence)
-      (indexAxis(id).second ? second : first) = true;
-  return first && second;
+    if (const Axis &axis = indexAxis(id); axis.sequence)
+      (axis.second ? second : first).push_back(axis.size);
+  return llvm::any_of(first, [&](int64_t size) {
+    return llvm::is_contained(second, size);
+  });
 }
 
 namespace {
@@ -76,6 +76,7 @@ struct Elaborator::Attention {
   IndexId s;
   IndexId t;
   llvm::SMRange range;
+  llvm::SmallVector<IndexId> others; // along other sequence axes: rows of the op
   std::vector<Pair> pairs;
   std::vector<Operand> scoreIns;
   llvm::DenseMap<const Term *, unsigned> pairOf, scoreInOf;
@@ -104,23 +105,34 @@ static bool isPlain(const TermRef &term) {
   return true;
 }
 
-/// A term over tokens `s` as a tensor with batch and tokens first.
-static Operand keyedOperand(Elaborator &elaborator, const TermRef &term, IndexId s,
-                            llvm::function_ref<Value(llvm::ArrayRef<IndexId>)> emit,
-                            MLIRContext *context) {
-  AffineExpr token = getAffineDimExpr(s, context);
-  if (isPlain(term) && term->batched && !term->at.empty() && term->at[0] == token)
-    return {term->tensor, llvm::SmallVector<AffineExpr>(term->at), true};
+static Operand operandOf(const TermRef &leaf) {
+  return {leaf->tensor, llvm::SmallVector<AffineExpr>(leaf->at), leaf->batched};
+}
+
+/// A term over tokens `s` as an element of a tensor with batch and tokens first.
+TermRef Elaborator::keyedElement(const TermRef &term, IndexId s) {
+  if (isPlain(term) && term->batched && !term->at.empty() && term->at[0] == dim(s))
+    return term;
   llvm::SmallVector<IndexId> variables = {s};
   for (unsigned id : term->indices.set_bits())
     if (id != s)
       variables.push_back(id);
-  Operand operand;
-  operand.batched = true;
+  llvm::SmallVector<AffineExpr> at;
   for (IndexId id : variables)
-    operand.at.push_back(getAffineDimExpr(id, context));
-  operand.tensor = emit(variables);
-  return operand;
+    at.push_back(dim(id));
+  llvm::SmallVector<Value> values;
+  emitGeneric(term, variables, {}, Operator::Add, values, /*forceBatch=*/true);
+  return element(values[0], at, /*batched=*/true, /*integer=*/false, /*boolean=*/false);
+}
+
+/// An element as one of the op's rows.
+TermRef Elaborator::rowOf(const Attention &attention, const TermRef &leaf) {
+  bool hasOthers = llvm::any_of(attention.others,
+                                [&](IndexId id) { return leaf->dependsOn(id); });
+  if (attention.others.empty() || (!leaf->batched && !hasOthers))
+    return leaf;
+  return elementOfRows(leaf, leaf->dependsOn(attention.s) ? attention.s : attention.t,
+                       attention.others);
 }
 
 /// Adds the pair query * key, summed over `over`, and gives what stands for it.
@@ -130,22 +142,17 @@ TermRef Elaborator::addPair(Attention &attention, TermRef query, TermRef key,
   for (IndexId id : over) {
     if (!query->dependsOn(id) && !key->dependsOn(id))
       scale = multiply(scale, extentTerm(id));
+    else if (indexAxis(id).sequence)
+      return diagnostics.error(attention.range, "a sum inside of a value over two tokens "
+                                                "is over axes of a fixed extent"),
+             nullptr;
     else if (!llvm::is_contained(attention.contracted, id))
       attention.contracted.push_back(id);
   }
   Pair pair;
-  if (!isPlain(query))
-    query = materializeTerm(query);
-  pair.query = {query->tensor, llvm::SmallVector<AffineExpr>(query->at),
-                query->batched};
-  pair.key = keyedOperand(
-      *this, key, attention.s,
-      [&](llvm::ArrayRef<IndexId> variables) {
-        llvm::SmallVector<Value> values;
-        emitGeneric(key, variables, {}, Operator::Add, values, /*forceBatch=*/true);
-        return values[0];
-      },
-      &context);
+  pair.query =
+      operandOf(rowOf(attention, isPlain(query) ? query : materializeTerm(query)));
+  pair.key = operandOf(rowOf(attention, keyedElement(key, attention.s)));
   auto stand = std::make_shared<Term>();
   stand->kind = Term::Element;
   stand->tensor = pair.key.tensor;
@@ -193,28 +200,30 @@ std::optional<TermRef> Elaborator::splitProducts(Attention &attention,
                           "' is one of products of a value at each of them");
     return std::nullopt;
   }
-  return addPair(attention, query, key, over);
+  TermRef pair = addPair(attention, query, key, over);
+  return pair ? std::optional(pair) : std::nullopt;
 }
 
 /// The score with its operands taken out: sums of products, tensors, values of one
 /// token. What is left is arithmetic of them and of indices.
 std::optional<TermRef> Elaborator::takeOperands(Attention &attention,
                                                 const TermRef &term) {
-  auto addScoreIn = [&](const TermRef &value, llvm::ArrayRef<AffineExpr> at) {
+  auto addScoreIn = [&](const TermRef &leaf) {
+    TermRef value = rowOf(attention, leaf);
     auto stand = std::make_shared<Term>(*value);
     attention.scoreInOf[stand.get()] = attention.scoreIns.size();
-    attention.scoreIns.push_back(
-        {value->tensor, llvm::SmallVector<AffineExpr>(at), value->batched});
+    attention.scoreIns.push_back(operandOf(value));
     attention.kept.push_back(stand);
     return stand;
   };
-  if (term->kind == Term::Constant || term->kind == Term::Index)
+  // The op's arithmetic knows the tokens, but not those of its rows.
+  bool hasOthers = llvm::any_of(attention.others,
+                                [&](IndexId id) { return term->dependsOn(id); });
+  if (term->kind == Term::Constant || (term->kind == Term::Index && !hasOthers))
     return term;
-  if (!term->dependsOn(attention.s)) {
-    TermRef value = isPlain(term) ? term : materializeTerm(term);
-    return addScoreIn(value, value->at);
-  }
-  if (!term->dependsOn(attention.t) && !term->fixed)
+  if (!term->dependsOn(attention.s))
+    return addScoreIn(isPlain(term) ? term : materializeTerm(term));
+  if (!term->dependsOn(attention.t) && (!term->fixed || hasOthers))
     return addPair(attention, constant(1), term, {});
   auto refuse = [&](const llvm::Twine &what) {
     diagnostics.error(attention.range, what);
@@ -227,6 +236,8 @@ std::optional<TermRef> Elaborator::takeOperands(Attention &attention,
   case Term::Element: {
     // Tokens count from the first one of a call, so only differences mean a place.
     for (AffineExpr at : term->at) {
+      if (llvm::any_of(attention.others, [&](IndexId id) { return at == dim(id); }))
+        continue;
       auto linear = linearIndex(at);
       int64_t sum = linear ? 0 : 1;
       if (linear)
@@ -236,7 +247,7 @@ std::optional<TermRef> Elaborator::takeOperands(Attention &attention,
         return refuse("an element that depends on '" + t + "' and '" + s +
                       "' is at a place that depends on their difference");
     }
-    return addScoreIn(term, term->at);
+    return addScoreIn(term);
   }
   case Term::Operation: {
     if (term->op == Operator::Softmax)
@@ -304,26 +315,19 @@ std::optional<TermRef> Elaborator::attend(IndexId s, const TermRef &body,
       isSoftmax = false;
     }
   }
-  auto taken = takeOperands(attention, score);
-  if (!taken)
-    return std::nullopt;
-  Operand values = keyedOperand(
-      *this, value, s,
-      [&](llvm::ArrayRef<IndexId> variables) {
-        llvm::SmallVector<Value> emitted;
-        emitGeneric(value, variables, {}, Operator::Add, emitted, /*forceBatch=*/true);
-        return emitted[0];
-      },
-      &context);
-
-  // Dimensions: batch, t, s, lanes, what pairs are summed over.
   llvm::SmallVector<IndexId> lanes;
   llvm::SmallBitVector used = score->indices;
   used.resize(std::max(used.size(), value->indices.size()));
   used |= value->indices;
   for (unsigned id : used.set_bits())
     if (id != s && id != attention.t)
-      lanes.push_back(id);
+      (indexAxis(id).sequence ? attention.others : lanes).push_back(id);
+  auto taken = takeOperands(attention, score);
+  if (!taken)
+    return std::nullopt;
+  Operand values = operandOf(rowOf(attention, keyedElement(value, s)));
+
+  // Dimensions: batch, t, s, lanes, what pairs are summed over.
   llvm::DenseMap<AffineExpr, AffineExpr> rename;
   rename[dim(attention.t)] = getAffineDimExpr(1, &context);
   rename[dim(s)] = getAffineDimExpr(2, &context);
@@ -357,8 +361,11 @@ std::optional<TermRef> Elaborator::attend(IndexId s, const TermRef &body,
           expr.replace(dim(attention.t), getAffineDimExpr(0, &context)), 1, 0));
     return AffineMapAttr::get(AffineMap::get(1, 0, results, &context));
   };
-  llvm::SmallVector<AffineExpr> outputExprs, at = {dim(attention.t)};
-  llvm::SmallVector<int64_t> outputSizes = {kDynamicExtent};
+  llvm::SmallVector<AffineExpr> outputExprs, at;
+  for (IndexId id : attention.others)
+    at.push_back(dim(id));
+  at.push_back(dim(attention.t));
+  llvm::SmallVector<int64_t> outputSizes = {indexAxis(attention.t).size};
   for (unsigned d = 0; d < lanes.size() + 2; ++d)
     outputExprs.push_back(getAffineDimExpr(d < 2 ? d : d + 1, &context));
   for (IndexId id : lanes) {
@@ -367,11 +374,12 @@ std::optional<TermRef> Elaborator::attend(IndexId s, const TermRef &body,
   }
 
   // Earlier tokens are kept unless the sequence comes as a whole.
-  llvm::SmallVector<Value> outs = {emptyTensor(outputSizes, true, scalarType)};
+  llvm::SmallVector<Value> outs = {
+      emptyRows(attention.others, outputSizes, scalarType)};
   llvm::SmallVector<Value> histories;
   llvm::SmallVector<unsigned> slots;
   reversed |= !seen.causal;
-  if (seen.causal && seen.reach != 0) {
+  if (seen.causal && seen.reach != 0 && keepsStates()) {
     keyed = keys;
     keyed.push_back(values.tensor);
     for (auto [i, operand] : llvm::enumerate(keyed)) {
@@ -395,6 +403,7 @@ std::optional<TermRef> Elaborator::attend(IndexId s, const TermRef &body,
       builder.getAffineMapArrayAttr(keyMaps), builder.getAffineMapArrayAttr(scoreMaps),
       AffineMapAttr::get(mapOf(values)), /*decay_map=*/AffineMapAttr(),
       AffineMapAttr::get(AffineMap::get(numDims, 0, outputExprs, &context)));
+  noteSequence(op, indexAxis(attention.t));
   {
     OpBuilder::InsertionGuard guard(builder);
     llvm::SmallVector<Type> types(queries.size(), scalarType);
@@ -422,5 +431,6 @@ std::optional<TermRef> Elaborator::attend(IndexId s, const TermRef &body,
   }
   for (auto [i, slot] : llvm::enumerate(slots))
     setState(slot, op.getResult(i + 1));
-  return multiply(outside, element(op.getResult(0), at, true, false, false));
+  Value whole = unfoldRows(op.getResult(0), attention.others);
+  return multiply(outside, element(whole, at, true, false, false));
 }

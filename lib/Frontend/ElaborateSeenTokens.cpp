@@ -178,7 +178,12 @@ std::optional<SeenTokens> Elaborator::seenTokens(IndexId s, PointContext &point,
     auto condition = evaluatePoint(*stmt.where, found->scope, point);
     if (!condition)
       return std::nullopt;
-    if (!condition->re->boolean || !restrict(condition->re, s, &context, seen)) {
+    bool isRange =
+        condition->re->boolean && restrict(condition->re, s, &context, seen);
+    for (AffineExpr limit : llvm::concat<AffineExpr>(seen.from, seen.to))
+      for (unsigned id : condition->re->indices.set_bits())
+        isRange &= id == seen.time || !limit.isFunctionOfDim(id);
+    if (!isRange) {
       diagnostics.error(stmt.where->range,
                         "the tokens that one sees are a range: the condition is made "
                         "of comparisons of '" + stmt.index.name + "' or '" +
@@ -205,7 +210,9 @@ TermRef Elaborator::countSeen(const SeenTokens &seen) {
     from = operation(Operator::Max, from, indexTerm(expr));
   for (AffineExpr expr : seen.to)
     to = to ? operation(Operator::Min, to, indexTerm(expr)) : indexTerm(expr);
-  if (!seen.causal)
-    to = to ? operation(Operator::Min, to, lengthTerm()) : lengthTerm();
+  if (!seen.causal) {
+    TermRef length = lengthTerm(sequenceNumber(indexAxis(seen.time).size));
+    to = to ? operation(Operator::Min, to, length) : length;
+  }
   return operation(Operator::Max, subtract(to, from), constant(0));
 }

@@ -45,13 +45,6 @@ std::optional<int64_t> Elaborator::declareSequence(const ast::AxisPattern &patte
   return kDynamicExtent; // of the only one, whatever its name is
 }
 
-/// What is not available in layers with several sequence axes.
-bool Elaborator::refuseSeveral(llvm::StringRef what, llvm::SMRange range) {
-  return sequences.size() < 2 ||
-         diagnostics.error(range, what + " is not available in layers with several "
-                                         "sequence axes");
-}
-
 /// An extent as messages show it.
 std::string Elaborator::extentText(int64_t extent) {
   if (extent == kLagExtent)

@@ -383,9 +383,11 @@ private:
                                         const Number &body, Scope &scope,
                                         PointContext &inner);
   TermRef countSeen(const SeenTokens &seen);
-  /// Whether a term depends on two tokens: it is never stored.
+  /// Whether a term depends on two tokens along one axis: it is never stored.
   bool isOverBoth(const TermRef &term);
   struct Attention;
+  TermRef keyedElement(const TermRef &term, IndexId s);
+  TermRef rowOf(const Attention &attention, const TermRef &leaf);
   TermRef addPair(Attention &attention, TermRef query, TermRef key,
                   llvm::ArrayRef<IndexId> over);
   std::optional<TermRef> splitProducts(Attention &attention, const TermRef &body,
@@ -422,7 +424,6 @@ private:
   };
   std::optional<int64_t> declareSequence(const ast::AxisPattern &pattern);
   std::string extentText(int64_t extent);
-  bool refuseSeveral(llvm::StringRef what, llvm::SMRange range);
   VisibleSequences visibleSequences(Scope &scope);
   std::optional<Entity> directionAlong(Entity direction, const ast::CallExpr &call,
                                        Scope &scope);

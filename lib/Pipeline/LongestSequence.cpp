@@ -74,23 +74,37 @@ static std::optional<int64_t> longestOf(AffineExpr index, int64_t extent,
   return longest;
 }
 
-void ssmc::annotateLongest(ModuleOp module) {
+LogicalResult ssmc::annotateLongest(ModuleOp module) {
   auto forward = module.lookupSymbol<func::FuncOp>("forward");
   if (!forward)
-    return;
+    return success();
   std::optional<int64_t> longest;
-  forward.walk([&](ssm::AttendOp op) {
+  WalkResult result = forward.walk([&](ssm::AttendOp op) {
     Distances distances = distancesOf(op);
     for (auto [i, operand] : llvm::enumerate(op.getScoreIns())) {
       auto type = cast<ShapedType>(operand.getType());
       for (auto [axis, index] : llvm::enumerate(op.getScoreMap(i).getResults()))
         if (index.isFunctionOfDim(1) && index.isFunctionOfDim(2) &&
             !type.isDynamicDim(axis))
-          if (auto tokens = longestOf(index, type.getDimSize(axis), distances))
+          if (auto tokens = longestOf(index, type.getDimSize(axis), distances)) {
+            // The description of a layer has one such length for all of its axes.
+            if (forward->hasAttr("ssm.sequence_axes")) {
+              op.emitError() << "a weight is read at the distance of two tokens, and has "
+                                "elements for "
+                             << *tokens << " tokens; in a layer with several sequence "
+                                           "axes the condition of 'over' has to say how "
+                                           "far apart they are";
+              return WalkResult::interrupt();
+            }
             longest = std::min(longest.value_or(*tokens), *tokens);
+          }
     }
+    return WalkResult::advance();
   });
+  if (result.wasInterrupted())
+    return failure();
   if (longest && *longest > 0)
     forward->setAttr("ssm.longest",
                      Builder(module.getContext()).getI64IntegerAttr(*longest));
+  return success();
 }

@@ -339,7 +339,8 @@ LogicalResult ssmc::runPipeline(ModuleOp module, const PipelineOptions &options)
       if (failed(describeMachine(module, options, *target)))
         return failure();
       annotateIndexLimits(module);
-      annotateLongest(module);
+      if (failed(annotateLongest(module)))
+        return failure();
       if (options.lastToken)
         keepLastToken(module);
       if (!options.ioType.empty())

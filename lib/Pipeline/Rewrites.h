@@ -13,8 +13,8 @@ void annotateIndexLimits(mlir::ModuleOp module);
 
 /// Writes on `@forward` how many tokens a sequence may have (`ssm.longest`), where a
 /// score reads an operand of a known extent at the distance of two tokens: beyond it
-/// there is nothing to read.
-void annotateLongest(mlir::ModuleOp module);
+/// there is nothing to read. With several sequence axes such a layer is refused.
+llvm::LogicalResult annotateLongest(mlir::ModuleOp module);
 
 /// Makes results over the sequence results for its last token alone, and what is
 /// computed only for them too.

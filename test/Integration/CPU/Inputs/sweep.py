@@ -18,7 +18,7 @@ def make(layer, folder, batch, rows, columns, D):
     draw = random.Random(2)
     some = lambda count: [draw.gauss(0, 1) for _ in range(count)]  # noqa: E731
     names = {"Sweep": {"a": (D,), "b": (D,)}, "Filters": {"K": (D, 5), "rate": (D,)},
-             "Documents": {"a": (D,), "K": (D, 3)}}[layer]
+             "Documents": {"a": (D,), "K": (D, 3)}, "Axial": {"bias": (5,)}}[layer]
     folder.mkdir(parents=True, exist_ok=True)
     arrays.save_safetensors(folder / "weights.safetensors",
                             {name: (shape, some(math.prod(shape))) for name, shape in names.items()})
@@ -46,6 +46,22 @@ def documents(a, K, u, v, places, columns, D):
     return y
 
 
+def axial(bias, u, v, places, columns, D):
+    """y of layer Axial."""
+    o, y = {}, {}
+    for b, x, z, d in places:
+        near = [p for p in range(x - 2, x + 3) if (b, p, z, d) in u]
+        scores = [math.exp(sum(u[b, x, z, e] * u[b, p, z, e] for e in range(D)) + bias[x - p + 2] + math.sin(p * z))
+                  for p in near]
+        o[b, x, z, d] = sum(score * u[b, p, z, d] for score, p in zip(scores, near)) / sum(scores)
+        o[b, x, z, d] += math.exp(-x / 9) * sum(u[b, p, z, d] for p in near) / len(near)
+    for b, x, z, d in places:
+        terms = [math.exp((q - z) / 5) * o[b, x, q, d]
+                 * sum(o[b, x, z, e] * v[(b * columns + q) * D + e] for e in range(D)) for q in range(z + 1)]
+        y[b, x, z, d] = sum(terms) / len(terms)
+    return y
+
+
 def outputs(layer, folder):
     weights = {name: values for name, (_, values) in arrays.load_safetensors(folder / "weights.safetensors").items()}
     (batch, rows, columns, D), values = arrays.load_npy(folder / "u.npy")
@@ -54,8 +70,9 @@ def outputs(layer, folder):
     u = dict(zip(places, values))
     sigmoid = lambda x: 1 / (1 + math.exp(-x))  # noqa: E731
     y = dict.fromkeys(places, 0.0)
-    if layer == "Documents":
-        y = documents(weights["a"], weights["K"], u, v, places, columns, D)
+    if layer in ("Documents", "Axial"):
+        y = (documents(weights["a"], weights["K"], u, v, places, columns, D) if layer == "Documents"
+             else axial(weights["bias"], u, v, places, columns, D))
         return {"y": ((batch, rows, columns, D), [y[p] for p in places])}
     if layer == "Filters":
         w = {(b, x, z, d): sum(weights["K"][d * 5 + i + 2] * u.get((b, x - i, z, d), 0) for i in range(-2, 3))
