@@ -56,6 +56,30 @@ Value nvptx::areAligned(OpBuilder &b, Location loc, ValueRange memrefs, int64_t 
                                arith::ConstantIndexOp::create(b, loc, 0));
 }
 
+/// Neighbours of one access.
+static VectorType vectorOf(Value memref, int64_t count) {
+  return VectorType::get({count}, cast<MemRefType>(memref.getType()).getElementType());
+}
+
+static llvm::Align alignOf(VectorType type) {
+  return llvm::Align(type.getNumElements() * type.getElementTypeBitWidth() / 8);
+}
+
+Value nvptx::loadNeighbours(OpBuilder &b, Location loc, Value memref, ValueRange indices,
+                            int64_t count) {
+  VectorType type = vectorOf(memref, count);
+  return vector::LoadOp::create(b, loc, type, memref, indices, /*nontemporal=*/false,
+                                alignOf(type));
+}
+
+void nvptx::storeNeighbours(OpBuilder &b, Location loc, ValueRange values, Value memref,
+                            ValueRange indices) {
+  VectorType type = vectorOf(memref, int64_t(values.size()));
+  Value vector = vector::FromElementsOp::create(b, loc, type, values);
+  vector::StoreOp::create(b, loc, vector, memref, indices, /*nontemporal=*/false,
+                          alignOf(type));
+}
+
 SmallVector<Value> nvptx::extractElements(OpBuilder &b, Location loc, Value vector) {
   auto type = cast<VectorType>(vector.getType());
   int64_t count = type.getNumElements();

@@ -29,6 +29,12 @@ int64_t getNeighbours(mlir::Value memref, mlir::AffineMap map, unsigned dim);
 /// On the host: whether all of `memrefs` begin at multiples of `bytes`.
 mlir::Value areAligned(mlir::OpBuilder &builder, mlir::Location loc,
                        mlir::ValueRange memrefs, int64_t bytes);
+/// `count` elements of `memref` beside each other, the first at `indices`, whose address is a
+/// multiple of their bytes; and the same for stores.
+mlir::Value loadNeighbours(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value memref,
+                           mlir::ValueRange indices, int64_t count);
+void storeNeighbours(mlir::OpBuilder &builder, mlir::Location loc, mlir::ValueRange values,
+                     mlir::Value memref, mlir::ValueRange indices);
 /// The elements of a vector; those of 16 bits so that what widens one is one instruction.
 llvm::SmallVector<mlir::Value> extractElements(mlir::OpBuilder &builder, mlir::Location loc,
                                                mlir::Value vector);

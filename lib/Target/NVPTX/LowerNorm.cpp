@@ -18,6 +18,9 @@ using namespace ssmc::nvptx;
 static constexpr int64_t kWarp = 32, kMaxThreads = 1024, kMaxElements = 64, kMaxAhead = 32,
                          kMaxBlocks = 1 << 20;
 
+/// Neighbours that a thread loads and stores at once where they have 16 bits.
+static constexpr int64_t kPair = 2;
+
 /// Short rows get few elements a thread; up to 256 threads stay on one processor with
 /// those of other rows.
 static int64_t chooseThreads(int64_t size) {
@@ -28,9 +31,9 @@ static int64_t chooseThreads(int64_t size) {
   return std::clamp(std::max(threads, threadsFor(8)), kWarp, kMaxThreads);
 }
 
-NormRow::NormRow(NormOp op, OpBuilder &b, int64_t numThreads)
+NormRow::NormRow(NormOp op, OpBuilder &b, int64_t numThreads, int64_t together)
     : op(op), loops(b, op.getLoc()), size(getSize(op)), numThreads(numThreads),
-      type(getAccumulatorType(
+      together(together), type(getAccumulatorType(
           {getElementTypeOrSelf(op.getInput()), getElementTypeOrSelf(op.getOutput())})) {}
 
 int64_t NormRow::getSize(NormOp op) {
@@ -42,22 +45,37 @@ bool NormRow::fits() const {
   return int64_t(llvm::divideCeil(size, numThreads)) <= kMaxElements;
 }
 
+/// `count` neighbours, the first at `indices`.
+static SmallVector<Value> loadGroup(Loops &loops, Value memref, ValueRange indices,
+                                    int64_t count) {
+  if (count == 1)
+    return {loops.load(memref, indices)};
+  return extractElements(loops.builder, loops.loc,
+                         loadNeighbours(loops.builder, loops.loc, memref, indices, count));
+}
+
 void NormRow::load(ArrayRef<Value> leading, Value begin, Value thread) {
   SmallVector<Value> point(leading);
   point.push_back(begin);
   elements.clear();
   places.clear();
   exist.clear();
-  for (int64_t i = 0; i * numThreads < size; ++i) {
-    Value place = loops.add(thread, loops.index(i * numThreads));
-    bool isWhole = (i + 1) * numThreads <= size;
-    exist.push_back(isWhole ? Value() : loops.less(place, loops.index(size)));
-    if (!isWhole) // any element that is there
-      place =
-          arith::MinUIOp::create(loops.builder, loops.loc, place, loops.index(size - 1));
-    places.push_back(loops.add(begin, place));
-    point.back() = places.back();
-    elements.push_back(loops.convert(loops.load(op.getInput(), point), type));
+  int64_t stride = numThreads * together;
+  Value offset = loops.mul(thread, loops.index(together));
+  for (int64_t i = 0; i * stride < size; ++i) {
+    Value first = loops.add(offset, loops.index(i * stride));
+    bool isWhole = (i + 1) * stride <= size;
+    Value exists = isWhole ? Value() : loops.less(first, loops.index(size));
+    if (!isWhole) // any elements that are there
+      first = arith::MinUIOp::create(loops.builder, loops.loc, first,
+                                     loops.index(size - together));
+    first = loops.add(begin, first);
+    point.back() = first;
+    for (auto [j, element] : llvm::enumerate(loadGroup(loops, op.getInput(), point, together))) {
+      exist.push_back(exists);
+      places.push_back(loops.add(first, loops.index(int64_t(j))));
+      elements.push_back(loops.convert(element, type));
+    }
   }
 }
 
@@ -98,16 +116,31 @@ Value NormRow::apply(Value x) {
   return loops.mul(mean ? loops.sub(x, mean) : x, scale);
 }
 
-LogicalResult nvptx::lowerNorm(RewriterBase &rewriter, NormOp op) {
-  if (!op.hasPureBufferSemantics())
-    return failure();
+/// Whether `count` neighbours of a row are so in `memref`, too, and can be accessed at once.
+static bool hasNeighbours(Value memref, AffineMap map, int64_t count) {
+  return count > 1 && getNeighbours(memref, map, map.getNumDims() - 1) % count == 0;
+}
+
+/// Calls `visit` for the memory of a norm, with its map of the points of the output.
+static void forMemory(NormOp op, function_ref<void(Value, AffineMap)> visit) {
+  auto type = cast<MemRefType>(op.getOutput().getType());
+  auto identity = AffineMap::getMultiDimIdentityMap(type.getRank(), op.getContext());
+  visit(op.getInput(), identity);
+  visit(op.getOutput(), identity);
+  for (auto [operand, map] :
+       llvm::zip_equal(op.getEpilogueIns(),
+                       op.getEpilogueMaps().getAsValueRange<AffineMapAttr>()))
+    visit(operand, map);
+}
+
+/// Emits the launch; `together`: neighbours that a thread loads and stores at once.
+static void emitNorm(RewriterBase &rewriter, NormOp op, int64_t numThreads,
+                     int64_t together) {
   Location loc = op.getLoc();
   Loops loops(rewriter, loc);
   unsigned rank = cast<MemRefType>(op.getInput().getType()).getRank();
-  int64_t size = NormRow::getSize(op), numThreads = chooseThreads(size);
-  NormRow row(op, rewriter, numThreads);
-  if (!row.fits())
-    return failure();
+  int64_t size = NormRow::getSize(op);
+  NormRow row(op, rewriter, numThreads, together);
 
   // Rows of the grid: those of the tensor, by groups.
   SmallVector<Value> sizes;
@@ -142,13 +175,18 @@ LogicalResult nvptx::lowerNorm(RewriterBase &rewriter, NormOp op) {
   int64_t numElements = row.elements.size();
   SmallVector<SmallVector<Value>> operands(numElements);
   auto loadOperands = [&] {
-    for (auto [place, loaded] : llvm::zip_equal(row.places, operands)) {
-      point.back() = place;
+    for (int64_t first = 0; first < numElements; first += together)
       for (auto [operand, map] :
            llvm::zip_equal(op.getEpilogueIns(),
-                           op.getEpilogueMaps().getAsValueRange<AffineMapAttr>()))
-        loaded.push_back(loops.load(operand, loops.apply(map, point)));
-    }
+                           op.getEpilogueMaps().getAsValueRange<AffineMapAttr>())) {
+        int64_t count = hasNeighbours(operand, map, together) ? together : 1;
+        for (int64_t i = 0; i < together; i += count) {
+          point.back() = row.places[first + i];
+          for (auto [j, value] : llvm::enumerate(
+                   loadGroup(loops, operand, loops.apply(map, point), count)))
+            operands[first + i + j].push_back(value);
+        }
+      }
   };
   bool isAhead = numElements * int64_t(op.getEpilogueIns().size()) <= kMaxAhead;
   if (isAhead)
@@ -157,6 +195,7 @@ LogicalResult nvptx::lowerNorm(RewriterBase &rewriter, NormOp op) {
   if (!isAhead)
     loadOperands();
   Block &epilogue = op.getEpilogue().front();
+  Type result = getElementTypeOrSelf(op.getOutput());
   for (auto [element, loaded] : llvm::zip_equal(row.elements, operands)) {
     Value y = row.apply(element);
     element = loops.inlineSlice(epilogue, epilogue.getTerminator()->getOperands(),
@@ -166,18 +205,53 @@ LogicalResult nvptx::lowerNorm(RewriterBase &rewriter, NormOp op) {
                                              : loops.convert(y, epilogue.getArgument(0).getType());
                                 })
                   .front();
+    element = loops.convert(element, result);
   }
-  for (auto [element, place, exists] : llvm::zip_equal(row.elements, row.places, row.exist)) {
+  for (int64_t first = 0; first < numElements; first += together) {
     OpBuilder::InsertionGuard inner(rewriter);
-    if (exists) {
+    if (Value exists = row.exist[first]) {
       auto branch = scf::IfOp::create(rewriter, loc, exists, /*withElseRegion=*/false);
       rewriter.setInsertionPointToStart(branch.thenBlock());
     }
-    point.back() = place;
-    loops.store(element, op.getOutput(), point);
+    point.back() = row.places[first];
+    if (together == 1)
+      loops.store(row.elements[first], op.getOutput(), point);
+    else
+      storeNeighbours(rewriter, loc, ArrayRef(row.elements).slice(first, together),
+                      op.getOutput(), point);
   }
   // The next row's sums go where this one's are read.
   gpu::BarrierOp::create(rewriter, loc);
+}
+
+LogicalResult nvptx::lowerNorm(RewriterBase &rewriter, NormOp op) {
+  if (!op.hasPureBufferSemantics())
+    return failure();
+  int64_t size = NormRow::getSize(op), numThreads = chooseThreads(size);
+  if (!NormRow(op, rewriter, numThreads).fits())
+    return failure();
+  // Numbers of 16 bits go in pairs, and what belongs to them, where memory is aligned.
+  SmallVector<Value> paired;
+  int64_t bytes = 1;
+  bool isNarrow = false, isPaired = size % kPair == 0;
+  forMemory(op, [&](Value memref, AffineMap map) {
+    int64_t bits = cast<MemRefType>(memref.getType()).getElementTypeBitWidth();
+    bool isRow = memref == op.getInput() || memref == op.getOutput();
+    isNarrow |= isRow && bits == 16;
+    if (hasNeighbours(memref, map, kPair)) {
+      paired.push_back(memref);
+      bytes = std::max(bytes, kPair * bits / 8);
+    } else {
+      isPaired &= !isRow;
+    }
+  });
+  if (isNarrow && isPaired)
+    Loops(rewriter, op.getLoc())
+        .when(areAligned(rewriter, op.getLoc(), paired, bytes),
+              [&] { emitNorm(rewriter, op, numThreads, kPair); },
+              [&] { emitNorm(rewriter, op, numThreads, 1); });
+  else
+    emitNorm(rewriter, op, numThreads, 1);
   rewriter.eraseOp(op);
   return success();
 }

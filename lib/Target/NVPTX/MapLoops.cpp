@@ -1,6 +1,8 @@
 //===- MapLoops.cpp - Independent loops as launches -----------------------===//
 
+#include "Target/NVPTX/Launch.h"
 #include "Target/NVPTX/Passes.h"
+#include "Target/NVPTX/Points.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -9,7 +11,6 @@
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
-#include "mlir/IR/IRMapping.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
 #include "mlir/Transforms/RegionUtils.h"
 #include "ssmc/Conversion/SSMToSCF.h"
@@ -22,6 +23,7 @@ namespace ssmc::nvptx {
 
 using namespace mlir;
 using namespace ssmc;
+using nvptx::Points;
 
 namespace {
 /// Threads of a block, and how many blocks keep a device busy: with fewer, blocks of a
@@ -29,11 +31,6 @@ namespace {
 constexpr int64_t kThreads = 256, kWarp = 32, kBusyBlocks = 256;
 /// Beyond this many blocks threads take several points.
 constexpr int64_t kMaxBlocks = 1 << 20;
-/// Points of a thread along the last dimension, a warp's width apart: what keeps memory
-/// busy is the number of loads on their way.
-constexpr int64_t kPoints = 4;
-/// Ops of a point where a thread takes several: more hide the latency of loads themselves.
-constexpr int64_t kMaxOps = 128;
 
 /// One dimension of a nest.
 struct Dimension {
@@ -46,6 +43,8 @@ struct MapLoopsPass : ssmc::nvptx::impl::MapLoopsPassBase<MapLoopsPass> {
 private:
   LogicalResult mapBlock(Block &block);
   void mapNest(Operation *outer);
+  /// The same with threads that take `points` of the last dimension.
+  void launchNest(Operation *outer, const Points &points);
   /// Ops that touch memory outside of any independent loop: one thread.
   LogicalResult mapAlone(ArrayRef<Operation *> ops);
 };
@@ -113,84 +112,56 @@ static Operation *getPerfectlyNested(Operation *op, Operation *outer) {
   return inner;
 }
 
-/// Whether all that an op does to memory is to read it.
-static bool readsAlone(Operation *op) {
-  auto effects = getEffectsRecursively(op);
-  return effects && llvm::all_of(*effects, [](const auto &effect) {
-           return isa<MemoryEffects::Read>(effect.getEffect());
-         });
-}
-
-/// Whether threads of the nest take several points of the last dimension each.
-static bool sharesThreads(Operation *innermost, const Dimension &last) {
-  auto lower = getConstantIntValue(last.lower), upper = getConstantIntValue(last.upper);
-  if (!lower || !upper || getConstantIntValue(last.step) != 1 ||
-      (*upper - *lower) % (kPoints * kWarp) != 0)
-    return false;
-  int64_t numOps = 0;
-  innermost->walk([&](Operation *op) { ++numOps; });
-  return numOps <= kMaxOps &&
-         llvm::all_of(bodyOf(innermost)->without_terminator(), [](Operation &op) {
-           return op.getNumRegions() == 0 || readsAlone(&op);
-         });
-}
-
-/// The points of the thread `number`: a warp has runs of its width, one after the other.
-static SmallVector<Value> spread(OpBuilder &b, Location loc, Value number) {
-  auto constant = [&](int64_t value) -> Value {
-    return arith::ConstantIndexOp::create(b, loc, value);
-  };
-  Value lane = arith::RemUIOp::create(b, loc, number, constant(kWarp));
-  Value run = arith::SubIOp::create(b, loc, number, lane);
-  run = arith::MulIOp::create(b, loc, run, constant(kPoints));
-  Value first = arith::AddIOp::create(b, loc, run, lane);
-  SmallVector<Value> points;
-  for (int64_t i = 0; i < kPoints; ++i)
-    points.push_back(arith::AddIOp::create(b, loc, first, constant(i * kWarp)));
-  return points;
-}
-
-/// Makes the code after that of the points, which is the first one's, the others' as
-/// well, op by op: points are independent, so the loads of all may come before any store.
-static void addPoints(ArrayRef<Value> points) {
-  SmallVector<IRMapping> mappings(points.size() - 1);
-  for (auto [mapping, point] : llvm::zip_equal(mappings, points.drop_front()))
-    mapping.map(points.front(), point);
-  Operation *op = points.back().getDefiningOp()->getNextNode();
-  while (!op->hasTrait<OpTrait::IsTerminator>()) {
-    Operation *next = op->getNextNode();
-    bool depends = false;
-    op->walk([&](Operation *inner) {
-      depends |= llvm::any_of(inner->getOperands(), [&](Value operand) {
-        return mappings.front().contains(operand);
-      });
-    });
-    OpBuilder b(next);
-    if (depends || !readsAlone(op))
-      for (IRMapping &mapping : mappings)
-        b.clone(*op, mapping);
-    op = next;
+/// The loops of a nest, and their dimensions.
+static void collectNest(Operation *outer, SmallVectorImpl<Operation *> &nest,
+                        SmallVectorImpl<Dimension> &dims) {
+  for (Operation *op = outer; op; op = getPerfectlyNested(op, outer)) {
+    nest.push_back(op);
+    appendDimensions(op, dims);
   }
 }
 
 void MapLoopsPass::mapNest(Operation *outer) {
-  SmallVector<Operation *> nest = {outer};
-  while (Operation *inner = getPerfectlyNested(nest.back(), outer))
-    nest.push_back(inner);
+  SmallVector<Operation *> nest;
   SmallVector<Dimension> dims;
+  collectNest(outer, nest, dims);
+  const Dimension &last = dims.back();
+  auto lower = getConstantIntValue(last.lower), upper = getConstantIntValue(last.upper);
+  if (!lower || !upper || getConstantIntValue(last.step) != 1)
+    return launchNest(outer, Points());
+  Block &body = *bodyOf(nest.back());
+  Points points = nvptx::choosePoints(outer, body, last.induction, *lower, *upper);
+  nvptx::NeighbouringMemory memory;
+  if (points.together > 1)
+    memory = nvptx::findNeighbouring(body, last.induction, points);
+  if (!memory.memrefs.empty()) {
+    OpBuilder b(outer);
+    Location loc = outer->getLoc();
+    Value isAligned = nvptx::areAligned(b, loc, memory.memrefs, memory.bytes);
+    auto branch = scf::IfOp::create(b, loc, isAligned, /*withElseRegion=*/true);
+    Operation *copy = branch.getThenBodyBuilder().clone(*outer);
+    outer->moveBefore(branch.elseYield());
+    launchNest(copy, points);
+  }
+  points.together = 1;
+  launchNest(outer, points);
+}
+
+void MapLoopsPass::launchNest(Operation *outer, const Points &points) {
+  SmallVector<Operation *> nest;
+  SmallVector<Dimension> dims;
+  collectNest(outer, nest, dims);
   int64_t threads = kThreads;
-  for (Operation *op : nest) {
-    appendDimensions(op, dims);
+  for (Operation *op : nest)
     if (auto asked = op->getAttrOfType<IntegerAttr>(nvptx::kBlockAttr))
       threads = asked.getInt();
-  }
 
   OpBuilder b(outer);
   Location loc = outer->getLoc();
   auto constant = [&](int64_t value) -> Value {
     return b.createOrFold<arith::ConstantIndexOp>(loc, value);
   };
-  bool isShared = sharesThreads(nest.back(), dims.back());
+  bool isShared = points.count() > 1;
   Value one = constant(1), total = one;
   SmallVector<Value> extents;
   for (const Dimension &dim : dims) {
@@ -198,7 +169,8 @@ void MapLoopsPass::mapNest(Operation *outer) {
     range = b.createOrFold<arith::MaxSIOp>(loc, range, constant(0));
     extents.push_back(b.createOrFold<arith::CeilDivSIOp>(loc, range, dim.step));
     if (isShared && &dim == &dims.back())
-      extents.back() = b.createOrFold<arith::DivUIOp>(loc, extents.back(), constant(kPoints));
+      extents.back() =
+          b.createOrFold<arith::DivUIOp>(loc, extents.back(), constant(points.count()));
     total = b.createOrFold<arith::MulIOp>(loc, total, extents.back());
   }
   Value block = constant(threads);
@@ -218,10 +190,10 @@ void MapLoopsPass::mapNest(Operation *outer) {
   first = arith::AddIOp::create(b, loc, first, launch.getThreadIds().x);
   Value stride =
       arith::MulIOp::create(b, loc, launch.getGridSize().x, launch.getBlockSize().x);
-  auto points = scf::ForOp::create(b, loc, first, total, stride);
+  auto loop = scf::ForOp::create(b, loc, first, total, stride);
   gpu::TerminatorOp::create(b, loc);
-  b.setInsertionPointToStart(points.getBody());
-  Value rest = points.getInductionVar();
+  b.setInsertionPointToStart(loop.getBody());
+  Value rest = loop.getInductionVar();
   SmallVector<Value> own;
   for (int64_t i = dims.size() - 1; i >= 0; --i) {
     Value at = rest;
@@ -230,7 +202,8 @@ void MapLoopsPass::mapNest(Operation *outer) {
       rest = arith::DivUIOp::create(b, loc, rest, extents[i]);
     }
     bool isSpread = isShared && i + 1 == int64_t(dims.size());
-    SmallVector<Value> numbers = isSpread ? spread(b, loc, at) : SmallVector<Value>{at};
+    SmallVector<Value> numbers =
+        isSpread ? nvptx::placePoints(b, loc, at, points) : SmallVector<Value>{at};
     for (Value &number : numbers) {
       number = b.createOrFold<arith::MulIOp>(loc, number, dims[i].step);
       number = b.createOrFold<arith::AddIOp>(loc, number, dims[i].lower);
@@ -239,14 +212,14 @@ void MapLoopsPass::mapNest(Operation *outer) {
     if (isSpread)
       own = numbers;
   }
-  Operation *terminator = points.getBody()->getTerminator();
+  Operation *terminator = loop.getBody()->getTerminator();
   for (auto [i, op] : llvm::enumerate(nest))
     for (Operation &nested :
          llvm::make_early_inc_range(bodyOf(op)->without_terminator()))
       if (i + 1 == nest.size() || &nested != nest[i + 1])
         nested.moveBefore(terminator);
   if (isShared)
-    addPoints(own);
+    nvptx::spreadCode(own, points);
   outer->erase();
 }
 

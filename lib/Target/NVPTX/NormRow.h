@@ -13,7 +13,9 @@ class NormRow {
 public:
   using Value = mlir::Value;
 
-  NormRow(mlir::ssm::NormOp op, mlir::OpBuilder &builder, int64_t numThreads);
+  /// `together`: neighbours that a thread loads at once.
+  NormRow(mlir::ssm::NormOp op, mlir::OpBuilder &builder, int64_t numThreads,
+          int64_t together = 1);
   /// Elements of a group.
   static int64_t getSize(mlir::ssm::NormOp op);
   /// Whether a thread can hold what it has.
@@ -27,7 +29,8 @@ public:
   /// `x` less the mean, scaled.
   Value apply(Value x);
 
-  /// Of this thread: elements, their places, and whether each is there, where it may not be.
+  /// Of this thread: elements, their places, and whether each is there, where it may not be;
+  /// of neighbours that are loaded at once all are or none.
   llvm::SmallVector<Value> elements, places, exist;
   Value mean, scale;
 
@@ -36,7 +39,7 @@ private:
 
   mlir::ssm::NormOp op;
   ssmc::detail::Loops loops;
-  int64_t size, numThreads;
+  int64_t size, numThreads, together;
   mlir::Type type;
 };
 

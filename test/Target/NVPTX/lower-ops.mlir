@@ -110,6 +110,53 @@ func.func @norm(%x: memref<?x?x256xf32>, %w: memref<256xf32>, %y: memref<?x?x256
 
 // -----
 
+// Numbers of 16 bits go in pairs where memory is aligned to those; so do weights of 32.
+// CHECK-LABEL: func.func @norm_of_pairs(
+// CHECK-SAME: %[[X:.*]]: memref<?x?x256xbf16>, %[[W:.*]]: memref<256xf32>, %[[Y:.*]]: memref<?x?x256xbf16>)
+// CHECK: arith.remui %{{.*}}, %c8
+// CHECK: scf.if
+// CHECK: gpu.launch
+// CHECK: vector.load %[[X]]{{.*}} vector<2xbf16>
+// CHECK: vector.load %[[W]]{{.*}} vector<2xf32>
+// CHECK-NOT: memref.load
+// CHECK: gpu.all_reduce add
+// CHECK-COUNT-2: vector.store {{.*}}, %[[Y]]
+// CHECK: } else {
+// CHECK: gpu.launch
+// CHECK-NOT: vector
+// CHECK: gpu.barrier
+func.func @norm_of_pairs(%x: memref<?x?x256xbf16>, %w: memref<256xf32>,
+                         %y: memref<?x?x256xbf16>) attributes {nvptx.host} {
+  ssm.norm rms eps 1.000000e-05 input(%x : memref<?x?x256xbf16>)
+      epilogue_ins(%w : memref<256xf32>) outs(%y : memref<?x?x256xbf16>)
+      maps [affine_map<(b, t, d) -> (d)>] epilogue {
+  ^bb0(%v: f32, %wv: f32):
+    %out = arith.mulf %v, %wv : f32
+    %narrow = arith.truncf %out : f32 to bf16
+    ssm.yield %narrow : bf16
+  }
+  return
+}
+
+// -----
+
+// A group of 5 has no pairs.
+// CHECK-LABEL: func.func @norm_without_pairs(
+// CHECK-NOT: vector
+// CHECK: return
+func.func @norm_without_pairs(%x: memref<?x?x10xbf16>, %y: memref<?x?x10xbf16>)
+    attributes {nvptx.host} {
+  ssm.norm rms eps 1.000000e-05 groups 2 input(%x : memref<?x?x10xbf16>)
+      outs(%y : memref<?x?x10xbf16>) maps [] epilogue {
+  ^bb0(%v: f32):
+    %narrow = arith.truncf %v : f32 to bf16
+    ssm.yield %narrow : bf16
+  }
+  return
+}
+
+// -----
+
 // Few tokens share the sum over the depth; tiles, small and large, for more.
 // CHECK-LABEL: func.func @matmul(
 // CHECK: scf.if

@@ -47,6 +47,128 @@ func.func @points(%n: index, %x: memref<?x256xf32>, %y: memref<?x256xf32>)
 
 // -----
 
+// Neighbours of 16 bits are loaded and stored in pairs where memory is aligned to those, and
+// so is what belongs to them; a thread has four such pairs, a warp's apart.
+// CHECK-LABEL: func.func @pairs(
+// CHECK-SAME: index, %[[X:.*]]: memref<?x256xbf16>, %[[G:.*]]: memref<256xf32>, %[[Y:.*]]: memref<?x256xbf16>)
+// CHECK-DAG: memref.extract_aligned_pointer_as_index %[[X]]
+// CHECK-DAG: memref.extract_aligned_pointer_as_index %[[G]]
+// CHECK-DAG: memref.extract_aligned_pointer_as_index %[[Y]]
+// CHECK: arith.remui %{{.*}}, %c8
+// CHECK: scf.if
+// CHECK: gpu.launch
+// CHECK-COUNT-4: vector.load %[[X]]{{.*}} {alignment = 4 : i64} : memref<?x256xbf16>, vector<2xbf16>
+// CHECK-COUNT-4: vector.load %[[G]]{{.*}} {alignment = 8 : i64} : memref<256xf32>, vector<2xf32>
+// CHECK-NOT: memref.load
+// CHECK-COUNT-4: vector.store %{{.*}}, %[[Y]]{{.*}} : memref<?x256xbf16>, vector<2xbf16>
+// CHECK: } else {
+// CHECK: gpu.launch
+// CHECK-NOT: vector
+// CHECK-COUNT-4: memref.load %[[X]]
+// CHECK-COUNT-4: memref.load %[[G]]
+// CHECK-COUNT-4: memref.store
+func.func @pairs(%n: index, %x: memref<?x256xbf16>, %g: memref<256xf32>,
+                 %y: memref<?x256xbf16>) attributes {nvptx.host} {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c256 = arith.constant 256 : index
+  scf.for %i = %c0 to %n step %c1 {
+    scf.for %j = %c0 to %c256 step %c1 {
+      %v = memref.load %x[%i, %j] : memref<?x256xbf16>
+      %w = memref.load %g[%j] : memref<256xf32>
+      %a = arith.extf %v : bf16 to f32
+      %b = arith.mulf %a, %w : f32
+      %c = arith.truncf %b : f32 to bf16
+      memref.store %c, %y[%i, %j] : memref<?x256xbf16>
+    } {ssmc.independent}
+  } {ssmc.independent}
+  return
+}
+
+// -----
+
+// A branch that the pair takes together has the code of both; what has another order in
+// memory, or rows that begin between pairs, is accessed one by one.
+// CHECK-LABEL: func.func @branch_of_pairs(
+// CHECK-SAME: index, %[[X:.*]]: memref<?x6xbf16>, %[[K:.*]]: memref<6x3xbf16>, %[[Z:.*]]: memref<?x7xbf16>, %[[Y:.*]]: memref<?x6xbf16>)
+// CHECK: gpu.launch
+// CHECK: scf.for
+// CHECK: %[[D:.*]] = arith.muli %{{.*}}, %c2
+// CHECK: scf.if
+// CHECK: vector.load %[[X]]
+// CHECK-COUNT-2: memref.load %[[K]]
+// CHECK-COUNT-2: memref.load %[[Z]]
+// CHECK: vector.store {{.*}} vector<2xbf16>
+// CHECK-NOT: memref.store
+// CHECK: } else {
+// CHECK: gpu.launch
+// CHECK-NOT: vector
+// CHECK: gpu.terminator
+func.func @branch_of_pairs(%n: index, %x: memref<?x6xbf16>, %k: memref<6x3xbf16>,
+                           %z: memref<?x7xbf16>, %y: memref<?x6xbf16>)
+    attributes {nvptx.host} {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c6 = arith.constant 6 : index
+  scf.for %i = %c0 to %n step %c1 {
+    scf.for %j = %c0 to %c6 step %c1 {
+      %first = arith.cmpi eq, %i, %c0 : index
+      scf.if %first {
+        %v = memref.load %x[%i, %j] : memref<?x6xbf16>
+        %w = memref.load %k[%j, %c1] : memref<6x3xbf16>
+        %u = memref.load %z[%i, %j] : memref<?x7xbf16>
+        %a = arith.mulf %v, %w : bf16
+        %b = arith.mulf %a, %u : bf16
+        memref.store %b, %y[%i, %j] : memref<?x6xbf16>
+      }
+    } {ssmc.independent}
+  } {ssmc.independent}
+  return
+}
+
+// -----
+
+// Each alone: rows of an odd width, a store under a condition of the point, and a loop.
+// CHECK-LABEL: func.func @no_pairs(
+// CHECK-NOT: vector
+// CHECK: return
+func.func @no_pairs(%n: index, %x: memref<?x7xbf16>, %y: memref<?x8xbf16>)
+    attributes {nvptx.host} {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c7 = arith.constant 7 : index
+  %c8 = arith.constant 8 : index
+  scf.for %i = %c0 to %n step %c1 {
+    scf.for %j = %c0 to %c7 step %c1 {
+      %v = memref.load %x[%i, %j] : memref<?x7xbf16>
+      memref.store %v, %x[%i, %j] : memref<?x7xbf16>
+    } {ssmc.independent}
+  } {ssmc.independent}
+  scf.for %i = %c0 to %n step %c1 {
+    scf.for %j = %c0 to %c8 step %c1 {
+      %v = memref.load %y[%i, %j] : memref<?x8xbf16>
+      %isFirst = arith.cmpi eq, %j, %c0 : index
+      scf.if %isFirst {
+        memref.store %v, %y[%i, %c1] : memref<?x8xbf16>
+      }
+    } {ssmc.independent}
+  } {ssmc.independent}
+  scf.for %i = %c0 to %n step %c1 {
+    scf.for %j = %c0 to %c8 step %c1 {
+      %v = memref.load %y[%i, %j] : memref<?x8xbf16>
+      %sum = scf.for %k = %c0 to %c8 step %c1 iter_args(%s = %v) -> bf16 {
+        %w = memref.load %y[%k, %j] : memref<?x8xbf16>
+        %t = arith.addf %s, %w : bf16
+        scf.yield %t : bf16
+      }
+      memref.store %sum, %y[%i, %j] : memref<?x8xbf16>
+    } {ssmc.independent}
+  } {ssmc.independent}
+  return
+}
+
+// -----
+
 // A loop over depth stays on the host; a sequential one inside is the thread's.
 // CHECK-LABEL: func.func @depth(
 // CHECK: scf.for

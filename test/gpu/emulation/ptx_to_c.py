@@ -44,6 +44,8 @@ class Kernel:
             if kind in FLOATS:
                 return f"as_{kind}({name})"
             return name if kind == "pred" else f"({ctype(kind)}){name}"
+        if kind == "pred": # a constant
+            return str(int(text != "0"))
         if re.fullmatch(r"-?(0x[0-9A-Fa-f]+|\d+)", text):
             return f"({ctype(kind)}){text}" + ("ll" if kind[-2:] == "64" else "")
         if text in self.shared or text in KNOWN:
