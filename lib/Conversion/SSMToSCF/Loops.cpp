@@ -209,9 +209,16 @@ Loops::inlineSlice(Block &block, ValueRange results,
   for (BlockArgument argument : block.getArguments())
     if (needed.contains(argument))
       mapping.map(argument, getArgument(argument.getArgNumber()));
-  for (Operation &op : block)
-    if (cloned.contains(&op))
+  for (Operation &op : block) {
+    if (!cloned.contains(&op))
+      continue;
+    auto widened = dyn_cast<arith::ExtFOp>(op);
+    Value wide = widened ? mapping.lookupOrNull(widened.getIn()) : Value();
+    if (wide && wide.getType() == widened.getType())
+      mapping.map(widened.getResult(), wide);
+    else
       builder.clone(op, mapping);
+  }
   return llvm::map_to_vector(
       results, [&](Value value) { return mapping.lookupOrDefault(value); });
 }

@@ -100,7 +100,7 @@ public:
              body);
 
   /// Values `results` of `block`, computed from `arguments`, which are asked
-  /// for one by one, only where needed.
+  /// for one by one, only where needed. One that is always widened may come so.
   llvm::SmallVector<mlir::Value>
   inlineSlice(mlir::Block &block, mlir::ValueRange results,
               llvm::function_ref<mlir::Value(unsigned)> getArgument);

@@ -11,7 +11,6 @@
 #include "Target/NVPTX/ScanKernel.h"
 
 #include "mlir/Dialect/Math/IR/Math.h"
-#include "mlir/Dialect/Vector/IR/VectorOps.h"
 
 using namespace mlir;
 using namespace mlir::ssm;
@@ -81,6 +80,8 @@ Value ScanKernel::isAligned() {
     if (vectorWidth(memref, map) > 1)
       memrefs.push_back(memref);
   });
+  for (const Staged &source : staged)
+    memrefs.push_back(source.memref);
   return areAligned(loops.builder, loops.loc, memrefs, kVectorBytes);
 }
 
@@ -197,6 +198,17 @@ void ScanKernel::bindThread(ValueRange indices) {
   thread = loops.add(loops.mul(thread, loops.index(numSharing)), rank);
 }
 
+void ScanKernel::bindNumber(Value number) {
+  SmallVector<Value> extents = threadSizes(), indices(extents.size());
+  for (size_t i = extents.size(); i-- > 0;) {
+    indices[i] = i ? Value(arith::RemUIOp::create(loops.builder, loops.loc, number, extents[i]))
+                   : number;
+    if (i)
+      number = arith::DivUIOp::create(loops.builder, loops.loc, number, extents[i]);
+  }
+  bindThread(indices);
+}
+
 void ScanKernel::loadInvariants() {
   int64_t room = kMaxInvariants - numInner * width;
   auto loadInvariant = [&](Value operand, AffineMap map) {
@@ -241,7 +253,6 @@ SmallVector<Value> ScanKernel::loadInitial() {
 }
 
 void ScanKernel::storeFinal(ArrayRef<Value> states) {
-  OpBuilder &b = loops.builder;
   for (unsigned part = 0; part < width; ++part) {
     Value memref = op.getFinalStates()[part];
     Type element = getElementTypeOrSelf(memref);
@@ -255,23 +266,18 @@ void ScanKernel::storeFinal(ArrayRef<Value> states) {
       if (lastKey && together > 1)
         point[*lastKey] = positionOf(*lastKey, at[*lastKey] - (together - 1));
       SmallVector<Value> indices = loops.apply(op.getStateMap(), point);
-      if (together == 1) {
+      if (together == 1)
         loops.store(row.front(), memref, indices);
-      } else {
-        Value vector = vector::FromElementsOp::create(
-            b, loops.loc, VectorType::get({together}, element), row);
-        vector::StoreOp::create(b, loops.loc, vector, memref, indices,
-                                /*nontemporal=*/false,
-                                llvm::Align(together * element.getIntOrFloatBitWidth() / 8));
-      }
+      else
+        storeNeighbours(loops.builder, loops.loc, row, memref, indices);
       row.clear();
     }
   }
 }
 
-SmallVector<Value> ScanKernel::runTokens(Value begin, Value end, ArrayRef<Value> from) {
-  OpBuilder &builder = loops.builder;
-  SmallVector<Value> states(from);
+int64_t ScanKernel::getBlockTokens() {
+  if (copiesAhead)
+    return ringTokens;
   int64_t updates = numInner * width;
   if (op.getDense())
     updates *= op.getDimSize(*op.getDenseTarget());
@@ -281,21 +287,34 @@ SmallVector<Value> ScanKernel::runTokens(Value begin, Value end, ArrayRef<Value>
     tokens = std::min(tokens, kCutTokens);
   if (defersOutputs()) // all of a block wait for its end
     tokens = std::clamp<int64_t>(kMaxTokens / numOutputs, 1, tokens);
+  return tokens;
+}
+
+SmallVector<Value> ScanKernel::runTokens(Value begin, Value end, ArrayRef<Value> from) {
+  OpBuilder &builder = loops.builder;
+  SmallVector<Value> states(from);
   auto block = [&](Value first, Value last, int64_t count) {
     auto loop = scf::ForOp::create(
         builder, loops.loc, first, last, loops.index(count), states,
         [&](OpBuilder &, Location, Value time, ValueRange carried) {
+          if (readsStaged)
+            goOnCopying(time, last);
           scf::YieldOp::create(builder, loops.loc, emitBlock(time, count, carried));
         });
     states.assign(loop.getResults().begin(), loop.getResults().end());
   };
+  int64_t tokens = getBlockTokens();
   Value whole = begin;
   if (tokens > 1) {
     Value count = loops.sub(end, begin);
     Value rest =
         arith::RemUIOp::create(builder, loops.loc, count, loops.index(tokens));
     whole = loops.sub(end, rest);
+    if (copiesAhead)
+      startCopies(whole);
+    readsStaged = copiesAhead;
     block(begin, whole, tokens);
+    readsStaged = false;
   }
   block(whole, end, 1);
   return states;
@@ -368,15 +387,17 @@ static void emitForms(RewriterBase &rewriter, ScanOp op, bool cooperative, bool 
   ScanKernel many(op, rewriter, cooperative, kSharedStates, vectors);
   ScanKernel few(op, rewriter, cooperative, 1, vectors);
   many.fits();
+  bool copiesAhead = vectors && many.findStaged(/*isDeep=*/false);
   bool hasFew = cooperative && few.fits() && few.getNumSharing() != many.getNumSharing();
   Loops loops(rewriter, op.getLoc());
+  auto emitMany = [&] { copiesAhead ? many.runStaged() : many.run(); };
   auto emitWhole = [&] {
     if (!hasFew)
-      return many.run();
+      return emitMany();
     Value most = arith::ConstantIndexOp::create(rewriter, op.getLoc(), kFewLanes);
     Value isFew = arith::CmpIOp::create(rewriter, op.getLoc(), arith::CmpIPredicate::sle,
                                         few.getNumLanes(), most);
-    loops.when(isFew, [&] { few.run(); }, [&] { many.run(); });
+    loops.when(isFew, [&] { few.run(); }, emitMany);
   };
   if (!many.hasSegments())
     return emitWhole();
@@ -404,7 +425,8 @@ LogicalResult nvptx::lowerScan(RewriterBase &rewriter, ScanOp op, bool cooperati
   shareProducts(rewriter, op);
   if (cooperative)
     relaxDecays(rewriter, op);
-  if (!probe.hasVectors()) {
+  bool copiesAhead = probe.findStaged(/*isDeep=*/false);
+  if (!probe.hasVectors() && !copiesAhead) {
     emitForms(rewriter, op, cooperative, /*vectors=*/false);
   } else {
     auto emitScalar = [&] {

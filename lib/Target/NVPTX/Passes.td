@@ -12,7 +12,8 @@ def LowerOpsPass : Pass<"nvptx-lower-ops", "::mlir::func::FuncOp"> {
     `memref.copy` into loops whose independent ones are `scf.parallel`, or `scf.for`
     with `ssmc.independent`. A recurrence gets one thread for each of its lanes: states
     over keys stay in registers, and time goes in blocks of tokens whose operands are
-    loaded before the chain of dependent operations begins. Threads of a warp share a
+    loaded before the chain of dependent operations begins; where lanes of a warp are
+    neighbours in memory it copies blocks ahead to shared memory. Threads of a warp share a
     lane with many keys; of few lanes the warps of a block have segments of time; where a
     lane has too many states for that they stay in memory. A recurrence that is scheduled
     in chunks, of which a matrix of keys and lanes is the state, takes products of bf16 on

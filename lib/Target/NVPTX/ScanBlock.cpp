@@ -16,10 +16,10 @@
 
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
-#include "mlir/Dialect/Vector/IR/VectorOps.h"
 
 using namespace mlir;
 using namespace mlir::ssm;
+using namespace ssmc;
 using namespace ssmc::nvptx;
 
 /// Operands that depend on keys and are loaded ahead; bytes of a line of the cache.
@@ -55,23 +55,22 @@ Value ScanKernel::positionOf(unsigned dim, int64_t index) {
   return loops.add(loops.index(first), loops.mul(rank, loops.index(together)));
 }
 
+int64_t nvptx::bytesOf(Value memref) {
+  return (cast<MemRefType>(memref.getType()).getElementTypeBitWidth() + 7) / 8;
+}
+
 int64_t ScanKernel::vectorWidth(Value memref, AffineMap map) {
   if (!lastKey)
     return 1;
-  int64_t bytes = (cast<MemRefType>(memref.getType()).getElementTypeBitWidth() + 7) / 8;
-  int64_t together = std::min(group, kVectorBytes / bytes);
+  int64_t together = std::min(group, kVectorBytes / bytesOf(memref));
   return getNeighbours(memref, map, *lastKey) % together == 0 ? together : 1;
 }
 
 SmallVector<Value> ScanKernel::loadVector(Value memref, AffineMap map, int64_t count) {
   OpBuilder &b = loops.builder;
-  auto type = VectorType::get({count}, getElementTypeOrSelf(memref));
   Value here = std::exchange(point[*lastKey],
                              positionOf(*lastKey, at[*lastKey] / count * count));
-  unsigned bits = type.getElementTypeBitWidth();
-  Value vector =
-      vector::LoadOp::create(b, loops.loc, type, memref, loops.apply(map, point),
-                             /*nontemporal=*/false, llvm::Align(count * bits / 8));
+  Value vector = loadNeighbours(b, loops.loc, memref, loops.apply(map, point), count);
   point[*lastKey] = here;
   return extractElements(b, loops.loc, vector);
 }
@@ -105,10 +104,14 @@ Value ScanKernel::load(Value operand, AffineMap map, int64_t step) {
   if (Value found = loaded.lookup(key))
     return found;
   int64_t together = vectorWidth(operand, map);
+  const Staged *source = getStaged(operand, map);
   if (together == 1)
-    return loaded[key] = loops.load(operand, loops.apply(map, point));
+    return loaded[key] = source ? loadStaged(*source, step, 1).front()
+                                : loops.load(operand, loops.apply(map, point));
   int64_t here = at[*lastKey];
-  for (auto [i, element] : llvm::enumerate(loadVector(operand, map, together))) {
+  for (auto [i, element] :
+       llvm::enumerate(source ? loadStaged(*source, step, together)
+                              : loadVector(operand, map, together))) {
     at[*lastKey] = here / together * together + int64_t(i);
     loaded[keyHere()] = element;
   }
@@ -305,26 +308,29 @@ void ScanKernel::loadKeyed(int64_t step) {
   });
 }
 
+Value ScanKernel::addressOf(Value memref, AffineMap map) {
+  OpBuilder &b = loops.builder;
+  auto metadata = memref::ExtractStridedMetadataOp::create(b, loops.loc, memref);
+  Value offset = metadata.getOffset();
+  SmallVector<Value> indices = loops.apply(map, point);
+  for (auto [index, step] : llvm::zip_equal(indices, metadata.getStrides()))
+    offset = loops.add(offset, loops.mul(index, step));
+  Value address = memref::ExtractAlignedPointerAsIndexOp::create(b, loops.loc, memref);
+  address = loops.add(address, loops.mul(offset, loops.index(bytesOf(memref))));
+  return arith::IndexCastOp::create(b, loops.loc, b.getI64Type(), address);
+}
+
 void ScanKernel::prefetch(Value operand, AffineMap map, ArrayRef<unsigned> dims,
                           Value time) {
   OpBuilder &b = loops.builder;
   Location loc = loops.loc;
-  auto memref = cast<MemRefType>(operand.getType());
-  int64_t bytes = (memref.getElementTypeBitWidth() + 7) / 8;
+  int64_t bytes = bytesOf(operand);
   int64_t stride = std::max<int64_t>(1, kLine / bytes / numSharing);
   Value now = std::exchange(point[1], time);
   for (int64_t place = 0, end = extentOf(dims); place < end; place += stride) {
     moveTo(dims, place);
-    auto metadata = memref::ExtractStridedMetadataOp::create(b, loc, operand);
-    Value offset = metadata.getOffset();
-    SmallVector<Value> indices = loops.apply(map, point);
-    for (auto [index, step] : llvm::zip_equal(indices, metadata.getStrides()))
-      offset = loops.add(offset, loops.mul(index, step));
-    Value address = memref::ExtractAlignedPointerAsIndexOp::create(b, loc, operand);
-    address = loops.add(address, loops.mul(offset, loops.index(bytes)));
-    address = arith::IndexCastOp::create(b, loc, b.getI64Type(), address);
     Value pointer = LLVM::IntToPtrOp::create(
-        b, loc, LLVM::LLVMPointerType::get(b.getContext()), address);
+        b, loc, LLVM::LLVMPointerType::get(b.getContext()), addressOf(operand, map));
     LLVM::InlineAsmOp::create(
         b, loc, TypeRange(), ValueRange{pointer}, b.getStringAttr("prefetch.L1 [$0];"),
         b.getStringAttr("l"), /*has_side_effects=*/b.getUnitAttr(), UnitAttr(),
@@ -334,13 +340,16 @@ void ScanKernel::prefetch(Value operand, AffineMap map, ArrayRef<unsigned> dims,
   point[1] = now;
 }
 
+Value ScanKernel::timeAt(Value token) {
+  if (!op.getReverse())
+    return token;
+  return loops.sub(loops.sub(sizes[1], loops.index(1)), token);
+}
+
 SmallVector<Value> ScanKernel::emitBlock(Value first, int64_t count, ValueRange states) {
   loaded.clear();
   times.clear();
   Value last = loops.sub(sizes[1], loops.index(1));
-  auto timeAt = [&](Value time) {
-    return op.getReverse() ? loops.sub(last, time) : time;
-  };
   for (int64_t step = 0; step < count; ++step)
     times.push_back(timeAt(step ? loops.add(first, loops.index(step)) : first));
   ownTimes.clear();
@@ -352,7 +361,8 @@ SmallVector<Value> ScanKernel::emitBlock(Value first, int64_t count, ValueRange 
   for (int64_t step = 0; step < count; ++step) {
     point[1] = times[step];
     auto loadAhead = [&](Value operand, AffineMap map) {
-      if (map.isFunctionOfDim(1) && !isInner(map))
+      // What is in shared memory is read where it is used.
+      if (map.isFunctionOfDim(1) && !isInner(map) && !getStaged(operand, map))
         load(operand, map, step);
     };
     for (auto [i, operand] : llvm::enumerate(op.getIns()))
@@ -384,7 +394,8 @@ SmallVector<Value> ScanKernel::emitBlock(Value first, int64_t count, ValueRange 
     Value time = loops.add(loops.add(first, loops.index(count)), step);
     time = timeAt(arith::MinSIOp::create(loops.builder, loops.loc, time, last));
     forOperands([&](Value operand, AffineMap map, ArrayRef<unsigned> dims) {
-      prefetch(operand, map, dims, time);
+      if (!getStaged(operand, map))
+        prefetch(operand, map, dims, time);
     });
   }
   SmallVector<Value> current(states);

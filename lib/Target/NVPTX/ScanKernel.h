@@ -26,6 +26,9 @@ constexpr int64_t kWarp = 32;
 /// One part of a real, two of a complex number.
 using Parts = SmallVector<Value>;
 
+/// Of an element of `memref`.
+int64_t bytesOf(Value memref);
+
 /// Whether a value of the coefficients reads an operand that runs over one of `dims`.
 bool dependsOn(ScanOp op, Value value, ArrayRef<unsigned> dims);
 
@@ -53,8 +56,14 @@ public:
   bool hasSegments();
   static constexpr int64_t kMaxSegments = 16;
 
+  /// Finds what a warp can copy to shared memory, some blocks of tokens ahead; whether there
+  /// is anything. `isDeep`: for few warps, which have to copy more each.
+  bool findStaged(bool isDeep);
+  /// The recurrence with warps on their own, which copy ahead.
+  void runStaged();
+
   /// Whether neighbouring keys can be read together, and, on the host, whether memory is
-  /// aligned for that.
+  /// aligned for that, or for copies.
   bool hasVectors();
   Value isAligned();
   /// Segments that a call's shapes ask for, on the host; 1 where time stays whole.
@@ -97,6 +106,39 @@ private:
   /// products of its decays.
   SmallVector<Value> carry(Value buffer, Value column, Value segment, Value segments,
                            ArrayRef<Value> ends);
+
+  /// An operand of which a warp copies the rows of tokens: its lanes', or those of all keys.
+  struct Staged {
+    Value memref;
+    AffineMap map;
+    unsigned dim;    ///< along which a row goes
+    int64_t columns; ///< elements of a row
+    bool isWidened;  ///< once for all lanes
+    /// In shared memory: stages x tokens x columns, and tokens x columns of f32.
+    Value ring, wide;
+  };
+  const Staged *getStaged(Value operand, AffineMap map) const;
+  /// Whether a row of `memref` has what a warp reads of a token; then it is staged.
+  void stage(Value memref, AffineMap map, mlir::BlockArgument argument);
+  SmallVector<Value> loadStaged(const Staged &source, int64_t step, int64_t count);
+  void emitStaged(bool isDeep);
+  /// The first blocks' copies, of the tokens before `end`.
+  void startCopies(Value end);
+  /// Waits for the rows of the block at `time`, and copies those of a later one.
+  void goOnCopying(Value time, Value end);
+  void copyRows(Value time, Value stage);
+  void widenRows();
+  void syncWarp();
+  /// Calls `visit` for numbers from this thread's on, a warp's width apart, up to `count`.
+  void shareAmongWarp(int64_t count, llvm::function_ref<void(Value)> visit);
+  /// Tokens of a block.
+  int64_t getBlockTokens();
+  /// The address in bytes of `memref` at the point.
+  Value addressOf(Value memref, AffineMap map);
+  /// The time of a token of the order.
+  Value timeAt(Value token);
+  /// Binds a thread by its number among all of them.
+  void bindNumber(Value number);
 
   /// The sum over the threads that share a lane.
   void sumOverThreads(Parts &sum);
@@ -172,6 +214,12 @@ private:
   bool findsEnds = false;
   /// Whether time is in segments.
   bool isCut = false;
+  /// Whether rows of tokens are copied ahead, and whether this block's are read: from which
+  /// stage, and this thread's lane at which place of a row.
+  bool copiesAhead = false, readsStaged = false;
+  Value slot, column;
+  SmallVector<Staged> staged;
+  int64_t ringTokens = 0, numStages = 0;
   Loops loops;
   CoefficientsOp roles;
   unsigned width;

@@ -135,13 +135,7 @@ void ScanKernel::runSegments(Value segments) {
   Value again = loops.add(loops.sub(threads, sharing),
                           arith::RemUIOp::create(b, loc, beyond, sharing));
   Value rest = loops.select(loops.less(number, threads), number, again);
-  SmallVector<Value> indices(extents.size());
-  for (size_t i = extents.size(); i-- > 0;) {
-    indices[i] = i ? Value(arith::RemUIOp::create(b, loc, rest, extents[i])) : rest;
-    if (i)
-      rest = arith::DivUIOp::create(b, loc, rest, extents[i]);
-  }
-  bindThread(indices);
+  bindNumber(rest);
   loadInvariants();
 
   Value length = arith::CeilDivUIOp::create(b, loc, sizes[1], segments);

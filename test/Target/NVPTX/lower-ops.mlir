@@ -86,6 +86,58 @@ func.func @keys(%k: memref<?x?x128xf32>, %v: memref<?x?x8xf32>, %s: memref<?x8x1
 
 // -----
 
+// Lanes of a warp that are neighbours in memory: a warp copies their rows of tokens ahead, in
+// a deep ring where there are few warps, and reads its block's after its own copies. Keys that
+// all lanes share are widened once. A block of tokens left over is loaded directly.
+// CHECK-LABEL: func.func @copies_ahead(
+// CHECK-SAME: %[[G:.*]]: memref<?x?x64xf32>, %[[X:.*]]: memref<?x?x64xbf16>, %[[K:.*]]: memref<?x?x2x8xbf16>
+// CHECK: arith.remui %{{.*}}, %c16
+// CHECK: gpu.launch {{.*}} workgroup(%{{.*}} : memref<4x16x32xf32, #gpu.address_space<workgroup>>, %[[XS:.*]] : memref<4x16x32xbf16, #gpu.address_space<workgroup>>, %[[KS:.*]] : memref<4x16x8xbf16, #gpu.address_space<workgroup>>, %[[WIDE:.*]] : memref<16x8xf32, #gpu.address_space<workgroup>>)
+// CHECK-COUNT-3: nvvm.cp.async.commit.group
+// CHECK: scf.for
+// CHECK: nvvm.cp.async.wait.group 2
+// CHECK-NEXT: nvvm.bar.warp.sync
+// CHECK: nvvm.cp.async.shared.global {{.*}}, 16, cache = cg
+// CHECK: nvvm.cp.async.commit.group
+// CHECK: vector.load %[[KS]]
+// CHECK: vector.store {{.*}}, %[[WIDE]]
+// CHECK: nvvm.bar.warp.sync
+// CHECK-NOT: prefetch
+// CHECK: memref.load %[[XS]]
+// CHECK: vector.load %[[WIDE]]
+// CHECK: scf.for
+// CHECK: memref.load %[[X]][
+// CHECK: {nvptx.block = 32 : i64}
+// CHECK: } else {
+// CHECK: gpu.launch {{.*}} memref<3x16x32xf32
+// CHECK: nvvm.cp.async.wait.group 1
+// ALONE-LABEL: func.func @copies_ahead(
+// ALONE-NOT: nvvm.cp.async
+// ALONE: return
+func.func @copies_ahead(%g: memref<?x?x64xf32>, %x: memref<?x?x64xbf16>,
+                        %k: memref<?x?x2x8xbf16>, %s: memref<?x64x8xf32>,
+                        %y: memref<?x?x64xf32>) attributes {nvptx.host} {
+  ssm.scan ins(%g, %x, %k : memref<?x?x64xf32>, memref<?x?x64xbf16>, memref<?x?x2x8xbf16>)
+      initial(%s : memref<?x64x8xf32>) outs(%y, %s : memref<?x?x64xf32>, memref<?x64x8xf32>)
+      maps {ins = [affine_map<(b, t, e, n) -> (b, t, e)>, affine_map<(b, t, e, n) -> (b, t, e)>,
+                   affine_map<(b, t, e, n) -> (b, t, e floordiv 32, n)>],
+            state = affine_map<(b, t, e, n) -> (b, e, n)>,
+            output = affine_map<(b, t, e, n) -> (b, t, e)>}
+      coefficients {
+  ^bb0(%gv: f32, %xv: bf16, %kv: bf16):
+    %xw = arith.extf %xv : bf16 to f32
+    %kw = arith.extf %kv : bf16 to f32
+    %write = arith.mulf %xw, %kw : f32
+    ssm.coefficients decay(%gv : f32) write(%write : f32) read(%kw : f32)
+  } epilogue {
+  ^bb0(%o: f32):
+    ssm.yield %o : f32
+  }
+  return
+}
+
+// -----
+
 // A block of threads a row: all that a thread reads is on its way before the sum.
 // CHECK-LABEL: func.func @norm(
 // CHECK: gpu.launch
