@@ -6,7 +6,8 @@
 For one layer of each class and several lengths. `ssmc bench` lets the modes take turns, so
 a disturbed machine disturbs all. Times are over that of the sequential form, `predicted /
 measured`. What is chosen is right if it takes at most a tenth more than the fastest form;
-exit status 1 if a choice is not. --write puts the table into docs/Performance.md.
+exit status 1 if a choice is not. --write puts the table into docs/Performance.md; with
+--only, which takes several words with commas between, the rows of those layers.
 """
 
 import argparse
@@ -71,6 +72,20 @@ def rows_of(kind, layer, figures):
                f"{over:.2f}"], over <= MARGIN
 
 
+def write(head, rows, measured):
+    """Rows of other layers stay, and so does what says where they were measured."""
+    place = ROOT / "docs" / "Performance.md", "table of benchmarks/mode_order.py"
+    text = page.machine()
+    if len(measured) < len(LAYERS):
+        old, behind = page.get(*place)
+        order = [layer for _, _, layer, _ in LAYERS]
+        old = [row + [""] * (len(head) - len(row)) for row in old
+               if row[1] in order and row[1] not in measured]
+        rows = sorted(old + rows, key=lambda row: order.index(row[1]))  # keeps that of lengths
+        text = f"{behind}\n\n{', '.join(measured)}: {text}"
+    page.put(*place, page.table(head, rows) + "\n" + text)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -79,20 +94,19 @@ def main():
     parser.add_argument("--only", default="")
     parser.add_argument("--write", action="store_true")
     args = parser.parse_args()
-    rows, wrong = [], 0
+    rows, measured, wrong = [], [], 0
     for kind, spec, layer, parameters in LAYERS:
-        if args.only not in layer:
+        if not any(word in layer for word in args.only.split(",")):
             continue
+        measured.append(layer)
         for row, is_right in rows_of(kind, layer, measure(args, spec, layer, parameters)):
             rows.append(row)
             wrong += not is_right
             print(*(cell or "-" for cell in row), sep="  ", flush=True)
-    table = page.table(["class", "layer", "tokens", *FORMS, "chosen", "fastest",
-                        "auto / fastest"], rows)
-    print(table)
+    head = ["class", "layer", "tokens", *FORMS, "chosen", "fastest", "auto / fastest"]
+    print(page.table(head, rows))
     if args.write:
-        page.put(ROOT / "docs" / "Performance.md", "table of benchmarks/mode_order.py",
-                 table + "\n" + page.machine())
+        write(head, rows, measured)
     sys.exit(1 if wrong else 0)
 
 

@@ -16,7 +16,19 @@ def machine():
     return "Measured on a machine without a name.\n"
 
 
+def marks(name):
+    return f"<!-- {name} -->\n", f"<!-- end of {name} -->\n"
+
+
+def get(path, name):
+    """The rows of the table that is there, without its head, and the text behind it."""
+    begin, end = marks(name)
+    lines = path.read_text().split(begin)[1].split(end)[0].strip().splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
+    return rows[2:], "\n".join(line for line in lines if not line.startswith("|")).strip()
+
+
 def put(path, name, text):
-    begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->\n"
+    begin, end = marks(name)
     before, rest = path.read_text().split(begin)
     path.write_text(before + begin + "\n" + text + "\n" + end + rest.split(end)[1])
