@@ -54,6 +54,14 @@ LogicalResult ScanLowering::run() {
     streams = getStreams(
         op, *lane,
         llvm::to_vector(llvm::concat<const unsigned>(keyDims, copyDims)));
+  // Rows that other units read too are in a cache.
+  if (innerKey)
+    for (const Stream &stream : getStreams(op, *innerKey, copyDims))
+      if (llvm::any_of(stream.access.map.getResults(), [&](AffineExpr expr) {
+            auto dim = dyn_cast<AffineDimExpr>(expr);
+            return dim && llvm::is_contained(outerDims, dim.getPosition());
+          }) && !(lane && stream.access.map.isFunctionOfDim(*lane)))
+        keyStreams.push_back(stream);
   bindOutputs(epilogueBase, {});
   if (hasKeys())
     simplifyExponentials();

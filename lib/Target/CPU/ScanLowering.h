@@ -122,9 +122,10 @@ private:
   void emitBlockInRegisters(RegionEmitter &staged, RegionEmitter &epilogue,
                             int64_t keys, int64_t vectors, bool partial);
   void emitErasing(RegionEmitter &staged, RegionEmitter &epilogue);
-  void emitPrefetch(const RegionEmitter &emitter, int64_t vectors);
+  void emitPrefetch(const RegionEmitter &emitter, int64_t vectors, bool inBlocks);
   void emitPrefetchAhead(const RegionEmitter &emitter, Value token,
                          ArrayRef<Offsets> points);
+  Value getTokenOfNextTile(Value token);
   void emitEpilogue(RegionEmitter &epilogue, int64_t vectors);
   void bindSources(RegionEmitter &staged);
 
@@ -208,7 +209,7 @@ private:
   SmallVector<Kept> kept;
 
   SmallVector<Access> initial, finals, outputs;
-  SmallVector<Stream> streams;
+  SmallVector<Stream> streams, keyStreams; ///< with rows of lanes, and of keys
   /// Whether what is written goes past the caches, of a call and of the code being
   /// emitted.
   Value streamCondition;

@@ -140,6 +140,14 @@ void ScanLowering::emitTimePass(RegionEmitter &raw) {
                 });
 }
 
+/// Inside the arrays, though a wrong address of what is fetched would do no harm.
+Value ScanLowering::getTokenOfNextTile(Value token) {
+  token = subIndex(builder, loc, token, index(op.getReverse() ? timeTile : -timeTile));
+  return builder.createOrFold<arith::MaxSIOp>(
+      loc, minIndex(builder, loc, token, subIndex(builder, loc, tokens, index(1))),
+      index(0));
+}
+
 /// Values that depend on time and keys: lanes over the innermost key.
 void ScanLowering::emitTimeKeysPass(RegionEmitter &raw) {
   if (llvm::none_of(kept,
@@ -164,6 +172,11 @@ void ScanLowering::emitTimeKeysPass(RegionEmitter &raw) {
                         builder, loc,
                         emitter.getVector(value.value, emitter.zeroOffsets()),
                         value.scratch, ValueRange{at, outerKey, key});
+                RegionEmitter ahead = emitter;
+                ahead.bindDim(
+                    1, getTokenOfNextTile(addIndex(builder, loc, firstToken, at)));
+                for (const Stream &stream : keyStreams)
+                  stream.emitPrefetch(ahead, ahead.zeroOffsets(), stream.written);
               });
           return SmallVector<Value>();
         },
@@ -286,11 +299,12 @@ SmallVector<Value> ScanLowering::emitSteps(
 /// fetched: a vector of each array at each step, along the rows, so that what
 /// the processor fetches on its own beside it is of use too. Where the steps
 /// are taken once for each block of keys, they share the work.
-void ScanLowering::emitPrefetch(const RegionEmitter &emitter, int64_t vectors) {
+void ScanLowering::emitPrefetch(const RegionEmitter &emitter, int64_t vectors,
+                                bool inBlocks) {
   if (streams.empty())
     return;
   int64_t rowBlocks = llvm::divideCeil(innerKeys, keyBlock);
-  int64_t blocks = outerKeys * rowBlocks;
+  int64_t blocks = inBlocks ? outerKeys * rowBlocks : 1;
   OpBuilder::InsertionGuard guard(builder);
   Value slot = step;
   if (blocks > 1) {
@@ -316,15 +330,7 @@ void ScanLowering::emitPrefetch(const RegionEmitter &emitter, int64_t vectors) {
     Value row = builder.createOrFold<arith::DivUIOp>(loc, number, rowVectors);
     Value column =
         builder.createOrFold<arith::RemUIOp>(loc, number, rowVectors);
-    // Inside the arrays, though a wrong address would do no harm.
-    Value token =
-        addIndex(builder, loc, firstToken,
-                 subIndex(builder, loc, row,
-                          index(op.getReverse() ? timeTile : -timeTile)));
-    token = builder.createOrFold<arith::MaxSIOp>(
-        loc,
-        minIndex(builder, loc, token, subIndex(builder, loc, tokens, index(1))),
-        index(0));
+    Value token = getTokenOfNextTile(addIndex(builder, loc, firstToken, row));
     Value position = addIndex(builder, loc, firstLane,
                               mulIndex(builder, loc, column, index(width)));
     if (lanes % laneBlock != 0)
@@ -374,7 +380,7 @@ void ScanLowering::emitBlockInRegisters(RegionEmitter &staged,
     RegionEmitter emitter = staged, after = epilogue;
     emitter.bindDim(1, token);
     after.bindDim(1, token);
-    emitPrefetch(emitter, vectors);
+    emitPrefetch(emitter, vectors, /*inBlocks=*/true);
     SmallVector<Number> states;
     for (int64_t k = 0; k < count; ++k)
       states.push_back(applyReset(
@@ -404,6 +410,7 @@ void ScanLowering::emitErasing(RegionEmitter &staged, RegionEmitter &epilogue) {
     RegionEmitter emitter = staged, after = epilogue;
     emitter.bindDim(1, token);
     after.bindDim(1, token);
+    emitPrefetch(emitter, /*vectors=*/1, /*inBlocks=*/false);
     SmallVector<Value> inits;
     for (unsigned pair = 0; pair < getErasePairs(); ++pair)
       llvm::append_range(inits, zeroState(emitter));

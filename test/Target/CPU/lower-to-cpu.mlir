@@ -52,3 +52,36 @@ func.func @recurrence(%g: memref<?x?x16xf32>, %x: memref<?x?x16xf32>,
   }
   return
 }
+
+// A recurrence of heads: rows of keys that each head has of its own are fetched a tile of
+// tokens ahead, as those of its lanes are; those that heads share are in a cache.
+// CHECK-LABEL: func.func @heads
+// CHECK-NOT: memref.prefetch {{.*}} : memref<?x?x100xf32>
+// CHECK: memref.prefetch {{.*}}, read, locality<2>, data : memref<?x?x4x100xf32>
+// CHECK-NOT: memref.prefetch {{.*}} : memref<?x?x100xf32>
+// CHECK: memref.prefetch {{.*}}, read, locality<2>, data : memref<?x?x4x16xf32>
+// CHECK-NOT: memref.prefetch {{.*}} : memref<?x?x100xf32>
+// CHECK: return
+func.func @heads(%x: memref<?x?x4x16xf32>, %k: memref<?x?x4x100xf32>,
+                 %q: memref<?x?x100xf32>, %y: memref<?x?x4x16xf32>,
+                 %s: memref<?x4x16x100xf32>) {
+  ssm.scan ins(%x, %k, %q : memref<?x?x4x16xf32>, memref<?x?x4x100xf32>,
+               memref<?x?x100xf32>)
+      initial(%s : memref<?x4x16x100xf32>)
+      outs(%y, %s : memref<?x?x4x16xf32>, memref<?x4x16x100xf32>)
+      maps {ins = [affine_map<(b, t, h, p, n) -> (b, t, h, p)>,
+                   affine_map<(b, t, h, p, n) -> (b, t, h, n)>,
+                   affine_map<(b, t, h, p, n) -> (b, t, n)>],
+            epilogue = [], state = affine_map<(b, t, h, p, n) -> (b, h, p, n)>,
+            output = affine_map<(b, t, h, p, n) -> (b, t, h, p)>}
+      coefficients {
+  ^bb0(%xv: f32, %kv: f32, %qv: f32):
+    %minus = arith.negf %kv : f32
+    %write = arith.mulf %xv, %kv : f32
+    ssm.coefficients write(%write : f32) read(%qv : f32) erase(%kv, %minus : f32, f32)
+  } epilogue {
+  ^bb0(%o: f32):
+    ssm.yield %o : f32
+  }
+  return
+}
