@@ -15,8 +15,9 @@ using namespace mlir::ssm;
 using namespace ssmc;
 using namespace ssmc::detail;
 
-/// Lags of a kernel that fits into registers, and tokens of a run.
-static constexpr int64_t kMaxLags = 16, kTokens = 8;
+/// Lags of a kernel that fits into registers, and bytes of a run: threads with narrower
+/// numbers have more tokens, for as many are on their way.
+static constexpr int64_t kMaxLags = 16, kRunBytes = 32;
 
 namespace {
 /// The code of a thread.
@@ -146,8 +147,10 @@ LogicalResult nvptx::lowerConv(RewriterBase &rewriter, ConvOp op) {
   int64_t known = cast<MemRefType>(op.getOutput().getType()).getDimSize(1);
   if (known == 0)
     return failure();
+  int64_t bytes = cast<MemRefType>(op.getInput().getType()).getElementTypeBitWidth() / 8;
+  int64_t most = kRunBytes / bytes;
   if (!ShapedType::isDynamic(known)) {
-    int64_t numTokens = std::min(known, kTokens);
+    int64_t numTokens = std::min(known, most);
     ConvRun(op, rewriter, numTokens, known == numTokens).run();
     rewriter.eraseOp(op);
     return success();
@@ -159,7 +162,7 @@ LogicalResult nvptx::lowerConv(RewriterBase &rewriter, ConvOp op) {
       arith::CmpIOp::create(rewriter, loc, arith::CmpIPredicate::eq, length, one);
   Loops(rewriter, loc)
       .when(isSingle, [&] { ConvRun(op, rewriter, 1, /*isWhole=*/true).run(); },
-            [&] { ConvRun(op, rewriter, kTokens, /*isWhole=*/false).run(); });
+            [&] { ConvRun(op, rewriter, most, /*isWhole=*/false).run(); });
   rewriter.eraseOp(op);
   return success();
 }

@@ -44,7 +44,7 @@ private:
   LogicalResult mapBlock(Block &block);
   void mapNest(Operation *outer);
   /// The same with threads that take `points` of the last dimension.
-  void launchNest(Operation *outer, const Points &points);
+  gpu::LaunchOp launchNest(Operation *outer, const Points &points);
   /// Ops that touch memory outside of any independent loop: one thread.
   LogicalResult mapAlone(ArrayRef<Operation *> ops);
 };
@@ -128,12 +128,12 @@ void MapLoopsPass::mapNest(Operation *outer) {
   const Dimension &last = dims.back();
   auto lower = getConstantIntValue(last.lower), upper = getConstantIntValue(last.upper);
   if (!lower || !upper || getConstantIntValue(last.step) != 1)
-    return launchNest(outer, Points());
+    return (void)launchNest(outer, Points());
   Block &body = *bodyOf(nest.back());
   Points points = nvptx::choosePoints(outer, body, last.induction, *lower, *upper);
   nvptx::NeighbouringMemory memory;
   if (points.together > 1)
-    memory = nvptx::findNeighbouring(body, last.induction, points);
+    memory = nvptx::findNeighbouring(outer, body, last.induction, points);
   if (!memory.memrefs.empty()) {
     OpBuilder b(outer);
     Location loc = outer->getLoc();
@@ -141,13 +141,14 @@ void MapLoopsPass::mapNest(Operation *outer) {
     auto branch = scf::IfOp::create(b, loc, isAligned, /*withElseRegion=*/true);
     Operation *copy = branch.getThenBodyBuilder().clone(*outer);
     outer->moveBefore(branch.elseYield());
-    launchNest(copy, points);
+    gpu::LaunchOp launch = launchNest(copy, points);
+    nvptx::loadRowsTogether(launch.getBody().front(), memory.rows);
   }
   points.together = 1;
   launchNest(outer, points);
 }
 
-void MapLoopsPass::launchNest(Operation *outer, const Points &points) {
+gpu::LaunchOp MapLoopsPass::launchNest(Operation *outer, const Points &points) {
   SmallVector<Operation *> nest;
   SmallVector<Dimension> dims;
   collectNest(outer, nest, dims);
@@ -221,6 +222,7 @@ void MapLoopsPass::launchNest(Operation *outer, const Points &points) {
   if (isShared)
     nvptx::spreadCode(own, points);
   outer->erase();
+  return launch;
 }
 
 LogicalResult MapLoopsPass::mapAlone(ArrayRef<Operation *> ops) {

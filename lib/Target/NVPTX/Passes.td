@@ -47,8 +47,8 @@ def MapLoopsPass : Pass<"nvptx-map-loops", "::mlir::func::FuncOp"> {
     `gpu.launch`: perfectly nested ones are one linear space of points, over which the
     threads of a one-dimensional grid stride, consecutive threads on consecutive points
     of the innermost loop. Where its extent is known and its body short a thread takes several
-    points; neighbours of 16 bits are loaded and stored in pairs where their memory is
-    aligned to those, of which the host decides. Other loops stay on the host around their launches; one that
+    points; neighbours of 16 bits are loaded and stored at once where their memory is
+    aligned to them, which the host decides. Other loops stay on the host around their launches; one that
     contains no independent loop but touches memory is a kernel of one thread, as is an
     access outside of any loop.
 

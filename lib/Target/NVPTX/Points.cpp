@@ -7,10 +7,12 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Utils/StaticValueUtils.h"
 #include "mlir/IR/IRMapping.h"
 #include "mlir/Interfaces/LoopLikeInterface.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
 #include "llvm/ADT/SetVector.h"
+#include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
 using namespace ssmc;
@@ -18,8 +20,9 @@ using namespace ssmc::nvptx;
 
 /// Groups of a thread, and threads of a warp.
 static constexpr int64_t kGroups = 4, kWarp = 32;
-/// Bytes of a group of the narrowest numbers.
-static constexpr int64_t kGroupBytes = 4;
+/// Bytes of a group of the narrowest numbers, which a thread loads and stores at once, and of
+/// one number where it does so.
+static constexpr int64_t kGroupBytes = 8, kNarrow = 2;
 /// Ops of a point where a thread takes several groups: more hide the latency of loads
 /// themselves.
 static constexpr int64_t kMaxOps = 128;
@@ -123,18 +126,47 @@ static llvm::SetVector<Value> findDependent(Block &body, Value induction) {
   return dependent;
 }
 
-NeighbouringMemory nvptx::findNeighbouring(Block &body, Value induction,
+/// Memory that is made in the nest, or a table of the module, has no address outside.
+static bool isKnownOutside(Value memref, Operation *outer) {
+  return !memref.getDefiningOp<memref::GetGlobalOp>() &&
+         !outer->isAncestor(memref.getParentRegion()->getParentOp());
+}
+
+/// Whether `load` is by a known index of a row that can be loaded at once.
+static bool isOfShortRow(memref::LoadOp load) {
+  MemRefType type = load.getMemRefType();
+  if (type.getRank() == 0 || !type.getLayout().isIdentity() ||
+      !isa<FloatType>(type.getElementType()) || !getConstantIntValue(load.getIndices().back()))
+    return false;
+  int64_t extent = type.getShape().back();
+  return extent > 1 && llvm::isPowerOf2_64(uint64_t(extent)) &&
+         extent * type.getElementTypeBitWidth() <= kVectorBytes * 8;
+}
+
+NeighbouringMemory nvptx::findNeighbouring(Operation *outer, Block &body, Value induction,
                                            const Points &points) {
   NeighbouringMemory found;
-  llvm::SetVector<Value> dependent = findDependent(body, induction), memrefs;
+  llvm::SetVector<Value> dependent = findDependent(body, induction), memrefs, rows;
+  auto depends = [&](Value value) { return dependent.contains(value); };
   body.walk([&](Operation *op) {
     Access access(op);
-    if (!access.isNeighbouring(induction, points.together,
-                               [&](Value value) { return dependent.contains(value); }))
-      return;
-    memrefs.insert(access.memref);
-    found.bytes = std::max(found.bytes, access.getBytes() * points.together);
+    if (access.isNeighbouring(induction, points.together, depends)) {
+      memrefs.insert(access.memref);
+      found.bytes = std::max(found.bytes, access.getBytes() * points.together);
+    } else if (auto load = dyn_cast<memref::LoadOp>(op);
+               load && isOfShortRow(load) && isKnownOutside(access.memref, outer)) {
+      rows.insert(access.memref);
+    }
   });
+  if (memrefs.empty())
+    return found;
+  for (Value memref : rows) {
+    auto type = cast<MemRefType>(memref.getType());
+    found.bytes = std::max<int64_t>(
+        found.bytes, type.getShape().back() * type.getElementTypeBitWidth() / 8);
+  }
+  found.rows.assign(rows.begin(), rows.end());
+  memrefs.insert(rows.begin(), rows.end());
   found.memrefs.assign(memrefs.begin(), memrefs.end());
   return found;
 }
@@ -146,7 +178,6 @@ Points nvptx::choosePoints(Operation *outer, Block &body, Value induction, int64
   Points points;
   int64_t numOps = 0, narrowest = kGroupBytes;
   bool hasLoops = false, isKnown = true;
-  // Memory that is made in the nest, or a table of the module, has no address outside.
   body.walk([&](Operation *op) {
     ++numOps;
     hasLoops |= isa<LoopLikeOpInterface>(op);
@@ -154,8 +185,7 @@ Points nvptx::choosePoints(Operation *outer, Block &body, Value induction, int64
     if (!access.isNeighbouring(induction, 1, depends))
       return;
     narrowest = std::min(narrowest, access.getBytes());
-    isKnown &= !access.memref.getDefiningOp<memref::GetGlobalOp>() &&
-               !outer->isAncestor(access.memref.getParentRegion()->getParentOp());
+    isKnown &= isKnownOutside(access.memref, outer);
   });
   std::function<bool(Block &)> isSpread = [&](Block &block) {
     return llvm::all_of(block.without_terminator(), [&](Operation &op) {
@@ -169,9 +199,11 @@ Points nvptx::choosePoints(Operation *outer, Block &body, Value induction, int64
   };
   if (!isSpread(body))
     return points;
-  int64_t together = kGroupBytes / std::max<int64_t>(narrowest, 1);
-  if (isKnown && !hasLoops && lower % together == 0 && upper % together == 0)
-    points.together = together;
+  if (narrowest <= kNarrow && isKnown && !hasLoops) {
+    points.together = kGroupBytes / std::max<int64_t>(narrowest, 1);
+    while (lower % points.together != 0 || upper % points.together != 0)
+      points.together /= 2;
+  }
   bool isFlat = llvm::all_of(body.without_terminator(), [](Operation &op) {
     return op.getNumRegions() == 0 || readsAlone(&op);
   });
@@ -267,4 +299,67 @@ void Spreader::spread(Operation *op) {
 
 void nvptx::spreadCode(ArrayRef<Value> values, const Points &points) {
   Spreader(values, points).spread(values.back().getDefiningOp()->getNextNode());
+}
+
+namespace {
+/// Loads of one row, by index.
+struct Row {
+  Value memref;
+  SmallVector<Value> leading;
+  SmallVector<memref::LoadOp> loads;
+};
+} // namespace
+
+static void loadRow(const Row &row) {
+  memref::LoadOp first = row.loads.front();
+  for (memref::LoadOp load : row.loads)
+    if (load->isBeforeInBlock(first))
+      first = load;
+  OpBuilder b(first);
+  Location loc = first.getLoc();
+  SmallVector<Value> indices(row.leading);
+  indices.push_back(arith::ConstantIndexOp::create(b, loc, 0));
+  Value vector = loadNeighbours(b, loc, row.memref, indices, int64_t(row.loads.size()));
+  for (auto [load, element] : llvm::zip_equal(row.loads, extractElements(b, loc, vector))) {
+    memref::LoadOp(load).getResult().replaceAllUsesWith(element);
+    memref::LoadOp(load).erase();
+  }
+}
+
+void nvptx::loadRowsTogether(Block &body, ValueRange memrefs) {
+  SmallVector<Block *> blocks = {&body};
+  body.walk([&](Operation *op) {
+    for (Region &region : op->getRegions())
+      for (Block &block : region)
+        blocks.push_back(&block);
+  });
+  for (Block *block : blocks) {
+    SmallVector<Row> rows;
+    auto loadWhole = [&] {
+      for (const Row &row : rows)
+        if (llvm::all_of(row.loads, [](memref::LoadOp load) { return bool(load); }))
+          loadRow(row);
+      rows.clear();
+    };
+    for (Operation &op : llvm::make_early_inc_range(*block)) {
+      if (!readsAlone(&op)) // stores, and what may be one
+        loadWhole();
+      auto load = dyn_cast<memref::LoadOp>(op);
+      if (!load || !llvm::is_contained(memrefs, load.getMemRef()) || !isOfShortRow(load))
+        continue;
+      ValueRange leading = load.getIndices().drop_back();
+      Row *row = llvm::find_if(rows, [&](const Row &other) {
+        return other.memref == load.getMemRef() && ValueRange(other.leading) == leading;
+      });
+      if (row == rows.end()) {
+        rows.push_back({load.getMemRef(), SmallVector<Value>(leading), {}});
+        row = &rows.back();
+        row->loads.resize(load.getMemRefType().getShape().back());
+      }
+      int64_t index = *getConstantIntValue(load.getIndices().back());
+      if (index >= 0 && index < int64_t(row->loads.size()) && !row->loads[index])
+        row->loads[index] = load;
+    }
+    loadWhole();
+  }
 }

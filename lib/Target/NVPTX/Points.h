@@ -22,13 +22,13 @@ Points choosePoints(mlir::Operation *outer, mlir::Block &body, mlir::Value induc
                     int64_t lower, int64_t upper);
 
 /// Memory of which neighbours are accessed at once where it is aligned to them, and the
-/// bytes to which it has to be.
+/// bytes to which it has to be; `rows` are those of which one point loads a whole row.
 struct NeighbouringMemory {
-  llvm::SmallVector<mlir::Value> memrefs;
+  llvm::SmallVector<mlir::Value> memrefs, rows;
   int64_t bytes = 1;
 };
-NeighbouringMemory findNeighbouring(mlir::Block &body, mlir::Value induction,
-                                    const Points &points);
+NeighbouringMemory findNeighbouring(mlir::Operation *outer, mlir::Block &body,
+                                    mlir::Value induction, const Points &points);
 
 /// The points of the thread `number`, group by group.
 llvm::SmallVector<mlir::Value> placePoints(mlir::OpBuilder &builder, mlir::Location loc,
@@ -37,6 +37,9 @@ llvm::SmallVector<mlir::Value> placePoints(mlir::OpBuilder &builder, mlir::Locat
 /// Makes the code after that of the points, which is the first one's, all points'. They are
 /// independent, so the loads of all may come before any store.
 void spreadCode(llvm::ArrayRef<mlir::Value> values, const Points &points);
+
+/// Loads at once what a block of code in `body` loads of a whole row of one of `memrefs`.
+void loadRowsTogether(mlir::Block &body, mlir::ValueRange memrefs);
 
 } // namespace ssmc::nvptx
 

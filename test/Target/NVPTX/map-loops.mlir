@@ -47,28 +47,28 @@ func.func @points(%n: index, %x: memref<?x256xf32>, %y: memref<?x256xf32>)
 
 // -----
 
-// Neighbours of 16 bits are loaded and stored in pairs where memory is aligned to those, and
-// so is what belongs to them; a thread has four such pairs, a warp's apart.
-// CHECK-LABEL: func.func @pairs(
+// Four neighbours of 16 bits are loaded and stored at once where memory is aligned to them,
+// and so is what belongs to them; a thread has two such groups, a warp's apart.
+// CHECK-LABEL: func.func @neighbours(
 // CHECK-SAME: index, %[[X:.*]]: memref<?x256xbf16>, %[[G:.*]]: memref<256xf32>, %[[Y:.*]]: memref<?x256xbf16>)
 // CHECK-DAG: memref.extract_aligned_pointer_as_index %[[X]]
 // CHECK-DAG: memref.extract_aligned_pointer_as_index %[[G]]
 // CHECK-DAG: memref.extract_aligned_pointer_as_index %[[Y]]
-// CHECK: arith.remui %{{.*}}, %c8
+// CHECK: arith.remui %{{.*}}, %c16
 // CHECK: scf.if
 // CHECK: gpu.launch
-// CHECK-COUNT-4: vector.load %[[X]]{{.*}} {alignment = 4 : i64} : memref<?x256xbf16>, vector<2xbf16>
-// CHECK-COUNT-4: vector.load %[[G]]{{.*}} {alignment = 8 : i64} : memref<256xf32>, vector<2xf32>
+// CHECK-COUNT-2: vector.load %[[X]]{{.*}} {alignment = 8 : i64} : memref<?x256xbf16>, vector<4xbf16>
+// CHECK-COUNT-2: vector.load %[[G]]{{.*}} {alignment = 16 : i64} : memref<256xf32>, vector<4xf32>
 // CHECK-NOT: memref.load
-// CHECK-COUNT-4: vector.store %{{.*}}, %[[Y]]{{.*}} : memref<?x256xbf16>, vector<2xbf16>
+// CHECK-COUNT-2: vector.store %{{.*}}, %[[Y]]{{.*}} : memref<?x256xbf16>, vector<4xbf16>
 // CHECK: } else {
 // CHECK: gpu.launch
 // CHECK-NOT: vector
-// CHECK-COUNT-4: memref.load %[[X]]
-// CHECK-COUNT-4: memref.load %[[G]]
-// CHECK-COUNT-4: memref.store
-func.func @pairs(%n: index, %x: memref<?x256xbf16>, %g: memref<256xf32>,
-                 %y: memref<?x256xbf16>) attributes {nvptx.host} {
+// CHECK-COUNT-2: memref.load %[[X]]
+// CHECK-COUNT-2: memref.load %[[G]]
+// CHECK-COUNT-2: memref.store
+func.func @neighbours(%n: index, %x: memref<?x256xbf16>, %g: memref<256xf32>,
+                      %y: memref<?x256xbf16>) attributes {nvptx.host} {
   %c0 = arith.constant 0 : index
   %c1 = arith.constant 1 : index
   %c256 = arith.constant 256 : index
@@ -121,6 +121,46 @@ func.func @branch_of_pairs(%n: index, %x: memref<?x6xbf16>, %k: memref<6x3xbf16>
         %b = arith.mulf %a, %u : bf16
         memref.store %b, %y[%i, %j] : memref<?x6xbf16>
       }
+    } {ssmc.independent}
+  } {ssmc.independent}
+  return
+}
+
+// -----
+
+// What a point loads of a whole row goes at once where neighbours do; not what it loads of a
+// part of one, nor with a store between.
+// CHECK-LABEL: func.func @rows(
+// CHECK-SAME: index, %[[X:.*]]: memref<?x8xbf16>, %[[K:.*]]: memref<8x2xf32>, %[[P:.*]]: memref<8x4xf32>, %[[Q:.*]]: memref<8x2xbf16>)
+// CHECK: arith.remui %{{.*}}, %c16
+// CHECK: gpu.launch
+// CHECK-COUNT-4: vector.load %[[K]]{{.*}} {alignment = 8 : i64} : memref<8x2xf32>, vector<2xf32>
+// CHECK-NOT: memref.load %[[K]]
+// CHECK-COUNT-4: memref.load %[[P]]
+// CHECK-COUNT-4: memref.load %[[Q]]
+// CHECK: vector.store {{.*}}, %[[X]]
+// CHECK-COUNT-4: memref.load %[[Q]]
+// CHECK: } else {
+// CHECK-NOT: vector
+// CHECK: memref.load %[[K]]
+func.func @rows(%n: index, %x: memref<?x8xbf16>, %k: memref<8x2xf32>, %p: memref<8x4xf32>,
+                %q: memref<8x2xbf16>) attributes {nvptx.host} {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c8 = arith.constant 8 : index
+  scf.for %i = %c0 to %n step %c1 {
+    scf.for %j = %c0 to %c8 step %c1 {
+      %a = memref.load %k[%j, %c1] : memref<8x2xf32>
+      %b = memref.load %k[%j, %c0] : memref<8x2xf32>
+      %c = memref.load %p[%j, %c0] : memref<8x4xf32>
+      %u = memref.load %q[%j, %c0] : memref<8x2xbf16>
+      %d = arith.addf %a, %b : f32
+      %e = arith.addf %d, %c : f32
+      %f = arith.truncf %e : f32 to bf16
+      memref.store %f, %x[%i, %j] : memref<?x8xbf16>
+      %v = memref.load %q[%j, %c1] : memref<8x2xbf16>
+      %w = arith.addf %u, %v : bf16
+      memref.store %w, %x[%i, %j] : memref<?x8xbf16>
     } {ssmc.independent}
   } {ssmc.independent}
   return
