@@ -18,8 +18,8 @@ using namespace ssmc::nvptx;
 static constexpr int64_t kWarp = 32, kMaxThreads = 1024, kMaxElements = 64, kMaxAhead = 32,
                          kMaxBlocks = 1 << 20;
 
-/// Neighbours that a thread loads and stores at once where they have 16 bits.
-static constexpr int64_t kPair = 2;
+/// Neighbours that a thread loads and stores at once where they have 16 bits, at most.
+static constexpr int64_t kGroup = 4;
 
 /// Short rows get few elements a thread; up to 256 threads stay on one processor with
 /// those of other rows.
@@ -230,25 +230,28 @@ LogicalResult nvptx::lowerNorm(RewriterBase &rewriter, NormOp op) {
   int64_t size = NormRow::getSize(op), numThreads = chooseThreads(size);
   if (!NormRow(op, rewriter, numThreads).fits())
     return failure();
-  // Numbers of 16 bits go in pairs, and what belongs to them, where memory is aligned.
-  SmallVector<Value> paired;
+  // Numbers of 16 bits go in groups, and what belongs to them, where memory is aligned.
+  int64_t together = kGroup;
+  while (size % together != 0)
+    together /= 2;
+  SmallVector<Value> grouped;
   int64_t bytes = 1;
-  bool isNarrow = false, isPaired = size % kPair == 0;
+  bool isNarrow = false, isGrouped = together > 1;
   forMemory(op, [&](Value memref, AffineMap map) {
     int64_t bits = cast<MemRefType>(memref.getType()).getElementTypeBitWidth();
     bool isRow = memref == op.getInput() || memref == op.getOutput();
     isNarrow |= isRow && bits == 16;
-    if (hasNeighbours(memref, map, kPair)) {
-      paired.push_back(memref);
-      bytes = std::max(bytes, kPair * bits / 8);
+    if (hasNeighbours(memref, map, together)) {
+      grouped.push_back(memref);
+      bytes = std::max(bytes, together * bits / 8);
     } else {
-      isPaired &= !isRow;
+      isGrouped &= !isRow;
     }
   });
-  if (isNarrow && isPaired)
+  if (isNarrow && isGrouped && bytes <= kVectorBytes)
     Loops(rewriter, op.getLoc())
-        .when(areAligned(rewriter, op.getLoc(), paired, bytes),
-              [&] { emitNorm(rewriter, op, numThreads, kPair); },
+        .when(areAligned(rewriter, op.getLoc(), grouped, bytes),
+              [&] { emitNorm(rewriter, op, numThreads, together); },
               [&] { emitNorm(rewriter, op, numThreads, 1); });
   else
     emitNorm(rewriter, op, numThreads, 1);

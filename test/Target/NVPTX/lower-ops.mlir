@@ -162,23 +162,23 @@ func.func @norm(%x: memref<?x?x256xf32>, %w: memref<256xf32>, %y: memref<?x?x256
 
 // -----
 
-// Numbers of 16 bits go in pairs where memory is aligned to those; so do weights of 32.
-// CHECK-LABEL: func.func @norm_of_pairs(
+// Four numbers of 16 bits go at once where memory is aligned to those; so do weights of 32.
+// CHECK-LABEL: func.func @norm_of_neighbours(
 // CHECK-SAME: %[[X:.*]]: memref<?x?x256xbf16>, %[[W:.*]]: memref<256xf32>, %[[Y:.*]]: memref<?x?x256xbf16>)
-// CHECK: arith.remui %{{.*}}, %c8
+// CHECK: arith.remui %{{.*}}, %c16
 // CHECK: scf.if
 // CHECK: gpu.launch
-// CHECK: vector.load %[[X]]{{.*}} vector<2xbf16>
-// CHECK: vector.load %[[W]]{{.*}} vector<2xf32>
+// CHECK: vector.load %[[X]]{{.*}} vector<4xbf16>
+// CHECK: vector.load %[[W]]{{.*}} vector<4xf32>
 // CHECK-NOT: memref.load
 // CHECK: gpu.all_reduce add
-// CHECK-COUNT-2: vector.store {{.*}}, %[[Y]]
+// CHECK: vector.store {{.*}}, %[[Y]]
 // CHECK: } else {
 // CHECK: gpu.launch
 // CHECK-NOT: vector
 // CHECK: gpu.barrier
-func.func @norm_of_pairs(%x: memref<?x?x256xbf16>, %w: memref<256xf32>,
-                         %y: memref<?x?x256xbf16>) attributes {nvptx.host} {
+func.func @norm_of_neighbours(%x: memref<?x?x256xbf16>, %w: memref<256xf32>,
+                              %y: memref<?x?x256xbf16>) attributes {nvptx.host} {
   ssm.norm rms eps 1.000000e-05 input(%x : memref<?x?x256xbf16>)
       epilogue_ins(%w : memref<256xf32>) outs(%y : memref<?x?x256xbf16>)
       maps [affine_map<(b, t, d) -> (d)>] epilogue {
@@ -192,11 +192,11 @@ func.func @norm_of_pairs(%x: memref<?x?x256xbf16>, %w: memref<256xf32>,
 
 // -----
 
-// A group of 5 has no pairs.
-// CHECK-LABEL: func.func @norm_without_pairs(
+// A group of 5 has none.
+// CHECK-LABEL: func.func @norm_without_neighbours(
 // CHECK-NOT: vector
 // CHECK: return
-func.func @norm_without_pairs(%x: memref<?x?x10xbf16>, %y: memref<?x?x10xbf16>)
+func.func @norm_without_neighbours(%x: memref<?x?x10xbf16>, %y: memref<?x?x10xbf16>)
     attributes {nvptx.host} {
   ssm.norm rms eps 1.000000e-05 groups 2 input(%x : memref<?x?x10xbf16>)
       outs(%y : memref<?x?x10xbf16>) maps [] epilogue {
