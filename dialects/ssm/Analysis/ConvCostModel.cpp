@@ -30,6 +30,14 @@ static constexpr double pointOverhead = 22;
 static constexpr double memoryOfToken = 4;
 /// Of a unit: a slot of memory, loops of short passes.
 static constexpr double unitOverhead = 1500;
+/// The same where all blocks have one size and threads share them. A level takes three
+/// slots of a point, and four on the way back, which cannot merge as many additions with
+/// products; the efficiencies are those of that code and of direct sums on an H200. What
+/// goes through memory: tokens to where transforms are and sums back, six numbers a
+/// token, and two more for each piece and for what is kept.
+static constexpr double threadedLevelSlots = 7, threadedEfficiency = 0.6,
+                        threadedDirectEfficiency = 0.6, tokenNumbers = 6,
+                        pieceNumbers = 2, numberBytes = 4;
 /// Lengths at which the two are compared.
 static constexpr int64_t longestCompared = 4096, comparedStep = 16;
 
@@ -60,6 +68,8 @@ double ConvCostModel::countTaps(double length) const {
 }
 
 double ConvCostModel::getDirectClocks(int64_t length) const {
+  if (machine.transformPoints > 0)
+    return countTaps(length) / (fmaPerClock * threadedDirectEfficiency);
   return countTaps(length) / (fmaPerClock * directEfficiency) +
          directOutput * length + directOverhead;
 }
@@ -75,16 +85,33 @@ double ConvCostModel::getFarPasses(double tokens) const {
   return clocks;
 }
 
+double ConvCostModel::countPieces(double blocks, double block, double lags) const {
+  return std::min((blocks + 1) / 2 * (firstLag < 0 ? 2 : 1), lags / block + 1);
+}
+
+double ConvCostModel::getThreadedClocks(double length, double lags) const {
+  double block = machine.transformPoints, blocks = std::ceil(length / block);
+  double pieces = countPieces(blocks, block, lags);
+  double slots = threadedLevelSlots * std::log2(block) + productSlots * pieces;
+  double numbers = pieceNumbers * (pieces + (blocks > 1 ? 1 : 0));
+  double bytes = machine.vectorBits / 32 * numberBytes;
+  return blocks * block *
+             (slots / (fmaPerClock * threadedEfficiency) +
+              numbers * bytes / machine.l3BytesPerClock) +
+         length * tokenNumbers * bytes / machine.memoryBytesPerClock;
+}
+
 double ConvCostModel::getTransformClocks(int64_t length) const {
   double lags = std::min(lastLag, length - 1.0) -
                 std::max(firstLag, 1.0 - length) + 1;
+  if (machine.transformPoints > 0)
+    return getThreadedClocks(length, lags);
   int64_t largest = getLargestBlock(std::max<int64_t>(1, std::llround(lags)));
   int64_t block = kFirstBlock;
   while (block < largest && length > kMaxBlocks * block)
     block *= 4;
   double blocks = llvm::divideCeil(length, block);
-  double pieces =
-      std::min((blocks + 1) / 2 * (firstLag < 0 ? 2 : 1), lags / block + 1);
+  double pieces = countPieces(blocks, block, lags);
   double slots = 2 * levelSlots * std::log2(double(block)) +
                  productSlots * pieces;
   double clocks = slots / (fmaPerClock * transformEfficiency) + pointOverhead +

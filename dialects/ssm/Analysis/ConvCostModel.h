@@ -37,6 +37,11 @@ private:
   /// a token.
   double getFarPasses(double tokens) const;
 
+  /// Pieces of the kernel that a block of tokens meets, on average.
+  double countPieces(double blocks, double block, double lags) const;
+  /// The clocks of transforms by blocks of threads.
+  double getThreadedClocks(double length, double lags) const;
+
   double firstLag, lastLag; ///< infinite where the length bounds them
   double fmaPerClock;
   Machine machine;

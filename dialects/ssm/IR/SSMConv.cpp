@@ -5,6 +5,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "OpsDetail.h"
+#include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
 using namespace mlir::ssm;
@@ -430,6 +431,15 @@ LogicalResult SpectrumOp::verify() {
   if (getFirst() && getStaticFirst() != 0)
     return emitOpError("(C2) first lag: found a value and a number, wanted one "
                        "of them");
+  auto block = static_cast<int64_t>(getBlock().value_or(8));
+  auto threads = static_cast<int64_t>(getThreads().value_or(1));
+  if (block < 8 || !llvm::isPowerOf2_64(block))
+    return emitOpError() << "(C4) block: found " << block
+                         << ", wanted a power of two, at least 8";
+  if (threads < 1 || !llvm::isPowerOf2_64(threads) || 2 * threads > block ||
+      (getThreads() && !getBlock()))
+    return emitOpError() << "(C4) threads: found " << threads
+                         << ", wanted a power of two, at most half of a block";
   return verifyRoots(*this, "(C3)", getRoots());
 }
 

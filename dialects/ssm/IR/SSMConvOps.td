@@ -67,7 +67,9 @@ def SSM_ConvOp : SSM_DestinationOp<"conv", [AttrSizedOperandSegments]> {
     * (C8) `position` goes with a history, and a history with a lag above 0;
     * (C9) a spectrum goes with roots, `spectrum_lane` and the memory for
       transforms, `B x T x n` with at least four elements of each output channel,
-      tiles filled up; every index of its kernel is a dimension alone;
+      tiles filled up, or, where the spectrum has blocks of one size, three, five
+      unless the first lag is a number from 0 to the size of a block; every index
+      of its kernel is a dimension alone;
     * (C10) `relaxed` goes with a spectrum, a position, a history and its
       destination, with no lag below 0, and the last two of `outs`: `B x n x m`
       of the spectrum's elements, and `B` 64-bit integers.
@@ -269,6 +271,12 @@ def SSM_SpectrumOp : SSM_DestinationOp<"spectrum", [AttrSizedOperandSegments]> {
     same place of all pieces fits a cache. The output may be longer than what
     they take.
 
+    With `block`, there are blocks of that size alone, with all pieces, and
+    nothing lies between them. With `threads` as well, the values of a piece are
+    for `S` threads that have `R = N / S` consecutive ones each, an even number,
+    and read two at a time, all threads beside each other: the value `t R + 2 i
+    + j` of the thread `t`, `j` being 0 or 1, is at place `2 (i S + t) + j`.
+
     The output has the kernel's dimensions in order but for the lag and `lane`,
     then `ceil(lanes / W) x places x 2 x W`: channels along `lane` in tiles of
     `W`, filled up with zeros, real and imaginary parts apart. The first lag is
@@ -277,7 +285,9 @@ def SSM_SpectrumOp : SSM_DestinationOp<"spectrum", [AttrSizedOperandSegments]> {
     Constraints:
     * (C1) `lag` and `lane` are two dimensions of the kernel;
     * (C2) the output has the shape above, with a known `W`;
-    * (C3) the roots are `? x 2`, as many as the largest `N`.
+    * (C3) the roots are `? x 2`, as many as the largest `N`;
+    * (C4) `block` is a power of two from 8 on, `threads` one that leaves each
+      thread at least two values, and goes with a block.
 
     ```mlir
     func.func @spectrum(%k: tensor<100x8xf32>, %r: tensor<64x2xf32>,
@@ -292,7 +302,9 @@ def SSM_SpectrumOp : SSM_DestinationOp<"spectrum", [AttrSizedOperandSegments]> {
   let arguments = (ins SSM_Shaped:$kernel, SSM_Shaped:$roots,
                        Optional<Index>:$first, Variadic<SSM_Init>:$outs,
                        I64Attr:$lag, I64Attr:$lane,
-                       DefaultValuedAttr<I64Attr, "0">:$static_first);
+                       DefaultValuedAttr<I64Attr, "0">:$static_first,
+                       OptionalAttr<I64Attr>:$block,
+                       OptionalAttr<I64Attr>:$threads);
   let results = (outs Variadic<AnyRankedTensor>:$results);
   let assemblyFormat = [{
     `kernel` `(` $kernel `:` type($kernel) `)`

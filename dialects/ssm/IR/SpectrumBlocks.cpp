@@ -64,6 +64,56 @@ SmallVector<SpectrumBlocks> ssm::getSpectrumBlocks(OpBuilder &builder,
   return sizes;
 }
 
+SpectrumBlocks ssm::getBlocksOfSize(OpBuilder &builder, Location loc, int64_t block,
+                                    Value lags, Value first) {
+  auto index = [&](int64_t value) -> Value {
+    return arith::ConstantIndexOp::create(builder, loc, value);
+  };
+  auto add = [&](Value a, Value b) {
+    return builder.createOrFold<arith::AddIOp>(loc, a, b);
+  };
+  Value shift = index(llvm::Log2_64(block));
+  SpectrumBlocks blocks;
+  blocks.block = block;
+  blocks.padding = 0;
+  blocks.firstPiece = builder.createOrFold<arith::ShRSIOp>(loc, first, shift);
+  Value last = builder.createOrFold<arith::ShRSIOp>(
+      loc, add(add(first, lags), index(-1)), shift);
+  // The last lags reach into one piece more.
+  blocks.numPieces = add(
+      builder.createOrFold<arith::SubIOp>(loc, last, blocks.firstPiece), index(2));
+  blocks.offset = index(0);
+  blocks.isComplete = arith::ConstantIntOp::create(builder, loc, 1, 1);
+  return blocks;
+}
+
+int64_t ssm::getPlacesOfSize(int64_t block, int64_t lags, int64_t first) {
+  return (llvm::divideFloorSigned(first + lags - 1, block) -
+          llvm::divideFloorSigned(first, block) + 2) *
+         block;
+}
+
+Value ssm::getPlaceForThreads(OpBuilder &builder, Location loc, int64_t block,
+                              int64_t threads, Value number) {
+  auto index = [&](int64_t value) -> Value {
+    return arith::ConstantIndexOp::create(builder, loc, value);
+  };
+  auto shiftRight = [&](Value a, int64_t size) {
+    return builder.createOrFold<arith::ShRUIOp>(loc, a, index(llvm::Log2_64(size)));
+  };
+  auto modulo = [&](Value a, int64_t size) {
+    return builder.createOrFold<arith::AndIOp>(loc, a, index(size - 1));
+  };
+  auto mulAdd = [&](Value a, int64_t factor, Value b) {
+    Value product = builder.createOrFold<arith::MulIOp>(loc, a, index(factor));
+    return builder.createOrFold<arith::AddIOp>(loc, product, b);
+  };
+  int64_t perThread = block / threads;
+  Value pair = shiftRight(modulo(number, perThread), 2);
+  return mulAdd(mulAdd(pair, threads, shiftRight(number, perThread)), 2,
+                modulo(number, 2));
+}
+
 int64_t ssm::getLargestBlock(int64_t lags) {
   int64_t block = kFirstBlock;
   for (int64_t i = 1; i < kNumBlockSizes && lags > kMaxBlocks * block; ++i)

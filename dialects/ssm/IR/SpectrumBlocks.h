@@ -28,8 +28,9 @@ inline constexpr int64_t kMaxSpectrumLags =
 /// The pieces of blocks of one size.
 struct SpectrumBlocks {
   int64_t block = 0;
+  int64_t padding = kPiecePadding;
   /// Places from one piece to the next.
-  int64_t getStride() const { return block + kPiecePadding; }
+  int64_t getStride() const { return block + padding; }
   /// Piece numbers [firstPiece, firstPiece + numPieces).
   Value firstPiece, numPieces;
   /// Place of the first one.
@@ -42,6 +43,19 @@ struct SpectrumBlocks {
 /// folds to constants where both are.
 SmallVector<SpectrumBlocks> getSpectrumBlocks(OpBuilder &builder, Location loc,
                                               Value lags, Value first);
+
+/// Numbers of memory for transforms, for a token and an output channel, where blocks
+/// have one size: the tokens themselves, and the transforms of all blocks but the last;
+/// of that as well where there are several and an output needs later tokens.
+inline int64_t getNumbersOfToken(bool looksAhead) { return looksAhead ? 5 : 3; }
+/// The layout of blocks of one size alone, with all pieces.
+SpectrumBlocks getBlocksOfSize(OpBuilder &builder, Location loc, int64_t block,
+                               Value lags, Value first);
+/// Places of that for a kernel of known lags.
+int64_t getPlacesOfSize(int64_t block, int64_t lags, int64_t first);
+/// The place of the value `number` of a piece that is laid out for `threads` threads.
+Value getPlaceForThreads(OpBuilder &builder, Location loc, int64_t block,
+                         int64_t threads, Value number);
 
 /// Places of the spectrum and largest blocks of a kernel of known lags.
 int64_t getSpectrumPlaces(int64_t lags, int64_t first);

@@ -497,10 +497,17 @@ def PrepareSpectraPass : Pass<"ssm-prepare-spectra", "::mlir::func::FuncOp"> {
     ```
 
     has `spectrum`, `roots` and a second of `outs` afterwards.
+
+    With `block`, transforms are of that many points alone, in f32, one channel after
+    the other, and laid out for as many threads as `threads` says; what calls pass on
+    besides the history stays out of it, and f64 stays as it is.
   }];
   let options = [
     Option<"vectorBits", "vector-bits", "int64_t", "512",
            "Bits of a vector register: channels of a tile are as many as fit">,
+    Option<"block", "block", "int64_t", "0",
+           "Tokens of all blocks; 0: several sizes, with channels in vectors">,
+    Option<"threads", "threads", "int64_t", "1", "Threads that share a block">,
   ];
   let dependentDialects = ["mlir::arith::ArithDialect",
                            "mlir::tensor::TensorDialect"];
@@ -559,6 +566,8 @@ def SelectModesPass : Pass<"ssm-select-modes", "mlir::func::FuncOp"> {
            "Shortest length that is executed in chunks">,
     Option<"convolution", "convolution", "std::string", "\"auto\"",
            "How long kernels are convolved: auto, fft or direct">,
+    Option<"convolvesScans", "convolves-scans", "bool", "true",
+           "A recurrence may become a convolution without being asked to">,
   ];
 }
 

@@ -38,6 +38,13 @@ static std::optional<unsigned> getLaneDim(ConvOp conv) {
   return last.getPosition();
 }
 
+/// Extents of the output but for batch and tokens.
+static ArrayRef<int64_t> getElementShape(ConvOp conv) {
+  return cast<RankedTensorType>(conv.getOutput().getType())
+      .getShape()
+      .drop_front(2);
+}
+
 static std::string reasonAgainst(ConvOp conv, const PreparedValues &prepared) {
   if (conv.getCut())
     return "documents start inside of the sequence";
@@ -55,6 +62,16 @@ static std::string reasonAgainst(ConvOp conv, const PreparedValues &prepared) {
         axis != int64_t(*conv.getLagAxis()))
       return "the number of channels is not known";
   return "";
+}
+
+/// The same where blocks have one size, threads share them, and numbers are f32.
+static std::string reasonAgainstThreads(ConvOp conv) {
+  for (Value value : {conv.getInput(), conv.getKernel(), conv.getOutput()})
+    if (getElementTypeOrSelf(value).isF64())
+      return "numbers are f64";
+  if (ShapedType::isDynamicShape(getElementShape(conv)))
+    return "the number of channels is not known";
+  return conv.getHistory() && !conv.getPosition() ? "the history is not a ring" : "";
 }
 
 namespace {
@@ -224,13 +241,6 @@ void LaterStates::update(ValueRange values) {
   }
 }
 
-/// Extents of the output but for batch and tokens.
-static ArrayRef<int64_t> getElementShape(ConvOp conv) {
-  return cast<RankedTensorType>(conv.getOutput().getType())
-      .getShape()
-      .drop_front(2);
-}
-
 /// Why each token adds up all taps, or nothing.
 static std::string reasonAgainstRelaxed(ConvOp conv) {
   auto first = static_cast<int64_t>(conv.getStaticFirst());
@@ -255,7 +265,7 @@ void PrepareSpectraPass::prepareSpectrum(ConvOp conv) {
   Type element = getElementTypeOrSelf(conv.getOutput());
   if (element.getIntOrFloatBitWidth() < 32)
     element = builder.getF32Type();
-  int64_t width = vectorBits / element.getIntOrFloatBitWidth();
+  int64_t width = block > 0 ? 1 : vectorBits / element.getIntOrFloatBitWidth();
   unsigned laneDim = *getLaneDim(conv), lagAxis = *conv.getLagAxis();
   unsigned laneAxis = 0;
   SmallVector<OpFoldResult> sizes;
@@ -274,8 +284,15 @@ void PrepareSpectraPass::prepareSpectrum(ConvOp conv) {
   int64_t first = conv.getStaticFirst();
   OpFoldResult places, numRoots;
   if (lags.scale == 0 && !conv.getFirst()) {
-    places = builder.getIndexAttr(getSpectrumPlaces(lags.offset, first));
-    numRoots = builder.getIndexAttr(getLargestBlock(lags.offset));
+    places = builder.getIndexAttr(block > 0
+                                      ? getPlacesOfSize(block, lags.offset, first)
+                                      : getSpectrumPlaces(lags.offset, first));
+    numRoots = builder.getIndexAttr(block > 0 ? block : getLargestBlock(lags.offset));
+  } else if (block > 0) {
+    // Lags that begin anywhere reach into two pieces besides, then comes one more.
+    places = emitExtent(builder, loc, {lags.scale, lags.offset + 3 * block},
+                        getPreparedLength(getOperation()));
+    numRoots = builder.getIndexAttr(block);
   } else {
     Value length = getPreparedLength(getOperation());
     bool isCausal = !conv.getFirst() && first == 0;
@@ -292,23 +309,33 @@ void PrepareSpectraPass::prepareSpectrum(ConvOp conv) {
       builder, loc, {numRoots, builder.getIndexAttr(2)}, element);
   Value roots =
       RootsOp::create(builder, loc, rootsInit.getType(), rootsInit).getResult(0);
+  IntegerAttr blockAttr, threadsAttr;
+  if (block > 0) {
+    blockAttr = builder.getI64IntegerAttr(block);
+    threadsAttr = builder.getI64IntegerAttr(threads);
+  }
   Value spectrumInit = tensor::EmptyOp::create(builder, loc, sizes, element);
   Value spectrum =
       SpectrumOp::create(builder, loc, spectrumInit.getType(), conv.getKernel(),
                          roots, conv.getFirst(), spectrumInit,
                          builder.getI64IntegerAttr(lagAxis),
                          builder.getI64IntegerAttr(laneAxis),
-                         builder.getI64IntegerAttr(first))
+                         builder.getI64IntegerAttr(first), blockAttr, threadsAttr)
           .getResult(0);
+  bool looksAhead = conv.getFirst() || first < 0 || first >= block;
+  int64_t memoryOfToken =
+      block > 0 ? getNumbersOfToken(looksAhead) *
+                      ShapedType::getNumElements(getElementShape(conv))
+                : 4 * tiles * width;
   SmallVector<OpFoldResult> memory = {
       tensor::getMixedSize(builder, loc, conv.getOutput(), 0),
       tensor::getMixedSize(builder, loc, conv.getOutput(), 1),
-      builder.getIndexAttr(4 * tiles * width)};
+      builder.getIndexAttr(memoryOfToken)};
   SmallVector<Value> outs(conv.getOuts());
   outs.push_back(tensor::EmptyOp::create(builder, loc, memory, element));
   std::optional<HistoryState> history = getHistoryState(conv);
   std::optional<LaterStates> later;
-  if (history && reasonAgainstRelaxed(conv).empty()) {
+  if (block == 0 && history && reasonAgainstRelaxed(conv).empty()) {
     later.emplace(conv, *history);
     // Output channels besides the lanes have sums of their own.
     int64_t row = 2 * width * tiles;
@@ -350,6 +377,8 @@ void PrepareSpectraPass::runOnOperation() {
     if (!conv.isLong() || !conv.getShortestFft() || conv.getSpectrum())
       return;
     std::string reason = reasonAgainst(conv, prepared);
+    if (reason.empty() && block > 0)
+      reason = reasonAgainstThreads(conv);
     if (reason.empty())
       convs.push_back(conv);
     else

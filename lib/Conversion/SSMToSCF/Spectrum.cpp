@@ -138,9 +138,12 @@ static void lowerSpectrum(SpectrumOp op, OpBuilder &builder) {
                       loops.add(partial[1], loops.sub(angles.mul(low, im),
                                                       angles.mul(high, re)))};
             });
+        Value place = k;
+        if (std::optional<uint64_t> threads = op.getThreads())
+          place = getPlaceForThreads(builder, loc, size.block, *threads, k);
         point[rank - 3] = loops.add(
             size.offset,
-            loops.add(loops.mul(number, loops.index(size.getStride())), k));
+            loops.add(loops.mul(number, loops.index(size.getStride())), place));
         Value scale = angles.number(1.0 / double(size.block));
         for (int64_t part = 0; part < 2; ++part) {
           point[rank - 2] = loops.index(part);
@@ -151,8 +154,12 @@ static void lowerSpectrum(SpectrumOp op, OpBuilder &builder) {
       });
     });
   };
-  for (const SpectrumBlocks &size :
-       getSpectrumBlocks(builder, loc, lags, first))
+  SmallVector<SpectrumBlocks> allBlocks;
+  if (std::optional<uint64_t> block = op.getBlock())
+    allBlocks.push_back(getBlocksOfSize(builder, loc, *block, lags, first));
+  else
+    allBlocks = getSpectrumBlocks(builder, loc, lags, first);
+  for (const SpectrumBlocks &size : allBlocks)
     loops.each(size.numPieces,
                  [&](Value number) { emitPiece(size, number); });
 }

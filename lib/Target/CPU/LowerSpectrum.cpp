@@ -12,6 +12,9 @@ using namespace mlir::ssm;
 using namespace ssmc;
 using namespace ssmc::cpu;
 
+/// Channels that are transformed together where each has a transform of its own.
+static constexpr int64_t togetherBits = 128;
+
 namespace {
 class SpectrumLowering {
 public:
@@ -22,6 +25,7 @@ public:
 private:
   void emitTile(Value unit);
   void emitPiece(RegionEmitter &emitter, Value number);
+  void storeForThreads(Value block, Value offset);
   Value loadTap(RegionEmitter &emitter, Value place);
 
   Value index(int64_t value) { return indexConstant(builder, loc, value); }
@@ -44,6 +48,8 @@ private:
   Access kernel;
   Value lags, first, flat, tilePoint;
   Value places; ///< of a tile
+  /// For threads: a piece of the tile's channels, the tile, its channels' number.
+  Value staged, tile, tileChannels;
   SmallVector<unsigned> outer;
   SmallVector<int64_t> extents; ///< of `outer`, then tiles
   SmallVector<SpectrumBlocks> sizes;
@@ -60,7 +66,8 @@ LogicalResult SpectrumLowering::run() {
     return failure();
   lag = op.getLag();
   lane = op.getLane();
-  width = type.getShape().back();
+  width = op.getThreads() ? togetherBits / element.getIntOrFloatBitWidth()
+                          : type.getShape().back();
   int64_t rank = kernelType.getRank();
   for (int64_t axis = 0; axis < rank; ++axis)
     if (axis != lag && kernelType.isDynamicDim(axis))
@@ -70,7 +77,7 @@ LogicalResult SpectrumLowering::run() {
       outer.push_back(axis);
       extents.push_back(kernelType.getDimSize(axis));
     }
-  extents.push_back(type.getDimSize(type.getRank() - 4));
+  extents.push_back(llvm::divideCeil(kernelType.getDimSize(lane), width));
   builder.setInsertionPoint(op);
   kernel = {op.getKernel(), builder.getMultiDimIdentityMap(rank)};
   lags =
@@ -79,7 +86,10 @@ LogicalResult SpectrumLowering::run() {
           : index(kernelType.getDimSize(lag));
   first = op.getFirst() ? op.getFirst()
                         : index(static_cast<int64_t>(op.getStaticFirst()));
-  sizes = getSpectrumBlocks(builder, loc, lags, first);
+  if (std::optional<uint64_t> block = op.getBlock())
+    sizes.push_back(getBlocksOfSize(builder, loc, *block, lags, first));
+  else
+    sizes = getSpectrumBlocks(builder, loc, lags, first);
   ReassociationIndices all;
   for (int64_t axis = 0; axis < type.getRank(); ++axis)
     all.push_back(axis);
@@ -98,7 +108,15 @@ LogicalResult SpectrumLowering::run() {
   for (int64_t extent : extents)
     units *= extent;
   emitTasks(builder, loc, index(units), index(1), std::nullopt,
-            [&](Value begin, Value) { emitTile(begin); });
+            [&](Value begin, Value) {
+              if (op.getThreads())
+                staged = memref::AllocaOp::create(
+                    builder, loc,
+                    MemRefType::get({static_cast<int64_t>(*op.getBlock()) * 2 * width},
+                                    element),
+                    builder.getI64IntegerAttr(64));
+              emitTile(begin);
+            });
   builder.eraseOp(op);
   return success();
 }
@@ -122,6 +140,8 @@ void SpectrumLowering::emitTile(Value unit) {
       channels <= width
           ? index(channels)
           : minIndex(builder, loc, add(begin, index(width)), index(channels));
+  tile = unit;
+  tileChannels = sub(end, begin);
   emitLaneLoops(emitter, loc, lane, begin, end, width, 1, channels,
                 [&](RegionEmitter &inner, int64_t) {
                   emitFor(builder, loc, index(0), numPieces, 1,
@@ -169,7 +189,8 @@ void SpectrumLowering::emitPiece(RegionEmitter &emitter, Value number) {
     before = add(before, size.numPieces);
   }
   FFTEmitter fft(builder, loc, op.getRoots(), element, width);
-  Value base = add(tilePoint, offset);
+  Value memory = staged ? staged : flat;
+  Value base = staged ? index(0) : add(tilePoint, offset);
   // The place of lag `piece * block`.
   Value firstTap = sub(mul(piece, block), first);
   auto type = cast<VectorType>(emitter.getLanesType(element));
@@ -188,9 +209,36 @@ void SpectrumLowering::emitPiece(RegionEmitter &emitter, Value number) {
     Value re = arith::MulFOp::create(builder, loc, low, scale);
     Value im = arith::NegFOp::create(
         builder, loc, arith::MulFOp::create(builder, loc, high, scale));
-    fft.store({re, im}, flat, add(base, position));
+    fft.store({re, im}, memory, add(base, position));
   });
-  fft.transform({flat, base, block, index(1)});
+  fft.transform({memory, base, block, index(1)});
+  if (staged)
+    storeForThreads(block, offset);
+}
+
+/// The staged piece, channel by channel, in the order of `threads`.
+void SpectrumLowering::storeForThreads(Value block, Value offset) {
+  auto size = static_cast<int64_t>(*op.getBlock());
+  auto threads = static_cast<int64_t>(*op.getThreads());
+  Value tiles = index(extents.back());
+  Value outerUnit = builder.createOrFold<arith::DivUIOp>(loc, tile, tiles);
+  Value inRow = builder.createOrFold<arith::RemUIOp>(loc, tile, tiles);
+  int64_t channels = cast<MemRefType>(op.getKernel().getType()).getDimSize(lane);
+  Value firstChannel = add(mul(outerUnit, index(channels)), mul(inRow, index(width)));
+  emitFor(builder, loc, index(0), tileChannels, 1, [&](Value channel) {
+    Value base = add(mul(add(firstChannel, channel), places), offset);
+    emitFor(builder, loc, index(0), block, 1, [&](Value number) {
+      Value place =
+          add(base, getPlaceForThreads(builder, loc, size, threads, number));
+      for (int64_t part = 0; part < 2; ++part) {
+        Value from = add(mul(number, index(2 * width)), index(part * width));
+        Value value =
+            memref::LoadOp::create(builder, loc, staged, ValueRange{add(from, channel)});
+        memref::StoreOp::create(builder, loc, value, flat,
+                                ValueRange{add(mul(place, index(2)), index(part))});
+      }
+    });
+  });
 }
 
 LogicalResult ssmc::cpu::lowerSpectrum(RewriterBase &rewriter, SpectrumOp op) {

@@ -47,6 +47,49 @@ TEST(RelaxedLevels, KnownLags) {
   EXPECT_EQ(getRelaxedPlaces(100, 0), 0);
 }
 
+// Blocks of one size: pieces for all lags, as many as there are places.
+TEST(SpectrumBlocks, OneSize) {
+  MLIRContext context;
+  context.loadDialect<arith::ArithDialect>();
+  Location loc = UnknownLoc::get(&context);
+  OwningOpRef<ModuleOp> module = ModuleOp::create(loc);
+  OpBuilder builder = OpBuilder::atBlockBegin(module->getBody());
+  auto index = [&](int64_t value) -> Value {
+    return arith::ConstantIndexOp::create(builder, loc, value);
+  };
+  struct Case {
+    int64_t lags, first, firstPiece, numPieces;
+  };
+  for (Case next : {Case{1, 0, 0, 2}, Case{64, 0, 0, 2}, Case{65, 0, 0, 3},
+                    Case{64, 1, 0, 3}, Case{100, -50, -1, 3}, Case{129, -128, -2, 4}}) {
+    SpectrumBlocks blocks =
+        getBlocksOfSize(builder, loc, 64, index(next.lags), index(next.first));
+    EXPECT_EQ(*getConstantIntValue(blocks.firstPiece), next.firstPiece);
+    EXPECT_EQ(*getConstantIntValue(blocks.numPieces), next.numPieces);
+    EXPECT_EQ(getPlacesOfSize(64, next.lags, next.first), 64 * next.numPieces);
+    EXPECT_EQ(blocks.getStride(), 64);
+  }
+}
+
+// Every value of a piece has a place of its own.
+TEST(SpectrumBlocks, PlacesForThreads) {
+  MLIRContext context;
+  context.loadDialect<arith::ArithDialect>();
+  Location loc = UnknownLoc::get(&context);
+  OwningOpRef<ModuleOp> module = ModuleOp::create(loc);
+  OpBuilder builder = OpBuilder::atBlockBegin(module->getBody());
+  SmallVector<int64_t> values(64, -1);
+  for (int64_t number = 0; number < 64; ++number) {
+    Value place = getPlaceForThreads(builder, loc, 64, 8,
+                                     arith::ConstantIndexOp::create(builder, loc, number));
+    values[*getConstantIntValue(place)] = number;
+  }
+  for (int64_t pair = 0; pair < 4; ++pair)
+    for (int64_t thread = 0; thread < 8; ++thread)
+      for (int64_t j = 0; j < 2; ++j)
+        EXPECT_EQ(values[2 * (8 * pair + thread) + j], 8 * thread + 2 * pair + j);
+}
+
 // Lengths at run time: the memory grows by a fixed number of places a token, which
 // is tightest where a size of blocks begins to be used.
 TEST(RelaxedLevels, LagsOfTheSequence) {

@@ -1737,6 +1737,24 @@ func.func @spectrum_c1(%k: tensor<100x8xf32>, %r: tensor<64x2xf32>, %s0: tensor<
 
 // -----
 
+func.func @spectrum_c4_block(%k: tensor<100x8xf32>, %r: tensor<64x2xf32>, %s0: tensor<1x256x2x16xf32>) {
+  // expected-error @+1 {{(C4) block: found 100, wanted a power of two, at least 8}}
+  %s = ssm.spectrum kernel(%k : tensor<100x8xf32>) roots(%r : tensor<64x2xf32>) lag 0 lane 1
+      outs(%s0 : tensor<1x256x2x16xf32>) {block = 100 : i64} -> tensor<1x256x2x16xf32>
+  return
+}
+
+// -----
+
+func.func @spectrum_c4_threads(%k: tensor<100x8xf32>, %r: tensor<64x2xf32>, %s0: tensor<1x256x2x16xf32>) {
+  // expected-error @+1 {{(C4) threads: found 64, wanted a power of two, at most half of a block}}
+  %s = ssm.spectrum kernel(%k : tensor<100x8xf32>) roots(%r : tensor<64x2xf32>) lag 0 lane 1
+      outs(%s0 : tensor<1x256x2x16xf32>) {block = 64 : i64, threads = 64 : i64} -> tensor<1x256x2x16xf32>
+  return
+}
+
+// -----
+
 func.func @spectrum_c2(%k: tensor<100x18xf32>, %r: tensor<64x2xf32>, %s0: tensor<1x256x2x16xf32>) {
   // expected-error @+1 {{(C2) spectrum: found 'tensor<1x256x2x16xf32>', wanted the other dimensions of 'tensor<100x18xf32>', then ceil(lanes / W) x places x 2 x W}}
   %s = ssm.spectrum kernel(%k : tensor<100x18xf32>) roots(%r : tensor<64x2xf32>) lag 0 lane 1

@@ -1,6 +1,7 @@
 // RUN: ssm-opt %s --split-input-file --pass-pipeline='builtin.module(func.func(ssm-prepare-spectra))' | FileCheck %s
 // RUN: ssm-opt %s --split-input-file --pass-pipeline='builtin.module(func.func(ssm-prepare-spectra))' | FileCheck %s --check-prefix=RELAXED
 // RUN: ssm-opt %s --split-input-file --pass-pipeline='builtin.module(func.func(ssm-prepare-spectra{vector-bits=256}))' | FileCheck %s --check-prefix=NARROW
+// RUN: ssm-opt %s --split-input-file --pass-pipeline='builtin.module(func.func(ssm-prepare-spectra{block=64 threads=8}))' | FileCheck %s --check-prefix=THREADS
 // RUN: ssm-opt %s --split-input-file --pass-pipeline='builtin.module(func.func(ssm-prepare-spectra),ssm-split-prepare)' | FileCheck %s --check-prefix=SPLIT
 
 // The transforms of a kernel of 100 lags: two blocks of 64 and what reaches into a third.
@@ -17,6 +18,13 @@
 // CHECK-NOT: spectrum(
 // CHECK: return
 // NARROW: tensor<3x204x2x8xf32>
+// For threads: a transform for each channel, in blocks of one size; three numbers of
+// memory for a token and channel, five where outputs need later tokens.
+// THREADS-LABEL: func.func @forward
+// THREADS: ssm.roots outs(%{{.*}} : tensor<64x2xf32>)
+// THREADS: ssm.spectrum {{.*}} {block = 64 : i64, threads = 8 : i64} -> tensor<20x192x2x1xf32>
+// THREADS: ssm.conv
+// THREADS-SAME: tensor<?x?x60xf32>
 // Both tables are made once.
 // SPLIT-LABEL: func.func @prepare
 // SPLIT: ssm.spectrum
@@ -61,6 +69,11 @@ func.func @forward(%x: tensor<?x?x20xf32>, %k: tensor<100x20xf32> {ssm.weight = 
 // A history that calls pass on: the sums that later outputs get from it are two states
 // more, for two output channels in tiles of 16 lanes. 600 lags: blocks of 64 with
 // transforms of 6 earlier ones, of 256 with 2, and sums of two each.
+// THREADS-LABEL: func.func @carried
+// THREADS-NOT: relaxed
+// THREADS: ssm.conv
+// THREADS-SAME: tensor<?x?x120xf32>
+// THREADS-NOT: relaxed
 // RELAXED-LABEL: func.func @carried
 // RELAXED-SAME: %[[SUMS:[a-z0-9]+]]: tensor<?x1584x128xf32> {ssm.dims = array<i64: -1, 1584, 128>, ssm.later, ssm.state = "history.sums"}
 // RELAXED-SAME: %[[AT:[a-z0-9]+]]: tensor<?xi64> {ssm.dims = array<i64: -1>, ssm.later, ssm.state = "history.sums_position"}
@@ -123,4 +136,38 @@ func.func @deep(%x: tensor<?x?x8xf32>, %n: index {ssm.prepared_length}, %k: tens
     scf.yield %1#0, %2 : tensor<?x?x8xf32>, tensor<3x?x?x8xf32>
   }
   return %0#0, %0#1 : tensor<?x?x8xf32>, tensor<3x?x?x8xf32>
+}
+
+// -----
+
+// THREADS-LABEL: func.func @two_sided
+// THREADS: ssm.spectrum {{.*}} -> tensor<8x192x2x1xf32>
+// THREADS: ssm.conv
+// THREADS-SAME: tensor<?x?x40xf32>
+// In f64 threads have no transforms.
+// THREADS: ssm.conv
+// THREADS-NOT: spectrum(
+// THREADS: return
+func.func @two_sided(%x: tensor<?x?x8xf32>, %k: tensor<100x8xf32> {ssm.weight = "k"},
+    %w: tensor<?x?x8xf64>, %y: tensor<?x?x8xf32>, %z: tensor<?x?x8xf64>)
+    -> (tensor<?x?x8xf32>, tensor<?x?x8xf64>) {
+  %0 = ssm.conv input(%x : tensor<?x?x8xf32>) kernel(%k : tensor<100x8xf32>)
+      outs(%y : tensor<?x?x8xf32>)
+      maps {input = affine_map<(b, t, c, j) -> (b, t, c)>,
+            kernel = affine_map<(b, t, c, j) -> (j, c)>,
+            output = affine_map<(b, t, c, j) -> (b, t, c)>} lags 100 from -50
+      epilogue {
+  ^bb0(%acc: f32):
+    ssm.yield %acc : f32
+  } attributes {shortest_fft = 128 : i64} -> tensor<?x?x8xf32>
+  %1 = ssm.conv input(%w : tensor<?x?x8xf64>) kernel(%k : tensor<100x8xf32>)
+      outs(%z : tensor<?x?x8xf64>)
+      maps {input = affine_map<(b, t, c, j) -> (b, t, c)>,
+            kernel = affine_map<(b, t, c, j) -> (j, c)>,
+            output = affine_map<(b, t, c, j) -> (b, t, c)>} lags 100
+      epilogue {
+  ^bb0(%acc: f64):
+    ssm.yield %acc : f64
+  } attributes {shortest_fft = 128 : i64} -> tensor<?x?x8xf64>
+  return %0, %1 : tensor<?x?x8xf32>, tensor<?x?x8xf64>
 }
