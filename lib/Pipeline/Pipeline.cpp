@@ -7,6 +7,7 @@
 #include "Target/CPU/ExpandMath.h"
 #include "Target/CPU/Passes.h"
 #include "Target/CPU/Target.h"
+#include "Target/NVPTX/FourierBlock.h"
 #include "Target/NVPTX/Machine.h"
 #include "Target/NVPTX/Passes.h"
 #include "mlir/Conversion/GPUToNVVM/GPUToNVVMPass.h"
@@ -68,7 +69,8 @@ static void buildLayerPipeline(OpPassManager &pm, const PipelineOptions &options
   modes.lanes = options.schedule.lanes;
   modes.segments = options.schedule.segments;
   modes.crossover = options.schedule.crossover;
-  modes.convolution = isCUDA(options) ? "direct" : options.schedule.conv;
+  modes.convolution = options.schedule.conv;
+  modes.convolvesScans = !isCUDA(options);
   pm.addNestedPass<func::FuncOp>(ssm::createSelectModesPass(modes));
   pm.addNestedPass<func::FuncOp>(ssm::createExpandQuadraticPass());
   pm.addPass(createCanonicalizerPass());
@@ -110,9 +112,13 @@ static void buildLayerPipeline(OpPassManager &pm, const PipelineOptions &options
       tables.vectorBits = target.vectorBits;
       pm.addNestedPass<func::FuncOp>(ssm::createTabulateChunksPass(tables));
     }
-    if (!isCUDA(options) && options.schedule.conv != "direct") {
+    if (options.schedule.conv != "direct" && !options.emulateKernels) {
       ssm::PrepareSpectraPassOptions spectra;
       spectra.vectorBits = target.vectorBits;
+      if (isCUDA(options)) {
+        spectra.block = nvptx::FourierBlock::kPoints;
+        spectra.threads = nvptx::FourierBlock::kThreads;
+      }
       pm.addNestedPass<func::FuncOp>(ssm::createPrepareSpectraPass(spectra));
     }
   }

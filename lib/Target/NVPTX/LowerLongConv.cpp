@@ -32,7 +32,7 @@ constexpr int64_t kSharingWarps = 16, kTogether = 8;
 class LongConv {
 public:
   LongConv(ConvOp op, OpBuilder &builder);
-  void run();
+  void run(linalg::GenericOp producer);
 
 private:
   gpu::LaunchOp start(Value tiles, int64_t warps, ArrayRef<MemRefType> shared);
@@ -332,12 +332,28 @@ void LongConv::emitSingle() {
   });
 }
 
-void LongConv::run() {
+/// `producer`: of the input, where transforms can read it instead, or null.
+void LongConv::run(linalg::GenericOp producer) {
   Value isSingle = arith::CmpIOp::create(loops.builder, loops.loc,
                                          arith::CmpIPredicate::eq, length, loops.index(1));
-  loops.when(isSingle, [&] { emitSingle(); }, [&] { emitTiles(); });
-  if (Value finalHistory = op.getFinalHistory())
-    writeFinalHistory(loops, sequence, finalHistory);
+  auto putHistory = [&] {
+    if (Value finalHistory = op.getFinalHistory())
+      writeFinalHistory(loops, sequence, finalHistory);
+  };
+  if (!nvptx::canUseFFT(op)) {
+    loops.when(isSingle, [&] { emitSingle(); }, [&] { emitTiles(); });
+    return putHistory();
+  }
+  auto emit = [&](void (LongConv::*sums)()) {
+    if (producer)
+      loops.builder.clone(*producer);
+    (this->*sums)();
+    putHistory();
+  };
+  loops.when(isSingle, [&] { emit(&LongConv::emitSingle); }, [&] {
+    nvptx::emitFFTConv(
+        loops.builder, op, producer, [&] { emit(&LongConv::emitTiles); }, putHistory);
+  });
 }
 
 LogicalResult nvptx::lowerLongConv(RewriterBase &rewriter, ConvOp op) {
@@ -345,7 +361,12 @@ LogicalResult nvptx::lowerLongConv(RewriterBase &rewriter, ConvOp op) {
   if (!op.hasPureBufferSemantics() || op.getCut() || op.getNumDims() < 4 ||
       isWide(op.getInput()) || isWide(op.getKernel()) || isWide(op.getOutput()))
     return failure();
-  LongConv(op, rewriter).run();
+  linalg::GenericOp producer;
+  if (canUseFFT(op))
+    producer = findProducerOf(op);
+  LongConv(op, rewriter).run(producer);
   rewriter.eraseOp(op);
+  if (producer)
+    rewriter.eraseOp(producer);
   return success();
 }

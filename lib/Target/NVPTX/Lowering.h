@@ -3,6 +3,7 @@
 #ifndef SSMC_LIB_TARGET_NVPTX_LOWERING_H
 #define SSMC_LIB_TARGET_NVPTX_LOWERING_H
 
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/IR/PatternMatch.h"
 #include "ssm/IR/SSM.h"
 
@@ -21,6 +22,18 @@ mlir::LogicalResult lowerConv(mlir::RewriterBase &rewriter, mlir::ssm::ConvOp op
 /// A convolution with any lags by tiles of tokens; fails where it has no lanes, in f64, and
 /// where documents start inside.
 mlir::LogicalResult lowerLongConv(mlir::RewriterBase &rewriter, mlir::ssm::ConvOp op);
+
+/// The same by Fourier transforms, where its kernel has a spectrum for threads: from
+/// `shortest_fft` tokens on that come first in their sequence. Emits `otherwise` for other
+/// calls, and `putHistory` after outputs where it does not write the history itself. A
+/// `producer` of the input does not run: each of its elements is computed where it is read.
+bool canUseFFT(mlir::ssm::ConvOp op);
+void emitFFTConv(mlir::OpBuilder &builder, mlir::ssm::ConvOp op,
+                 mlir::linalg::GenericOp producer, llvm::function_ref<void()> otherwise,
+                 llvm::function_ref<void()> putHistory);
+/// The elementwise op right before `op` that only makes its input, from memory that
+/// nothing else is put into; null if there is none.
+mlir::linalg::GenericOp findProducerOf(mlir::ssm::ConvOp op);
 
 /// A recurrence that is scheduled in chunks as products on tensor cores; fails where it
 /// has no such form. `terms` of bf16 stand for an operand.

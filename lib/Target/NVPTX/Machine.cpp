@@ -3,6 +3,7 @@
 #include "Target/NVPTX/Machine.h"
 
 #include "Target/NVPTX/Assembler.h"
+#include "Target/NVPTX/FourierBlock.h"
 
 using namespace ssmc;
 
@@ -61,6 +62,7 @@ mlir::ssm::Machine nvptx::getMachine(llvm::StringRef arch) {
   machine.chunkClocks = chunkClocks;
   machine.keyDecayClocks = keyDecayClocks;
   machine.chunkTokens = chunkTokens;
+  machine.transformPoints = FourierBlock::kPoints;
   machine.cores = device->multiprocessors;
   return machine;
 }

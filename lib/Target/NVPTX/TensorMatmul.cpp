@@ -1,6 +1,7 @@
 //===- TensorMatmul.cpp - Products by tensor cores: operands, the choice --===//
 
 #include "Target/NVPTX/TensorMatmul.h"
+#include "Target/NVPTX/Buffers.h"
 #include "Target/NVPTX/Lowering.h"
 #include "Target/NVPTX/TensorCores.h"
 
@@ -171,17 +172,6 @@ void TensorMatmul::run() {
     (void)lowerNorm(b, norm); // takes the literal form where it does not fit
     emitMany();
   });
-}
-
-/// The temporary or argument that `value` is a part of.
-static Value getBuffer(Value value) {
-  while (Operation *def = value.getDefiningOp()) {
-    if (!isa<memref::SubViewOp, memref::ExpandShapeOp, memref::CollapseShapeOp,
-             memref::CastOp>(def))
-      break;
-    value = def->getOperand(0);
-  }
-  return value;
 }
 
 /// Whether what `op` reads and what `later` writes are different memory, by who else reads

@@ -333,3 +333,111 @@ func.func @tensor_cores(%memory: memref<?xi8>, %at: index, %b: index, %t: index,
   }
   return
 }
+
+// -----
+
+// A call that begins a sequence of at least 1000 tokens by transforms: tokens channel by
+// channel, the transforms in a launch of their own, outputs token by token, with the
+// epilogue. Others add up all lags.
+// CHECK-LABEL: func.func @transforms(
+// CHECK: arith.cmpi eq, %[[LENGTH:.*]], %c1
+// CHECK: scf.if
+// CHECK: else
+// CHECK: arith.cmpi sgt, %[[LENGTH]], %c999
+// CHECK: arith.cmpi eq, %{{.*}}, %c0
+// CHECK: scf.if
+// CHECK: gpu.launch {{.*}} workgroup(%{{.*}} : memref<32x65xf32, #gpu.address_space<workgroup>>)
+// CHECK: gpu.barrier
+// CHECK: gpu.launch {{.*}} threads({{.*}}) in ({{.*}} = %c256{{.*}} workgroup(%[[SHARED:.*]] : memref<10880xf32, #gpu.address_space<workgroup>>)
+// CHECK: scf.for
+// Into shared memory and out of it, twice; then the kernel's values, those of earlier
+// blocks, and back.
+// CHECK-COUNT-16: vector.store %{{.*}}, %[[SHARED]]
+// CHECK: gpu.barrier
+// CHECK-COUNT-16: vector.load %[[SHARED]]
+// CHECK-COUNT-16: vector.store %{{.*}}, %[[SHARED]]
+// CHECK: gpu.barrier
+// CHECK-COUNT-16: vector.load %[[SHARED]]
+// CHECK-COUNT-8: vector.store {{.*}} {alignment = 16 : i64} : memref<?xf32>, vector<4xf32>
+// CHECK-COUNT-8: vector.load {{.*}} {alignment = 16 : i64} : memref<491520xf32>, vector<4xf32>
+// CHECK: scf.for
+// CHECK: vector.load {{.*}} {alignment = 16 : i64} : memref<?xf32>, vector<4xf32>
+// CHECK: gpu.barrier
+// CHECK: gpu.barrier
+// CHECK: } {nvptx.block = 256 : i64, nvptx.min_blocks = 3 : i64}
+// CHECK: gpu.launch
+// CHECK: arith.mulf %{{.*}}, %{{.*}} : f32
+// CHECK: memref.store %{{.*}} : memref<?x?x20xf32>
+// CHECK: else
+// CHECK: gpu.launch
+// CHECK-NOT: ssm.
+// ALONE-LABEL: func.func @transforms(
+// ALONE-NOT: gpu.launch
+func.func @transforms(%x: memref<?x?x20xf32>, %k: memref<5000x20xf32>,
+    %h: memref<?x?x20xf32>, %p: index, %s: memref<20x12288x2x1xf32>,
+    %r: memref<4096x2xf32>, %z: memref<?x?x20xf32>, %y: memref<?x?x20xf32>,
+    %w: memref<?x?x60xf32>) attributes {nvptx.host} {
+  ssm.conv input(%x : memref<?x?x20xf32>) kernel(%k : memref<5000x20xf32>)
+      history(%h : memref<?x?x20xf32>) position(%p : index)
+      spectrum(%s : memref<20x12288x2x1xf32>) roots(%r : memref<4096x2xf32>)
+      epilogue_ins(%z : memref<?x?x20xf32>)
+      outs(%y, %h, %w : memref<?x?x20xf32>, memref<?x?x20xf32>, memref<?x?x60xf32>)
+      maps {input = affine_map<(b, t, c, j) -> (b, t, c)>,
+            kernel = affine_map<(b, t, c, j) -> (j, c)>,
+            epilogue = [affine_map<(b, t, c, j) -> (b, t, c)>],
+            output = affine_map<(b, t, c, j) -> (b, t, c)>} lags 5000
+      epilogue {
+  ^bb0(%acc: f32, %gate: f32):
+    %0 = arith.mulf %acc, %gate : f32
+    ssm.yield %0 : f32
+  } attributes {shortest_fft = 1000 : i64, spectrum_lane = 2 : i64}
+  return
+}
+
+// -----
+
+// What makes the input is computed where transforms read it, from arguments, and stored
+// for sums over all lags alone; its tokens go into the history by the way.
+// CHECK-LABEL: func.func @producer(
+// CHECK: scf.if
+// CHECK: scf.parallel
+// CHECK: memref.store %{{.*}}, %[[INPUT:.*]][%{{.*}}] : memref<?x?x20xf32>
+// CHECK: gpu.launch
+// CHECK: else
+// CHECK: scf.if
+// CHECK: gpu.launch
+// CHECK-COUNT-16: memref.load %{{.*}} : memref<?x?x20xbf16>
+// CHECK-COUNT-8: memref.store %{{.*}}, %arg3[
+// CHECK: gpu.barrier
+// CHECK-NOT: memref.store %{{.*}}, %arg3[
+// CHECK: else
+// CHECK: scf.parallel
+// CHECK: memref.store %{{.*}}, %[[INPUT]][
+func.func @producer(%u: memref<?x?x20xbf16>, %v: memref<?x?x20xbf16>, %k: memref<5000x20xf32>,
+    %h: memref<?x?x20xf32>, %p: index, %s: memref<20x12288x2x1xf32>,
+    %r: memref<4096x2xf32>, %y: memref<?x?x20xf32>, %w: memref<?x?x60xf32>,
+    %memory: memref<?xi8>, %at: index, %b: index, %t: index) attributes {nvptx.host} {
+  %x = memref.view %memory[%at][%b, %t] : memref<?xi8> to memref<?x?x20xf32>
+  linalg.generic {indexing_maps = [affine_map<(b, t, c) -> (b, t, c)>, affine_map<(b, t, c) -> (b, t, c)>,
+                                   affine_map<(b, t, c) -> (b, t, c)>],
+                  iterator_types = ["parallel", "parallel", "parallel"]}
+      ins(%u, %v : memref<?x?x20xbf16>, memref<?x?x20xbf16>) outs(%x : memref<?x?x20xf32>) {
+  ^bb0(%a: bf16, %c: bf16, %old: f32):
+    %0 = arith.extf %a : bf16 to f32
+    %1 = arith.extf %c : bf16 to f32
+    %2 = arith.mulf %0, %1 : f32
+    linalg.yield %2 : f32
+  }
+  ssm.conv input(%x : memref<?x?x20xf32>) kernel(%k : memref<5000x20xf32>)
+      history(%h : memref<?x?x20xf32>) position(%p : index)
+      spectrum(%s : memref<20x12288x2x1xf32>) roots(%r : memref<4096x2xf32>)
+      outs(%y, %h, %w : memref<?x?x20xf32>, memref<?x?x20xf32>, memref<?x?x60xf32>)
+      maps {input = affine_map<(b, t, c, j) -> (b, t, c)>,
+            kernel = affine_map<(b, t, c, j) -> (j, c)>,
+            output = affine_map<(b, t, c, j) -> (b, t, c)>} lags 5000
+      epilogue {
+  ^bb0(%acc: f32):
+    ssm.yield %acc : f32
+  } attributes {shortest_fft = 1000 : i64, spectrum_lane = 2 : i64}
+  return
+}

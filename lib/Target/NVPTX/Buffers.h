@@ -1,0 +1,20 @@
+//===- Buffers.h - Whose memory a value is ---------------------*- C++ -*-===//
+
+#ifndef SSMC_LIB_TARGET_NVPTX_BUFFERS_H
+#define SSMC_LIB_TARGET_NVPTX_BUFFERS_H
+
+#include "mlir/IR/Value.h"
+
+namespace ssmc::nvptx {
+
+/// The temporary or argument that `value` is a part of.
+mlir::Value getBuffer(mlir::Value value);
+/// Whether it is a temporary, which the planner of memory gives to another once its last
+/// reader has run.
+bool isTemporary(mlir::Value value);
+/// Whether it is an argument of the layer, of which the frame has the address.
+bool isArgument(mlir::Value value);
+
+} // namespace ssmc::nvptx
+
+#endif // SSMC_LIB_TARGET_NVPTX_BUFFERS_H

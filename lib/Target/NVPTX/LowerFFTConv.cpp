@@ -1,0 +1,555 @@
+//===- LowerFFTConv.cpp - A long convolution by Fourier transforms --------===//
+//
+// Tokens are cut into blocks, of which ssm.spectrum has the formula. Sequences lie token
+// by token in memory, with channels beside each other; so one kernel writes the tokens of
+// each channel beside each other, into memory for transforms, a second convolves there, and
+// a third goes back and finishes the outputs.
+//
+// In the second a block of threads has one channel of one sequence. Block after block it
+// transforms tokens (FourierBlock.h), keeps that for later blocks, adds up products with
+// the pieces of the kernel, transforms back and writes sums over the tokens. Where outputs
+// need later tokens it transforms all blocks before. Threads read what they have kept
+// themselves, so nothing else waits for it.
+//
+//===----------------------------------------------------------------------===//
+
+#include "Target/NVPTX/FourierBlock.h"
+#include "Target/NVPTX/Launch.h"
+#include "Target/NVPTX/Lowering.h"
+#include "Target/NVPTX/Passes.h"
+
+#include "Conversion/SSMToSCF/Sequence.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "ssm/IR/SpectrumBlocks.h"
+
+using namespace mlir;
+using namespace mlir::ssm;
+using namespace ssmc;
+using namespace ssmc::detail;
+using namespace ssmc::nvptx;
+
+namespace {
+constexpr int64_t kBlock = FourierBlock::kPoints, kThreads = FourierBlock::kThreads,
+                  kOwn = FourierBlock::kOwn;
+/// Blocks of threads that a multiprocessor is to hold.
+constexpr int64_t kMinBlocks = 3;
+/// Channels and tokens of a tile that changes its direction, by warps of one token each,
+/// and what a thread has of it.
+constexpr int64_t kWarp = 32, kTileTokens = 64, kWarps = 8, kTileOwn = kTileTokens / kWarps;
+using Points = SmallVector<ComplexNumber, kOwn>;
+
+class FFTConv {
+public:
+  FFTConv(ConvOp op, linalg::GenericOp producer, OpBuilder &builder);
+  Value isPossible();
+  void emit();
+  /// Whether each token of the input is read once, so that the history is written by the
+  /// way.
+  bool writesHistory();
+
+private:
+  // Tiles, by two launches.
+  gpu::LaunchOp startTile();
+  void emitTokens();
+  void emitOutputs();
+  void bindChannel(Value number);
+  Value loadInput(ArrayRef<Value> indices);
+  Value getPlace(Value channel, Value token);
+
+  // Transforms.
+  void emitConvolution(bool afterAll);
+  void emitBlocks();
+  void emitBlocksAfterAll();
+  Points loadTokens(Value number);
+  void storeTokens(const Points &points, Value number);
+  Value getKept(Value number);
+  void keep(const Points &points, Value number);
+  Points multiplyOwn(const Points &points);
+  void addProducts(Points &sums, Value output, Value begin, Value end);
+  Value getOwnPlace(Value base, int64_t i);
+  std::array<ComplexNumber, 2> loadNumbers(Value memory, Value place);
+  SmallVector<Value> getSpectrumSizes();
+  Value getSpectrumBase(ArrayRef<Value> spectrumSizes);
+
+  Value flatten(Value memref);
+  void emitFor(Value begin, Value end, function_ref<void(Value)> body);
+  Value constant(double value) { return loops.constant(f32, value); }
+  Value min(Value a, Value b) { return loops.select(loops.less(a, b), a, b); }
+  Value plus(Value a, int64_t b) { return loops.add(a, loops.index(b)); }
+  Value times(Value a, int64_t b) { return loops.mul(a, loops.index(b)); }
+  Value quotient(Value a, Value b) {
+    return arith::DivUIOp::create(loops.builder, loops.loc, a, b);
+  }
+  Value remainder(Value a, Value b) {
+    return arith::RemUIOp::create(loops.builder, loops.loc, a, b);
+  }
+  Value both(Value a, Value b) {
+    return arith::AndIOp::create(loops.builder, loops.loc, a, b);
+  }
+  Value either(Value a, Value b) {
+    return arith::OrIOp::create(loops.builder, loops.loc, a, b);
+  }
+
+  ConvOp op;
+  linalg::GenericOp producer; ///< of the input, or null
+  Loops loops;
+  FloatType f32;
+  SmallVector<unsigned> channelDims; ///< of the output, the last one innermost
+  SmallVector<Value> sizes, point;
+  Value batches, length, channels, blocks;
+  SpectrumBlocks pieces;
+  Value lastPiece;
+  bool looksAhead; ///< maybe; or the own block has no piece of its own
+  Value memory;    ///< transforms that are kept, then tokens by channel
+  Value keptBlocks, firstToken;
+  Value spectrum;
+
+  // Of a block of threads.
+  Value thread, row, spectrumBase; ///< row: of a channel of a sequence
+  Value tile, tileChannel, tileToken;
+  std::optional<FourierBlock> fourier;
+};
+} // namespace
+
+FFTConv::FFTConv(ConvOp op, linalg::GenericOp producer, OpBuilder &builder)
+    : op(op), producer(producer), loops(builder, op.getLoc()), f32(builder.getF32Type()),
+      sizes(op.getNumDims()), point(op.getNumDims()) {
+  for (auto [axis, expr] : llvm::enumerate(op.getOutputMap().getResults())) {
+    unsigned dim = cast<AffineDimExpr>(expr).getPosition();
+    sizes[dim] = loops.size(op.getOutput(), axis);
+    if (axis > 1)
+      channelDims.push_back(dim);
+  }
+  batches = sizes[0];
+  length = sizes[1];
+  channels = loops.index(1);
+  for (unsigned dim : channelDims)
+    channels = loops.mul(channels, sizes[dim]);
+  blocks = arith::CeilDivUIOp::create(builder, op.getLoc(), length, loops.index(kBlock));
+  Lags lags = getLags(loops, op);
+  pieces = getBlocksOfSize(builder, op.getLoc(), kBlock, lags.count, lags.first);
+  lastPiece = plus(loops.add(pieces.firstPiece, pieces.numPieces), -1);
+  auto first = static_cast<int64_t>(op.getStaticFirst());
+  looksAhead = op.getFirst() || first < 0 || first >= kBlock;
+}
+
+/// No token came before, and the sequence is long enough.
+Value FFTConv::isPossible() {
+  OpBuilder &b = loops.builder;
+  auto isEqual = [&](Value a, int64_t value) -> Value {
+    return arith::CmpIOp::create(b, loops.loc, arith::CmpIPredicate::eq, a,
+                                 loops.index(value));
+  };
+  int64_t shortest = static_cast<int64_t>(*op.getShortestFft());
+  // A block alone has its own piece only.
+  Value hasOwn = both(loops.less(pieces.firstPiece, loops.index(1)),
+                      loops.less(loops.index(-1), lastPiece));
+  Value possible = both(loops.less(loops.index(shortest - 1), length),
+                        either(hasOwn, loops.less(loops.index(1), blocks)));
+  if (op.getPosition())
+    possible = both(possible, isEqual(op.getPosition(), 0));
+  // A tile passes the end of the history's ring once at most.
+  if (writesHistory())
+    possible = both(possible, loops.less(loops.index(kTileTokens - 1),
+                                         loops.size(op.getHistory(), 1)));
+  return possible;
+}
+
+bool FFTConv::writesHistory() {
+  return op.getHistory() && op.getFinalHistory() == op.getHistory() &&
+         op.getInputMap().isProjectedPermutation() &&
+         op.getInputMap().getNumResults() == op.getOutputMap().getNumResults();
+}
+
+Value FFTConv::flatten(Value memref) {
+  auto type = cast<MemRefType>(memref.getType());
+  ReassociationIndices all;
+  for (int64_t axis = 0; axis < type.getRank(); ++axis)
+    all.push_back(axis);
+  int64_t count = type.hasStaticShape() ? type.getNumElements() : ShapedType::kDynamic;
+  return memref::CollapseShapeOp::create(loops.builder, loops.loc,
+                                         MemRefType::get({count}, type.getElementType()),
+                                         memref, ArrayRef<ReassociationIndices>{all});
+}
+
+void FFTConv::emitFor(Value begin, Value end, function_ref<void(Value)> body) {
+  OpBuilder &b = loops.builder;
+  auto loop = scf::ForOp::create(b, loops.loc, begin, end, loops.index(1));
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(loop.getBody());
+  body(loop.getInductionVar());
+}
+
+//===----------------------------------------------------------------------===//
+// Tiles
+//===----------------------------------------------------------------------===//
+
+/// The channel `number` of the output in `point`.
+void FFTConv::bindChannel(Value number) {
+  for (unsigned dim : llvm::reverse(channelDims)) {
+    point[dim] = remainder(number, sizes[dim]);
+    number = quotient(number, sizes[dim]);
+  }
+}
+
+/// Where a token of a channel is in memory for transforms.
+Value FFTConv::getPlace(Value channel, Value token) {
+  Value number = loops.add(loops.mul(point[0], channels), channel);
+  return loops.add(loops.add(loops.mul(number, length), token), firstToken);
+}
+
+/// A launch with a block of threads a tile, whose shared memory has a row of tokens for
+/// each channel; one place more than those lets threads find different banks.
+gpu::LaunchOp FFTConv::startTile() {
+  OpBuilder &b = loops.builder;
+  auto ceilDiv = [&](Value a, int64_t by) -> Value {
+    return arith::CeilDivUIOp::create(b, loops.loc, a, loops.index(by));
+  };
+  Value rowTiles = ceilDiv(channels, kWarp), tokenTiles = ceilDiv(length, kTileTokens);
+  Value count = loops.mul(loops.mul(rowTiles, tokenTiles), batches);
+  gpu::LaunchOp launch =
+      startLaunch(b, loops.loc, count, loops.index(1), kWarp * kWarps,
+                  sharedType({kWarp, kTileTokens + 1}, f32));
+  tile = launch.getWorkgroupAttributions()[0];
+  thread = launch.getThreadIds().x;
+  llvm::fill(point, loops.index(0));
+  Value block = launch.getBlockIds().x;
+  tileChannel = times(remainder(block, rowTiles), kWarp);
+  block = quotient(block, rowTiles);
+  tileToken = times(remainder(block, tokenTiles), kTileTokens);
+  point[0] = quotient(block, tokenTiles);
+  return launch;
+}
+
+/// An element of the input, or what its producer would make.
+Value FFTConv::loadInput(ArrayRef<Value> indices) {
+  if (!producer)
+    return loops.load(op.getInput(), indices);
+  SmallVector<Value> at(producer.getNumLoops());
+  AffineMap map = producer.getIndexingMapsArray().back();
+  for (auto [expr, index] : llvm::zip_equal(map.getResults(), indices))
+    at[cast<AffineDimExpr>(expr).getPosition()] = index;
+  Block &body = *producer.getBlock();
+  return loops
+      .inlineSlice(body, body.getTerminator()->getOperands(),
+                   [&](unsigned argument) {
+                     OpOperand *operand = producer.getDpsInputOperand(argument);
+                     return loops.load(
+                         operand->get(),
+                         loops.apply(producer.getMatchingIndexingMap(operand), at));
+                   })
+      .front();
+}
+
+/// Tokens of the input, token by token, to tokens channel by channel.
+void FFTConv::emitTokens() {
+  OpBuilder::InsertionGuard guard(loops.builder);
+  startTile();
+  Value warp = quotient(thread, loops.index(kWarp)),
+        lane = remainder(thread, loops.index(kWarp));
+  bindChannel(min(loops.add(tileChannel, lane), plus(channels, -1)));
+  SmallVector<Value> from = loops.apply(op.getInputMap(), point), values;
+  for (int64_t i = 0; i < kTileOwn; ++i) {
+    Value token = loops.add(tileToken, plus(warp, i * kWarps));
+    from[1] = min(token, plus(length, -1));
+    values.push_back(loadInput(from));
+  }
+  if (writesHistory()) {
+    Value kept = loops.size(op.getHistory(), 1), channel = loops.add(tileChannel, lane);
+    Value firstKept = loops.sub(length, kept);
+    Value firstPlace = loops.add(remainder(tileToken, kept), warp);
+    for (int64_t i = 0; i < kTileOwn; ++i) {
+      Value token = loops.add(tileToken, plus(warp, i * kWarps));
+      Value isKept =
+          both(loops.less(plus(firstKept, -1), token), loops.less(token, length));
+      loops.when(both(isKept, loops.less(channel, channels)), [&] {
+        Value place = plus(firstPlace, i * kWarps);
+        from[1] = loops.select(loops.less(place, kept), place, loops.sub(place, kept));
+        loops.store(values[i], op.getHistory(), from);
+      });
+    }
+  }
+  for (auto [i, value] : llvm::enumerate(values))
+    loops.store(loops.convert(value, f32), tile, {lane, plus(warp, i * kWarps)});
+  gpu::BarrierOp::create(loops.builder, loops.loc);
+  for (int64_t i = 0; i < kTileOwn; ++i) {
+    Value inTile = plus(times(warp, kWarp / kWarps), i / 2);
+    Value inRow = plus(lane, i % 2 * kWarp);
+    Value channel = loops.add(tileChannel, inTile), token = loops.add(tileToken, inRow);
+    loops.when(both(loops.less(channel, channels), loops.less(token, length)), [&] {
+      loops.store(loops.load(tile, {inTile, inRow}), memory, getPlace(channel, token));
+    });
+  }
+}
+
+/// Sums channel by channel to outputs token by token.
+void FFTConv::emitOutputs() {
+  OpBuilder::InsertionGuard guard(loops.builder);
+  startTile();
+  Value warp = quotient(thread, loops.index(kWarp)),
+        lane = remainder(thread, loops.index(kWarp));
+  SmallVector<Value> sums;
+  for (int64_t i = 0; i < kTileOwn; ++i) {
+    Value channel = loops.add(tileChannel, plus(times(warp, kWarp / kWarps), i / 2));
+    Value token = loops.add(tileToken, plus(lane, i % 2 * kWarp));
+    sums.push_back(loops.load(memory, getPlace(min(channel, plus(channels, -1)),
+                                               min(token, plus(length, -1)))));
+  }
+  for (auto [i, sum] : llvm::enumerate(sums))
+    loops.store(sum, tile,
+                {plus(times(warp, kWarp / kWarps), i / 2), plus(lane, i % 2 * kWarp)});
+  gpu::BarrierOp::create(loops.builder, loops.loc);
+  Value channel = loops.add(tileChannel, lane);
+  bindChannel(min(channel, plus(channels, -1)));
+  // What outputs need is loaded for all of a thread's before one is stored.
+  SmallVector<Value> results;
+  for (int64_t i = 0; i < kTileOwn; ++i) {
+    Value row = plus(warp, i * kWarps);
+    point[1] = min(loops.add(tileToken, row), plus(length, -1));
+    results.push_back(loops
+                          .inlineEpilogue(op.getEpilogue(), loops.load(tile, {lane, row}),
+                                          op.getEpilogueIns(), op.getEpilogueMaps(), point)
+                          .front());
+  }
+  for (int64_t i = 0; i < kTileOwn; ++i) {
+    point[1] = loops.add(tileToken, plus(warp, i * kWarps));
+    loops.when(both(loops.less(channel, channels), loops.less(point[1], length)), [&] {
+      loops.store(results[i], op.getOutput(), loops.apply(op.getOutputMap(), point));
+    });
+  }
+}
+
+//===----------------------------------------------------------------------===//
+// Transforms
+//===----------------------------------------------------------------------===//
+
+/// A thread's part of the block `number` of tokens; zero after the last token.
+Points FFTConv::loadTokens(Value number) {
+  OpBuilder &b = loops.builder;
+  Value first = loops.add(times(number, kBlock), thread);
+  Value base = loops.add(loops.add(loops.mul(row, length), firstToken), first);
+  SmallVector<Type> types(kOwn, f32);
+  auto branch = scf::IfOp::create(
+      b, loops.loc, types, loops.less(plus(times(number, kBlock), kBlock - 1), length),
+      /*withElseRegion=*/true);
+  OpBuilder::InsertionGuard guard(b);
+  for (bool isWhole : {true, false}) {
+    b.setInsertionPointToStart(isWhole ? branch.thenBlock() : branch.elseBlock());
+    SmallVector<Value> values;
+    for (int64_t i = 0; i < kOwn; ++i) {
+      Value place = plus(base, i * kThreads);
+      if (isWhole) {
+        values.push_back(loops.load(memory, place));
+        continue;
+      }
+      Value isToken = loops.less(plus(first, i * kThreads), length);
+      values.push_back(
+          loops.loadIf(isToken, memory, place, f32, [&] { return constant(0.0); }));
+    }
+    scf::YieldOp::create(b, loops.loc, values);
+  }
+  Points points;
+  for (Value value : branch.getResults())
+    points.push_back({value, Value()});
+  return points;
+}
+
+void FFTConv::storeTokens(const Points &points, Value number) {
+  Value first = loops.add(times(number, kBlock), thread);
+  Value base = loops.add(loops.add(loops.mul(row, length), firstToken), first);
+  for (int64_t i = 0; i < kOwn; ++i)
+    loops.when(loops.less(plus(first, i * kThreads), length), [&] {
+      loops.store(points[i].re, memory, plus(base, i * kThreads));
+    });
+}
+
+/// Where a thread's values `i` and `i + 1` are, in the order of ssm.spectrum for threads.
+Value FFTConv::getOwnPlace(Value base, int64_t i) {
+  return loops.add(base, plus(times(thread, 4), i / 2 * 4 * kThreads));
+}
+
+/// Two complex numbers beside each other.
+std::array<ComplexNumber, 2> FFTConv::loadNumbers(Value from, Value place) {
+  OpBuilder &b = loops.builder;
+  Value vector =
+      vector::LoadOp::create(b, loops.loc, VectorType::get(4, f32), from, place,
+                             /*nontemporal=*/false, llvm::MaybeAlign(kVectorBytes));
+  auto part = [&](int64_t i) {
+    return vector::ExtractOp::create(b, loops.loc, vector, i).getResult();
+  };
+  return {ComplexNumber{part(0), part(1)}, ComplexNumber{part(2), part(3)}};
+}
+
+/// Where the transform of the block `number` of tokens is kept.
+Value FFTConv::getKept(Value number) {
+  return times(loops.add(loops.mul(row, keptBlocks), number), 2 * kBlock);
+}
+
+/// Keeps the transform of the block `number` of tokens.
+void FFTConv::keep(const Points &points, Value number) {
+  OpBuilder &b = loops.builder;
+  Value base = getKept(number);
+  for (int64_t i = 0; i < kOwn; i += 2) {
+    Value vector = vector::FromElementsOp::create(
+        b, loops.loc, VectorType::get(4, f32),
+        ValueRange{points[i].re, points[i].im, points[i + 1].re, points[i + 1].im});
+    vector::StoreOp::create(b, loops.loc, vector, memory, getOwnPlace(base, i),
+                            /*nontemporal=*/false, llvm::MaybeAlign(kVectorBytes));
+  }
+}
+
+/// Products of a thread's values with those of the kernel's piece 0.
+Points FFTConv::multiplyOwn(const Points &points) {
+  Points products;
+  Value piece = loops.sub(loops.index(0), pieces.firstPiece);
+  Value base = loops.add(spectrumBase, times(piece, 2 * kBlock));
+  for (int64_t i = 0; i < kOwn; i += 2)
+    for (const ComplexNumber &factor : loadNumbers(spectrum, getOwnPlace(base, i)))
+      products.push_back(fourier->multiply(points[products.size()], factor));
+  return products;
+}
+
+/// Adds what the kept blocks [begin, end) give the block `output`.
+void FFTConv::addProducts(Points &sums, Value output, Value begin, Value end) {
+  OpBuilder &b = loops.builder;
+  SmallVector<Value> carried;
+  for (const ComplexNumber &sum : sums)
+    carried.append({sum.re, sum.im});
+  auto loop = scf::ForOp::create(
+      b, loops.loc, begin, end, loops.index(1), carried,
+      [&](OpBuilder &, Location, Value number, ValueRange before) {
+        Value piece = loops.sub(loops.sub(output, number), pieces.firstPiece);
+        Value place = loops.add(spectrumBase, times(piece, 2 * kBlock));
+        Value keptPlace = getKept(number);
+        SmallVector<Value> after;
+        for (int64_t i = 0; i < kOwn; i += 2) {
+          auto kept = loadNumbers(memory, getOwnPlace(keptPlace, i));
+          auto factors = loadNumbers(spectrum, getOwnPlace(place, i));
+          for (int64_t j = 0; j < 2; ++j) {
+            int64_t at = after.size();
+            ComplexNumber sum = fourier->multiplyAdd(kept[j], factors[j],
+                                                     {before[at], before[at + 1]});
+            after.append({sum.re, sum.im});
+          }
+        }
+        scf::YieldOp::create(b, loops.loc, after);
+      });
+  for (auto [i, sum] : llvm::enumerate(sums))
+    sum = {loop.getResult(2 * i), loop.getResult(2 * i + 1)};
+}
+
+/// Outputs of a block as soon as it is transformed.
+void FFTConv::emitBlocks() {
+  emitFor(loops.index(0), blocks, [&](Value number) {
+    Points points = loadTokens(number);
+    fourier->transform(points);
+    loops.when(loops.less(plus(number, 1), blocks), [&] { keep(points, number); });
+    Value begin = loops.max(loops.index(0), loops.sub(number, lastPiece));
+    Points sums = multiplyOwn(points);
+    addProducts(sums, number, begin, number);
+    fourier->invert(sums);
+    storeTokens(sums, number);
+  });
+}
+
+/// All blocks are transformed before there are outputs of one.
+void FFTConv::emitBlocksAfterAll() {
+  emitFor(loops.index(0), blocks, [&](Value number) {
+    Points points = loadTokens(number);
+    fourier->transform(points);
+    keep(points, number);
+    fourier->barrier();
+  });
+  emitFor(loops.index(0), blocks, [&](Value number) {
+    Value begin = loops.max(loops.index(0), loops.sub(number, lastPiece));
+    Value end = min(blocks, plus(loops.sub(number, pieces.firstPiece), 1));
+    Points sums(kOwn, ComplexNumber{constant(0.0), constant(0.0)});
+    addProducts(sums, number, begin, end);
+    fourier->invert(sums);
+    storeTokens(sums, number);
+    fourier->barrier();
+  });
+}
+
+/// Extents of the spectrum's leading dimensions, and the numbers of a channel.
+SmallVector<Value> FFTConv::getSpectrumSizes() {
+  SmallVector<Value> spectrumSizes;
+  for (int64_t axis = 0, rank = op.getKernelMap().getNumResults(); axis < rank; ++axis)
+    spectrumSizes.push_back(loops.size(op.getSpectrum(), axis));
+  spectrumSizes.back() = times(spectrumSizes.back(), 2);
+  return spectrumSizes;
+}
+
+/// Where the spectrum of the channel of `point` begins.
+Value FFTConv::getSpectrumBase(ArrayRef<Value> spectrumSizes) {
+  auto laneDim = static_cast<unsigned>(*op.getSpectrumLane());
+  SmallVector<unsigned> dims;
+  for (auto [axis, expr] : llvm::enumerate(op.getKernelMap().getResults()))
+    if (unsigned dim = cast<AffineDimExpr>(expr).getPosition();
+        axis != *op.getLagAxis() && dim != laneDim)
+      dims.push_back(dim);
+  dims.push_back(laneDim);
+  Value base = loops.index(0);
+  for (auto [dim, size] : llvm::zip_equal(dims, spectrumSizes.drop_back()))
+    base = loops.add(loops.mul(base, size), point[dim]);
+  return loops.mul(base, spectrumSizes.back());
+}
+
+/// A block of threads for each channel of each sequence; those of one channel, which read
+/// the same spectrum, are beside each other.
+void FFTConv::emitConvolution(bool afterAll) {
+  OpBuilder &b = loops.builder;
+  OpBuilder::InsertionGuard guard(b);
+  SmallVector<Value> spectrumSizes = getSpectrumSizes();
+  spectrum = flatten(op.getSpectrum());
+  Value roots = flatten(op.getRoots());
+  gpu::LaunchOp launch =
+      startLaunch(b, loops.loc, loops.mul(batches, channels), loops.index(1), kThreads,
+                  FourierBlock::getMemoryType(f32));
+  launch->setAttr(kMinBlocksAttr, b.getI64IntegerAttr(kMinBlocks));
+  thread = launch.getThreadIds().x;
+  llvm::fill(point, loops.index(0));
+  Value channel = quotient(launch.getBlockIds().x, batches);
+  row = loops.add(
+      loops.mul(remainder(launch.getBlockIds().x, batches), channels), channel);
+  bindChannel(channel);
+  spectrumBase = getSpectrumBase(spectrumSizes);
+  fourier.emplace(loops, launch.getWorkgroupAttributions()[0], roots, thread);
+  afterAll ? emitBlocksAfterAll() : emitBlocks();
+}
+
+void FFTConv::emit() {
+  Value isSingle = loops.less(blocks, loops.index(2));
+  keptBlocks = looksAhead ? loops.select(isSingle, loops.index(0), blocks)
+                          : plus(blocks, -1);
+  firstToken =
+      times(loops.mul(loops.mul(batches, channels), keptBlocks), 2 * kBlock);
+  memory = flatten(op.getWorkspace());
+  emitTokens();
+  if (looksAhead)
+    loops.when(
+        isSingle, [&] { emitConvolution(/*afterAll=*/false); },
+        [&] { emitConvolution(/*afterAll=*/true); });
+  else
+    emitConvolution(/*afterAll=*/false);
+  emitOutputs();
+}
+
+bool nvptx::canUseFFT(ConvOp op) {
+  return op.getSpectrum() && op.getShortestFft() &&
+         getElementTypeOrSelf(op.getSpectrum()).isF32() &&
+         cast<MemRefType>(op.getSpectrum().getType()).getShape().back() == 1;
+}
+
+void nvptx::emitFFTConv(OpBuilder &builder, ConvOp op, linalg::GenericOp producer,
+                        function_ref<void()> otherwise, function_ref<void()> putHistory) {
+  FFTConv conv(op, producer, builder);
+  Value isPossible = conv.isPossible();
+  auto emit = [&] {
+    conv.emit();
+    if (!conv.writesHistory())
+      putHistory();
+  };
+  Loops(builder, op.getLoc()).when(isPossible, emit, otherwise);
+}
