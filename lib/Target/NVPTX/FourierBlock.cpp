@@ -17,19 +17,13 @@ static constexpr int64_t kRow = 16, kRowPlaces = kRow + 1;
 /// Bytes of a complex number.
 static constexpr int64_t kNumberBytes = 8;
 
-/// Places of points, then those of the roots of the third pass and of the second.
-static constexpr int64_t kPointPlaces = FourierBlock::kPoints / kRow * kRowPlaces;
-static constexpr int64_t kThirdRoots = kPointPlaces;
-static constexpr int64_t kSecondRoots = kThirdRoots + 4 * FourierBlock::kThreads;
-static constexpr int64_t kPlaces = kSecondRoots + 4 * kRow;
-
 MemRefType FourierBlock::getMemoryType(Type element) {
-  static_assert(2 * kPlaces * 4 <= kSharedBytes, "beside others a block asks for more");
-  return sharedType({2 * kPlaces}, element);
+  return sharedType({2 * kPoints / kRow * kRowPlaces}, element);
 }
 
 FourierBlock::FourierBlock(detail::Loops &loops, Value memory, Value roots, Value thread)
-    : loops(loops), memory(memory), type(getElementTypeOrSelf(memory.getType())) {
+    : loops(loops), memory(memory), roots(roots),
+      type(getElementTypeOrSelf(memory.getType())) {
   static_assert(kThreads == kRow * kRow && kOwn == kRow && kPoints == kRow * kThreads,
                 "a node of the second pass has as many threads as one of the third points");
   OpBuilder &b = loops.builder;
@@ -37,27 +31,11 @@ FourierBlock::FourierBlock(detail::Loops &loops, Value memory, Value roots, Valu
   Value node = arith::DivUIOp::create(b, loops.loc, thread, row);
   Value inNode = arith::RemUIOp::create(b, loops.loc, thread, row);
   constexpr int64_t kNodePlaces = kRow * kRowPlaces; // of a node of the second pass
-  passes[0] = {loops.add(thread, node), kNodePlaces, Value(), 0};
+  passes[0] = {loops.add(thread, node), kNodePlaces, Value()};
   passes[1] = {loops.add(loops.mul(node, loops.index(kNodePlaces)), inNode), kRowPlaces,
-               loops.add(node, loops.index(kSecondRoots)), kRow};
+               loops.add(node, row)};
   passes[2] = {loops.mul(thread, loops.index(kRowPlaces)), 1,
-               loops.add(thread, loops.index(kThirdRoots)), kThreads};
-  copyRoots(roots, thread);
-}
-
-/// A thread reads those of its own node of the third pass; the second pass comes after a
-/// barrier.
-void FourierBlock::copyRoots(Value roots, Value thread) {
-  auto copy = [&](int64_t firstNode, const Pass &pass) {
-    Value node = loops.add(thread, loops.index(firstNode));
-    for (int64_t level = 0; level < kLevels; ++level)
-      store(load(roots, loops.mul(node, loops.index(int64_t(1) << level))),
-            loops.add(pass.root, loops.index(level * pass.rootStep)));
-  };
-  copy(kThreads, passes[2]);
-  Pass second = passes[1];
-  second.root = loops.add(thread, loops.index(kSecondRoots));
-  loops.when(loops.less(thread, loops.index(kRow)), [&] { copy(kRow, second); });
+               loops.add(thread, loops.index(kThreads))};
 }
 
 void FourierBlock::barrier() { gpu::BarrierOp::create(loops.builder, loops.loc); }
@@ -91,32 +69,28 @@ void FourierBlock::invert(Points points) {
 // Memory
 //===----------------------------------------------------------------------===//
 
-ComplexNumber FourierBlock::load(Value from, Value place) {
-  OpBuilder &b = loops.builder;
-  Value pair = vector::LoadOp::create(b, loops.loc, VectorType::get(2, type), from,
-                                      loops.mul(place, loops.index(2)),
-                                      /*nontemporal=*/false,
-                                      llvm::MaybeAlign(kNumberBytes));
-  return {vector::ExtractOp::create(b, loops.loc, pair, 0),
-          vector::ExtractOp::create(b, loops.loc, pair, 1)};
-}
-
-void FourierBlock::store(ComplexNumber number, Value place) {
-  OpBuilder &b = loops.builder;
-  Value pair = vector::FromElementsOp::create(b, loops.loc, VectorType::get(2, type),
-                                              ValueRange{number.re, number.im});
-  vector::StoreOp::create(b, loops.loc, pair, memory, loops.mul(place, loops.index(2)),
-                          /*nontemporal=*/false, llvm::MaybeAlign(kNumberBytes));
-}
-
 void FourierBlock::load(Points points, const Pass &pass) {
-  for (auto [i, point] : llvm::enumerate(points))
-    point = load(memory, loops.add(pass.base, loops.index(int64_t(i) * pass.step)));
+  OpBuilder &b = loops.builder;
+  for (auto [i, point] : llvm::enumerate(points)) {
+    Value place = loops.add(pass.base, loops.index(int64_t(i) * pass.step));
+    Value pair = vector::LoadOp::create(b, loops.loc, VectorType::get(2, type), memory,
+                                        loops.mul(place, loops.index(2)),
+                                        /*nontemporal=*/false,
+                                        llvm::MaybeAlign(kNumberBytes));
+    point = {vector::ExtractOp::create(b, loops.loc, pair, 0),
+             vector::ExtractOp::create(b, loops.loc, pair, 1)};
+  }
 }
 
 void FourierBlock::store(Points points, const Pass &pass) {
-  for (auto [i, point] : llvm::enumerate(points))
-    store(point, loops.add(pass.base, loops.index(int64_t(i) * pass.step)));
+  OpBuilder &b = loops.builder;
+  for (auto [i, point] : llvm::enumerate(points)) {
+    Value place = loops.add(pass.base, loops.index(int64_t(i) * pass.step));
+    Value pair = vector::FromElementsOp::create(b, loops.loc, VectorType::get(2, type),
+                                                ValueRange{point.re, point.im});
+    vector::StoreOp::create(b, loops.loc, pair, memory, loops.mul(place, loops.index(2)),
+                            /*nontemporal=*/false, llvm::MaybeAlign(kNumberBytes));
+  }
 }
 
 //===----------------------------------------------------------------------===//
@@ -127,6 +101,16 @@ void FourierBlock::store(Points points, const Pass &pass) {
 ComplexNumber FourierBlock::constant(double turns) {
   return {loops.constant(type, std::cos(M_PI * turns)),
           loops.constant(type, std::sin(M_PI * turns))};
+}
+
+ComplexNumber FourierBlock::loadRoot(Value number) {
+  OpBuilder &b = loops.builder;
+  Value pair = vector::LoadOp::create(b, loops.loc, VectorType::get(2, type), roots,
+                                      loops.mul(number, loops.index(2)),
+                                      /*nontemporal=*/false,
+                                      llvm::MaybeAlign(kNumberBytes));
+  return {vector::ExtractOp::create(b, loops.loc, pair, 0),
+          vector::ExtractOp::create(b, loops.loc, pair, 1)};
 }
 
 /// The `f` of ssm.roots.
@@ -144,8 +128,7 @@ SmallVector<ComplexNumber> FourierBlock::getTwiddles(const Pass &pass) {
     int64_t nodes = int64_t(1) << level;
     ComplexNumber first;
     if (pass.root)
-      first = load(memory,
-                   loops.add(pass.root, loops.index(int64_t(level) * pass.rootStep)));
+      first = loadRoot(loops.mul(pass.root, loops.index(nodes)));
     for (int64_t node = 0; node < nodes; node += 2) {
       if (!pass.root) {
         twiddles.push_back(constant(getFraction(nodes + node)));

@@ -7,8 +7,7 @@
 // of the tree beside each other, and the inverse goes the same way back.
 //
 // Between points of shared memory that are 16 apart one stays free, so that threads find
-// different banks whether theirs are beside each other or 16 apart. Roots are copied there
-// once, level by level, so that a pass reads them beside each other.
+// different banks whether theirs are beside each other or 16 apart.
 //
 //===----------------------------------------------------------------------===//
 
@@ -32,7 +31,7 @@ public:
 
   /// The memory that a block shares.
   static mlir::MemRefType getMemoryType(mlir::Type element);
-  /// Emits the copy of `roots`, the table of ssm.roots, to memory.
+  /// `roots` are numbers, the table of ssm.roots.
   FourierBlock(detail::Loops &loops, mlir::Value memory, mlir::Value roots,
                mlir::Value thread);
 
@@ -48,19 +47,15 @@ public:
 
 private:
   static constexpr int kPasses = 3, kLevels = 4;
-  /// Where the points of a thread are in a pass, `base + i * step`, and the roots of their
-  /// node by level, `root + level * rootStep`; no root stands for the first node.
+  /// Where the points of a thread are in a pass: `base + i * step`, and their node.
   struct Pass {
     mlir::Value base;
     int64_t step;
-    mlir::Value root;
-    int64_t rootStep;
+    mlir::Value root; ///< null: the first
   };
 
   llvm::SmallVector<ComplexNumber> getTwiddles(const Pass &pass);
-  void copyRoots(mlir::Value roots, mlir::Value thread);
-  ComplexNumber load(mlir::Value from, mlir::Value place);
-  void store(ComplexNumber number, mlir::Value place);
+  ComplexNumber loadRoot(mlir::Value number);
   void load(Points points, const Pass &pass);
   void store(Points points, const Pass &pass);
   void split(Points points, const Pass &pass);
@@ -75,7 +70,7 @@ private:
   mlir::Value negate(mlir::Value a);
 
   detail::Loops &loops;
-  mlir::Value memory;
+  mlir::Value memory, roots;
   mlir::Type type;
   Pass passes[kPasses];
 };

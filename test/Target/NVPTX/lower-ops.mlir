@@ -348,7 +348,7 @@ func.func @tensor_cores(%memory: memref<?xi8>, %at: index, %b: index, %t: index,
 // CHECK: scf.if
 // CHECK: gpu.launch {{.*}} workgroup(%{{.*}} : memref<32x65xf32, #gpu.address_space<workgroup>>)
 // CHECK: gpu.barrier
-// CHECK: gpu.launch {{.*}} threads({{.*}}) in ({{.*}} = %c256{{.*}} workgroup(%[[SHARED:.*]] : memref<10880xf32, #gpu.address_space<workgroup>>)
+// CHECK: gpu.launch {{.*}} threads({{.*}}) in ({{.*}} = %c256{{.*}} workgroup(%[[SHARED:.*]] : memref<8704xf32, #gpu.address_space<workgroup>>)
 // CHECK: scf.for
 // Into shared memory and out of it, twice; then the kernel's values, those of earlier
 // blocks, and back.
