@@ -266,10 +266,13 @@ llvm::Expected<std::unique_ptr<llvm::MemoryBuffer>> Build::makeObject() {
   if (useCache)
     if (auto object = readCache(key))
       return std::move(object);
-  if (llvm::Error error = lower(Phase::Layer))
-    return std::move(error);
-  std::string program = computeProgramKey();
-  if (useCache)
+  std::string program = key;
+  if (source.kind != Source::MLIR) { // which may be of a later phase
+    if (llvm::Error error = lower(Phase::Layer))
+      return std::move(error);
+    program = computeProgramKey();
+  }
+  if (useCache && program != key)
     if (auto object = readCache(program)) {
       writeCache(key, object->getBuffer());
       return std::move(object);

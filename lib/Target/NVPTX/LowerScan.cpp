@@ -390,7 +390,14 @@ static void emitForms(RewriterBase &rewriter, ScanOp op, bool cooperative, bool 
   bool copiesAhead = vectors && many.findStaged(/*isDeep=*/false);
   bool hasFew = cooperative && few.fits() && few.getNumSharing() != many.getNumSharing();
   Loops loops(rewriter, op.getLoc());
-  auto emitMany = [&] { copiesAhead ? many.runStaged() : many.run(); };
+  auto emitMany = [&] {
+    if (!copiesAhead)
+      return many.run();
+    // Less than a block of tokens is not copied ahead.
+    Value length = loops.size(op.getOutputInits().front(), 1);
+    Value isShort = loops.less(length, loops.index(many.getRingTokens()));
+    loops.when(isShort, [&] { many.run(); }, [&] { many.runStaged(); });
+  };
   auto emitWhole = [&] {
     if (!hasFew)
       return emitMany();

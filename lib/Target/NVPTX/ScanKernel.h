@@ -61,6 +61,8 @@ public:
   bool findStaged(bool isDeep);
   /// The recurrence with warps on their own, which copy ahead.
   void runStaged();
+  /// Tokens that are copied together.
+  int64_t getRingTokens() const { return ringTokens; }
 
   /// Whether neighbouring keys can be read together, and, on the host, whether memory is
   /// aligned for that, or for copies.

@@ -212,9 +212,10 @@ class Kernel:
 
     def convert(self, parts, args):
         to, source = parts[-2], parts[-1]
-        if to == "bf16x2":
+        if to in ("bf16x2", "f16x2"):
             high, low = (self.operand(arg, "f32") for arg in args[1:])
-            return self.emit(f"{args[0][1:]} = (uint32_t)to_bf16({high}) << 16 | to_bf16({low});")
+            round = "to_" + to[:-2]
+            return self.emit(f"{args[0][1:]} = (uint32_t){round}({high}) << 16 | {round}({low});")
         if to == "bf16":
             return self.emit(f"{args[0][1:]} = to_bf16({self.operand(args[1], 'f32')});")
         if to == "f16":
