@@ -6,6 +6,7 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include <numeric>
 
 using namespace mlir;
 using namespace ssmc;
@@ -31,9 +32,26 @@ gpu::LaunchOp nvptx::startLaunch(OpBuilder &b, Location loc, Value gridX, Value 
   return launch;
 }
 
-int64_t nvptx::getNeighbours(Value memref, AffineMap map, unsigned dim) {
+/// The largest number of elements known of which the rows of `memref`, along its last
+/// dimension, and their beginnings from its memory's are multiples; 1: nothing is known.
+static int64_t getRowUnit(Value memref) {
   auto type = cast<MemRefType>(memref.getType());
-  if (!type.getLayout().isIdentity() || map.getNumResults() == 0)
+  if (type.getRank() == 0)
+    return 1;
+  if (auto view = memref.getDefiningOp<memref::SubViewOp>()) {
+    int64_t offset = view.getStaticOffsets().back(), size = view.getStaticSizes().back();
+    bool isPlain = llvm::all_of(view.getStaticStrides(), [](int64_t s) { return s == 1; });
+    if (!isPlain || view.getDroppedDims().any() || ShapedType::isDynamic(offset) ||
+        ShapedType::isDynamic(size))
+      return 1;
+    return std::gcd(std::gcd(getRowUnit(view.getSource()), offset), size);
+  }
+  int64_t extent = type.getShape().back();
+  return !type.getLayout().isIdentity() || ShapedType::isDynamic(extent) ? 1 : extent;
+}
+
+int64_t nvptx::getNeighbours(Value memref, AffineMap map, unsigned dim) {
+  if (map.getNumResults() == 0)
     return 1;
   auto last = dyn_cast<AffineDimExpr>(map.getResults().back());
   if (!last || last.getPosition() != dim)
@@ -41,8 +59,7 @@ int64_t nvptx::getNeighbours(Value memref, AffineMap map, unsigned dim) {
   for (AffineExpr other : map.getResults().drop_back())
     if (other.isFunctionOfDim(dim))
       return 1;
-  int64_t extent = type.getShape().back();
-  return ShapedType::isDynamic(extent) ? 1 : extent;
+  return getRowUnit(memref);
 }
 
 Value nvptx::areAligned(OpBuilder &b, Location loc, ValueRange memrefs, int64_t bytes) {

@@ -23,8 +23,8 @@ constexpr int64_t kSharedBytes = 48 * 1024;
 /// What a thread loads and stores at once.
 constexpr int64_t kVectorBytes = 16;
 
-/// Elements of `memref` that lie beside each other along dimension `dim` of a point; 1: none
-/// are known to.
+/// Elements of `memref` that lie beside each other along dimension `dim` of a point, from
+/// multiples of their number on; 1: none are known to. Rows may be parts of longer ones.
 int64_t getNeighbours(mlir::Value memref, mlir::AffineMap map, unsigned dim);
 /// On the host: whether all of `memrefs` begin at multiples of `bytes`.
 mlir::Value areAligned(mlir::OpBuilder &builder, mlir::Location loc,

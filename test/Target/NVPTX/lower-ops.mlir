@@ -86,6 +86,39 @@ func.func @keys(%k: memref<?x?x128xf32>, %v: memref<?x?x8xf32>, %s: memref<?x8x1
 
 // -----
 
+// Keys that are a part of longer rows, of which every one begins at a multiple of what is loaded
+// together; and a part that does not.
+// CHECK-LABEL: func.func @part_of_rows(
+// CHECK: vector.load {{.*}} {alignment = 16 : i64} : memref<?x?x128xf32, strided<[?, 192, 1], offset: 64>>, vector<4xf32>
+// CHECK-NOT: memref<?x?x128xf32, strided<[?, 192, 1], offset: 3>>, vector
+// CHECK: memref.load {{.*}} : memref<?x?x128xf32, strided<[?, 192, 1], offset: 3>>
+func.func @part_of_rows(%rows: memref<?x?x192xf32>, %v: memref<?x?x8xf32>, %s: memref<?x8x128xf32>,
+                        %y: memref<?x?x8xf32>, %b: index, %t: index) attributes {nvptx.host} {
+  %k = memref.subview %rows[0, 0, 64] [%b, %t, 128] [1, 1, 1]
+      : memref<?x?x192xf32> to memref<?x?x128xf32, strided<[?, 192, 1], offset: 64>>
+  %q = memref.subview %rows[0, 0, 3] [%b, %t, 128] [1, 1, 1]
+      : memref<?x?x192xf32> to memref<?x?x128xf32, strided<[?, 192, 1], offset: 3>>
+  ssm.scan ins(%k, %q, %v : memref<?x?x128xf32, strided<[?, 192, 1], offset: 64>>, memref<?x?x128xf32, strided<[?, 192, 1], offset: 3>>, memref<?x?x8xf32>)
+      initial(%s : memref<?x8x128xf32>)
+      outs(%y, %s : memref<?x?x8xf32>, memref<?x8x128xf32>)
+      maps {ins = [affine_map<(b, t, e, n) -> (b, t, n)>,
+                   affine_map<(b, t, e, n) -> (b, t, n)>,
+                   affine_map<(b, t, e, n) -> (b, t, e)>],
+            state = affine_map<(b, t, e, n) -> (b, e, n)>,
+            output = affine_map<(b, t, e, n) -> (b, t, e)>}
+      coefficients {
+  ^bb0(%kv: f32, %qv: f32, %vv: f32):
+    %write = arith.mulf %kv, %vv : f32
+    ssm.coefficients write(%write : f32) read(%qv : f32)
+  } epilogue {
+  ^bb0(%o: f32):
+    ssm.yield %o : f32
+  }
+  return
+}
+
+// -----
+
 // Lanes of a warp that are neighbours in memory: a warp copies their rows of tokens ahead, in
 // a deep ring where there are few warps, and reads its block's after its own copies. Keys that
 // all lanes share are widened once. A block of tokens left over is loaded directly.
