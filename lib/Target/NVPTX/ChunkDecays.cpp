@@ -79,7 +79,7 @@ void ChunkKernel::stageDecayedPair(Value first, Value chunk, Value key) {
     auto evaluateIf = [&](const Factors &factors, bool needsToken, Value otherwise) {
       Pair pair = evaluatePair(factors, key);
       for (auto [value, isThere] : llvm::zip_equal(pair, isKey))
-        value = loops.select(needsToken ? i1And(isThere, isToken) : isThere, value,
+        value = loops.select(needsToken ? both(isThere, isToken) : isThere, value,
                              otherwise);
       return pair;
     };

@@ -10,6 +10,7 @@
 #ifndef SSMC_LIB_TARGET_NVPTX_CHUNKKERNEL_H
 #define SSMC_LIB_TARGET_NVPTX_CHUNKKERNEL_H
 
+#include "Target/NVPTX/KernelEmitter.h"
 #include "Target/NVPTX/TensorCores.h"
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
@@ -46,7 +47,7 @@ using ssmc::detail::Loops;
 ///
 /// Where shared memory has room for two groups, four more warps stage the next group while
 /// the others multiply this one; otherwise the same warps do both, one after the other.
-class ChunkKernel {
+class ChunkKernel : KernelEmitter {
 public:
   /// `terms` of bf16 stand for an operand of f32.
   /// `readsVectors`: memory is aligned so that neighbouring keys can be loaded together.
@@ -215,22 +216,6 @@ private:
                     ArrayRef<SmallVector<Value>> values, int64_t chunk);
   void storeOutputs(ArrayRef<Value> sums, Value first, int64_t chunk);
 
-  Value i1And(Value left, Value right) {
-    return arith::AndIOp::create(loops.builder, loops.loc, left, right);
-  }
-  Value remainder(Value value, int64_t divisor) {
-    return arith::RemUIOp::create(loops.builder, loops.loc, value, loops.index(divisor));
-  }
-  Value quotient(Value value, int64_t divisor) {
-    return arith::DivUIOp::create(loops.builder, loops.loc, value, loops.index(divisor));
-  }
-  Value plus(Value value, int64_t offset) {
-    return offset ? loops.add(value, loops.index(offset)) : value;
-  }
-  Value ceilQuotient(Value value, int64_t divisor) {
-    return quotient(plus(value, divisor - 1), divisor);
-  }
-  Value times(Value value, int64_t factor) { return loops.mul(value, loops.index(factor)); }
   Value zero() { return loops.constant(f32, 0.0); }
   Value one() { return loops.constant(f32, 1.0); }
   SmallVector<Value> zeros(int64_t count) { return SmallVector<Value>(count, zero()); }
@@ -249,7 +234,6 @@ private:
   static constexpr int64_t kScoreStride = 24, kDecayStride = 18;
 
   ScanOp op;
-  Loops loops;
   TensorCores cores;
   CoefficientsOp roles;
   ProductTerms products;

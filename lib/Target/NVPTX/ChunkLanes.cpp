@@ -46,7 +46,7 @@ Value ChunkKernel::bindLaneVector(Value first, int64_t chunk, int64_t half) {
   Value isToken = bindToken(loops.add(first, plus(laneRow, chunk * kChunk + 8 * half)));
   Value at = loops.add(firstLane, times(laneColumn, kLaneVector / 2));
   int64_t last = kLaneVector - 1;
-  return i1And(isToken, bindWithin(products.lane, at, lanes - last,
+  return both(isToken, bindWithin(products.lane, at, lanes - last,
                                    llvm::alignTo(lanes, getTileLanes()) - last));
 }
 

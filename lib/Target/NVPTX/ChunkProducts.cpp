@@ -129,7 +129,7 @@ void ChunkKernel::storeOutputs(ArrayRef<Value> sums, Value first, int64_t chunk)
   for (auto [i, sum] : llvm::enumerate(sums)) {
     Value step = loops.add(first, plus(laneColumn, chunk * kChunk + i / 4 * 8 + i % 2));
     Value isInside = bindToken(step);
-    isInside = i1And(isInside, bindLane(i % 4 / 2));
+    isInside = both(isInside, bindLane(i % 4 / 2));
     Value result = loops
                        .inlineEpilogue(op.getEpilogue(), sum, op.getEpilogueIns(),
                                        op.getEpilogueMaps(), point)

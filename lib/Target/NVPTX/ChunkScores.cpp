@@ -159,7 +159,7 @@ void ChunkKernel::emitInverse() {
   Value column = remainder(lane, kChunk);
   SmallVector<Value> solution;
   for (int64_t row = 0; row < kChunk; ++row) {
-    Value isDiagonal = i1And(loops.less(column, loops.index(row + 1)),
+    Value isDiagonal = both(loops.less(column, loops.index(row + 1)),
                              loops.less(loops.index(row - 1), column));
     Value sum = loops.select(isDiagonal, one(), zero());
     for (int64_t at = 0; at < row; ++at) {

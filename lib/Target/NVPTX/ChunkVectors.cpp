@@ -92,7 +92,7 @@ void ChunkKernel::stageVectors(const Factors &factors, const Vectors &vectors,
   OpBuilder &b = loops.builder;
   forVectors(vectors.count, [&](int64_t i, Value token, Value key) {
     Value isThere = bindToken(loops.add(first, token)), isKey = bindKey(key);
-    isThere = zeroTail ? i1And(isThere, isKey) : isKey;
+    isThere = zeroTail ? both(isThere, isKey) : isKey;
     SmallVector<Value> words{loaded[i]};
     if (!vectors.isCopy)
       words = splitVector(factors, vectors, loaded[i]);

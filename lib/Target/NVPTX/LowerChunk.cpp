@@ -26,7 +26,7 @@ constexpr int64_t kSharingKeys = 128, kSharingBlocks = 2;
 //===----------------------------------------------------------------------===//
 
 ChunkKernel::ChunkKernel(ScanOp op, OpBuilder &builder, int64_t terms, bool readsVectors)
-    : op(op), loops(builder, op.getLoc()), cores(loops, terms),
+    : KernelEmitter(builder, op.getLoc()), op(op), cores(loops, terms),
       roles(op.getCoefficientsOp()), f32(builder.getF32Type()), terms(terms),
       readsVectors(readsVectors), point(op.getNumDims()), sizes(op.getNumDims()) {}
 
@@ -353,7 +353,7 @@ SmallVector<Value> ChunkKernel::loadStates() {
 void ChunkKernel::storeStates(ValueRange states) {
   for (auto [i, state] : llvm::enumerate(states)) {
     Value isInside = bindKey(plus(laneColumn, i / 4 * 8 + i % 2));
-    isInside = i1And(isInside, bindLane(i % 4 / 2));
+    isInside = both(isInside, bindLane(i % 4 / 2));
     loops.when(isInside, [&, &state = state] {
       loops.store(state, op.getFinalStates().front(), loops.apply(op.getStateMap(), point));
     });

@@ -14,6 +14,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "Target/NVPTX/FourierBlock.h"
+#include "Target/NVPTX/KernelEmitter.h"
 #include "Target/NVPTX/Launch.h"
 #include "Target/NVPTX/Lowering.h"
 #include "Target/NVPTX/Passes.h"
@@ -39,7 +40,7 @@ constexpr int64_t kMinBlocks = 3;
 constexpr int64_t kWarp = 32, kTileTokens = 64, kWarps = 8, kTileOwn = kTileTokens / kWarps;
 using Points = SmallVector<ComplexNumber, kOwn>;
 
-class FFTConv {
+class FFTConv : nvptx::KernelEmitter {
 public:
   FFTConv(ConvOp op, linalg::GenericOp producer, OpBuilder &builder);
   Value isPossible();
@@ -73,27 +74,10 @@ private:
   Value getSpectrumBase(ArrayRef<Value> spectrumSizes);
 
   Value flatten(Value memref);
-  void emitFor(Value begin, Value end, function_ref<void(Value)> body);
   Value constant(double value) { return loops.constant(f32, value); }
-  Value min(Value a, Value b) { return loops.select(loops.less(a, b), a, b); }
-  Value plus(Value a, int64_t b) { return loops.add(a, loops.index(b)); }
-  Value times(Value a, int64_t b) { return loops.mul(a, loops.index(b)); }
-  Value quotient(Value a, Value b) {
-    return arith::DivUIOp::create(loops.builder, loops.loc, a, b);
-  }
-  Value remainder(Value a, Value b) {
-    return arith::RemUIOp::create(loops.builder, loops.loc, a, b);
-  }
-  Value both(Value a, Value b) {
-    return arith::AndIOp::create(loops.builder, loops.loc, a, b);
-  }
-  Value either(Value a, Value b) {
-    return arith::OrIOp::create(loops.builder, loops.loc, a, b);
-  }
 
   ConvOp op;
   linalg::GenericOp producer; ///< of the input, or null
-  Loops loops;
   FloatType f32;
   SmallVector<unsigned> channelDims; ///< of the output, the last one innermost
   SmallVector<Value> sizes, point;
@@ -113,7 +97,7 @@ private:
 } // namespace
 
 FFTConv::FFTConv(ConvOp op, linalg::GenericOp producer, OpBuilder &builder)
-    : op(op), producer(producer), loops(builder, op.getLoc()), f32(builder.getF32Type()),
+    : KernelEmitter(builder, op.getLoc()), op(op), producer(producer), f32(builder.getF32Type()),
       sizes(op.getNumDims()), point(op.getNumDims()) {
   for (auto [axis, expr] : llvm::enumerate(op.getOutputMap().getResults())) {
     unsigned dim = cast<AffineDimExpr>(expr).getPosition();
@@ -171,14 +155,6 @@ Value FFTConv::flatten(Value memref) {
   return memref::CollapseShapeOp::create(loops.builder, loops.loc,
                                          MemRefType::get({count}, type.getElementType()),
                                          memref, ArrayRef<ReassociationIndices>{all});
-}
-
-void FFTConv::emitFor(Value begin, Value end, function_ref<void(Value)> body) {
-  OpBuilder &b = loops.builder;
-  auto loop = scf::ForOp::create(b, loops.loc, begin, end, loops.index(1));
-  OpBuilder::InsertionGuard guard(b);
-  b.setInsertionPointToStart(loop.getBody());
-  body(loop.getInductionVar());
 }
 
 //===----------------------------------------------------------------------===//
@@ -441,7 +417,7 @@ void FFTConv::addProducts(Points &sums, Value output, Value begin, Value end) {
 
 /// Outputs of a block as soon as it is transformed.
 void FFTConv::emitBlocks() {
-  emitFor(loops.index(0), blocks, [&](Value number) {
+  loops.repeat(blocks, [&](Value number) {
     Points points = loadTokens(number);
     fourier->transform(points);
     loops.when(loops.less(plus(number, 1), blocks), [&] { keep(points, number); });
@@ -455,13 +431,13 @@ void FFTConv::emitBlocks() {
 
 /// All blocks are transformed before there are outputs of one.
 void FFTConv::emitBlocksAfterAll() {
-  emitFor(loops.index(0), blocks, [&](Value number) {
+  loops.repeat(blocks, [&](Value number) {
     Points points = loadTokens(number);
     fourier->transform(points);
     keep(points, number);
     fourier->barrier();
   });
-  emitFor(loops.index(0), blocks, [&](Value number) {
+  loops.repeat(blocks, [&](Value number) {
     Value begin = loops.max(loops.index(0), loops.sub(number, lastPiece));
     Value end = min(blocks, plus(loops.sub(number, pieces.firstPiece), 1));
     Points sums(kOwn, ComplexNumber{constant(0.0), constant(0.0)});

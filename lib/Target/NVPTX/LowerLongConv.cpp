@@ -10,6 +10,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "Target/NVPTX/KernelEmitter.h"
 #include "Target/NVPTX/Launch.h"
 #include "Target/NVPTX/Lowering.h"
 
@@ -29,7 +30,7 @@ constexpr int64_t kTokens = 128, kRing = kOutputs + kTokens;
 /// Warps that share the lags of a single token, and lags of one that are read together.
 constexpr int64_t kSharingWarps = 16, kTogether = 8;
 
-class LongConv {
+class LongConv : nvptx::KernelEmitter {
 public:
   LongConv(ConvOp op, OpBuilder &builder);
   void run(linalg::GenericOp producer);
@@ -51,23 +52,9 @@ private:
 
   Value loadTap(Value place);
   Value constant(double value) { return loops.constant(f32, value); }
-  Value min(Value a, Value b) { return loops.select(loops.less(a, b), a, b); }
-  Value plus(Value a, int64_t b) { return loops.add(a, loops.index(b)); }
-  Value times(Value a, int64_t b) { return loops.mul(a, loops.index(b)); }
-  Value quotient(Value a, Value b) {
-    return arith::DivSIOp::create(loops.builder, loops.loc, a, b);
-  }
-  Value remainder(Value a, Value b) {
-    return arith::RemUIOp::create(loops.builder, loops.loc, a, b);
-  }
-  Value both(Value a, Value b) {
-    return arith::AndIOp::create(loops.builder, loops.loc, a, b);
-  }
   void barrier() { gpu::BarrierOp::create(loops.builder, loops.loc); }
-  void emitFor(Value begin, Value end, Value step, llvm::function_ref<void(Value)> body);
 
   ConvOp op;
-  Loops loops;
   FloatType f32;
   unsigned laneDim;
   SmallVector<Value> sizes, point;
@@ -82,7 +69,7 @@ private:
 } // namespace
 
 LongConv::LongConv(ConvOp op, OpBuilder &builder)
-    : op(op), loops(builder, op.getLoc()), f32(builder.getF32Type()),
+    : KernelEmitter(builder, op.getLoc()), op(op), f32(builder.getF32Type()),
       sizes(op.getNumDims()), point(op.getNumDims()) {
   for (auto [axis, expr] : llvm::enumerate(op.getOutputMap().getResults())) {
     laneDim = cast<AffineDimExpr>(expr).getPosition();
@@ -97,15 +84,6 @@ LongConv::LongConv(ConvOp op, OpBuilder &builder)
   available = !op.getHistory()    ? loops.index(0)
               : op.getPosition() ? min(op.getPosition(), kept)
                                  : kept;
-}
-
-void LongConv::emitFor(Value begin, Value end, Value step,
-                       llvm::function_ref<void(Value)> body) {
-  OpBuilder &b = loops.builder;
-  auto loop = scf::ForOp::create(b, loops.loc, begin, end, step);
-  OpBuilder::InsertionGuard guard(b);
-  b.setInsertionPointToStart(loop.getBody());
-  body(loop.getInductionVar());
 }
 
 /// A launch with a block for each tile of lanes of each sequence, and its thread's place.
@@ -252,8 +230,11 @@ void LongConv::emitTiles() {
           [&](Value row) { loops.store(constant(0.0), taps, {row, lane}); });
   Value end = loops.sub(plus(firstOutput, kOutputs), first);
   Value width = loops.index(kTokens);
+  // Rounded to zero: it may be negative where the first lag is large.
+  Value reached = arith::DivSIOp::create(b, loops.loc,
+                                         plus(loops.add(end, available), -1), width);
   Value steps = min(quotient(plus(lags, kOutputs + kTokens - 2), width),
-                    plus(quotient(plus(loops.add(end, available), -1), width), 1));
+                    plus(reached, 1));
   SmallVector<Value> zeros(kRun, constant(0.0));
   auto loop = scf::ForOp::create(
       b, loops.loc, loops.index(0), steps, loops.index(1), zeros,
