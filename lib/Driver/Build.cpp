@@ -127,16 +127,14 @@ void Build::addTarget(CacheKey &key) {
   }
 }
 
-/// Sources and modes that become the same program share its object.
-std::string Build::computeProgramKey() {
+CacheKey Build::computeProgramKey() {
   std::string text;
   llvm::raw_string_ostream os(text);
   module().print(os);
   CacheKey key;
   key.add("program").add(text);
   addTarget(key);
-  pipelineOptions.hash = key.hash();
-  return key.hex();
+  return key;
 }
 
 namespace {
@@ -266,17 +264,21 @@ llvm::Expected<std::unique_ptr<llvm::MemoryBuffer>> Build::makeObject() {
   if (useCache)
     if (auto object = readCache(key))
       return std::move(object);
-  std::string program = key;
-  if (source.kind != Source::MLIR) { // which may be of a later phase
+  // Sources and modes that become the same program share its object. A file of MLIR may be
+  // of a later phase.
+  llvm::SmallVector<std::string, 2> names = {key};
+  if (source.kind != Source::MLIR) {
     if (llvm::Error error = lower(Phase::Layer))
       return std::move(error);
-    program = computeProgramKey();
+    CacheKey program = computeProgramKey();
+    pipelineOptions.hash = program.hash();
+    names.push_back(program.hex());
+    if (useCache)
+      if (auto object = readCache(names.back())) {
+        writeCache(key, object->getBuffer());
+        return std::move(object);
+      }
   }
-  if (useCache && program != key)
-    if (auto object = readCache(program)) {
-      writeCache(key, object->getBuffer());
-      return std::move(object);
-    }
   auto module = makeLLVM();
   if (!module)
     return module.takeError();
@@ -285,7 +287,7 @@ llvm::Expected<std::unique_ptr<llvm::MemoryBuffer>> Build::makeObject() {
     return std::move(error);
   llvm::StringRef bytes(object.data(), object.size());
   if (useCache)
-    for (llvm::StringRef name : {key, program})
+    for (llvm::StringRef name : names)
       writeCache(name, bytes);
   return llvm::MemoryBuffer::getMemBufferCopy(bytes, source.name + ".o");
 }

@@ -53,6 +53,10 @@ public:
   /// The object, from the cache if it is there.
   llvm::Expected<std::unique_ptr<llvm::MemoryBuffer>> makeObject();
 
+  /// Of the layer's code, once it is lowered, and of what it is compiled for: two modes with
+  /// the same are one program.
+  CacheKey computeProgramKey();
+
   mlir::ModuleOp module() { return *compiled.module; }
   llvm::ArrayRef<WeightInitializer> initializers() const { return compiled.weights; }
   /// Names and values of the layer's parameters.
@@ -69,7 +73,6 @@ private:
   llvm::Error parseMLIR();
   void makeContext();
   std::string computeKey();
-  std::string computeProgramKey();
   void addTarget(CacheKey &key);
 
   const Source &source;

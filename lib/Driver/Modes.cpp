@@ -1,5 +1,6 @@
 //===- Modes.cpp - Which modes a layer may be executed in -----------------===//
 
+#include "Cache.h"
 #include "Limits.h"
 #include "Modes.h"
 #include "Parallel.h"
@@ -8,16 +9,8 @@
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "ssm/Analysis/CostModel.h"
 #include "ssm/Transforms/Passes.h"
-#include "llvm/Support/xxhash.h"
 
 using namespace ssmc;
-
-static uint64_t fingerprint(mlir::ModuleOp module) {
-  std::string text;
-  llvm::raw_string_ostream os(text);
-  module.print(os);
-  return llvm::xxh3_64bits(text);
-}
 
 /// What the schedules of the layer's recurrences are predicted to take. With
 /// `quadratic`, the module is one in which they are recurrences still.
@@ -106,7 +99,7 @@ std::vector<ModeChoice> ssmc::tryModes(const Source &source, const WeightFiles &
     if (!error)
       error = build.lower(Phase::Layer);
     if (!error) {
-      choice.program = fingerprint(build.module());
+      choice.program = build.computeProgramKey().hash();
       choice.tiles = findTiles(build.module());
       build.module().walk([&](mlir::ssm::ConvOp conv) {
         choice.mayLeak |= conv->hasAttr("shortest_fft");

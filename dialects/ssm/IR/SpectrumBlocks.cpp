@@ -8,9 +8,11 @@
 using namespace mlir;
 using namespace mlir::ssm;
 
-SmallVector<SpectrumBlocks> ssm::getSpectrumBlocks(OpBuilder &builder,
-                                                   Location loc, Value lags,
-                                                   Value first) {
+SmallVector<SpectrumBlocks>
+ssm::getSpectrumBlocks(OpBuilder &builder, Location loc, Value lags, Value first,
+                       std::optional<int64_t> block) {
+  if (block)
+    return {getBlocksOfSize(builder, loc, *block, lags, first)};
   auto index = [&](int64_t value) -> Value {
     return arith::ConstantIndexOp::create(builder, loc, value);
   };

@@ -39,10 +39,11 @@ struct SpectrumBlocks {
   Value isComplete;
 };
 
-/// The layout for a kernel of `lags` lags from `first` on, by size of blocks;
-/// folds to constants where both are.
-SmallVector<SpectrumBlocks> getSpectrumBlocks(OpBuilder &builder, Location loc,
-                                              Value lags, Value first);
+/// The layout for a kernel of `lags` lags from `first` on, by size of blocks, or
+/// with `block` of that size alone; folds to constants where both are.
+SmallVector<SpectrumBlocks>
+getSpectrumBlocks(OpBuilder &builder, Location loc, Value lags, Value first,
+                  std::optional<int64_t> block = std::nullopt);
 
 /// Numbers of memory for transforms, for a token and an output channel, where blocks
 /// have one size: the tokens themselves, and the transforms of all blocks but the last;

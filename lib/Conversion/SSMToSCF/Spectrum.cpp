@@ -154,12 +154,8 @@ static void lowerSpectrum(SpectrumOp op, OpBuilder &builder) {
       });
     });
   };
-  SmallVector<SpectrumBlocks> allBlocks;
-  if (std::optional<uint64_t> block = op.getBlock())
-    allBlocks.push_back(getBlocksOfSize(builder, loc, *block, lags, first));
-  else
-    allBlocks = getSpectrumBlocks(builder, loc, lags, first);
-  for (const SpectrumBlocks &size : allBlocks)
+  for (const SpectrumBlocks &size :
+       getSpectrumBlocks(builder, loc, lags, first, op.getBlock()))
     loops.each(size.numPieces,
                  [&](Value number) { emitPiece(size, number); });
 }

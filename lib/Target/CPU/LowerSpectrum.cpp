@@ -86,10 +86,7 @@ LogicalResult SpectrumLowering::run() {
           : index(kernelType.getDimSize(lag));
   first = op.getFirst() ? op.getFirst()
                         : index(static_cast<int64_t>(op.getStaticFirst()));
-  if (std::optional<uint64_t> block = op.getBlock())
-    sizes.push_back(getBlocksOfSize(builder, loc, *block, lags, first));
-  else
-    sizes = getSpectrumBlocks(builder, loc, lags, first);
+  sizes = getSpectrumBlocks(builder, loc, lags, first, op.getBlock());
   ReassociationIndices all;
   for (int64_t axis = 0; axis < type.getRank(); ++axis)
     all.push_back(axis);

@@ -32,9 +32,7 @@ gpu::LaunchOp nvptx::startLaunch(OpBuilder &b, Location loc, Value gridX, Value 
   return launch;
 }
 
-/// The largest number of elements known of which the rows of `memref`, along its last
-/// dimension, and their beginnings from its memory's are multiples; 1: nothing is known.
-static int64_t getRowUnit(Value memref) {
+int64_t nvptx::getRowUnit(Value memref) {
   auto type = cast<MemRefType>(memref.getType());
   if (type.getRank() == 0)
     return 1;

@@ -23,6 +23,10 @@ constexpr int64_t kSharedBytes = 48 * 1024;
 /// What a thread loads and stores at once.
 constexpr int64_t kVectorBytes = 16;
 
+/// The largest number of elements known of which the rows of `memref`, along its last
+/// dimension, and their beginnings from its memory's are multiples; 1: nothing is known.
+int64_t getRowUnit(mlir::Value memref);
+
 /// Elements of `memref` that lie beside each other along dimension `dim` of a point, from
 /// multiples of their number on; 1: none are known to. Rows may be parts of longer ones.
 int64_t getNeighbours(mlir::Value memref, mlir::AffineMap map, unsigned dim);

@@ -22,21 +22,15 @@ static constexpr int64_t kMaxGridY = 65535; // of the hardware
 
 /// Whether all rows of `value` begin at multiples of 16 bytes.
 static bool hasAlignedRows(Value value) {
-  auto type = cast<MemRefType>(value.getType());
-  int64_t numbers = 8 * kVectorBytes / type.getElementTypeBitWidth();
-  if (auto view = value.getDefiningOp<memref::SubViewOp>()) {
-    int64_t last = view.getStaticOffsets().back();
-    bool isPlain = llvm::all_of(view.getStaticStrides(), [](int64_t s) { return s == 1; });
-    return isPlain && !ShapedType::isDynamic(last) && last % numbers == 0 &&
-           hasAlignedRows(view.getSource());
+  while (Operation *def = value.getDefiningOp()) {
+    if (!isa<memref::CollapseShapeOp, memref::ExpandShapeOp>(def))
+      break;
+    value = def->getOperand(0);
   }
-  if (auto collapse = value.getDefiningOp<memref::CollapseShapeOp>())
-    return hasAlignedRows(collapse.getSrc());
-  if (auto expand = value.getDefiningOp<memref::ExpandShapeOp>())
-    return hasAlignedRows(expand.getSrc());
+  int64_t bits = cast<MemRefType>(value.getType()).getElementTypeBitWidth();
   // Temporaries are aligned; who calls says nothing of tensors.
-  return value.getDefiningOp<memref::ViewOp>() && type.getLayout().isIdentity() &&
-         type.getShape().back() % numbers == 0;
+  return getBuffer(value).getDefiningOp<memref::ViewOp>() &&
+         getRowUnit(value) * bits % (8 * kVectorBytes) == 0;
 }
 
 bool TensorMatmul::fits() {

@@ -11,22 +11,30 @@
 using namespace mlir;
 using namespace mlir::ssm;
 
-/// Places that the levels take, for a history of `tokens` tokens.
-static int64_t countPlaces(int64_t lags, int64_t first, int64_t tokens,
-                           bool isWhole) {
+namespace {
+/// Where indices are built, which fold to numbers.
+struct Folded {
+  Folded() { context.loadDialect<arith::ArithDialect>(); }
+  Value index(int64_t value) {
+    return arith::ConstantIndexOp::create(builder, loc, value);
+  }
+
   MLIRContext context;
-  context.loadDialect<arith::ArithDialect>();
   Location loc = UnknownLoc::get(&context);
   OwningOpRef<ModuleOp> module = ModuleOp::create(loc);
   OpBuilder builder = OpBuilder::atBlockBegin(module->getBody());
-  auto index = [&](int64_t value) -> Value {
-    return arith::ConstantIndexOp::create(builder, loc, value);
-  };
+};
+} // namespace
+
+/// Places that the levels take, for a history of `tokens` tokens.
+static int64_t countPlaces(int64_t lags, int64_t first, int64_t tokens,
+                           bool isWhole) {
+  Folded at;
   SmallVector<SpectrumBlocks> pieces =
-      getSpectrumBlocks(builder, loc, index(lags), index(first));
+      getSpectrumBlocks(at.builder, at.loc, at.index(lags), at.index(first));
   int64_t places = 0, numUsed = 0;
   SmallVector<RelaxedLevel> levels =
-      getRelaxedLevels(builder, loc, pieces, index(tokens), isWhole);
+      getRelaxedLevels(at.builder, at.loc, pieces, at.index(tokens), isWhole);
   for (auto [number, level] : llvm::enumerate(levels)) {
     if (*getConstantIntValue(level.isUsed) == 0)
       continue;
@@ -49,21 +57,14 @@ TEST(RelaxedLevels, KnownLags) {
 
 // Blocks of one size: pieces for all lags, as many as there are places.
 TEST(SpectrumBlocks, OneSize) {
-  MLIRContext context;
-  context.loadDialect<arith::ArithDialect>();
-  Location loc = UnknownLoc::get(&context);
-  OwningOpRef<ModuleOp> module = ModuleOp::create(loc);
-  OpBuilder builder = OpBuilder::atBlockBegin(module->getBody());
-  auto index = [&](int64_t value) -> Value {
-    return arith::ConstantIndexOp::create(builder, loc, value);
-  };
+  Folded at;
   struct Case {
     int64_t lags, first, firstPiece, numPieces;
   };
   for (Case next : {Case{1, 0, 0, 2}, Case{64, 0, 0, 2}, Case{65, 0, 0, 3},
                     Case{64, 1, 0, 3}, Case{100, -50, -1, 3}, Case{129, -128, -2, 4}}) {
     SpectrumBlocks blocks =
-        getBlocksOfSize(builder, loc, 64, index(next.lags), index(next.first));
+        getBlocksOfSize(at.builder, at.loc, 64, at.index(next.lags), at.index(next.first));
     EXPECT_EQ(*getConstantIntValue(blocks.firstPiece), next.firstPiece);
     EXPECT_EQ(*getConstantIntValue(blocks.numPieces), next.numPieces);
     EXPECT_EQ(getPlacesOfSize(64, next.lags, next.first), 64 * next.numPieces);
@@ -73,15 +74,11 @@ TEST(SpectrumBlocks, OneSize) {
 
 // Every value of a piece has a place of its own.
 TEST(SpectrumBlocks, PlacesForThreads) {
-  MLIRContext context;
-  context.loadDialect<arith::ArithDialect>();
-  Location loc = UnknownLoc::get(&context);
-  OwningOpRef<ModuleOp> module = ModuleOp::create(loc);
-  OpBuilder builder = OpBuilder::atBlockBegin(module->getBody());
+  Folded at;
   SmallVector<int64_t> values(64, -1);
   for (int64_t number = 0; number < 64; ++number) {
-    Value place = getPlaceForThreads(builder, loc, 64, 8,
-                                     arith::ConstantIndexOp::create(builder, loc, number));
+    Value place = getPlaceForThreads(at.builder, at.loc, 64, 8,
+                                     at.index(number));
     values[*getConstantIntValue(place)] = number;
   }
   for (int64_t pair = 0; pair < 4; ++pair)
