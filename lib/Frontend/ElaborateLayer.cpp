@@ -42,10 +42,10 @@ const ast::FnDecl *Elaborator::forwardOf(const Instance &instance) {
 }
 
 /// Gives each parameter its value: from the call, or from --set for the layer that
-/// is compiled, or its default.
+/// is compiled (and what it is another name of), or its default.
 bool Elaborator::bindParameters(const ast::LayerDecl &layer,
                                 const ast::CallExpr *call, Scope *caller,
-                                Scope &scope) {
+                                Scope &scope, bool isCompiled) {
   std::map<std::string, const ast::Expr *> given;
   if (call) {
     size_t position = 0;
@@ -115,7 +115,7 @@ bool Elaborator::bindParameters(const ast::LayerDecl &layer,
         return false;
     } else if (call && call->passRest && caller->findConstant(name)) {
       value = *caller->findConstant(name);
-    } else if (!call && set != options.set.end()) {
+    } else if (isCompiled && set != options.set.end()) {
       const std::string &text = set->second;
       double number;
       if (llvm::is_contained(choices, text))
@@ -128,7 +128,7 @@ bool Elaborator::bindParameters(const ast::LayerDecl &layer,
       else
         value = Constant::of(text);
     } else if (param.testValue &&
-               ((options.testValues && !call) || !param.defaultValue ||
+               ((options.testValues && isCompiled) || !param.defaultValue ||
                 (!options.config && !evaluateConstant(*param.defaultValue, scope) &&
                  !asChoice(*param.defaultValue)))) {
       where = param.testValue->range;
@@ -162,24 +162,28 @@ bool Elaborator::bindParameters(const ast::LayerDecl &layer,
         diagnostics.note(param.name.range, "the parameter is declared here");
       return false;
     }
-    if (choices.empty() && !call && !checkKind(param, *value, scope, where))
+    if (choices.empty() && isCompiled && !checkKind(param, *value, scope, where))
       return false;
     // A list of names may contain numbers: they are compared as names.
     scope.constants[name] = *value;
-    if (!call)
+    if (isCompiled && found == given.end() && !isSettable(name))
       parameters.emplace_back(name, value->str());
   }
-  if (!call)
-    for (auto &[name, text] : options.set) {
-      bool known = llvm::any_of(layer.params, [&, &name = name](const ast::Param &p) {
-        return p.name.name == name;
-      });
-      if (!known)
-        return diagnostics.error(layer.name.range, "'" + layer.name.name +
-                                                       "' has no parameter '" + name +
-                                                       "' (--set " + name + "=" + text +
-                                                       ")");
-    }
+  return true;
+}
+
+bool Elaborator::isSettable(llvm::StringRef name) const {
+  return llvm::any_of(parameters, [&](auto &entry) { return entry.first == name; });
+}
+
+/// What --set names are parameters of the layer that is compiled, or of the one that it
+/// is another name of.
+bool Elaborator::checkSettings(const ast::LayerDecl &layer) {
+  for (auto &[name, text] : options.set)
+    if (!isSettable(name))
+      return diagnostics.error(layer.name.range,
+                               "'" + layer.name.name + "' has no parameter '" + name +
+                                   "' (--set " + name + "=" + text + ")");
   return true;
 }
 
@@ -205,7 +209,7 @@ bool Elaborator::checkKind(const ast::Param &param, const Constant &value, Scope
 std::shared_ptr<Instance>
 Elaborator::instantiate(const ast::LayerDecl &declared, const ast::CallExpr *call,
                         std::shared_ptr<Scope> caller, std::string prefix,
-                        std::string instancePath) {
+                        std::string instancePath, bool isCompiled) {
   struct Leave {
     unsigned &depth;
     ~Leave() { --depth; }
@@ -217,7 +221,7 @@ Elaborator::instantiate(const ast::LayerDecl &declared, const ast::CallExpr *cal
   if (!countUnfolded(declared.range))
     return nullptr;
   auto scope = makeScope(nullptr);
-  if (!bindParameters(declared, call, caller.get(), *scope))
+  if (!bindParameters(declared, call, caller.get(), *scope, isCompiled))
     return nullptr;
   if (declared.alias) {
     auto *other = llvm::dyn_cast<ast::CallExpr>(declared.alias.get());
@@ -227,7 +231,8 @@ Elaborator::instantiate(const ast::LayerDecl &declared, const ast::CallExpr *cal
       diagnostics.error(declared.alias->range, "this is not a layer");
       return nullptr;
     }
-    return instantiate(*target, other, scope, prefix, instancePath);
+    return instantiate(*target, other, scope, prefix, instancePath,
+                       isCompiled && other->passRest);
   }
   auto instance = std::make_shared<Instance>();
   instance->layer = &declared;

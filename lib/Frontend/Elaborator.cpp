@@ -386,8 +386,9 @@ OwningOpRef<ModuleOp> Elaborator::run(const ast::Module &main) {
     diagnostics.error(SMRange(begin, begin), "the file declares no layer");
     return nullptr;
   }
-  auto instance = instantiate(*layer, nullptr, makeScope(nullptr), "", "");
-  if (!instance)
+  auto instance = instantiate(*layer, nullptr, makeScope(nullptr), "", "",
+                              /*isCompiled=*/true);
+  if (!instance || !checkSettings(*layer))
     return nullptr;
   OwningOpRef<ModuleOp> module = ModuleOp::create(loc);
   builder.setInsertionPointToEnd(module->getBody());

@@ -201,7 +201,7 @@ public:
   void addModule(const ast::Module &module);
   mlir::OwningOpRef<mlir::ModuleOp> run(const ast::Module &main);
   std::vector<WeightInfo> weights;
-  /// Names and values of the layer's own parameters.
+  /// Names and values of what can be set of the layer that is compiled.
   std::vector<std::pair<std::string, std::string>> parameters;
 
 private:
@@ -216,9 +216,12 @@ private:
   std::shared_ptr<Instance> instantiate(const ast::LayerDecl &layer,
                                         const ast::CallExpr *call,
                                         std::shared_ptr<Scope> caller,
-                                        std::string prefix, std::string path);
+                                        std::string prefix, std::string path,
+                                        bool isCompiled = false);
   bool bindParameters(const ast::LayerDecl &layer, const ast::CallExpr *call,
-                      Scope *caller, Scope &scope);
+                      Scope *caller, Scope &scope, bool isCompiled);
+  bool isSettable(llvm::StringRef name) const;
+  bool checkSettings(const ast::LayerDecl &layer);
   bool checkKind(const ast::Param &param, const Constant &value, Scope &scope,
                  llvm::SMRange where);
   bool elaborateMembers(Instance &instance);
