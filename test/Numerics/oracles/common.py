@@ -99,6 +99,9 @@ class Draw:
     def between(self, low, high, *shape):
         return self.round(self.rng.uniform(low, high, shape))
 
+    def integers(self, end, *shape):
+        return self.rng.integers(0, end, shape)
+
     def round(self, x):
         return x.astype(np.float32).astype(np.float64)
 

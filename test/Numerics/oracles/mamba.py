@@ -1,7 +1,7 @@
 """Mamba: h_t = exp(dt A) h_(t-1) + dt B_t u_t, y_t = C_t h_t + D u_t, with dt, B, C computed from the token."""
 import numpy as np
 
-from .common import Layer, linear, rms_norm, short_conv, silu, softplus
+from .common import Layer, linear, rms_norm, short_conv, silu, softplus, under
 
 
 def scan(u, dt, A, B, C, h):
@@ -37,6 +37,15 @@ def mamba(p, w, x):
     return {"y": linear(w, "out_proj", (y + w["D"] * u) * silu(z))}
 
 
+def language_model(p, w, ids):
+    x = w["backbone.embeddings.weight"][ids]
+    for i in range(p["depth"]):
+        layer = under(w, f"backbone.layers.{i}")
+        x = x + mamba(p, under(layer, "mixer"), rms_norm(x, p["eps"], layer["norm.weight"]))["y"]
+    head = w["backbone.embeddings.weight" if p["tied"] else "lm_head.weight"]
+    return {"logits": rms_norm(x, p["eps"], w["backbone.norm_f.weight"]) @ head.T}
+
+
 def scan_inputs(p, draw, b, L):
     E, N, G = p["E"], p["N"], p["G"]
     x = {"u": draw(b, L, E), "A": -draw.between(0.2, 3, E, N), "B": draw(b, L, G, N), "C": draw(b, L, G, N)}
@@ -60,6 +69,20 @@ def block_weights(p, draw):
         **draw.linear("out_proj", E, D, p["bias"])}
 
 
+def model_weights(p, draw):
+    V, D = p["V"], p["D"]
+    w = {"backbone.embeddings.weight": draw(V, D), **draw.norm("backbone.norm_f", D)}
+    for i in range(p["depth"]):
+        layer = draw.norm("norm", D) | {"mixer." + name: value for name, value in block_weights(p, draw).items()}
+        w |= {f"backbone.layers.{i}.{name}": value for name, value in layer.items()}
+    return w if p["tied"] else w | {"lm_head.weight": draw(V, D)}
+
+
+def tokens(p, draw, b, L):
+    return {"ids": draw.integers(p["V"], b, L)}
+
+
+MODEL = dict(V=37, D=16, depth=2, N=4, expand=2, d_conv=4, dt_rank=1, bias=False, conv_bias=True, eps=1e-5, tied=True)
 LAYERS = {
     "SelectiveScan": Layer(
         selective_scan,
@@ -74,4 +97,6 @@ LAYERS = {
          dict(D=20, N=16, expand=2, d_conv=4, dt_rank=2, bias=False, conv_bias=True),
          dict(D=6, N=5, expand=2, d_conv=2, dt_rank=3, bias=False, conv_bias=True, bcdt_rms_eps=1e-5)],
         block_weights, lambda p, draw, b, L: {"x": draw(b, L, p["D"])}),
+    "MambaLM": Layer(
+        language_model, [MODEL, MODEL | dict(D=12, depth=3, dt_rank=2, tied=False)], model_weights, tokens),
 }
