@@ -282,9 +282,9 @@ typedef struct ssmrt_module {
   const ssmrt_tensor *embedded_weights;
   int64_t num_axes; /* sequence axes, 1 to SSMRT_MAX_AXES; with several of them
                      * there are no states and no step */
-  /* SSMRT_CPU; or SSMRT_CUDA: forward and step are host code that launches
-   * kernels of cuda_code through the context, on device memory. prepare is code
-   * for the CPU in both. */
+  /* SSMRT_CPU; or SSMRT_CUDA: forward, step and prepare_on_device are host code
+   * that launches kernels of cuda_code through the context, on device memory.
+   * prepare is code for the CPU in both. */
   int32_t device_type;
   uint32_t flags; /* SSMRT_READS_POSITION */
   const ssmrt_cuda_code *cuda_code; /* NULL in modules for the CPU */
@@ -292,6 +292,10 @@ typedef struct ssmrt_module {
    * ssmrt_forward and ssmrt_step use it where the tensors are on a GPU; what is
    * prepared, allocated and kept for it is asked of it. */
   const struct ssmrt_module *cuda;
+  /* Of a CUDA module: fills the tables that prepare leaves to the device, from
+   * those it has made, which are there already; ssmrt_cuda_upload calls it.
+   * NULL: prepare makes all. The frame has prepared, prepared_length and length. */
+  void (*prepare_on_device)(const ssmrt_frame *frame);
 } ssmrt_module;
 
 /* Checks magic, version, sizes and descriptions. Every function below checks
@@ -460,8 +464,8 @@ int64_t ssmrt_cuda_state_bytes(const ssmrt_module *module, int64_t batch,
                                int64_t max_length);
 
 /* Copies a block, prepared tables or a state, from host memory to the device:
- * fills `header` and `payload`. In the order of the stream, as
- * ssmrt_cuda_copy_to_device. */
+ * fills `header` and `payload`, of tables also what kernels make of others. In the
+ * order of the stream, as ssmrt_cuda_copy_to_device. */
 ssmrt_status ssmrt_cuda_upload(const ssmrt_module *module,
                                ssmrt_context *context, const void *from,
                                void *header, void *payload);

@@ -61,9 +61,10 @@ LogicalResult ssmc::describeModule(ModuleOp module, const PipelineOptions &optio
          builder.getNamedAttr("limit", builder.getI64IntegerAttr(limit))});
   };
 
+  auto onDevice = module.lookupSymbol<func::FuncOp>("prepare_on_device");
   // What belongs to the caller, or serves many calls, is not overwritten.
-  for (func::FuncOp function : {prepare, forward})
-    for (unsigned i = 0; i < function.getNumArguments(); ++i)
+  for (func::FuncOp function : {prepare, forward, onDevice})
+    for (unsigned i = 0; function && i < function.getNumArguments(); ++i)
       if (isa<RankedTensorType>(function.getArgumentTypes()[i]) &&
           !function.getArgAttr(i, "ssm.state"))
         function.setArgAttr(i, bufferization::BufferizationDialect::kWritableAttrName,
@@ -71,20 +72,29 @@ LogicalResult ssmc::describeModule(ModuleOp module, const PipelineOptions &optio
 
   // Tables lie one behind the other: those that grow with the prepared length
   // after the others, at offsets that grow too.
-  int64_t numTables = prepare.getNumResults();
-  SmallVector<int64_t> offsets(numTables), scales(numTables);
+  SmallVector<std::pair<func::FuncOp, unsigned>> makers; // and which of their results
+  for (func::FuncOp function : {prepare, onDevice})
+    for (unsigned i = 0; function && i < function.getNumResults(); ++i) {
+      unsigned number =
+          function.getResultAttrOfType<IntegerAttr>(i, "ssm.table").getInt();
+      makers.resize(std::max<size_t>(makers.size(), number + 1));
+      makers[number] = {function, i};
+    }
+  SmallVector<int64_t> offsets(makers.size()), scales(makers.size());
   int64_t prepared = 0, growth = 0;
   auto extentsOf = [&](unsigned i) {
-    return prepare.getResultAttrOfType<DenseI64ArrayAttr>(i, "ssm.extents");
+    auto [function, result] = makers[i];
+    return function.getResultAttrOfType<DenseI64ArrayAttr>(result, "ssm.extents");
   };
   for (bool grows : {false, true})
-    for (unsigned i = 0; i < numTables; ++i) {
+    for (unsigned i = 0; i < makers.size(); ++i) {
       auto extents = extentsOf(i);
       if (bool(extents) != grows)
         continue;
       offsets[i] = prepared;
       scales[i] = growth;
-      auto type = cast<RankedTensorType>(prepare.getResultTypes()[i]);
+      auto [function, result] = makers[i];
+      auto type = cast<RankedTensorType>(function.getResultTypes()[result]);
       int64_t bytes = (type.getElementTypeBitWidth() + 7) / 8, perToken = 0;
       for (int64_t dim = 0; dim < type.getRank(); ++dim) {
         if (!type.isDynamicDim(dim)) {
@@ -107,15 +117,16 @@ LogicalResult ssmc::describeModule(ModuleOp module, const PipelineOptions &optio
       set("ssm.extents", extents);
     }
   };
-  for (unsigned i = 0; i < numTables; ++i)
-    place(i, [&](StringRef name, Attribute value) {
-      prepare.setResultAttr(i, name, value);
+  for (auto [i, maker] : llvm::enumerate(makers))
+    place(i, [&, maker = maker](StringRef name, Attribute value) mutable {
+      maker.first.setResultAttr(maker.second, name, value);
     });
-  for (unsigned i = 0; i < forward.getNumArguments(); ++i)
-    if (auto table = forward.getArgAttrOfType<IntegerAttr>(i, "ssm.table"))
-      place(table.getInt(), [&](StringRef name, Attribute value) {
-        forward.setArgAttr(i, name, value);
-      });
+  for (func::FuncOp function : {forward, onDevice})
+    for (unsigned i = 0; function && i < function.getNumArguments(); ++i)
+      if (auto table = function.getArgAttrOfType<IntegerAttr>(i, "ssm.table"))
+        place(table.getInt(), [&](StringRef name, Attribute value) {
+          function.setArgAttr(i, name, value);
+        });
   bool isExact = forward->hasAttr("ssm.exact_length");
   bool isBounded = growth > 0;
   for (unsigned i = 0; i < forward.getNumArguments(); ++i)

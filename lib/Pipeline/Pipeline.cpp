@@ -56,6 +56,9 @@ static bool isCUDA(const PipelineOptions &options) {
 /// rows of 16-bit numbers as they are, from multiples of 16 bytes on.
 constexpr int64_t kGPUPanelColumns = 64, kTensorColumns = 1, kTensorDepth = 8;
 
+/// A number of a system's state, f64.
+constexpr int64_t kSystemBits = 64;
+
 /// ssm to ssm: what is computed where. The literal lowering skips every
 /// optimisation, so that it can judge them.
 static void buildLayerPipeline(OpPassManager &pm, const PipelineOptions &options,
@@ -77,14 +80,13 @@ static void buildLayerPipeline(OpPassManager &pm, const PipelineOptions &options
   pm.addPass(createCSEPass());
   if (!options.literal) {
     // Before values are computed once: kernels are computed in f64 from weights. On a GPU
-    // the recurrence itself runs: whether its state is zero, so that it may be convolved,
-    // is known in the device's memory only.
-    if (!isCUDA(options)) {
-      ssm::ConvolveScansPassOptions convolve;
-      convolve.vectorBits = target.vectorBits;
-      convolve.convolution = options.schedule.conv;
-      pm.addNestedPass<func::FuncOp>(ssm::createConvolveScansPass(convolve));
-    }
+    // systems do not lie side by side in vectors, and what their states are is known in its
+    // memory only, but for those of the first token.
+    ssm::ConvolveScansPassOptions convolve;
+    convolve.vectorBits = isCUDA(options) ? kSystemBits : target.vectorBits;
+    convolve.convolution = options.schedule.conv;
+    convolve.byPosition = isCUDA(options);
+    pm.addNestedPass<func::FuncOp>(ssm::createConvolveScansPass(convolve));
     ssm::FuseElementwisePassOptions elementwise;
     elementwise.narrows = isCUDA(options);
     pm.addNestedPass<func::FuncOp>(ssm::createFuseElementwisePass(elementwise));
@@ -123,6 +125,8 @@ static void buildLayerPipeline(OpPassManager &pm, const PipelineOptions &options
     }
   }
   pm.addPass(ssm::createSplitPreparePass());
+  if (isCUDA(options) && !options.emulateKernels)
+    pm.addPass(nvptx::createSplitPreparePass());
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
 }
@@ -147,7 +151,7 @@ static void buildBuffersPipeline(OpPassManager &pm) {
 
 /// Functions whose memory is the device's.
 static void markHostFunctions(ModuleOp module) {
-  for (llvm::StringRef name : {"forward", "step"})
+  for (llvm::StringRef name : {"forward", "step", "prepare_on_device"})
     if (auto function = module.lookupSymbol<func::FuncOp>(name))
       function->setAttr(nvptx::kHostAttr, UnitAttr::get(module.getContext()));
 }

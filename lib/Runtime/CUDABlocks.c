@@ -53,6 +53,27 @@ static ssmrt_status checkBlock(const ssmrt_module *module, const void *block) {
                    (long long)header->payloadBytes);
 }
 
+/* The tables that kernels make of others. */
+static ssmrt_status prepareOnDevice(const ssmrt_module *module,
+                                    ssmrtCudaContext *cuda, void *payload,
+                                    int64_t maxLength) {
+  if (!module->prepare_on_device)
+    return SSMRT_OK;
+  cuda->status = SSMRT_OK; /* whatever was launched outside of calls */
+  ssmrt_status status = ssmrtEnterCuda(cuda);
+  if (status != SSMRT_OK)
+    return status;
+  ssmrt_frame frame;
+  memset(&frame, 0, sizeof(frame));
+  frame.context = &cuda->base;
+  frame.prepared = payload;
+  frame.length = maxLength;
+  frame.prepared_length = maxLength;
+  module->prepare_on_device(&frame);
+  ssmrtLeaveCuda(cuda);
+  return ssmrtTakeCudaFailure(cuda);
+}
+
 ssmrt_status ssmrt_cuda_upload(const ssmrt_module *module,
                                ssmrt_context *context, const void *from,
                                void *header, void *payload) {
@@ -74,6 +95,8 @@ ssmrt_status ssmrt_cuda_upload(const ssmrt_module *module,
     status = ssmrt_cuda_copy_to_device(context, payload,
                                        (const char *)from + SSMRT_HEADER_BYTES,
                                        result.payloadBytes);
+  if (status == SSMRT_OK && result.magic == SSMRT_PREPARED_MAGIC)
+    status = prepareOnDevice(module, cuda, payload, result.maxLength);
   if (status == SSMRT_OK)
     memcpy(header, &result, sizeof(result));
   return status;

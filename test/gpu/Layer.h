@@ -26,7 +26,7 @@ typedef struct Layer {
   int device;
   int64_t batch, lengths[SSMRT_MAX_AXES];
   Value inputs[SSMRT_MAX_VALUES], outputs[SSMRT_MAX_VALUES];
-  void *prepared, *state, *statePayload, *workspace;
+  void *prepared, *preparedPayload, *state, *statePayload, *workspace;
   int64_t preparedBytes, stateBytes;
 } Layer;
 
@@ -61,6 +61,8 @@ void call(const Layer *layer, const Value *inputs, const Value *outputs,
 
 /* Captures forward (or one step) into a graph, replays it, and prints its times. */
 void measure(Layer *layer, bool isStep, int samples);
+/* The same for the tables that are made on the device; the bytes are those of all. */
+void measure_tables(Layer *layer, int samples);
 
 /* Runs the last row of the batch alone, and compares it with what the layer's outputs
  * have of it: fails where numbers differ by more than `tolerance` of the largest. */

@@ -5,6 +5,8 @@
 |*   ... --step                                   a call a token              *|
 |*   ... --split N                                two calls, N tokens first   *|
 |*   ... --time 20                                and 20 samples of its time  *|
+|*   ... --time 20 --tables                       of what prepare leaves to   *|
+|*                                                the device instead          *|
 |*   ... --rows 1e-5                              the last row alone as well  *|
 |*   run_gpu LAYER.so --random BATCH LENGTH --time 20 [--step]                *|
 |*                                                                            *|
@@ -200,8 +202,9 @@ static void prepare(Layer *layer, Arguments arguments) {
   ssmrt_context_destroy(threads);
   layer->preparedBytes = ssmrt_cuda_prepared_bytes(module, longest);
   layer->prepared = allocate_host(SSMRT_HEADER_BYTES);
+  layer->preparedPayload = allocate_device(layer, layer->preparedBytes);
   check(ssmrt_cuda_upload(module, layer->context, tables, layer->prepared,
-                          allocate_device(layer, layer->preparedBytes)));
+                          layer->preparedPayload));
   check(ssmrt_cuda_synchronize(layer->context));
   free(scratch);
   free(tables);
@@ -301,7 +304,7 @@ int main(int argc, char **argv) {
         "usage: run_gpu LAYER.so [--weights FILE] [--prefix P] [--device N] "
         "[--random-weights] [--input NAME=FILE.npy]... "
         "[--random BATCH LENGTH] "
-        "[--output NAME=FILE.npy]... [--step] [--split N] [--time N] "
+        "[--output NAME=FILE.npy]... [--step] [--split N] [--time N [--tables]] "
         "[--rows TOLERANCE]\n");
     return 2;
   }
@@ -329,8 +332,11 @@ int main(int argc, char **argv) {
     printf("%s, sm_%d, driver for CUDA %d.%d; kernels loaded in %.0f ms\n",
            device.name, device.arch, device.driver_version / 1000,
            device.driver_version % 1000 / 10, loading * 1e3);
-    measure(&layer, find_option(arguments, "--step", 0) != NULL,
-            (int)number_of(arguments, "--time", 1, 20));
+    int samples = (int)number_of(arguments, "--time", 1, 20);
+    if (find_option(arguments, "--tables", 0))
+      measure_tables(&layer, samples);
+    else
+      measure(&layer, find_option(arguments, "--step", 0) != NULL, samples);
   }
   const char *tolerance = find_option(arguments, "--rows", 1);
   if (tolerance)

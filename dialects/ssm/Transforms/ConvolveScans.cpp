@@ -39,7 +39,7 @@ namespace {
 class Convolver {
 public:
   Convolver(ScanOp scan, const InvariantForm &form, int64_t vectorBits,
-            StringRef convolution);
+            StringRef convolution, bool byPosition);
   void run();
 
 private:
@@ -70,6 +70,7 @@ private:
   Type element;
   Tabulator tabulator;
   StringRef convolution; ///< auto, fft or direct
+  bool byPosition;       ///< states are zero where a sequence begins
   bool isPrepared = false; ///< the kernel is that of the longest sequence
   bool usesStates = false; ///< something reads the states after the last token
   bool mayKeep = false;    ///< and only a caller does, if it keeps them
@@ -98,12 +99,12 @@ static Value getArgument(func::FuncOp function, StringRef name, Type type,
 }
 
 Convolver::Convolver(ScanOp scan, const InvariantForm &form, int64_t vectorBits,
-                     StringRef convolution)
+                     StringRef convolution, bool byPosition)
     : scan(scan), form(form), builder(scan), loc(scan.getLoc()),
       body(&scan.getCoefficients().front()),
       element(getElementTypeOrSelf(scan.getFinalStates().front())),
       tabulator(scan, form, std::max<int64_t>(vectorBits / 64, 1), /*isWide=*/true),
-      convolution(convolution) {
+      convolution(convolution), byPosition(byPosition) {
   auto function = scan->getParentOfType<func::FuncOp>();
   tokens = tensor::DimOp::create(builder, loc, scan.getOutputInits().front(), 1);
   isPrepared = isLayer(function) && hasPreparedCoefficients(scan);
@@ -190,6 +191,12 @@ Value Convolver::makeCondition() {
   }
   if (scan.getInitial().empty())
     return condition;
+  if (byPosition) {
+    Value position = getArgument(scan->getParentOfType<func::FuncOp>(), kPositionAttr,
+                                 builder.getIndexType());
+    also(compare(arith::CmpIPredicate::eq, position, index(0)));
+    return condition;
+  }
   if (!condition)
     return isZero(builder, scan.getInitial());
   // The state is looked at where everything else permits a convolution.
@@ -451,6 +458,23 @@ void Convolver::run() {
   scan.erase();
 }
 
+/// Whether the state before the first token of a sequence is zero: it is that of an
+/// argument, into which a caller puts nothing of its own.
+static bool beginsAtZero(ScanOp scan) {
+  return llvm::all_of(scan.getInitial(), [](Value value) {
+    while (Operation *op = value.getDefiningOp()) {
+      if (!isa<tensor::ExtractSliceOp, tensor::CollapseShapeOp, tensor::ExpandShapeOp,
+               tensor::CastOp>(op))
+        return false;
+      value = op->getOperand(0);
+    }
+    auto argument = cast<BlockArgument>(value);
+    auto function = dyn_cast<func::FuncOp>(argument.getOwner()->getParentOp());
+    return function && function.getArgAttr(argument.getArgNumber(), kStateAttr) &&
+           !function.getArgAttr(argument.getArgNumber(), kInitialAttr);
+  });
+}
+
 namespace {
 struct ConvolveScansPass
     : public ssm::impl::ConvolveScansPassBase<ConvolveScansPass> {
@@ -471,7 +495,8 @@ struct ConvolveScansPass
         scan.emitError() << "mode 'conv' is not possible: " << reason;
         return signalPassFailure();
       }
-      Convolver(scan, *form, vectorBits, convolution).run();
+      if (!byPosition || beginsAtZero(scan))
+        Convolver(scan, *form, vectorBits, convolution, byPosition).run();
     }
   }
 };

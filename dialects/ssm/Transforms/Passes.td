@@ -588,7 +588,8 @@ def ConvolveScansPass : Pass<"ssm-convolve-scans", "mlir::func::FuncOp"> {
     is not all zero, with one after the last that the caller keeps (an argument
     `ssm.keeps_state` of the layer says so), shorter than `shortest_conv`, or longer
     than `ssm.longest_conv` or what is prepared for. Final states that the layer itself reads are computed
-    by the recurrence besides. Example: of
+    by the recurrence besides. With `by-position` states are not looked at: a sequence is
+    convolved from its first token on, where a caller has no way to set its state. Example: of
 
     ```mlir
     func.func @average(%a: tensor<8xf32> {ssm.weight = "a"}, %u: tensor<?x?x8xf32>,
@@ -618,6 +619,8 @@ def ConvolveScansPass : Pass<"ssm-convolve-scans", "mlir::func::FuncOp"> {
            "Bits of a vector register, for lanes of the response">,
     Option<"convolution", "convolution", "std::string", "\"auto\"",
            "How they are convolved: auto, fft or direct">,
+    Option<"byPosition", "by-position", "bool", "false",
+           "States are not looked at: zero before the first token of a sequence">,
   ];
   let dependentDialects = ["mlir::arith::ArithDialect", "mlir::linalg::LinalgDialect",
                            "mlir::scf::SCFDialect", "mlir::tensor::TensorDialect"];

@@ -24,6 +24,10 @@ inline constexpr llvm::StringLiteral kTableAttr = "ssm.table";
 inline constexpr llvm::StringLiteral kStateAttr = "ssm.state";
 inline constexpr llvm::StringLiteral kDimsAttr = "ssm.dims";
 inline constexpr llvm::StringLiteral kLaterAttr = "ssm.later";
+/// Beside a state: the name of the input from which a caller sets it.
+inline constexpr llvm::StringLiteral kInitialAttr = "ssm.initial";
+/// Marks the argument that is the number of tokens before this call.
+inline constexpr llvm::StringLiteral kPositionAttr = "ssm.position";
 /// The batch and the length among these extents.
 inline constexpr int64_t kBatchCode = -1, kLengthCode = -2;
 /// Marks the argument that is the length for which tables are prepared.

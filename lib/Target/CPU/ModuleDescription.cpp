@@ -337,7 +337,8 @@ void Emitter::run(DictionaryAttr description, const CUDACode *code) {
       int32(code ? SSMRT_CUDA : SSMRT_CPU), // device_type
       int32(isPositioned ? SSMRT_READS_POSITION : 0),
       code ? defineCode(*code) : llvm::ConstantPointerNull::get(pointer),
-      llvm::ConstantPointerNull::get(pointer)}; // cuda
+      llvm::ConstantPointerNull::get(pointer), // cuda
+      functionOrNull("prepare_on_device")};
   static_assert(sizeof(ssmrt_module) == 8 * (std::size(fields) - 2),
                 "one word a field but for the two versions, and device and flags");
   static_assert(offsetof(ssmrt_module, embedded_weights) == 8 * (kEmbeddedWeights - 1) &&

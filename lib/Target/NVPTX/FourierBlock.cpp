@@ -22,7 +22,7 @@ MemRefType FourierBlock::getMemoryType(Type element) {
 }
 
 FourierBlock::FourierBlock(detail::Loops &loops, Value memory, Value roots, Value thread)
-    : loops(loops), memory(memory), roots(roots),
+    : loops(loops), memory(memory), roots(roots), thread(thread),
       type(getElementTypeOrSelf(memory.getType())) {
   static_assert(kThreads == kRow * kRow && kOwn == kRow && kPoints == kRow * kThreads,
                 "a node of the second pass has as many threads as one of the third points");
@@ -90,6 +90,22 @@ void FourierBlock::store(Points points, const Pass &pass) {
                                                 ValueRange{point.re, point.im});
     vector::StoreOp::create(b, loops.loc, pair, memory, loops.mul(place, loops.index(2)),
                             /*nontemporal=*/false, llvm::MaybeAlign(kNumberBytes));
+  }
+}
+
+Value FourierBlock::getPlace(Value base, int64_t i) {
+  Value own = loops.mul(thread, loops.index(4));
+  return loops.add(base, loops.add(own, loops.index(i / 2 * 4 * kThreads)));
+}
+
+void FourierBlock::storeValues(Points points, Value to, Value base) {
+  OpBuilder &b = loops.builder;
+  for (int64_t i = 0; i < kOwn; i += 2) {
+    Value vector = vector::FromElementsOp::create(
+        b, loops.loc, VectorType::get(4, type),
+        ValueRange{points[i].re, points[i].im, points[i + 1].re, points[i + 1].im});
+    vector::StoreOp::create(b, loops.loc, vector, to, getPlace(base, i),
+                            /*nontemporal=*/false, llvm::MaybeAlign(kVectorBytes));
   }
 }
 

@@ -41,6 +41,11 @@ public:
   /// The coefficients of such values, times the number of points.
   void invert(Points points);
 
+  /// Where a thread's values `i` and `i + 1` are, in the order of ssm.spectrum for threads,
+  /// and stores all of them there, from `base` on.
+  mlir::Value getPlace(mlir::Value base, int64_t i);
+  void storeValues(Points points, mlir::Value to, mlir::Value base);
+
   ComplexNumber multiply(ComplexNumber a, ComplexNumber b);
   ComplexNumber multiplyAdd(ComplexNumber a, ComplexNumber b, ComplexNumber sum);
   void barrier();
@@ -70,7 +75,7 @@ private:
   mlir::Value negate(mlir::Value a);
 
   detail::Loops &loops;
-  mlir::Value memory, roots;
+  mlir::Value memory, roots, thread;
   mlir::Type type;
   Pass passes[kPasses];
 };

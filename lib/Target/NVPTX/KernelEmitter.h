@@ -47,6 +47,19 @@ protected:
     return mlir::arith::OrIOp::create(loops.builder, loops.loc, left, right);
   }
 
+  /// The elements of contiguous memory one behind the other.
+  Value flatten(Value memref) {
+    auto type = mlir::cast<mlir::MemRefType>(memref.getType());
+    mlir::ReassociationIndices all;
+    for (int64_t axis = 0; axis < type.getRank(); ++axis)
+      all.push_back(axis);
+    int64_t count = type.hasStaticShape() ? type.getNumElements()
+                                          : mlir::ShapedType::kDynamic;
+    return mlir::memref::CollapseShapeOp::create(
+        loops.builder, loops.loc, mlir::MemRefType::get({count}, type.getElementType()),
+        memref, mlir::ArrayRef<mlir::ReassociationIndices>{all});
+  }
+
   /// `body` for indices from `begin` to before `end`, `step` apart.
   void emitFor(Value begin, Value end, Value step, llvm::function_ref<void(Value)> body) {
     mlir::OpBuilder &builder = loops.builder;

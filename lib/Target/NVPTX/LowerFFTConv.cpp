@@ -65,15 +65,13 @@ private:
   Points loadTokens(Value number);
   void storeTokens(const Points &points, Value number);
   Value getKept(Value number);
-  void keep(const Points &points, Value number);
+  void keep(Points &points, Value number);
   Points multiplyOwn(const Points &points);
   void addProducts(Points &sums, Value output, Value begin, Value end);
-  Value getOwnPlace(Value base, int64_t i);
   std::array<ComplexNumber, 2> loadNumbers(Value memory, Value place);
   SmallVector<Value> getSpectrumSizes();
   Value getSpectrumBase(ArrayRef<Value> spectrumSizes);
 
-  Value flatten(Value memref);
   Value constant(double value) { return loops.constant(f32, value); }
 
   ConvOp op;
@@ -144,17 +142,6 @@ bool FFTConv::writesHistory() {
   return op.getHistory() && op.getFinalHistory() == op.getHistory() &&
          op.getInputMap().isProjectedPermutation() &&
          op.getInputMap().getNumResults() == op.getOutputMap().getNumResults();
-}
-
-Value FFTConv::flatten(Value memref) {
-  auto type = cast<MemRefType>(memref.getType());
-  ReassociationIndices all;
-  for (int64_t axis = 0; axis < type.getRank(); ++axis)
-    all.push_back(axis);
-  int64_t count = type.hasStaticShape() ? type.getNumElements() : ShapedType::kDynamic;
-  return memref::CollapseShapeOp::create(loops.builder, loops.loc,
-                                         MemRefType::get({count}, type.getElementType()),
-                                         memref, ArrayRef<ReassociationIndices>{all});
 }
 
 //===----------------------------------------------------------------------===//
@@ -340,11 +327,6 @@ void FFTConv::storeTokens(const Points &points, Value number) {
     });
 }
 
-/// Where a thread's values `i` and `i + 1` are, in the order of ssm.spectrum for threads.
-Value FFTConv::getOwnPlace(Value base, int64_t i) {
-  return loops.add(base, plus(times(thread, 4), i / 2 * 4 * kThreads));
-}
-
 /// Two complex numbers beside each other.
 std::array<ComplexNumber, 2> FFTConv::loadNumbers(Value from, Value place) {
   OpBuilder &b = loops.builder;
@@ -363,16 +345,8 @@ Value FFTConv::getKept(Value number) {
 }
 
 /// Keeps the transform of the block `number` of tokens.
-void FFTConv::keep(const Points &points, Value number) {
-  OpBuilder &b = loops.builder;
-  Value base = getKept(number);
-  for (int64_t i = 0; i < kOwn; i += 2) {
-    Value vector = vector::FromElementsOp::create(
-        b, loops.loc, VectorType::get(4, f32),
-        ValueRange{points[i].re, points[i].im, points[i + 1].re, points[i + 1].im});
-    vector::StoreOp::create(b, loops.loc, vector, memory, getOwnPlace(base, i),
-                            /*nontemporal=*/false, llvm::MaybeAlign(kVectorBytes));
-  }
+void FFTConv::keep(Points &points, Value number) {
+  fourier->storeValues(points, memory, getKept(number));
 }
 
 /// Products of a thread's values with those of the kernel's piece 0.
@@ -381,7 +355,7 @@ Points FFTConv::multiplyOwn(const Points &points) {
   Value piece = loops.sub(loops.index(0), pieces.firstPiece);
   Value base = loops.add(spectrumBase, times(piece, 2 * kBlock));
   for (int64_t i = 0; i < kOwn; i += 2)
-    for (const ComplexNumber &factor : loadNumbers(spectrum, getOwnPlace(base, i)))
+    for (const ComplexNumber &factor : loadNumbers(spectrum, fourier->getPlace(base, i)))
       products.push_back(fourier->multiply(points[products.size()], factor));
   return products;
 }
@@ -400,8 +374,8 @@ void FFTConv::addProducts(Points &sums, Value output, Value begin, Value end) {
         Value keptPlace = getKept(number);
         SmallVector<Value> after;
         for (int64_t i = 0; i < kOwn; i += 2) {
-          auto kept = loadNumbers(memory, getOwnPlace(keptPlace, i));
-          auto factors = loadNumbers(spectrum, getOwnPlace(place, i));
+          auto kept = loadNumbers(memory, fourier->getPlace(keptPlace, i));
+          auto factors = loadNumbers(spectrum, fourier->getPlace(place, i));
           for (int64_t j = 0; j < 2; ++j) {
             int64_t at = after.size();
             ComplexNumber sum = fourier->multiplyAdd(kept[j], factors[j],

@@ -77,7 +77,7 @@ void LowerOpsPass::runOnOperation() {
   chooseForms(rewriter);
   SmallVector<Operation *> structured;
   function.walk([&](Operation *op) {
-    if (isa<ScanOp, ConvOp, NormOp, MatmulOp>(op))
+    if (isa<ScanOp, ConvOp, NormOp, MatmulOp, ImpulseResponseOp, SpectrumOp>(op))
       structured.push_back(op);
   });
   // Norms that products compute.
@@ -105,6 +105,10 @@ void LowerOpsPass::runOnOperation() {
       (void)nvptx::lowerNorm(rewriter, norm);
     } else if (auto matmul = dyn_cast<MatmulOp>(op); matmul && cooperative) {
       (void)nvptx::lowerMatmul(rewriter, matmul, normOf.lookup(op));
+    } else if (auto response = dyn_cast<ImpulseResponseOp>(op); response && cooperative) {
+      (void)nvptx::lowerImpulse(rewriter, response);
+    } else if (auto spectrum = dyn_cast<SpectrumOp>(op); spectrum && cooperative) {
+      (void)nvptx::lowerSpectrum(rewriter, spectrum);
     }
   }
 

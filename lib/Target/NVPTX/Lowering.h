@@ -46,6 +46,17 @@ bool fitsChunks(mlir::ssm::ScanOp op, int64_t terms);
 /// |x| units in the last place add up to one.
 void relaxDecays(mlir::RewriterBase &rewriter, mlir::ssm::ScanOp op);
 
+/// The kernel of a time-invariant system by products on tensor cores; for states of as
+/// many numbers as fit, of known shapes.
+bool canRespond(mlir::ssm::ImpulseResponseOp op);
+mlir::LogicalResult lowerImpulse(mlir::RewriterBase &rewriter,
+                                 mlir::ssm::ImpulseResponseOp op);
+
+/// The transforms of a long kernel's pieces, where they are for the threads that
+/// convolve here.
+bool canTransform(mlir::ssm::SpectrumOp op);
+mlir::LogicalResult lowerSpectrum(mlir::RewriterBase &rewriter, mlir::ssm::SpectrumOp op);
+
 /// Rows of a norm with a block of threads each.
 mlir::LogicalResult lowerNorm(mlir::RewriterBase &rewriter, mlir::ssm::NormOp op);
 

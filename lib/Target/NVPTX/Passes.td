@@ -5,6 +5,19 @@
 
 include "mlir/Pass/PassBase.td"
 
+def SplitPreparePass : Pass<"nvptx-split-prepare", "::mlir::ModuleOp"> {
+  let summary = "Long tables of @prepare are made on the device";
+  let description = [{
+    Every `ssm.impulse_response` and `ssm.spectrum` in `@prepare` of which a table is made,
+    that has a kernel here and that nothing else reads, goes to the function
+    `@prepare_on_device`, whose arguments are other tables and whose results are these. Operands become tables of
+    `@prepare` (`ssm.table` numbers the tables of both functions). Where there are none
+    the function is not made.
+  }];
+  let dependentDialects = ["::mlir::func::FuncDialect",
+                           "::mlir::tensor::TensorDialect"];
+}
+
 def LowerOpsPass : Pass<"nvptx-lower-ops", "::mlir::func::FuncOp"> {
   let summary = "Structured ops on device memory as loops over independent points";
   let description = [{

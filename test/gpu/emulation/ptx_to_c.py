@@ -151,7 +151,7 @@ class Kernel:
         if op == "movmatrix":
             return self.emit(f"{args[0][1:]} = transpose(self, {self.operand(args[1], 'u32')});")
         if op == "mma":
-            return self.multiply(args, int("f16" in parts))
+            return self.multiply_wide(args) if kind == "f64" else self.multiply(args, int("f16" in parts))
         if op == "prmt":
             a, b, c = (self.operand(arg, "u32") for arg in args[1:])
             return self.assign(args[0], "b32", f"permute({a}, {b}, {c})")
@@ -250,6 +250,13 @@ class Kernel:
         self.emit(f"{target[1:]} = shuffle(self, {value}, {lane}, \"{parts[2]}\", {clamp}, {mask});")
         if in_range:
             self.emit(f"{in_range[1:]} = self->isInRange;")
+
+    def multiply_wide(self, args):
+        groups = [[part.strip() for part in group.strip().strip("{}").split(",")] for group in args]
+        left, right, *sums = (self.operand(part, "f64") for part in groups[1] + groups[2] + groups[3])
+        self.emit(f"multiply_wide(self, {left}, {right}, (double[]){{{', '.join(sums)}}});")
+        for i, target in enumerate(groups[0]):
+            self.emit(f"{target[1:]} = of_f64(self->wide[{i}]);")
 
     def multiply(self, args, is_f16):
         groups = [[part.strip() for part in group.strip()[1:-1].split(",")] for group in args]

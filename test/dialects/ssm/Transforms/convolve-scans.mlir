@@ -1,5 +1,6 @@
 // RUN: ssm-opt %s --split-input-file --verify-diagnostics --pass-pipeline='builtin.module(func.func(ssm-convolve-scans))' | FileCheck %s
 // RUN: ssm-opt %s --split-input-file --verify-diagnostics --pass-pipeline='builtin.module(func.func(ssm-convolve-scans))' | ssm-opt --split-input-file | FileCheck %s
+// RUN: ssm-opt %s --split-input-file --verify-diagnostics --pass-pipeline='builtin.module(func.func(ssm-convolve-scans{by-position=true}))' | FileCheck %s --check-prefix=POSITION
 
 #bte = affine_map<(b, t, e, n) -> (b, t, e)>
 #en = affine_map<(b, t, e, n) -> (e, n)>
@@ -116,8 +117,48 @@ func.func @varying(%u: tensor<?x?x8xf32>, %y: tensor<?x?x8xf32>, %s: tensor<?x8x
 // CHECK: mode = chunk, chunk = 16
 // CHECK-NOT: shortest_conv
 // CHECK: {ssm.shortest_conv = 100 : i64}
+// Where states are not looked at, only a sequence that begins is convolved.
+// POSITION-LABEL: @layer
+// POSITION-SAME: %[[POSITION:[^:]*]]: index {ssm.position}
+// POSITION-NOT: "reduction"
+// POSITION: arith.cmpi eq, %[[POSITION]], %c0
+// POSITION: scf.if
+// POSITION: ssm.conv
+// POSITION: else
+// POSITION: ssm.scan
 func.func @layer(%a: tensor<16x3xf32> {ssm.weight = "a"},
     %u: tensor<?x?x16xf32> {ssm.input = "u"}, %s: tensor<?x16x3xf32> {ssm.state = "s"},
+    %y: tensor<?x?x16xf32>)
+    -> (tensor<?x?x16xf32> {ssm.output = "y"}, tensor<?x16x3xf32> {ssm.state = "s"}) {
+  %0:2 = ssm.scan ins(%a, %u : tensor<16x3xf32>, tensor<?x?x16xf32>)
+      initial(%s : tensor<?x16x3xf32>)
+      outs(%y, %s : tensor<?x?x16xf32>, tensor<?x16x3xf32>)
+      maps {ins = [#en, #bte],
+            state = affine_map<(b, t, e, n) -> (b, e, n)>, output = #bte}
+      coefficients {
+  ^bb0(%av: f32, %uv: f32):
+    ssm.coefficients decay(%av : f32) write(%uv : f32) read(%av : f32)
+  } epilogue {
+  ^bb0(%o: f32):
+    ssm.yield %o : f32
+  } attributes {schedule = #ssm.schedule<mode = chunk, chunk = 16>, shortest_conv = 100 : i64}
+      -> tensor<?x?x16xf32>, tensor<?x16x3xf32>
+  return %0#0, %0#1 : tensor<?x?x16xf32>, tensor<?x16x3xf32>
+}
+
+// -----
+
+#bte = affine_map<(b, t, e, n) -> (b, t, e)>
+#en = affine_map<(b, t, e, n) -> (e, n)>
+
+// With a state of the caller's a sequence may begin anywhere.
+// CHECK-LABEL: @given
+// CHECK: ssm.conv
+// POSITION-LABEL: @given
+// POSITION-NOT: ssm.conv
+// POSITION: return
+func.func @given(%a: tensor<16x3xf32> {ssm.weight = "a"},
+    %u: tensor<?x?x16xf32> {ssm.input = "u"}, %s: tensor<?x16x3xf32> {ssm.initial = "s0", ssm.state = "s"},
     %y: tensor<?x?x16xf32>)
     -> (tensor<?x?x16xf32> {ssm.output = "y"}, tensor<?x16x3xf32> {ssm.state = "s"}) {
   %0:2 = ssm.scan ins(%a, %u : tensor<16x3xf32>, tensor<?x?x16xf32>)
