@@ -4,6 +4,7 @@
 
 #include "Target/CPU/Target.h"
 #include "Target/NVPTX/Assembler.h"
+#include "Target/NVPTX/DoubleProducts.h"
 #include "Target/NVPTX/Overlap.h"
 #include "Target/NVPTX/Passes.h"
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
@@ -93,6 +94,7 @@ FailureOr<nvptx::Kernels> nvptx::emitPTX(ModuleOp module, StringRef arch) {
       function->addFnAttr("nvvm.minctasm", std::to_string(blocks.getInt()));
   }
 
+  splitDoubleProducts(*code, arch);
   overlapKernels(*code, functions, arch);
   optimize(*code, *machine, llvm::OptimizationLevel::O3);
 

@@ -7,6 +7,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "Target/NVPTX/DoubleProducts.h"
 #include "Target/NVPTX/ImpulseKernel.h"
 
 #include "llvm/Support/MathExtras.h"
@@ -17,7 +18,7 @@ using namespace ssmc;
 using namespace ssmc::nvptx;
 
 static constexpr int64_t kWarps = 4, kThreads = kWarps * kWarp;
-/// Lags of a block, and tiles of them that a warp has.
+/// Lags of a block, and tiles of them, or of columns, that a warp has.
 static constexpr int64_t kBlockLags = 64, kOwnTiles = 2;
 /// Numbers of a state: those of all warps are whole tiles.
 static constexpr int64_t kRowUnit = 32, kMostRows = 64;
@@ -33,14 +34,20 @@ public:
   void emit(unsigned out);
 
 private:
+  /// A tile of the warp's columns; where it has one alone that is all of them.
+  Value ownTile(int64_t i) {
+    return plus(times(warp, ownTiles), std::min(i, ownTiles - 1));
+  }
   void barrier() { gpu::BarrierOp::create(b, loops.loc); }
   Values loadPair(Value buffer, Value row, Value column);
   Values loadRows(Value first);
   void square();
-  void advance(Value first, Value level, bool isTransposed);
   Value powerAt(int64_t step, Value column, bool isTransposed);
-  Values multiplyByPower(const Values &left, Value firstTile, int64_t count,
-                         bool isTransposed);
+  Values loadColumn(Value tile, bool isTransposed);
+  SmallVector<Values> loadOwnColumns(bool isTransposed);
+  void multiplyLines(ArrayRef<Values> columns, const Values &line, Value to, Value known);
+  void advance(Value level, bool isTransposed);
+  std::array<Values, 2> multiplyRows(const Values &low, const Values &high);
   SmallVector<Values> makeStates();
 
   int64_t tiles, ownTiles; ///< of a state; of a warp
@@ -65,39 +72,62 @@ DenseKernel::Values DenseKernel::loadRows(Value first) {
   return numbers;
 }
 
-/// The right operand of step `step` of a product by the power, or by its transpose.
+/// The number of step `step` of a product by the power, or by its transpose.
 Value DenseKernel::powerAt(int64_t step, Value column, bool isTransposed) {
   Value k = plus(times(quarter, 2), step / 2 * kTile + step % 2);
   column = loops.add(column, row);
   return isTransposed ? loops.load(power, {column, k}) : loops.load(power, {k, column});
 }
 
-/// Of the product of eight rows by the power the sums of `count` tiles.
-DenseKernel::Values DenseKernel::multiplyByPower(const Values &left, Value firstTile,
-                                                 int64_t count, bool isTransposed) {
-  Values result;
-  for (int64_t tile = 0; tile < count; ++tile) {
-    Values sums = zeros();
-    Value column = times(plus(firstTile, tile), kTile);
-    for (int64_t step = 0; step < 2 * tiles; ++step)
-      multiply(left[step], powerAt(step, column, isTransposed), sums);
-    llvm::append_range(result, sums);
+/// All numbers of the power's column of a tile that this lane has.
+DenseKernel::Values DenseKernel::loadColumn(Value tile, bool isTransposed) {
+  Values numbers;
+  for (int64_t step = 0; step < 2 * tiles; ++step)
+    numbers.push_back(powerAt(step, times(tile, kTile), isTransposed));
+  return numbers;
+}
+
+/// The power's columns of the warp's tiles.
+SmallVector<DenseKernel::Values> DenseKernel::loadOwnColumns(bool isTransposed) {
+  SmallVector<Values> columns;
+  for (int64_t tile = 0; tile < kOwnTiles; ++tile)
+    columns.push_back(loadColumn(ownTile(tile), isTransposed));
+  return columns;
+}
+
+/// The warp's part of the eight lines from `first` on times the power, to those from `to`
+/// on; of the first `known` alone, where there is a number.
+void DenseKernel::multiplyLines(ArrayRef<Values> columns, const Values &line, Value to,
+                                Value known) {
+  Values sums = multiply(columns[0], columns[1], line);
+  if (known)
+    barrier();
+  for (int64_t i = 0; i < 2 * ownTiles; ++i) {
+    Value number = plus(times(quarter, 2), i % 2);
+    auto store = [&] {
+      loops.store(sums[i], lines,
+                  {loops.add(to, number), loops.add(times(ownTile(i / 2), kTile), row)});
+    };
+    known ? loops.when(loops.less(number, known), store) : store();
   }
-  return result;
 }
 
 /// With the power 2^level of what makes a line the next one, lines from 2^level on.
-void DenseKernel::advance(Value first, Value level, bool isTransposed) {
+void DenseKernel::advance(Value level, bool isTransposed) {
   Value known = arith::ShLIOp::create(b, loops.loc, loops.index(1), level);
-  Value firstTile = times(warp, ownTiles);
-  Values sums = multiplyByPower(loadRows(first), firstTile, ownTiles, isTransposed);
-  barrier();
-  loops.when(loops.less(row, known), [&] {
-    for (int64_t tile = 0; tile < ownTiles; ++tile)
-      storeNeighbours(b, loops.loc, ValueRange(sums).slice(2 * tile, 2), lines,
-                      {loops.add(first, loops.add(row, known)),
-                       loops.add(times(plus(firstTile, tile), kTile), times(quarter, 2))});
-  });
+  multiplyLines(loadOwnColumns(isTransposed), loadRows(loops.index(0)), known, known);
+}
+
+/// Two times eight rows times the power's transpose.
+std::array<DenseKernel::Values, 2> DenseKernel::multiplyRows(const Values &low,
+                                                             const Values &high) {
+  std::array<Values, 2> result;
+  for (int64_t tile = 0; tile < tiles; ++tile) {
+    Values sums = multiply(low, high, loadColumn(loops.index(tile), /*isTransposed=*/true));
+    for (int64_t half = 0; half < 2; ++half)
+      result[half].append(sums.begin() + 2 * half, sums.begin() + 2 * half + 2);
+  }
+  return result;
 }
 
 /// Each warp has a quarter of the matrix. Ends with all of it in place.
@@ -106,58 +136,68 @@ void DenseKernel::square() {
   Value firstRow = loops.add(times(quotient(warp, 2), side * kTile), row);
   Value firstColumn = times(remainder(warp, 2), side * kTile);
   Value zero = loops.constant(b.getF64Type(), 0);
+  constexpr int64_t kDepth = kQuads * kProductSteps;
   Values sums = loops.reduce(
-      loops.index(0), loops.index(rows / kQuads), Values(2 * side * side, zero),
-      [&](Value step, ValueRange partial) {
-        Value k = loops.add(times(step, kQuads), quarter);
-        Values left, right, result;
-        for (int64_t i = 0; i < side; ++i) {
-          left.push_back(loops.load(power, {plus(firstRow, i * kTile), k}));
-          right.push_back(loops.load(
-              power, {k, loops.add(plus(firstColumn, i * kTile), row)}));
+      loops.index(0), loops.index(rows / kDepth), Values(2 * side * side, zero),
+      [&](Value chunk, ValueRange partial) {
+        SmallVector<Values> left(side), right(side);
+        for (int64_t step = 0; step < kProductSteps; ++step) {
+          Value k = loops.add(plus(times(chunk, kDepth), step * kQuads), quarter);
+          for (int64_t i = 0; i < side; ++i) {
+            left[i].push_back(loops.load(power, {plus(firstRow, i * kTile), k}));
+            right[i].push_back(
+                loops.load(power, {k, loops.add(plus(firstColumn, i * kTile), row)}));
+          }
         }
-        for (int64_t i = 0; i < side * side; ++i) {
-          Values tile(partial.slice(2 * i, 2));
-          multiply(left[i / side], right[i % side], tile);
-          llvm::append_range(result, tile);
-        }
+        Values result;
+        for (int64_t i = 0; i < side; i += 2)
+          for (int64_t j = 0; j < side; ++j) {
+            Values tile(partial.slice(result.size(), 4));
+            multiplyAdd(left[i], left[i + 1], right[j], tile);
+            llvm::append_range(result, tile);
+          }
         return result;
       });
   barrier();
-  for (int64_t i = 0; i < side * side; ++i)
-    storeNeighbours(b, loops.loc, ValueRange(sums).slice(2 * i, 2), power,
-                    {plus(firstRow, i / side * kTile),
-                     loops.add(plus(firstColumn, i % side * kTile), times(quarter, 2))});
+  for (auto [i, sum] : llvm::enumerate(ValueRange(sums))) {
+    // Pairs of rows of tiles, columns of them, rows of the pair, and two neighbours.
+    int64_t pair = i / (4 * side), column = i / 4 % side, half = i / 2 % 2;
+    if (i % 2 == 0)
+      storeNeighbours(b, loops.loc, ValueRange(sums).slice(i, 2), power,
+                      {plus(firstRow, (2 * pair + half) * kTile),
+                       loops.add(plus(firstColumn, column * kTile), times(quarter, 2))});
+  }
   barrier();
 }
 
 /// The states of the warp's lags, of which the first line has b: right operands, of whose
 /// columns a lane has one. Leaves the power of a block.
 SmallVector<DenseKernel::Values> DenseKernel::makeStates() {
-  int64_t level = llvm::Log2_64(kTile);
-  loops.repeat(loops.index(level), [&](Value i) {
-    advance(loops.index(0), i, /*isTransposed=*/true);
+  loops.repeat(loops.index(llvm::Log2_64(kTile)), [&](Value level) {
+    advance(level, /*isTransposed=*/true);
     square();
   });
   // Of tile i all numbers whose bit in i is set.
-  SmallVector<Values> states(kOwnTiles, loadRows(loops.index(0)));
-  Value zero = loops.index(0);
-  states[1] = multiplyByPower(states[0], zero, tiles, /*isTransposed=*/true);
+  Values first = loadRows(loops.index(0));
+  SmallVector<Values> states = {first, multiplyRows(first, first)[1]};
   square();
   for (int64_t bit = 0; bit < llvm::Log2_64(kWarps); ++bit) {
     Value isSet = arith::CmpIOp::create(
         b, loops.loc, arith::CmpIPredicate::ne,
-        arith::AndIOp::create(b, loops.loc, warp, loops.index(1 << bit)), zero);
-    for (Values &state : states) {
-      auto branch = scf::IfOp::create(
-          b, loops.loc, isSet,
-          [&](OpBuilder &, Location) {
-            scf::YieldOp::create(
-                b, loops.loc, multiplyByPower(state, zero, tiles, /*isTransposed=*/true));
-          },
-          [&](OpBuilder &, Location) { scf::YieldOp::create(b, loops.loc, state); });
-      state = Values(branch.getResults());
-    }
+        arith::AndIOp::create(b, loops.loc, warp, loops.index(1 << bit)), loops.index(0));
+    auto flatten = [](ArrayRef<Values> all) {
+      Values values(all[0]);
+      llvm::append_range(values, all[1]);
+      return values;
+    };
+    auto branch = scf::IfOp::create(
+        b, loops.loc, isSet,
+        [&](OpBuilder &, Location) {
+          scf::YieldOp::create(b, loops.loc, flatten(multiplyRows(states[0], states[1])));
+        },
+        [&](OpBuilder &, Location) { scf::YieldOp::create(b, loops.loc, flatten(states)); });
+    for (auto [half, state] : llvm::enumerate(states))
+      state = Values(branch.getResults().slice(half * 2 * tiles, 2 * tiles));
     square();
   }
   return states;
@@ -197,39 +237,23 @@ void DenseKernel::emit(unsigned out) {
     loops.store(loadRead(system, out, which, thread), lines, {zero, thread});
   });
   barrier();
-  loops.repeat(loops.index(llvm::Log2_64(kTile)), [&](Value i) {
-    advance(zero, i, /*isTransposed=*/false);
+  loops.repeat(loops.index(llvm::Log2_64(kTile)), [&](Value level) {
+    advance(level, /*isTransposed=*/false);
     square();
   });
-  Value firstTile = times(warp, ownTiles);
-  SmallVector<Values> step(ownTiles);
-  for (int64_t tile = 0; tile < ownTiles; ++tile)
-    for (int64_t k = 0; k < 2 * tiles; ++k)
-      step[tile].push_back(
-          powerAt(k, times(plus(firstTile, tile), kTile), /*isTransposed=*/false));
+  SmallVector<Values> columns = loadOwnColumns(/*isTransposed=*/false);
 
   constexpr int64_t kGroupLags = kBlockLags * kTile;
+  Value ownLag = loops.add(times(warp, kOwnTiles * kTile), row);
   loops.repeat(ceilQuotient(numLags, kGroupLags), [&](Value group) {
     Value now = times(remainder(group, 2), kTile);
-    Value next = loops.sub(loops.index(kTile), now);
-    Values left = loadRows(now);
-    for (int64_t tile = 0; tile < ownTiles; ++tile) {
-      Values sums = zeros();
-      for (auto [l, r] : llvm::zip_equal(left, step[tile]))
-        multiply(l, r, sums);
-      storeNeighbours(b, loops.loc, sums, lines,
-                      {loops.add(next, row), loops.add(times(plus(firstTile, tile), kTile),
-                                                       times(quarter, 2))});
-    }
-    Value firstLag = loops.add(times(group, kGroupLags), times(row, kBlockLags));
-    for (int64_t tile = 0; tile < kOwnTiles; ++tile) {
-      Values sums = zeros();
-      for (auto [l, r] : llvm::zip_equal(left, states[tile]))
-        multiply(l, r, sums);
-      Value lag = loops.add(plus(times(warp, kOwnTiles * kTile), tile * kTile),
-                            times(quarter, 2));
-      for (auto [i, sum] : llvm::enumerate(sums))
-        storeTap(sum, out, loops.add(firstLag, plus(lag, i)), system, which);
+    Values line = loadRows(now);
+    multiplyLines(columns, line, loops.sub(loops.index(kTile), now), Value());
+    Values sums = multiply(states[0], states[1], line);
+    for (auto [i, sum] : llvm::enumerate(sums)) {
+      Value block = loops.add(times(group, kTile), plus(times(quarter, 2), i % 2));
+      Value lag = loops.add(times(block, kBlockLags), plus(ownLag, i / 2 * kTile));
+      storeTap(sum, out, lag, system, which);
     }
     barrier();
   });

@@ -1,7 +1,7 @@
 //===- ImpulseDiagonal.cpp - Kernels of systems with a diagonal transition ===//
 //
-// A warp has a system. Its lanes have the states of one block of lags as the right side of
-// all products, and rows of eight blocks as the left one; those of the next eight follow
+// A warp has a system. Its lanes have the states of one block of lags as the left side of
+// all products, and rows of eight blocks as the right one; those of the next eight follow
 // from them by one multiplication. Eight systems that are neighbours in memory share a
 // block of threads, and what they computed goes to memory together.
 //
@@ -36,7 +36,7 @@ public:
         ownKeys(llvm::divideCeil(keys, kQuads)), steps(ownKeys * parts),
         tiles(std::min<int64_t>(kMostTiles, llvm::bit_floor(uint64_t(kHeldProducts / steps)))),
         blockLags(tiles * kTile), groupLags(blockLags * kTile),
-        rowPitch(blockLags + kTile), pitch(kTile * rowPitch + kStored) {}
+        rowPitch(blockLags + kStored), pitch(kTile * rowPitch + kStored) {}
 
   void emit(unsigned out);
 
@@ -52,7 +52,7 @@ private:
   Values flatten(const Numbers &numbers);
   Numbers unflatten(ValueRange values);
   Value countBits(Value value);
-  void computeGroup(const Numbers &left, Value buffer, Value warp, Value half);
+  void computeGroup(const Numbers &blocks, Value buffer, Value warp, Value half);
   void storeGroup(unsigned out, Value buffer, Value half, Value group, const System &first,
                   Value which, Value thread);
 
@@ -169,15 +169,15 @@ Value DiagonalKernel::countBits(Value value) {
 }
 
 /// Eight blocks of a system to `half` of the buffer, block by block.
-void DiagonalKernel::computeGroup(const Numbers &left, Value buffer, Value warp, Value half) {
-  Values factors = flatten(left);
-  Value place = loops.add(times(row, rowPitch), times(quarter, 2));
-  for (int64_t tile = 0; tile < tiles; ++tile) {
-    Values sums = zeros(), columns = flatten(states[tile]);
-    for (auto [factor, column] : llvm::zip_equal(factors, columns))
-      ImpulseKernel::multiply(factor, column, sums);
-    Values numbers = {round(sums[0]), round(sums[1])};
-    storeNeighbours(b, loops.loc, numbers, buffer, {half, warp, plus(place, tile * kTile)});
+void DiagonalKernel::computeGroup(const Numbers &blocks, Value buffer, Value warp, Value half) {
+  Value place = loops.add(times(quarter, 2 * rowPitch), row);
+  for (int64_t tile = 0; tile < tiles; tile += 2) {
+    Values sums = ImpulseKernel::multiply(flatten(states[tile]), flatten(states[tile + 1]),
+                                          flatten(blocks));
+    for (auto [i, sum] : llvm::enumerate(sums)) {
+      int64_t offset = (tile + i / 2) * kTile + i % 2 * rowPitch;
+      loops.store(round(sum), buffer, {half, warp, plus(place, offset)});
+    }
   }
 }
 

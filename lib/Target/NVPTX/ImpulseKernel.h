@@ -3,11 +3,7 @@
 // The response at the lag i m + j is what is read of A^(i m) A^j b: the rows c A^(i m) of
 // eight blocks of m lags times the states A^j b of one, in f64 on the tensor cores.
 //
-// With g = lane / 4 and q = lane % 4, a thread has of m8n8k4
-//   the left   8 x 4:  (g, q)
-//   the right  4 x 8:  (q, g)
-//   the sums   8 x 8:  (g, 2 q), (g, 2 q + 1)
-// As a sum's order is free, k may name any numbers of a state that both sides agree on.
+// Which numbers of a state a step of a product names is free, as long as both sides agree.
 //
 //===----------------------------------------------------------------------===//
 
@@ -25,15 +21,18 @@ constexpr int64_t kWarp = 32;
 class ImpulseKernel : protected KernelEmitter {
 protected:
   using Values = llvm::SmallVector<mlir::Value>;
-  /// Rows of a product, blocks of lags that are computed together, and threads with a row
-  /// or column, each of which has every fourth number of it.
+  /// Rows or columns of a tile, which are lags, or blocks of lags, and lanes with a row,
+  /// each of which has every fourth number of it.
   static constexpr int64_t kTile = 8, kQuads = 4;
 
   ImpulseKernel(mlir::OpBuilder &builder, mlir::ssm::ImpulseResponseOp op);
 
-  /// Sums and one step of their product: `left` of rows, `right` of columns.
-  void multiply(Value left, Value right, Values &sums);
-  Values zeros();
+  /// The sums of two tiles of rows, of which `low` and `high` are a lane's numbers step by
+  /// step, times one tile of columns.
+  Values multiply(mlir::ArrayRef<Value> low, mlir::ArrayRef<Value> high,
+                  mlir::ArrayRef<Value> right);
+  void multiplyAdd(mlir::ArrayRef<Value> low, mlir::ArrayRef<Value> high,
+                   mlir::ArrayRef<Value> right, Values &sums);
 
   /// Where a system's numbers are.
   struct System {
@@ -55,7 +54,7 @@ protected:
   mlir::Type element; ///< of the outs
   int64_t rows, width, outer, lanes, reads;
   Value numLags;
-  Value lane, row, quarter; ///< of a thread, g and q
+  Value lane, row, quarter; ///< of a thread, g and q of DoubleProducts.h
 };
 
 /// A diagonal transition, of real or complex numbers: a warp has a system, whose states

@@ -1,9 +1,9 @@
 //===- LowerImpulse.cpp - Kernels of time-invariant systems ---------------===//
 
 #include "Target/NVPTX/ImpulseKernel.h"
+#include "Target/NVPTX/DoubleProducts.h"
 #include "Target/NVPTX/Lowering.h"
 
-#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 
 using namespace mlir;
@@ -21,20 +21,25 @@ ImpulseKernel::ImpulseKernel(OpBuilder &builder, ImpulseResponseOp op)
   numLags = loops.size(op.getOuts().front(), 0);
 }
 
-void ImpulseKernel::multiply(Value left, Value right, Values &sums) {
-  Type f64 = b.getF64Type();
-  auto type = NVVM::MMATypes::f64;
-  auto result = NVVM::MmaOp::create(
-      b, loops.loc, LLVM::LLVMStructType::getLiteral(b.getContext(), {f64, f64}), left,
-      right, sums, ArrayRef<int64_t>{kTile, kTile, kQuads}, /*b1Op=*/std::nullopt,
-      /*intOverflow=*/std::nullopt, std::array{type, type},
-      std::array{NVVM::MMALayout::row, NVVM::MMALayout::col});
-  for (auto [i, sum] : llvm::enumerate(sums))
-    sum = LLVM::ExtractValueOp::create(b, loops.loc, result, i);
+ImpulseKernel::Values ImpulseKernel::multiply(ArrayRef<Value> low, ArrayRef<Value> high,
+                                              ArrayRef<Value> right) {
+  Values sums(4, loops.constant(b.getF64Type(), 0));
+  multiplyAdd(low, high, right, sums);
+  return sums;
 }
 
-ImpulseKernel::Values ImpulseKernel::zeros() {
-  return Values(2, loops.constant(b.getF64Type(), 0));
+/// An instruction has several steps; those that are not there add nothing.
+void ImpulseKernel::multiplyAdd(ArrayRef<Value> low, ArrayRef<Value> high,
+                                ArrayRef<Value> right, Values &sums) {
+  Value zero = loops.constant(b.getF64Type(), 0);
+  for (size_t first = 0; first < right.size(); first += kProductSteps) {
+    auto take = [&](ArrayRef<Value> all) {
+      Values steps(all.slice(first, std::min<size_t>(kProductSteps, all.size() - first)));
+      steps.resize(kProductSteps, zero);
+      return steps;
+    };
+    emitDoubleProduct(b, loops.loc, take(low), take(high), take(right), sums);
+  }
 }
 
 ImpulseKernel::System ImpulseKernel::systemOf(Value outer, Value number) {

@@ -222,21 +222,18 @@ void multiply(Thread *self, const uint32_t *operands, const float *sums, int isF
     self->results[i] = of_f32(results[i]);
 }
 
-void multiply_wide(Thread *self, double left, double right, const double *sums) {
+void multiply_wide(Thread *self, double left, double right) {
   self->wide[0] = left;
   self->wide[1] = right;
   wait_warp(self);
   unsigned lane = self->index % Warp, row = lane / 4;
-  double results[2];
   for (unsigned i = 0; i < 2; ++i) {
     unsigned column = lane % 4 * 2 + i;
-    results[i] = sums[i];
     for (unsigned k = 0; k < 4; ++k)
-      results[i] += neighbour(self, row * 4 + k)->wide[0] *
+      self->wide_sums[i] += neighbour(self, row * 4 + k)->wide[0] *
                     neighbour(self, column * 4 + k)->wide[1];
   }
   wait_warp(self);
-  memcpy(self->wide, results, sizeof(results));
 }
 
 uint32_t permute(uint32_t a, uint32_t b, uint32_t selector) {

@@ -22,7 +22,7 @@ typedef struct Thread {
   int isInRange; /* of a shuffle: the lane that it names */
   uint64_t address;
   float sums[4];
-  double wide[2];
+  double wide[2], wide_sums[2], wide_results[4];
 } Thread;
 
 typedef void (*thread_body)(Thread *self, void **arguments);
@@ -39,8 +39,8 @@ uint32_t shuffle(Thread *self, uint32_t value, uint32_t operand, const char *kin
 uint32_t transpose(Thread *self, uint32_t pair);
 void load_matrices(Thread *self, uint64_t address, int count, int transposed);
 void multiply(Thread *self, const uint32_t *operands, const float *sums, int isF16);
-/* Of 8 x 4 by 4 x 8, in f64. */
-void multiply_wide(Thread *self, double left, double right, const double *sums);
+/* Adds the product of 8 x 4 by 4 x 8, in f64, to wide_sums. */
+void multiply_wide(Thread *self, double left, double right);
 uint32_t permute(uint32_t a, uint32_t b, uint32_t selector);
 uint16_t to_bf16(float value);
 uint16_t to_f16(float value);

@@ -96,7 +96,7 @@ class Kernel:
             return self.assign(args[0], kind, self.operand(args[1], kind))
         if op in ("ld", "st"):
             return self.memory(parts, args)
-        if op.startswith("prefetch"):
+        if op.startswith("prefetch") or op == "griddepcontrol":
             return None
         if op == "setp":
             return self.compare(parts, args)
@@ -252,11 +252,18 @@ class Kernel:
             self.emit(f"{in_range[1:]} = self->isInRange;")
 
     def multiply_wide(self, args):
+        """m8n8k4, or m16n8k16 as two times four of them."""
         groups = [[part.strip() for part in group.strip().strip("{}").split(",")] for group in args]
-        left, right, *sums = (self.operand(part, "f64") for part in groups[1] + groups[2] + groups[3])
-        self.emit(f"multiply_wide(self, {left}, {right}, (double[]){{{', '.join(sums)}}});")
+        left, right, sums = ([self.operand(part, "f64") for part in group] for group in groups[1:])
+        halves = len(left) // len(right)
+        for half in range(halves):
+            self.emit(f"self->wide_sums[0] = {sums[2 * half]}; self->wide_sums[1] = {sums[2 * half + 1]};")
+            for i, factor in enumerate(right):
+                self.emit(f"multiply_wide(self, {left[i * halves + half]}, {factor});")
+            # Operands are read before a result is there: it may be in the same registers.
+            self.emit(f"self->wide_results[{2 * half}] = self->wide_sums[0]; self->wide_results[{2 * half + 1}] = self->wide_sums[1];")
         for i, target in enumerate(groups[0]):
-            self.emit(f"{target[1:]} = of_f64(self->wide[{i}]);")
+            self.emit(f"{target[1:]} = of_f64(self->wide_results[{i}]);")
 
     def multiply(self, args, is_f16):
         groups = [[part.strip() for part in group.strip()[1:-1].split(",")] for group in args]

@@ -491,6 +491,30 @@ TEST_F(CUDA, Graph) {
   EXPECT_EQ(ssmrt_cuda_graph_begin(context), SSMRT_DEVICE_FAILED);
 }
 
+// What prepare leaves to the device is made of what is there already.
+TEST_F(CUDA, PrepareOnDevice) {
+  prepare();
+  static ssmrt_frame seen;
+  static std::vector<char> found;
+  ssmrt_module other = *module;
+  other.prepare_on_device = [](const ssmrt_frame *frame) {
+    seen = *frame;
+    auto *bytes = static_cast<const char *>(frame->prepared);
+    found.assign(bytes, bytes + found.size());
+  };
+  int64_t size = ssmrt_cuda_prepared_bytes(module, 16);
+  found.assign(size, 0);
+  void *payload = allocate(size);
+  Block header(SSMRT_HEADER_BYTES);
+  ASSERT_EQ(ssmrt_cuda_upload(&other, context, hostTables, header, payload), SSMRT_OK)
+      << ssmrt_last_error();
+  EXPECT_EQ(seen.context, context);
+  EXPECT_EQ(seen.prepared, payload);
+  EXPECT_EQ(seen.prepared_length, 16);
+  auto *given = static_cast<const char *>(static_cast<void *>(hostTables));
+  EXPECT_EQ(memcmp(found.data(), given + SSMRT_HEADER_BYTES, size), 0);
+}
+
 // Kernels whose image says that they wait by themselves may begin early.
 TEST_F(CUDA, Overlap) {
   driver().set_overlaps(true);
