@@ -2,9 +2,13 @@
 
 #include "Target/NVPTX/Buffers.h"
 
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/Interfaces/FunctionInterfaces.h"
+#include "ssmrt/ssmrt.h"
 
 using namespace mlir;
 using namespace ssmc;
@@ -29,4 +33,33 @@ bool nvptx::isArgument(Value value) {
   if (auto argument = dyn_cast<BlockArgument>(buffer))
     return isa<FunctionOpInterface>(argument.getOwner()->getParentOp());
   return bool(buffer.getDefiningOp<UnrealizedConversionCastOp>());
+}
+
+bool nvptx::isOwnArgument(Value value, Operation *op) {
+  if (!isArgument(value))
+    return false;
+  SmallVector<Value> pending = {getBuffer(value)};
+  while (!pending.empty())
+    for (Operation *user : pending.pop_back_val().getUsers()) {
+      if (isa<memref::SubViewOp, memref::ExpandShapeOp, memref::CollapseShapeOp,
+              memref::CastOp>(user))
+        pending.push_back(user->getResult(0));
+      else if (user != op && !isa<memref::DimOp>(user))
+        return false;
+    }
+  return true;
+}
+
+Value nvptx::emitKeepsStates(OpBuilder &b, Operation *op) {
+  auto function = op->getParentOfType<func::FuncOp>();
+  Type pointer = LLVM::LLVMPointerType::get(b.getContext());
+  if (function.getArgumentTypes() != ArrayRef<Type>(pointer))
+    return {};
+  Location loc = op->getLoc();
+  Value field = LLVM::GEPOp::create(
+      b, loc, pointer, b.getI8Type(), function.getArgument(0),
+      ArrayRef<LLVM::GEPArg>{int32_t(offsetof(ssmrt_frame, keeps_state))});
+  Value keeps = LLVM::LoadOp::create(b, loc, b.getI64Type(), field);
+  Value zero = arith::ConstantIntOp::create(b, loc, b.getI64Type(), 0);
+  return arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ne, keeps, zero);
 }

@@ -3,7 +3,7 @@
 #ifndef SSMC_LIB_TARGET_NVPTX_BUFFERS_H
 #define SSMC_LIB_TARGET_NVPTX_BUFFERS_H
 
-#include "mlir/IR/Value.h"
+#include "mlir/IR/Builders.h"
 
 namespace ssmc::nvptx {
 
@@ -14,6 +14,10 @@ mlir::Value getBuffer(mlir::Value value);
 bool isTemporary(mlir::Value value);
 /// Whether it is an argument of the layer, of which the frame has the address.
 bool isArgument(mlir::Value value);
+/// Whether `op` alone uses the argument that `value` is a part of.
+bool isOwnArgument(mlir::Value value, mlir::Operation *op);
+/// On the host: whether anything reads the states after this call; null where no frame says.
+mlir::Value emitKeepsStates(mlir::OpBuilder &builder, mlir::Operation *op);
 
 } // namespace ssmc::nvptx
 

@@ -42,7 +42,7 @@ using Points = SmallVector<ComplexNumber, kOwn>;
 
 class FFTConv : nvptx::KernelEmitter {
 public:
-  FFTConv(ConvOp op, linalg::GenericOp producer, OpBuilder &builder);
+  FFTConv(ConvOp op, linalg::GenericOp producer, Value keepsHistory, OpBuilder &builder);
   Value isPossible();
   void emit();
   /// Whether each token of the input is read once, so that the history is written by the
@@ -53,6 +53,7 @@ private:
   // Tiles, by two launches.
   gpu::LaunchOp startTile();
   void emitTokens();
+  void storeHistory(ArrayRef<Value> values, SmallVector<Value> from);
   void emitOutputs();
   void bindChannel(Value number);
   Value loadInput(ArrayRef<Value> indices);
@@ -76,6 +77,7 @@ private:
 
   ConvOp op;
   linalg::GenericOp producer; ///< of the input, or null
+  Value keepsHistory;         ///< or null: always
   FloatType f32;
   SmallVector<unsigned> channelDims; ///< of the output, the last one innermost
   SmallVector<Value> sizes, point;
@@ -94,8 +96,10 @@ private:
 };
 } // namespace
 
-FFTConv::FFTConv(ConvOp op, linalg::GenericOp producer, OpBuilder &builder)
-    : KernelEmitter(builder, op.getLoc()), op(op), producer(producer), f32(builder.getF32Type()),
+FFTConv::FFTConv(ConvOp op, linalg::GenericOp producer, Value keepsHistory,
+                 OpBuilder &builder)
+    : KernelEmitter(builder, op.getLoc()), op(op), producer(producer),
+      keepsHistory(keepsHistory), f32(builder.getF32Type()),
       sizes(op.getNumDims()), point(op.getNumDims()) {
   for (auto [axis, expr] : llvm::enumerate(op.getOutputMap().getResults())) {
     unsigned dim = cast<AffineDimExpr>(expr).getPosition();
@@ -205,8 +209,31 @@ Value FFTConv::loadInput(ArrayRef<Value> indices) {
       .front();
 }
 
+/// The thread's tokens in the ring of the history, those that it has room for.
+void FFTConv::storeHistory(ArrayRef<Value> values, SmallVector<Value> from) {
+  Value warp = quotient(thread, loops.index(kWarp)),
+        lane = remainder(thread, loops.index(kWarp));
+  Value kept = loops.size(op.getHistory(), 1), channel = loops.add(tileChannel, lane);
+  Value firstKept = loops.sub(length, kept);
+  Value firstPlace = loops.add(remainder(tileToken, kept), warp);
+  for (int64_t i = 0; i < kTileOwn; ++i) {
+    Value token = loops.add(tileToken, plus(warp, i * kWarps));
+    Value isKept =
+        both(loops.less(plus(firstKept, -1), token), loops.less(token, length));
+    loops.when(both(isKept, loops.less(channel, channels)), [&] {
+      Value place = plus(firstPlace, i * kWarps);
+      from[1] = loops.select(loops.less(place, kept), place, loops.sub(place, kept));
+      loops.store(values[i], op.getHistory(), from);
+    });
+  }
+}
+
 /// Tokens of the input, token by token, to tokens channel by channel.
 void FFTConv::emitTokens() {
+  // A number of tokens, as kernels take no truth values.
+  Value written;
+  if (writesHistory())
+    written = keepsHistory ? loops.select(keepsHistory, length, loops.index(0)) : length;
   OpBuilder::InsertionGuard guard(loops.builder);
   startTile();
   Value warp = quotient(thread, loops.index(kWarp)),
@@ -218,21 +245,8 @@ void FFTConv::emitTokens() {
     from[1] = min(token, plus(length, -1));
     values.push_back(loadInput(from));
   }
-  if (writesHistory()) {
-    Value kept = loops.size(op.getHistory(), 1), channel = loops.add(tileChannel, lane);
-    Value firstKept = loops.sub(length, kept);
-    Value firstPlace = loops.add(remainder(tileToken, kept), warp);
-    for (int64_t i = 0; i < kTileOwn; ++i) {
-      Value token = loops.add(tileToken, plus(warp, i * kWarps));
-      Value isKept =
-          both(loops.less(plus(firstKept, -1), token), loops.less(token, length));
-      loops.when(both(isKept, loops.less(channel, channels)), [&] {
-        Value place = plus(firstPlace, i * kWarps);
-        from[1] = loops.select(loops.less(place, kept), place, loops.sub(place, kept));
-        loops.store(values[i], op.getHistory(), from);
-      });
-    }
-  }
+  if (written)
+    loops.when(loops.less(loops.index(0), written), [&] { storeHistory(values, from); });
   for (auto [i, value] : llvm::enumerate(values))
     loops.store(loops.convert(value, f32), tile, {lane, plus(warp, i * kWarps)});
   gpu::BarrierOp::create(loops.builder, loops.loc);
@@ -493,8 +507,9 @@ bool nvptx::canUseFFT(ConvOp op) {
 }
 
 void nvptx::emitFFTConv(OpBuilder &builder, ConvOp op, linalg::GenericOp producer,
-                        function_ref<void()> otherwise, function_ref<void()> putHistory) {
-  FFTConv conv(op, producer, builder);
+                        Value keepsHistory, function_ref<void()> otherwise,
+                        function_ref<void()> putHistory) {
+  FFTConv conv(op, producer, keepsHistory, builder);
   Value isPossible = conv.isPossible();
   auto emit = [&] {
     conv.emit();

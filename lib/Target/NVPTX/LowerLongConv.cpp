@@ -10,6 +10,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "Target/NVPTX/Buffers.h"
 #include "Target/NVPTX/KernelEmitter.h"
 #include "Target/NVPTX/Launch.h"
 #include "Target/NVPTX/Lowering.h"
@@ -317,9 +318,17 @@ void LongConv::emitSingle() {
 void LongConv::run(linalg::GenericOp producer) {
   Value isSingle = arith::CmpIOp::create(loops.builder, loops.loc,
                                          arith::CmpIPredicate::eq, length, loops.index(1));
+  // Where nobody else reads it, a history serves later calls alone.
+  Value keeps;
+  if (op.getHistory() && op.getFinalHistory() == op.getHistory() &&
+      nvptx::isOwnArgument(op.getHistory(), op))
+    keeps = nvptx::emitKeepsStates(loops.builder, op);
   auto putHistory = [&] {
-    if (Value finalHistory = op.getFinalHistory())
-      writeFinalHistory(loops, sequence, finalHistory);
+    Value finalHistory = op.getFinalHistory();
+    if (!finalHistory)
+      return;
+    auto put = [&] { writeFinalHistory(loops, sequence, finalHistory); };
+    keeps ? loops.when(keeps, put) : put();
   };
   if (!nvptx::canUseFFT(op)) {
     loops.when(isSingle, [&] { emitSingle(); }, [&] { emitTiles(); });
@@ -333,7 +342,8 @@ void LongConv::run(linalg::GenericOp producer) {
   };
   loops.when(isSingle, [&] { emit(&LongConv::emitSingle); }, [&] {
     nvptx::emitFFTConv(
-        loops.builder, op, producer, [&] { emit(&LongConv::emitTiles); }, putHistory);
+        loops.builder, op, producer, keeps, [&] { emit(&LongConv::emitTiles); },
+        putHistory);
   });
 }
 

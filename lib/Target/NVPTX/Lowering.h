@@ -27,9 +27,11 @@ mlir::LogicalResult lowerLongConv(mlir::RewriterBase &rewriter, mlir::ssm::ConvO
 /// `shortest_fft` tokens on that come first in their sequence. Emits `otherwise` for other
 /// calls, and `putHistory` after outputs where it does not write the history itself. A
 /// `producer` of the input does not run: each of its elements is computed where it is read.
+/// `keepsHistory` says on the host whether a history is of use; null: it is.
 bool canUseFFT(mlir::ssm::ConvOp op);
 void emitFFTConv(mlir::OpBuilder &builder, mlir::ssm::ConvOp op,
-                 mlir::linalg::GenericOp producer, llvm::function_ref<void()> otherwise,
+                 mlir::linalg::GenericOp producer, mlir::Value keepsHistory,
+                 llvm::function_ref<void()> otherwise,
                  llvm::function_ref<void()> putHistory);
 /// The elementwise op right before `op` that only makes its input, from memory that
 /// nothing else is put into; null if there is none.

@@ -474,3 +474,44 @@ func.func @producer(%u: memref<?x?x20xbf16>, %v: memref<?x?x20xbf16>, %k: memref
   } attributes {shortest_fft = 1000 : i64, spectrum_lane = 2 : i64}
   return
 }
+
+// -----
+
+// A history of which nothing else is made is left as it is where the frame says that nobody
+// keeps states: by the tokens that go into it, and after sums over all lags.
+// CHECK-LABEL: func.func @forgets(
+// CHECK: %[[FIELD:.*]] = llvm.getelementptr %arg0[88]
+// CHECK: %[[KEEPS:.*]] = arith.cmpi ne, %{{.*}}, %c0_i64
+// CHECK: scf.if
+// CHECK: gpu.launch
+// CHECK: scf.if %[[KEEPS]] {
+// CHECK: memref.store
+// CHECK: else
+// CHECK: %[[TOKENS:.*]] = arith.select %[[KEEPS]], %{{.*}}, %c0 : index
+// CHECK: gpu.launch
+// CHECK: %[[WRITES:.*]] = arith.cmpi sgt, %[[TOKENS]], %c0
+// CHECK: scf.if %[[WRITES]] {
+// CHECK-COUNT-8: scf.if
+// CHECK: gpu.barrier
+func.func @forgets(%frame: !llvm.ptr) attributes {nvptx.host} {
+  %x = builtin.unrealized_conversion_cast %frame : !llvm.ptr to memref<?x?x20xf32>
+  %k = builtin.unrealized_conversion_cast %frame : !llvm.ptr to memref<5000x20xf32>
+  %h = builtin.unrealized_conversion_cast %frame : !llvm.ptr to memref<?x?x20xf32>
+  %p = builtin.unrealized_conversion_cast %frame : !llvm.ptr to index
+  %s = builtin.unrealized_conversion_cast %frame : !llvm.ptr to memref<20x12288x2x1xf32>
+  %r = builtin.unrealized_conversion_cast %frame : !llvm.ptr to memref<4096x2xf32>
+  %y = builtin.unrealized_conversion_cast %frame : !llvm.ptr to memref<?x?x20xf32>
+  %w = builtin.unrealized_conversion_cast %frame : !llvm.ptr to memref<?x?x60xf32>
+  ssm.conv input(%x : memref<?x?x20xf32>) kernel(%k : memref<5000x20xf32>)
+      history(%h : memref<?x?x20xf32>) position(%p : index)
+      spectrum(%s : memref<20x12288x2x1xf32>) roots(%r : memref<4096x2xf32>)
+      outs(%y, %h, %w : memref<?x?x20xf32>, memref<?x?x20xf32>, memref<?x?x60xf32>)
+      maps {input = affine_map<(b, t, c, j) -> (b, t, c)>,
+            kernel = affine_map<(b, t, c, j) -> (j, c)>,
+            output = affine_map<(b, t, c, j) -> (b, t, c)>} lags 5000
+      epilogue {
+  ^bb0(%acc: f32):
+    ssm.yield %acc : f32
+  } attributes {shortest_fft = 1000 : i64, spectrum_lane = 2 : i64}
+  return
+}
