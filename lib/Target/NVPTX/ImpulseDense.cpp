@@ -39,11 +39,9 @@ private:
     return plus(times(warp, ownTiles), std::min(i, ownTiles - 1));
   }
   void barrier() { gpu::BarrierOp::create(b, loops.loc); }
-  Values loadPair(Value buffer, Value row, Value column);
   Values loadRows(Value first);
   void square();
-  Value powerAt(int64_t step, Value column, bool isTransposed);
-  Values loadColumn(Value tile, bool isTransposed);
+  Values loadColumn(Value column, bool isTransposed);
   SmallVector<Values> loadOwnColumns(bool isTransposed);
   void multiplyLines(ArrayRef<Values> columns, const Values &line, Value to, Value known);
   void advance(Value level, bool isTransposed);
@@ -57,33 +55,23 @@ private:
 };
 } // namespace
 
-DenseKernel::Values DenseKernel::loadPair(Value buffer, Value row, Value column) {
-  Value pair = loadNeighbours(b, loops.loc, buffer, {row, column}, 2);
-  return extractElements(b, loops.loc, pair);
-}
-
-/// A left operand: of eight lines from `first` on, all numbers, of which a step has those
-/// that a lane has of sums.
+/// Of eight lines from `first` on the lane's numbers, step by step.
 DenseKernel::Values DenseKernel::loadRows(Value first) {
   Values numbers;
-  for (int64_t tile = 0; tile < tiles; ++tile)
-    llvm::append_range(numbers, loadPair(lines, loops.add(first, row),
-                                         plus(times(quarter, 2), tile * kTile)));
+  for (int64_t step = 0; step < 2 * tiles; ++step)
+    numbers.push_back(loops.load(
+        lines, {loops.add(first, row), plus(quarter, step * kQuads)}));
   return numbers;
 }
 
-/// The number of step `step` of a product by the power, or by its transpose.
-Value DenseKernel::powerAt(int64_t step, Value column, bool isTransposed) {
-  Value k = plus(times(quarter, 2), step / 2 * kTile + step % 2);
-  column = loops.add(column, row);
-  return isTransposed ? loops.load(power, {column, k}) : loops.load(power, {k, column});
-}
-
-/// All numbers of the power's column of a tile that this lane has.
-DenseKernel::Values DenseKernel::loadColumn(Value tile, bool isTransposed) {
+/// Of a column of the power, or of its transpose, the lane's numbers, step by step.
+DenseKernel::Values DenseKernel::loadColumn(Value column, bool isTransposed) {
   Values numbers;
-  for (int64_t step = 0; step < 2 * tiles; ++step)
-    numbers.push_back(powerAt(step, times(tile, kTile), isTransposed));
+  for (int64_t step = 0; step < 2 * tiles; ++step) {
+    Value k = plus(quarter, step * kQuads);
+    numbers.push_back(isTransposed ? loops.load(power, {column, k})
+                                   : loops.load(power, {k, column}));
+  }
   return numbers;
 }
 
@@ -91,7 +79,8 @@ DenseKernel::Values DenseKernel::loadColumn(Value tile, bool isTransposed) {
 SmallVector<DenseKernel::Values> DenseKernel::loadOwnColumns(bool isTransposed) {
   SmallVector<Values> columns;
   for (int64_t tile = 0; tile < kOwnTiles; ++tile)
-    columns.push_back(loadColumn(ownTile(tile), isTransposed));
+    columns.push_back(
+        loadColumn(loops.add(times(ownTile(tile), kTile), row), isTransposed));
   return columns;
 }
 
@@ -118,12 +107,15 @@ void DenseKernel::advance(Value level, bool isTransposed) {
   multiplyLines(loadOwnColumns(isTransposed), loadRows(loops.index(0)), known, known);
 }
 
-/// Two times eight rows times the power's transpose.
+/// Two times eight rows times the power's transpose. Columns of a tile are taken in such an
+/// order that a lane's sums are its numbers of two steps of the next product.
 std::array<DenseKernel::Values, 2> DenseKernel::multiplyRows(const Values &low,
                                                              const Values &high) {
   std::array<Values, 2> result;
+  Value inTile = loops.add(quotient(row, 2), times(remainder(row, 2), kQuads));
   for (int64_t tile = 0; tile < tiles; ++tile) {
-    Values sums = multiply(low, high, loadColumn(loops.index(tile), /*isTransposed=*/true));
+    Values sums = multiply(
+        low, high, loadColumn(plus(inTile, tile * kTile), /*isTransposed=*/true));
     for (int64_t half = 0; half < 2; ++half)
       result[half].append(sums.begin() + 2 * half, sums.begin() + 2 * half + 2);
   }
@@ -137,27 +129,26 @@ void DenseKernel::square() {
   Value firstColumn = times(remainder(warp, 2), side * kTile);
   Value zero = loops.constant(b.getF64Type(), 0);
   constexpr int64_t kDepth = kQuads * kProductSteps;
-  Values sums = loops.reduce(
-      loops.index(0), loops.index(rows / kDepth), Values(2 * side * side, zero),
-      [&](Value chunk, ValueRange partial) {
-        SmallVector<Values> left(side), right(side);
-        for (int64_t step = 0; step < kProductSteps; ++step) {
-          Value k = loops.add(plus(times(chunk, kDepth), step * kQuads), quarter);
-          for (int64_t i = 0; i < side; ++i) {
-            left[i].push_back(loops.load(power, {plus(firstRow, i * kTile), k}));
-            right[i].push_back(
-                loops.load(power, {k, loops.add(plus(firstColumn, i * kTile), row)}));
-          }
-        }
-        Values result;
-        for (int64_t i = 0; i < side; i += 2)
-          for (int64_t j = 0; j < side; ++j) {
-            Values tile(partial.slice(result.size(), 4));
-            multiplyAdd(left[i], left[i + 1], right[j], tile);
-            llvm::append_range(result, tile);
-          }
-        return result;
-      });
+  Values sums(2 * side * side, zero);
+  // Without a loop operands of later products are loaded while earlier ones are under way.
+  for (int64_t first = 0; first < rows; first += kDepth) {
+    SmallVector<Values> left(side), right(side);
+    for (int64_t step = 0; step < kProductSteps; ++step) {
+      Value k = plus(quarter, first + step * kQuads);
+      for (int64_t i = 0; i < side; ++i) {
+        left[i].push_back(loops.load(power, {plus(firstRow, i * kTile), k}));
+        right[i].push_back(
+            loops.load(power, {k, loops.add(plus(firstColumn, i * kTile), row)}));
+      }
+    }
+    for (int64_t i = 0; i < side; i += 2)
+      for (int64_t j = 0; j < side; ++j) {
+        auto *place = sums.begin() + 2 * (i * side + 2 * j);
+        Values tile(place, place + 4);
+        multiplyAdd(left[i], left[i + 1], right[j], tile);
+        llvm::copy(tile, place);
+      }
+  }
   barrier();
   for (auto [i, sum] : llvm::enumerate(ValueRange(sums))) {
     // Pairs of rows of tiles, columns of them, rows of the pair, and two neighbours.
@@ -253,7 +244,9 @@ void DenseKernel::emit(unsigned out) {
     for (auto [i, sum] : llvm::enumerate(sums)) {
       Value block = loops.add(times(group, kTile), plus(times(quarter, 2), i % 2));
       Value lag = loops.add(times(block, kBlockLags), plus(ownLag, i / 2 * kTile));
-      storeTap(sum, out, lag, system, which);
+      loops.when(loops.less(lag, numLags), [&, sum = sum] {
+        storeTap(sum, out, lag, system, which);
+      });
     }
     barrier();
   });

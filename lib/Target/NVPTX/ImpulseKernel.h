@@ -45,7 +45,7 @@ protected:
 
   /// A magnitude below the smallest normal number of the out is zero.
   Value round(Value number);
-  /// Stores the number of a lag, if there is one.
+  /// Stores the number of a lag.
   void storeTap(Value number, unsigned out, Value lag, const System &system, Value which);
   Value getPlace(Value lag);
 

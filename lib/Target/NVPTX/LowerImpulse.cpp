@@ -71,10 +71,8 @@ Value ImpulseKernel::getPlace(Value lag) {
 
 void ImpulseKernel::storeTap(Value number, unsigned out, Value lag, const System &system,
                              Value which) {
-  loops.when(loops.less(lag, numLags), [&] {
-    loops.store(round(number), op.getOuts()[out],
-                {getPlace(lag), system.outer, which, system.number});
-  });
+  loops.store(round(number), op.getOuts()[out],
+              {getPlace(lag), system.outer, which, system.number});
 }
 
 bool nvptx::canRespond(ImpulseResponseOp op) {
