@@ -129,26 +129,27 @@ void DenseKernel::square() {
   Value firstColumn = times(remainder(warp, 2), side * kTile);
   Value zero = loops.constant(b.getF64Type(), 0);
   constexpr int64_t kDepth = kQuads * kProductSteps;
-  Values sums(2 * side * side, zero);
-  // Without a loop operands of later products are loaded while earlier ones are under way.
-  for (int64_t first = 0; first < rows; first += kDepth) {
-    SmallVector<Values> left(side), right(side);
-    for (int64_t step = 0; step < kProductSteps; ++step) {
-      Value k = plus(quarter, first + step * kQuads);
-      for (int64_t i = 0; i < side; ++i) {
-        left[i].push_back(loops.load(power, {plus(firstRow, i * kTile), k}));
-        right[i].push_back(
-            loops.load(power, {k, loops.add(plus(firstColumn, i * kTile), row)}));
-      }
-    }
-    for (int64_t i = 0; i < side; i += 2)
-      for (int64_t j = 0; j < side; ++j) {
-        auto *place = sums.begin() + 2 * (i * side + 2 * j);
-        Values tile(place, place + 4);
-        multiplyAdd(left[i], left[i + 1], right[j], tile);
-        llvm::copy(tile, place);
-      }
-  }
+  Values sums = loops.reduce(
+      loops.index(0), loops.index(rows / kDepth), Values(2 * side * side, zero),
+      [&](Value chunk, ValueRange partial) {
+        SmallVector<Values> left(side), right(side);
+        for (int64_t step = 0; step < kProductSteps; ++step) {
+          Value k = loops.add(plus(times(chunk, kDepth), step * kQuads), quarter);
+          for (int64_t i = 0; i < side; ++i) {
+            left[i].push_back(loops.load(power, {plus(firstRow, i * kTile), k}));
+            right[i].push_back(
+                loops.load(power, {k, loops.add(plus(firstColumn, i * kTile), row)}));
+          }
+        }
+        Values result;
+        for (int64_t i = 0; i < side; i += 2)
+          for (int64_t j = 0; j < side; ++j) {
+            Values tile(partial.slice(result.size(), 4));
+            multiplyAdd(left[i], left[i + 1], right[j], tile);
+            llvm::append_range(result, tile);
+          }
+        return result;
+      });
   barrier();
   for (auto [i, sum] : llvm::enumerate(ValueRange(sums))) {
     // Pairs of rows of tiles, columns of them, rows of the pair, and two neighbours.

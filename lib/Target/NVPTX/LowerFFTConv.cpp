@@ -53,8 +53,13 @@ private:
   // Tiles, by two launches.
   gpu::LaunchOp startTile();
   void emitTokens();
+  void moveTokens(Value written, bool isWhole);
   void storeHistory(ArrayRef<Value> values, SmallVector<Value> from);
   void emitOutputs();
+  void moveOutputs(bool isWhole);
+  void forTile(llvm::function_ref<void(bool)> body);
+  Value clamp(Value index, Value end, bool isWhole);
+  void whenThere(Value channel, Value token, bool isWhole, llvm::function_ref<void()> body);
   void bindChannel(Value number);
   Value loadInput(ArrayRef<Value> indices);
   Value getPlace(Value channel, Value token);
@@ -181,12 +186,43 @@ gpu::LaunchOp FFTConv::startTile() {
   tile = launch.getWorkgroupAttributions()[0];
   thread = launch.getThreadIds().x;
   llvm::fill(point, loops.index(0));
-  Value block = launch.getBlockIds().x;
-  tileChannel = times(remainder(block, rowTiles), kWarp);
-  block = quotient(block, rowTiles);
-  tileToken = times(remainder(block, tokenTiles), kTileTokens);
-  point[0] = quotient(block, tokenTiles);
+  // Blocks are fewer than 2^31, and a division of 32 bits is a fraction of one of 64.
+  auto split = [&](Value number, Value by) {
+    Type i32 = b.getI32Type();
+    number = arith::IndexCastUIOp::create(b, loops.loc, i32, number);
+    by = arith::IndexCastUIOp::create(b, loops.loc, i32, by);
+    auto widen = [&](Value value) -> Value {
+      return arith::IndexCastUIOp::create(b, loops.loc, b.getIndexType(), value);
+    };
+    return std::pair(widen(arith::DivUIOp::create(b, loops.loc, number, by)),
+                     widen(arith::RemUIOp::create(b, loops.loc, number, by)));
+  };
+  auto [outer, channelTile] = split(launch.getBlockIds().x, rowTiles);
+  auto [batch, tokenTile] = split(outer, tokenTiles);
+  tileChannel = times(channelTile, kWarp);
+  tileToken = times(tokenTile, kTileTokens);
+  point[0] = batch;
   return launch;
+}
+
+/// `body` for a tile that is there as a whole, which nothing has to be asked of, or not.
+void FFTConv::forTile(function_ref<void(bool)> body) {
+  Value isWhole = both(loops.less(plus(tileChannel, kWarp - 1), channels),
+                       loops.less(plus(tileToken, kTileTokens - 1), length));
+  loops.when(isWhole, [&] { body(true); }, [&] { body(false); });
+}
+
+/// The last one before `end` in the place of those after it.
+Value FFTConv::clamp(Value index, Value end, bool isWhole) {
+  return isWhole ? index : min(index, plus(end, -1));
+}
+
+/// `body` where a tile has the channel and the token.
+void FFTConv::whenThere(Value channel, Value token, bool isWhole,
+                        function_ref<void()> body) {
+  if (isWhole)
+    return body();
+  loops.when(both(loops.less(channel, channels), loops.less(token, length)), body);
 }
 
 /// An element of the input, or what its producer would make.
@@ -236,13 +272,17 @@ void FFTConv::emitTokens() {
     written = keepsHistory ? loops.select(keepsHistory, length, loops.index(0)) : length;
   OpBuilder::InsertionGuard guard(loops.builder);
   startTile();
+  forTile([&](bool isWhole) { moveTokens(written, isWhole); });
+}
+
+void FFTConv::moveTokens(Value written, bool isWhole) {
   Value warp = quotient(thread, loops.index(kWarp)),
         lane = remainder(thread, loops.index(kWarp));
-  bindChannel(min(loops.add(tileChannel, lane), plus(channels, -1)));
+  bindChannel(clamp(loops.add(tileChannel, lane), channels, isWhole));
   SmallVector<Value> from = loops.apply(op.getInputMap(), point), values;
   for (int64_t i = 0; i < kTileOwn; ++i) {
     Value token = loops.add(tileToken, plus(warp, i * kWarps));
-    from[1] = min(token, plus(length, -1));
+    from[1] = clamp(token, length, isWhole);
     values.push_back(loadInput(from));
   }
   if (written)
@@ -254,7 +294,7 @@ void FFTConv::emitTokens() {
     Value inTile = plus(times(warp, kWarp / kWarps), i / 2);
     Value inRow = plus(lane, i % 2 * kWarp);
     Value channel = loops.add(tileChannel, inTile), token = loops.add(tileToken, inRow);
-    loops.when(both(loops.less(channel, channels), loops.less(token, length)), [&] {
+    whenThere(channel, token, isWhole, [&] {
       loops.store(loops.load(tile, {inTile, inRow}), memory, getPlace(channel, token));
     });
   }
@@ -264,26 +304,30 @@ void FFTConv::emitTokens() {
 void FFTConv::emitOutputs() {
   OpBuilder::InsertionGuard guard(loops.builder);
   startTile();
+  forTile([&](bool isWhole) { moveOutputs(isWhole); });
+}
+
+void FFTConv::moveOutputs(bool isWhole) {
   Value warp = quotient(thread, loops.index(kWarp)),
         lane = remainder(thread, loops.index(kWarp));
   SmallVector<Value> sums;
   for (int64_t i = 0; i < kTileOwn; ++i) {
     Value channel = loops.add(tileChannel, plus(times(warp, kWarp / kWarps), i / 2));
     Value token = loops.add(tileToken, plus(lane, i % 2 * kWarp));
-    sums.push_back(loops.load(memory, getPlace(min(channel, plus(channels, -1)),
-                                               min(token, plus(length, -1)))));
+    sums.push_back(loops.load(memory, getPlace(clamp(channel, channels, isWhole),
+                                               clamp(token, length, isWhole))));
   }
   for (auto [i, sum] : llvm::enumerate(sums))
     loops.store(sum, tile,
                 {plus(times(warp, kWarp / kWarps), i / 2), plus(lane, i % 2 * kWarp)});
   gpu::BarrierOp::create(loops.builder, loops.loc);
   Value channel = loops.add(tileChannel, lane);
-  bindChannel(min(channel, plus(channels, -1)));
+  bindChannel(clamp(channel, channels, isWhole));
   // What outputs need is loaded for all of a thread's before one is stored.
   SmallVector<Value> results;
   for (int64_t i = 0; i < kTileOwn; ++i) {
     Value row = plus(warp, i * kWarps);
-    point[1] = min(loops.add(tileToken, row), plus(length, -1));
+    point[1] = clamp(loops.add(tileToken, row), length, isWhole);
     results.push_back(loops
                           .inlineEpilogue(op.getEpilogue(), loops.load(tile, {lane, row}),
                                           op.getEpilogueIns(), op.getEpilogueMaps(), point)
@@ -291,7 +335,7 @@ void FFTConv::emitOutputs() {
   }
   for (int64_t i = 0; i < kTileOwn; ++i) {
     point[1] = loops.add(tileToken, plus(warp, i * kWarps));
-    loops.when(both(loops.less(channel, channels), loops.less(point[1], length)), [&] {
+    whenThere(channel, point[1], isWhole, [&] {
       loops.store(results[i], op.getOutput(), loops.apply(op.getOutputMap(), point));
     });
   }
