@@ -10,7 +10,7 @@
 using namespace ssmc;
 
 /// The first architecture with the large instruction.
-static constexpr unsigned kFirstArch = 90;
+static constexpr int kFirstArch = 90;
 
 void nvptx::emitDoubleProduct(mlir::OpBuilder &b, mlir::Location loc,
                               llvm::ArrayRef<mlir::Value> low,
@@ -24,11 +24,10 @@ void nvptx::emitDoubleProduct(mlir::OpBuilder &b, mlir::Location loc,
   llvm::append_range(operands, right);
   llvm::append_range(operands, sums);
   SmallVector<Type> types(sums.size(), b.getF64Type());
-  Value result =
-      LLVM::CallIntrinsicOp::create(
-          b, loc, LLVM::LLVMStructType::getLiteral(b.getContext(), types),
-          b.getStringAttr("llvm.nvvm.mma.m16n8k16.row.col.f64"), operands)
-          ->getResult(0);
+  Value result = LLVM::CallIntrinsicOp::create(
+                     b, loc, LLVM::LLVMStructType::getLiteral(b.getContext(), types),
+                     b.getStringAttr("llvm.nvvm.mma.m16n8k16.row.col.f64"), operands)
+                     ->getResult(0);
   for (auto [i, sum] : llvm::enumerate(sums))
     sum = LLVM::ExtractValueOp::create(b, loc, result, i);
 }
@@ -42,10 +41,10 @@ static void split(llvm::CallInst &call) {
     llvm::Value *sums[] = {call.getArgOperand(kLeft + kRight + 2 * half),
                            call.getArgOperand(kLeft + kRight + 2 * half + 1)};
     for (unsigned i = 0; i < kRight; ++i) {
-      llvm::Value *product = builder.CreateIntrinsic(
-          llvm::Intrinsic::nvvm_mma_m8n8k4_row_col_f64, {},
-          {call.getArgOperand(2 * i + half), call.getArgOperand(kLeft + i), sums[0],
-           sums[1]});
+      llvm::Value *product =
+          builder.CreateIntrinsic(llvm::Intrinsic::nvvm_mma_m8n8k4_row_col_f64, {},
+                                  {call.getArgOperand(2 * i + half),
+                                   call.getArgOperand(kLeft + i), sums[0], sums[1]});
       for (unsigned j = 0; j < 2; ++j)
         sums[j] = builder.CreateExtractValue(product, j);
     }

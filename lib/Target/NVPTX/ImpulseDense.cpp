@@ -1,9 +1,10 @@
 //===- ImpulseDense.cpp - Kernels of systems whose transition is a matrix -===//
 //
-// A block of threads has a system. A power of its matrix is in shared memory and is squared
-// there; with A^n the states of n lags give the next n, and later rows of n blocks the next
-// n. In the end every warp has its part of A^512, with which eight rows become the next
-// eight, and the states of 16 lags, which are multiplied with them, in registers.
+// A block of threads has a system. A power of its matrix is in shared memory and is
+// squared there; with A^n the states of n lags give the next n, and later rows of n
+// blocks the next n. In the end every warp has its part of A^512, with which eight rows
+// become the next eight, and the states of 16 lags, which are multiplied with them, in
+// registers.
 //
 //===----------------------------------------------------------------------===//
 
@@ -59,8 +60,8 @@ private:
 DenseKernel::Values DenseKernel::loadRows(Value first) {
   Values numbers;
   for (int64_t step = 0; step < 2 * tiles; ++step)
-    numbers.push_back(loops.load(
-        lines, {loops.add(first, row), plus(quarter, step * kQuads)}));
+    numbers.push_back(
+        loops.load(lines, {loops.add(first, row), plus(quarter, step * kQuads)}));
   return numbers;
 }
 
@@ -107,15 +108,15 @@ void DenseKernel::advance(Value level, bool isTransposed) {
   multiplyLines(loadOwnColumns(isTransposed), loadRows(loops.index(0)), known, known);
 }
 
-/// Two times eight rows times the power's transpose. Columns of a tile are taken in such an
-/// order that a lane's sums are its numbers of two steps of the next product.
+/// Two times eight rows times the power's transpose. Columns of a tile are taken in such
+/// an order that a lane's sums are its numbers of two steps of the next product.
 std::array<DenseKernel::Values, 2> DenseKernel::multiplyRows(const Values &low,
                                                              const Values &high) {
   std::array<Values, 2> result;
   Value inTile = loops.add(quotient(row, 2), times(remainder(row, 2), kQuads));
   for (int64_t tile = 0; tile < tiles; ++tile) {
-    Values sums = multiply(
-        low, high, loadColumn(plus(inTile, tile * kTile), /*isTransposed=*/true));
+    Values sums = multiply(low, high,
+                           loadColumn(plus(inTile, tile * kTile), /*isTransposed=*/true));
     for (int64_t half = 0; half < 2; ++half)
       result[half].append(sums.begin() + 2 * half, sums.begin() + 2 * half + 2);
   }
@@ -187,7 +188,9 @@ SmallVector<DenseKernel::Values> DenseKernel::makeStates() {
         [&](OpBuilder &, Location) {
           scf::YieldOp::create(b, loops.loc, flatten(multiplyRows(states[0], states[1])));
         },
-        [&](OpBuilder &, Location) { scf::YieldOp::create(b, loops.loc, flatten(states)); });
+        [&](OpBuilder &, Location) {
+          scf::YieldOp::create(b, loops.loc, flatten(states));
+        });
     for (auto [half, state] : llvm::enumerate(states))
       state = Values(branch.getResults().slice(half * 2 * tiles, 2 * tiles));
     square();
@@ -216,12 +219,15 @@ void DenseKernel::emit(unsigned out) {
   for (int64_t first = 0; first < rows * rows; first += kThreads) {
     Value number = plus(thread, first);
     Value i = quotient(number, rows), k = remainder(number, rows);
-    loops.store(loops.load(op.getTransition(), {system.outer, system.tile, i, k, system.lane}),
-                power, {i, k});
+    loops.store(
+        loops.load(op.getTransition(), {system.outer, system.tile, i, k, system.lane}),
+        power, {i, k});
   }
   // What lines have beyond those known is multiplied, too, and then forgotten.
   Value isFirst = loops.less(thread, loops.index(rows));
-  loops.when(isFirst, [&] { loops.store(loadInput(system, thread), lines, {zero, thread}); });
+  loops.when(isFirst, [&] {
+    loops.store(loadInput(system, thread), lines, {zero, thread});
+  });
   barrier();
   SmallVector<Values> states = makeStates();
 
@@ -245,9 +251,8 @@ void DenseKernel::emit(unsigned out) {
     for (auto [i, sum] : llvm::enumerate(sums)) {
       Value block = loops.add(times(group, kTile), plus(times(quarter, 2), i % 2));
       Value lag = loops.add(times(block, kBlockLags), plus(ownLag, i / 2 * kTile));
-      loops.when(loops.less(lag, numLags), [&, sum = sum] {
-        storeTap(sum, out, lag, system, which);
-      });
+      loops.when(loops.less(lag, numLags),
+                 [&, sum = sum] { storeTap(sum, out, lag, system, which); });
     }
     barrier();
   });

@@ -18,8 +18,8 @@ using namespace ssmc::nvptx;
 
 /// Systems of a block, one a warp.
 static constexpr int64_t kSystems = 8, kThreads = kSystems * kWarp;
-/// Numbers of states that stay in a lane's registers, those of one lag among them, and the
-/// tiles of eight lags that are enough.
+/// Numbers of states that stay in a lane's registers, those of one lag among them, and
+/// the tiles of eight lags that are enough.
 static constexpr int64_t kHeldProducts = 64, kMostSteps = 24, kMostTiles = 4;
 /// Blocks of threads that keep a device busy: where systems are fewer, they share lags.
 static constexpr int64_t kBusyBlocks = 128;
@@ -34,7 +34,8 @@ public:
   DiagonalKernel(OpBuilder &builder, ImpulseResponseOp op)
       : ImpulseKernel(builder, op), parts(op.getParts()), keys(rows / parts),
         ownKeys(llvm::divideCeil(keys, kQuads)), steps(ownKeys * parts),
-        tiles(std::min<int64_t>(kMostTiles, llvm::bit_floor(uint64_t(kHeldProducts / steps)))),
+        tiles(std::min<int64_t>(kMostTiles,
+                                llvm::bit_floor(uint64_t(kHeldProducts / steps)))),
         blockLags(tiles * kTile), groupLags(blockLags * kTile),
         rowPitch(blockLags + kStored), pitch(kTile * rowPitch + kStored) {}
 
@@ -53,8 +54,8 @@ private:
   Numbers unflatten(ValueRange values);
   Value countBits(Value value);
   void computeGroup(const Numbers &blocks, Value buffer, Value warp, Value half);
-  void storeGroup(unsigned out, Value buffer, Value half, Value group, const System &first,
-                  Value which, Value thread);
+  void storeGroup(unsigned out, Value buffer, Value half, Value group,
+                  const System &first, Value which, Value thread);
 
   int64_t parts, keys;
   int64_t ownKeys, steps; ///< of a thread; of a product over all keys
@@ -68,7 +69,8 @@ private:
 } // namespace
 
 /// Numbers of a state that are not there are zero.
-DiagonalKernel::Numbers DiagonalKernel::load(llvm::function_ref<Value(Value, int64_t)> body) {
+DiagonalKernel::Numbers
+DiagonalKernel::load(llvm::function_ref<Value(Value, int64_t)> body) {
   Numbers numbers;
   for (int64_t i = 0; i < ownKeys; ++i) {
     Value key = plus(quarter, i * kQuads);
@@ -79,15 +81,16 @@ DiagonalKernel::Numbers DiagonalKernel::load(llvm::function_ref<Value(Value, int
     Values &number = numbers.emplace_back();
     for (int64_t part = 0; part < parts; ++part) {
       Value value = body(key, part);
-      number.push_back(isWhole ? value
-                               : loops.select(isThere, value,
-                                              loops.constant(value.getType(), 0)));
+      number.push_back(
+          isWhole ? value
+                  : loops.select(isThere, value, loops.constant(value.getType(), 0)));
     }
   }
   return numbers;
 }
 
-DiagonalKernel::Numbers DiagonalKernel::multiply(const Numbers &left, const Numbers &right) {
+DiagonalKernel::Numbers DiagonalKernel::multiply(const Numbers &left,
+                                                 const Numbers &right) {
   Numbers result;
   for (auto [l, r] : llvm::zip_equal(left, right))
     result.push_back(loops.mulNumbers(l, r));
@@ -102,8 +105,9 @@ DiagonalKernel::Numbers DiagonalKernel::readProduct(const Numbers &rows,
     if (parts == 1)
       result.push_back({loops.mul(row[0], factor[0])});
     else
-      result.push_back({loops.add(loops.mul(row[0], factor[0]), loops.mul(row[1], factor[1])),
-                        loops.sub(loops.mul(row[1], factor[0]), loops.mul(row[0], factor[1]))});
+      result.push_back(
+          {loops.add(loops.mul(row[0], factor[0]), loops.mul(row[1], factor[1])),
+           loops.sub(loops.mul(row[1], factor[0]), loops.mul(row[0], factor[1]))});
   }
   return result;
 }
@@ -129,15 +133,16 @@ DiagonalKernel::Numbers DiagonalKernel::unflatten(ValueRange values) {
 }
 
 /// `base` to the power `exponent`, which is below 2^bits.
-DiagonalKernel::Numbers DiagonalKernel::power(const Numbers &base, Value exponent, Value bits) {
+DiagonalKernel::Numbers DiagonalKernel::power(const Numbers &base, Value exponent,
+                                              Value bits) {
   Type f64 = b.getF64Type();
   Values init;
   for (int64_t i = 0; i < ownKeys * parts; ++i)
     init.push_back(loops.constant(f64, i % parts == 0 ? 1 : 0));
   llvm::append_range(init, flatten(base));
   int64_t count = ownKeys * parts;
-  Values results = loops.reduce(
-      loops.index(0), bits, init, [&](Value bit, ValueRange values) {
+  Values results =
+      loops.reduce(loops.index(0), bits, init, [&](Value bit, ValueRange values) {
         Numbers result = unflatten(values.take_front(count));
         Numbers square = unflatten(values.drop_front(count));
         Value rest = arith::ShRUIOp::create(b, loops.loc, exponent, bit);
@@ -145,8 +150,8 @@ DiagonalKernel::Numbers DiagonalKernel::power(const Numbers &base, Value exponen
             b, loops.loc, arith::CmpIPredicate::ne,
             arith::AndIOp::create(b, loops.loc, rest, loops.index(1)), loops.index(0));
         Values next;
-        for (auto [old, product] : llvm::zip_equal(flatten(result),
-                                                   flatten(multiply(result, square))))
+        for (auto [old, product] :
+             llvm::zip_equal(flatten(result), flatten(multiply(result, square))))
           next.push_back(loops.select(isSet, product, old));
         llvm::append_range(next, flatten(multiply(square, square)));
         return next;
@@ -169,11 +174,12 @@ Value DiagonalKernel::countBits(Value value) {
 }
 
 /// Eight blocks of a system to `half` of the buffer, block by block.
-void DiagonalKernel::computeGroup(const Numbers &blocks, Value buffer, Value warp, Value half) {
+void DiagonalKernel::computeGroup(const Numbers &blocks, Value buffer, Value warp,
+                                  Value half) {
   Value place = loops.add(times(quarter, 2 * rowPitch), row);
   for (int64_t tile = 0; tile < tiles; tile += 2) {
-    Values sums = ImpulseKernel::multiply(flatten(states[tile]), flatten(states[tile + 1]),
-                                          flatten(blocks));
+    Values sums = ImpulseKernel::multiply(flatten(states[tile]),
+                                          flatten(states[tile + 1]), flatten(blocks));
     for (auto [i, sum] : llvm::enumerate(sums)) {
       int64_t offset = (tile + i / 2) * kTile + i % 2 * rowPitch;
       loops.store(round(sum), buffer, {half, warp, plus(place, offset)});
@@ -189,14 +195,16 @@ void DiagonalKernel::storeGroup(unsigned out, Value buffer, Value half, Value gr
   Value memory = op.getOuts()[out];
   for (int64_t done = 0; done < groupLags; done += kThreads / kQuarters) {
     Value inWarp = remainder(thread, kWarp);
-    Value number = loops.add(times(quotient(thread, kWarp), kRun), remainder(inWarp, kRun));
+    Value number =
+        loops.add(times(quotient(thread, kWarp), kRun), remainder(inWarp, kRun));
     number = plus(number, done);
     Value firstLane = times(quotient(inWarp, kRun), kStored);
     Value place = loops.add(times(quotient(number, blockLags), rowPitch),
                             remainder(number, blockLags));
     Value lag = loops.add(times(group, groupLags), number);
     Value system = loops.add(first.number, firstLane);
-    Value isThere = both(loops.less(lag, numLags), loops.less(number, loops.index(groupLags)));
+    Value isThere =
+        both(loops.less(lag, numLags), loops.less(number, loops.index(groupLags)));
     loops.when(both(isThere, loops.less(system, loops.index(lanes))), [&] {
       Values numbers;
       for (int64_t i = 0; i < kStored; ++i)
@@ -220,11 +228,12 @@ void DiagonalKernel::emit(unsigned out) {
   int64_t segments = std::max<int64_t>(1, kBusyBlocks / (blocks * reads));
   Value groups = ceilQuotient(numLags, groupLags);
   // Of the number of a block, on the host.
-  Value bits = segments == 1 ? loops.index(llvm::Log2_64(kTile)) : countBits(times(groups, kTile));
+  Value bits =
+      segments == 1 ? loops.index(llvm::Log2_64(kTile)) : countBits(times(groups, kTile));
   OpBuilder::InsertionGuard guard(b);
   gpu::LaunchOp launch =
-      startLaunch(b, loops.loc, loops.index(blocks), loops.index(reads * segments), kThreads,
-                  {sharedType({2, kSystems, pitch}, element)});
+      startLaunch(b, loops.loc, loops.index(blocks), loops.index(reads * segments),
+                  kThreads, {sharedType({2, kSystems, pitch}, element)});
   Value buffer = launch.getWorkgroupAttributions()[0];
   Value thread = launch.getThreadIds().x, warp = quotient(thread, kWarp);
   lane = remainder(thread, kWarp);
@@ -237,17 +246,16 @@ void DiagonalKernel::emit(unsigned out) {
   Value firstNumber = times(remainder(block, perOuter), kSystems);
   System first = systemOf(outerIndex, firstNumber);
   // A warp without a system computes the last one again.
-  System system = systemOf(
-      outerIndex, min(loops.add(firstNumber, warp), loops.index(lanes - 1)));
+  System system =
+      systemOf(outerIndex, min(loops.add(firstNumber, warp), loops.index(lanes - 1)));
 
   Numbers factor = load([&](Value key, int64_t part) {
     return loops.load(op.getTransition(),
                       {system.outer, system.tile, key, loops.index(part), system.lane});
   });
   auto rowOf = [&](Value key, int64_t part) { return plus(times(key, parts), part); };
-  Numbers input = load([&](Value key, int64_t part) {
-    return loadInput(system, rowOf(key, part));
-  });
+  Numbers input =
+      load([&](Value key, int64_t part) { return loadInput(system, rowOf(key, part)); });
   int64_t tileBits = llvm::Log2_64(kTile);
   states = {multiply(input, power(factor, row, loops.index(tileBits)))};
   Numbers tileStep = squared(factor, tileBits);

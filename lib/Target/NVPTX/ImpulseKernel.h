@@ -3,7 +3,8 @@
 // The response at the lag i m + j is what is read of A^(i m) A^j b: the rows c A^(i m) of
 // eight blocks of m lags times the states A^j b of one, in f64 on the tensor cores.
 //
-// Which numbers of a state a step of a product names is free, as long as both sides agree.
+// Which numbers of a state a step of a product names is free, as long as both sides
+// agree.
 //
 //===----------------------------------------------------------------------===//
 
@@ -27,8 +28,8 @@ protected:
 
   ImpulseKernel(mlir::OpBuilder &builder, mlir::ssm::ImpulseResponseOp op);
 
-  /// The sums of two tiles of rows, of which `low` and `high` are a lane's numbers step by
-  /// step, times one tile of columns.
+  /// The sums of two tiles of rows, of which `low` and `high` are a lane's numbers step
+  /// by step, times one tile of columns.
   Values multiply(mlir::ArrayRef<Value> low, mlir::ArrayRef<Value> high,
                   mlir::ArrayRef<Value> right);
   void multiplyAdd(mlir::ArrayRef<Value> low, mlir::ArrayRef<Value> high,

@@ -1,7 +1,7 @@
 //===- LowerImpulse.cpp - Kernels of time-invariant systems ---------------===//
 
-#include "Target/NVPTX/ImpulseKernel.h"
 #include "Target/NVPTX/DoubleProducts.h"
+#include "Target/NVPTX/ImpulseKernel.h"
 #include "Target/NVPTX/Lowering.h"
 
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -50,9 +50,10 @@ Value ImpulseKernel::loadInput(const System &system, Value row) {
   return loops.load(op.getInput(), {system.outer, system.tile, row, system.lane});
 }
 
-Value ImpulseKernel::loadRead(const System &system, unsigned out, Value which, Value row) {
-  return loops.load(op.getRead(), {system.outer, system.tile, loops.index(out), which, row,
-                                   system.lane});
+Value ImpulseKernel::loadRead(const System &system, unsigned out, Value which,
+                              Value row) {
+  return loops.load(op.getRead(), {system.outer, system.tile, loops.index(out), which,
+                                   row, system.lane});
 }
 
 Value ImpulseKernel::round(Value number) {

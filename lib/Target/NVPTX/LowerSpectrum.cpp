@@ -1,7 +1,7 @@
 //===- LowerSpectrum.cpp - Transforms of a kernel's pieces ----------------===//
 //
-// A block of threads has a channel and goes from piece to piece, as each is made of the taps
-// of two.
+// A block of threads has a channel and goes from piece to piece, as each is made of the
+// taps of two.
 //
 //===----------------------------------------------------------------------===//
 
@@ -17,8 +17,8 @@ using namespace mlir::ssm;
 using namespace ssmc;
 using namespace ssmc::nvptx;
 
-static constexpr int64_t kBlock = FourierBlock::kPoints, kThreads = FourierBlock::kThreads,
-                         kOwn = FourierBlock::kOwn;
+static constexpr int64_t kBlock = FourierBlock::kPoints,
+                         kThreads = FourierBlock::kThreads, kOwn = FourierBlock::kOwn;
 
 namespace {
 class SpectrumKernel : KernelEmitter {
@@ -38,7 +38,8 @@ private:
 };
 } // namespace
 
-SmallVector<Value> SpectrumKernel::loadTaps(ArrayRef<Value> point, Value first, Value lags) {
+SmallVector<Value> SpectrumKernel::loadTaps(ArrayRef<Value> point, Value first,
+                                            Value lags) {
   SmallVector<Value> taps, at(point);
   for (int64_t i = 0; i < kOwn; ++i) {
     Value place = plus(first, i * kThreads);
@@ -75,7 +76,8 @@ void SpectrumKernel::emit() {
   OpBuilder::InsertionGuard guard(b);
   gpu::LaunchOp launch = startLaunch(b, loops.loc, loops.index(channels), loops.index(1),
                                      kThreads, FourierBlock::getMemoryType(element));
-  Value thread = launch.getThreadIds().x, channel = launch.getBlockIds().x, rest = channel;
+  Value thread = launch.getThreadIds().x, channel = launch.getBlockIds().x,
+        rest = channel;
   SmallVector<Value> point(kernelType.getRank(), loops.index(0));
   for (int64_t dim : llvm::reverse(dims)) {
     point[dim] = remainder(rest, kernelType.getDimSize(dim));
@@ -85,18 +87,20 @@ void SpectrumKernel::emit() {
   Value base = loops.mul(channel, channelNumbers);
   Value scale = loops.constant(element, 1.0 / kBlock);
   SmallVector<Value> none(kOwn, loops.constant(element, 0));
-  loops.reduce(loops.index(0), pieces.numPieces, none, [&](Value number, ValueRange before) {
-    Value lag = times(loops.add(pieces.firstPiece, number), kBlock);
-    SmallVector<Value> taps = loadTaps(point, loops.add(loops.sub(lag, first), thread), lags);
-    SmallVector<ComplexNumber> points;
-    for (auto [low, high] : llvm::zip_equal(taps, before))
-      points.push_back({loops.mul(low, scale),
-                        arith::NegFOp::create(b, loops.loc, loops.mul(high, scale))});
-    fourier.transform(points);
-    fourier.storeValues(points, to, loops.add(base, times(number, 2 * kBlock)));
-    fourier.barrier();
-    return taps;
-  });
+  loops.reduce(
+      loops.index(0), pieces.numPieces, none, [&](Value number, ValueRange before) {
+        Value lag = times(loops.add(pieces.firstPiece, number), kBlock);
+        SmallVector<Value> taps =
+            loadTaps(point, loops.add(loops.sub(lag, first), thread), lags);
+        SmallVector<ComplexNumber> points;
+        for (auto [low, high] : llvm::zip_equal(taps, before))
+          points.push_back({loops.mul(low, scale),
+                            arith::NegFOp::create(b, loops.loc, loops.mul(high, scale))});
+        fourier.transform(points);
+        fourier.storeValues(points, to, loops.add(base, times(number, 2 * kBlock)));
+        fourier.barrier();
+        return taps;
+      });
 }
 
 bool nvptx::canTransform(SpectrumOp op) {

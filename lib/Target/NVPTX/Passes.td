@@ -10,9 +10,9 @@ def SplitPreparePass : Pass<"nvptx-split-prepare", "::mlir::ModuleOp"> {
   let description = [{
     Every `ssm.impulse_response` and `ssm.spectrum` in `@prepare` of which a table is made,
     that has a kernel here and that nothing else reads, goes to the function
-    `@prepare_on_device`, whose arguments are other tables and whose results are these. Operands become tables of
-    `@prepare` (`ssm.table` numbers the tables of both functions). Where there are none
-    the function is not made.
+    `@prepare_on_device`, whose arguments are other tables and whose results are these.
+    Operands become tables of `@prepare` (`ssm.table` numbers the tables of both
+    functions). Where there are none the function is not made.
   }];
   let dependentDialects = ["::mlir::func::FuncDialect",
                            "::mlir::tensor::TensorDialect"];

@@ -1,8 +1,8 @@
 //===- SplitPrepare.cpp - Tables that are made on the device --------------===//
 //
-// nvptx-split-prepare: kernels of recurrences and transforms of kernels, which are long, go
-// from @prepare, code of the CPU, to @prepare_on_device. What they are made of is a table
-// of @prepare besides.
+// nvptx-split-prepare: kernels of recurrences and transforms of kernels, which are long,
+// go from @prepare, code of the CPU, to @prepare_on_device. What they are made of is a
+// table of @prepare besides.
 //
 //===----------------------------------------------------------------------===//
 
@@ -23,7 +23,7 @@ namespace ssmc::nvptx {
 using namespace mlir;
 using namespace ssmc;
 
-static constexpr llvm::StringLiteral kTable = "ssm.table", kLength = "ssm.prepared_length";
+static constexpr llvm::StringLiteral kTable = "ssm.table";
 
 namespace {
 class Mover {
@@ -31,7 +31,8 @@ public:
   explicit Mover(func::FuncOp prepare)
       : prepare(prepare), end(cast<func::ReturnOp>(prepare.front().getTerminator())) {}
 
-  /// Adds `op`, and what is made of it, to what goes to the device, unless the CPU reads it.
+  /// Adds `op`, and what is made of it, to what goes to the device, unless the CPU reads
+  /// it.
   void consider(Operation *op);
   void run();
 
@@ -136,8 +137,8 @@ void Mover::run() {
   func::ReturnOp::create(builder, loc, there);
   end->setOperands(here);
   auto settle = [&](func::FuncOp function, ValueRange results, ArrayRef<Attribute> all) {
-    function.setType(builder.getFunctionType(function.getArgumentTypes(),
-                                             results.getTypes()));
+    function.setType(
+        builder.getFunctionType(function.getArgumentTypes(), results.getTypes()));
     function.setResAttrsAttr(builder.getArrayAttr(all));
   };
   settle(onDevice, there, attributesThere);
