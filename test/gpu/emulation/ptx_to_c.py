@@ -46,7 +46,7 @@ class Kernel:
             return name if kind == "pred" else f"({ctype(kind)}){name}"
         if kind == "pred": # a constant
             return str(int(text != "0"))
-        if re.fullmatch(r"-?(0x[0-9A-Fa-f]+|\d+)", text):
+        if re.fullmatch(r"-?(0x[0-9A-Fa-f]+|\d+)U?", text):
             return f"({ctype(kind)}){text}" + ("ll" if kind[-2:] == "64" else "")
         if text in self.shared or text in KNOWN:
             return f"(uint64_t)(uintptr_t)&{text}"
