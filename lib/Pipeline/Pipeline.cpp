@@ -105,6 +105,8 @@ static void buildLayerPipeline(OpPassManager &pm, const PipelineOptions &options
     ssm::FuseEpiloguesPassOptions epilogues;
     epilogues.narrows = isCUDA(options);
     pm.addNestedPass<func::FuncOp>(ssm::createFuseEpiloguesPass(epilogues));
+    // What an epilogue of its own had read besides is now the scan's alone.
+    pm.addNestedPass<func::FuncOp>(ssm::createFuseScansPass());
     if (isCUDA(options))
       pm.addNestedPass<func::FuncOp>(ssm::createRoundOperandsPass());
     pm.addPass(createCanonicalizerPass());
