@@ -55,6 +55,8 @@ static bool isCUDA(const PipelineOptions &options) {
 /// Columns of a panel of weights for a GPU: those of a tile of products. Tensor cores take
 /// rows of 16-bit numbers as they are, from multiples of 16 bytes on.
 constexpr int64_t kGPUPanelColumns = 64, kTensorColumns = 1, kTensorDepth = 8;
+/// Tables of chunks are of single channels, one number after the other.
+constexpr int64_t kGPUTableBits = 32;
 
 /// A number of a system's state, f64.
 constexpr int64_t kSystemBits = 64;
@@ -111,11 +113,9 @@ static void buildLayerPipeline(OpPassManager &pm, const PipelineOptions &options
       pm.addNestedPass<func::FuncOp>(ssm::createRoundOperandsPass());
     pm.addPass(createCanonicalizerPass());
     pm.addPass(createCSEPass());
-    if (!isCUDA(options)) { // tables for vectors
-      ssm::TabulateChunksPassOptions tables;
-      tables.vectorBits = target.vectorBits;
-      pm.addNestedPass<func::FuncOp>(ssm::createTabulateChunksPass(tables));
-    }
+    ssm::TabulateChunksPassOptions tables;
+    tables.vectorBits = isCUDA(options) ? kGPUTableBits : target.vectorBits;
+    pm.addNestedPass<func::FuncOp>(ssm::createTabulateChunksPass(tables));
     if (options.schedule.conv != "direct" && !options.emulateKernels) {
       ssm::PrepareSpectraPassOptions spectra;
       spectra.vectorBits = target.vectorBits;
@@ -273,9 +273,12 @@ static LogicalResult dump(ModuleOp module, Phase phase, llvm::StringRef director
 static LogicalResult describeMachine(ModuleOp module, const PipelineOptions &options,
                                      const CPUTarget &target) {
   constexpr llvm::StringLiteral name = DLTIDialect::kTargetSystemDescAttrName;
+  // Where results are bf16, products of bf16 lose nothing.
+  bool roundsTables = options.ioType == "bf16" && !options.emulateKernels;
   ssm::Machine machine = module->hasAttr(name) ? ssm::Machine::get(module)
-                         : isCUDA(options)     ? nvptx::getMachine(options.getGPU())
-                                               : target.getMachine();
+                         : isCUDA(options)
+                             ? nvptx::getMachine(options.getGPU(), roundsTables)
+                             : target.getMachine();
   for (const auto &[key, value] : options.machine)
     if (!machine.set(key, value))
       return module.emitError("'")

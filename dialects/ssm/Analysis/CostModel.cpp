@@ -235,6 +235,13 @@ double CostModel::getOneChunkClocks(double tokens) const {
   return slots / machine.getProductFmaPerClock() + staged + waiting;
 }
 
+bool CostModel::hasTableCode() const {
+  if (machine.tableTokens <= 0)
+    return true;
+  return work.inputs == 1 && work.outputs == 1 && work.copies == 1 && !work.dense &&
+         work.erasePairs == 0 && work.keys * work.parts <= machine.tableNumbers;
+}
+
 double CostModel::getTableBytes(double chunk) const {
   double rows = work.keys * work.parts;
   return rows * chunk * (work.inputs + work.copies * work.outputs) * lanesOfVector() *
@@ -246,6 +253,12 @@ double CostModel::getTableBytes(double chunk) const {
 /// one token.
 double CostModel::getTabulatedClocks(double chunk, double length) const {
   double laneVectors = std::ceil(work.lanes / lanesOfVector());
+  if (machine.tableClocks > 0) {
+    double perVector = machine.tableCallClocks +
+                       std::ceil(length / chunk) * machine.tableClocks;
+    return std::max(work.outer * laneVectors * perVector, getMemoryClocks(length)) +
+           getStateClocks(work, machine);
+  }
   double rows = work.keys * work.parts;
   double reads = work.copies * work.outputs;
   auto getChunk = [&](double tokens) {
@@ -356,6 +369,8 @@ double CostModel::getClocks(Execution execution, int64_t length) const {
 int64_t CostModel::getBestChunk() const {
   int64_t best = tokenMultiple;
   if (isTabulated()) {
+    if (machine.tableTokens > 0)
+      return int64_t(machine.tableTokens);
     auto clocks = [&](int64_t chunk) {
       return getTabulatedClocks(double(chunk), longLength);
     };

@@ -84,7 +84,11 @@ public:
   /// The tokens of a chunk that make long sequences cheapest.
   int64_t getBestChunk() const;
   /// Whether there is code for chunks of several numbers of tokens.
-  bool choosesChunks() const { return isTabulated() || machine.chunkTokens <= 0; }
+  bool choosesChunks() const {
+    return isTabulated() ? machine.tableTokens <= 0 : machine.chunkTokens <= 0;
+  }
+  /// Whether there is code for its chunks with tables, where it is time-invariant.
+  bool hasTableCode() const;
   /// The shortest length from which on `execution` is predicted to be cheaper than
   /// `other` at every length; none where there is no such length.
   std::optional<int64_t> getCrossover(Execution execution, Execution other) const;

@@ -631,7 +631,8 @@ def TabulateChunksPass : Pass<"ssm-tabulate-chunks", "mlir::func::FuncOp"> {
   let description = [{
     A time-invariant `ssm.scan` whose schedule asks for chunks gets its tables (see
     `ssm.scan`): powers of the transition times what is written and read, and the
-    kernel of a chunk, computed in f64, with `vector-bits` of lanes side by side. The
+    kernel of a chunk, computed in f64, with `vector-bits` of lanes side by side, where
+    the machine's figures say that there is code for them. The
     coefficients then name the inputs that the tables are multiplied with. Where the
     coefficients depend on weights alone `ssm-split-prepare` moves the tables out of
     `@forward`. Example: the scan of

@@ -248,6 +248,9 @@ LogicalResult SelectModesPass::select(ScanOp scan, std::optional<ExecutionMode> 
   work.leavesStates =
       !areKeptOnly(scan) || !isLayer(scan->getParentOfType<func::FuncOp>());
   CostModel model(work, machine);
+  // Without code for its chunks it may still be asked for them, and runs as it is.
+  bool isInvariant = work.inputs > 0;
+  mayChunk &= !isInvariant || model.hasTableCode();
   ScheduleAttr schedule = given ? given : choose(model, wanted, mayChunk,
                                                   hasPreparedTables(scan, info), length);
   scan.setScheduleAttr(schedule);

@@ -17,6 +17,7 @@
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/IRMapping.h"
 #include "mlir/IR/Matchers.h"
+#include "ssm/Analysis/CostModel.h"
 #include "ssm/Transforms/Passes.h"
 #include "llvm/ADT/SetVector.h"
 #include "llvm/Support/MathExtras.h"
@@ -572,11 +573,19 @@ struct TabulateChunksPass
     });
     for (ScanOp scan : scans) {
       std::string reason;
+      ScanWork work(scan, analyzeRecurrence(scan));
+      Machine machine = Machine::get(scan);
+      bool rounds = machine.tableTokens > 0; // operands, and so what is read of them
+      if (!CostModel(work, machine).hasTableCode() ||
+          (rounds && !getElementTypeOrSelf(scan.getOuts().front()).isBF16()))
+        continue;
       // Other recurrences have chunks of another form.
       if (std::optional<InvariantForm> form = getInvariantForm(scan, reason))
         Tabulator(scan, *form,
-                  vectorBits / getElementTypeOrSelf(scan.getFinalStates().front())
-                                   .getIntOrFloatBitWidth())
+                  std::max<int64_t>(
+                      vectorBits / getElementTypeOrSelf(scan.getFinalStates().front())
+                                       .getIntOrFloatBitWidth(),
+                      1))
             .run();
     }
   }

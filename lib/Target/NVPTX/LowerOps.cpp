@@ -45,6 +45,10 @@ private:
            : operandType == "f16" || result.isF16() ? 2
                                                      : 3;
   }
+  /// Rounded operands are no loss where results are rounded like them.
+  bool hasTables(ScanOp op) {
+    return cooperative && getNumTerms(op) == 1 && nvptx::fitsTables(op);
+  }
 };
 } // namespace
 
@@ -56,7 +60,8 @@ void LowerOpsPass::chooseForms(RewriterBase &rewriter) {
     ScheduleAttr schedule = scan.getScheduleAttr();
     if (!schedule || schedule.getMode() != ScanMode::chunk)
       return;
-    bool fits = cooperative && nvptx::fitsChunks(scan, getNumTerms(scan));
+    bool fits = hasTables(scan) ||
+                (cooperative && nvptx::fitsChunks(scan, getNumTerms(scan)));
     int64_t shortest = fits ? std::max(schedule.getCrossover(), kShortestSequence) : 0;
     scan.setScheduleAttr(ScheduleAttr::get(
         &getContext(), fits ? ScanMode::chunk : ScanMode::scan, schedule.getChunk(),
@@ -95,6 +100,8 @@ void LowerOpsPass::runOnOperation() {
     rewriter.setInsertionPoint(op);
     // What has no form of its own here takes the literal one below.
     if (auto scan = dyn_cast<ScanOp>(op)) {
+      if (hasTables(scan) && succeeded(nvptx::lowerTabulated(rewriter, scan)))
+        continue;
       scan.dropTables();
       if (failed(nvptx::lowerChunk(rewriter, scan, getNumTerms(scan))))
         (void)nvptx::lowerScan(rewriter, scan, cooperative);

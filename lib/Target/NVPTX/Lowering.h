@@ -43,6 +43,11 @@ mlir::LogicalResult lowerChunk(mlir::RewriterBase &rewriter, mlir::ssm::ScanOp o
                                int64_t terms);
 bool fitsChunks(mlir::ssm::ScanOp op, int64_t terms);
 
+/// A time-invariant recurrence in chunks as products of bf16 with its tables on tensor
+/// cores; fails where it has no such form.
+mlir::LogicalResult lowerTabulated(mlir::RewriterBase &rewriter, mlir::ssm::ScanOp op);
+bool fitsTables(mlir::ssm::ScanOp op);
+
 /// A decay exp(x) may round x*log2(e) once: its error is then as if x itself had been
 /// rounded once more. Over the tokens for which a state lasts, about 1/|x|, the errors of
 /// |x| units in the last place add up to one.

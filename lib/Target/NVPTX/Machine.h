@@ -8,8 +8,9 @@
 namespace ssmc::nvptx {
 
 /// The figures of a multiprocessor of the architecture `arch` ("sm_90a"); those of the
-/// closest older one that is known where it is not.
-mlir::ssm::Machine getMachine(llvm::StringRef arch);
+/// closest older one that is known where it is not. `roundsTables`: there is code for chunks
+/// with tables, whose operands are rounded to bf16.
+mlir::ssm::Machine getMachine(llvm::StringRef arch, bool roundsTables);
 
 } // namespace ssmc::nvptx
 
