@@ -119,7 +119,10 @@ std::unique_ptr<llvm::Module> ssmc::translateToLLVM(mlir::ModuleOp module,
     auto kernels = emitKernels(module, options);
     if (failed(kernels))
       return nullptr;
-    code = CUDACode{std::move(kernels->names), std::move(kernels->ptx), {}};
+    code = CUDACode{std::move(kernels->names),
+                    std::move(kernels->sharedBytes),
+                    std::move(kernels->ptx),
+                    {}};
     if (!options.assembler.empty()) {
       auto cubins = emitCubins(module, options);
       if (failed(cubins))

@@ -242,9 +242,12 @@ llvm::Constant *Emitter::defineCode(const CUDACode &code) {
     auto *type = llvm::ArrayType::get(entries[0]->getType(), entries.size());
     return global(llvm::ConstantArray::get(type, entries), name);
   };
-  llvm::SmallVector<llvm::Constant *> names, cubins;
+  llvm::SmallVector<llvm::Constant *> names, cubins, shared;
   for (const std::string &name : code.kernels)
     names.push_back(text(name));
+  if (llvm::any_of(code.sharedBytes, [](int32_t bytes) { return bytes > 0; }))
+    for (int32_t bytes : code.sharedBytes)
+      shared.push_back(int32(bytes));
   for (const CUDACode::Cubin &cubin : code.cubins)
     cubins.push_back(llvm::ConstantStruct::getAnon( // ssmrt_cubin
         {int32(cubin.arch), int32(cubin.variant), text(cubin.data),
@@ -256,7 +259,7 @@ llvm::Constant *Emitter::defineCode(const CUDACode &code) {
                               int64(code.ptx.size()),
                               int32(code.cubins.size()),
                               table(cubins, "cubins"),
-                              null}; // kernel_max_shared: none asks for more
+                              table(shared, "kernel_shared")};
   static_assert(offsetof(ssmrt_cuda_code, kernel_max_shared) == 48, "order of the fields");
   llvm::Constant *result = global(llvm::ConstantStruct::getAnon(fields), "cuda_code");
   if (llvm::GlobalVariable *declared = module.getNamedGlobal("ssmrt_cuda_code")) {

@@ -19,6 +19,7 @@ struct CUDACode {
     std::string data;
   };
   std::vector<std::string> kernels; // names, by number
+  std::vector<int32_t> sharedBytes; // that they are launched with
   std::string ptx;
   std::vector<Cubin> cubins;
 };

@@ -9,6 +9,7 @@
 #include "Target/NVPTX/Passes.h"
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/GPU/GPUToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
@@ -29,6 +30,8 @@ extern "C" void LLVMInitializeNVPTXTargetInfo();
 extern "C" void LLVMInitializeNVPTXTarget();
 extern "C" void LLVMInitializeNVPTXTargetMC();
 extern "C" void LLVMInitializeNVPTXAsmPrinter();
+
+static constexpr unsigned kSharedSpace = unsigned(NVVM::NVVMMemorySpace::Shared);
 
 static std::unique_ptr<llvm::TargetMachine> createTargetMachine(StringRef arch) {
   static std::once_flag once;
@@ -79,12 +82,22 @@ FailureOr<nvptx::Kernels> nvptx::emitPTX(ModuleOp module, StringRef arch) {
   code->setTargetTriple(machine->getTargetTriple());
   code->setDataLayout(machine->createDataLayout());
 
+  // Shared memory that launches ask for is of no size known here.
+  for (llvm::GlobalVariable &global : code->globals())
+    if (global.getAddressSpace() == kSharedSpace &&
+        code->getDataLayout().getTypeAllocSize(global.getValueType()) == 0) {
+      global.setInitializer(nullptr);
+      global.setLinkage(llvm::GlobalValue::ExternalLinkage);
+    }
+
   Kernels result;
   SmallVector<llvm::Function *> functions;
   for (auto kernel : kernels.getOps<LLVM::LLVMFuncOp>()) {
     if (kernel.isExternal())
       continue;
     result.names.push_back(kernel.getName().str());
+    auto shared = kernel->getAttrOfType<IntegerAttr>(kSharedBytesAttr);
+    result.sharedBytes.push_back(shared ? int32_t(shared.getInt()) : 0);
     llvm::Function *function = code->getFunction(kernel.getName());
     functions.push_back(function);
     function->addFnAttr("target-cpu", arch);

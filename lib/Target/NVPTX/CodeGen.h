@@ -13,6 +13,7 @@ namespace ssmc::nvptx {
 /// Kernels as text that the driver compiles when it loads them.
 struct Kernels {
   std::vector<std::string> names; // by the numbers that launches use
+  std::vector<int32_t> sharedBytes; // that each asks for when it is launched
   std::string ptx;
 };
 

@@ -226,7 +226,8 @@ LogicalResult OutlineKernelsPass::outline(gpu::LaunchOp launch, StringRef name) 
   for (Operation &op : body.without_terminator())
     device.clone(op, mapping);
   gpu::ReturnOp::create(device, loc);
-  StringRef bounds[] = {nvptx::kBlockAttr, nvptx::kMinBlocksAttr};
+  StringRef bounds[] = {nvptx::kBlockAttr, nvptx::kMinBlocksAttr,
+                        nvptx::kSharedBytesAttr};
   for (StringRef name : bounds)
     if (Attribute bound = launch->getAttr(name))
       kernel->setAttr(name, bound);
@@ -243,7 +244,11 @@ LogicalResult OutlineKernelsPass::outline(gpu::LaunchOp launch, StringRef name) 
     chosen = kernel;
   gpu::KernelDim3 grid = launch.getGridSizeOperandValues(),
                   block = launch.getBlockSizeOperandValues();
-  gpu::LaunchFuncOp::create(host, loc, chosen, grid, block, /*dynamicSharedMemorySize=*/Value(),
+  Value sharedBytes;
+  if (auto bytes = launch->getAttrOfType<IntegerAttr>(nvptx::kSharedBytesAttr))
+    sharedBytes =
+        arith::ConstantOp::create(host, loc, host.getI32IntegerAttr(bytes.getInt()));
+  gpu::LaunchFuncOp::create(host, loc, chosen, grid, block, sharedBytes,
                             passing.arguments);
   launch.erase();
   return success();

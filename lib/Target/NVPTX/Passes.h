@@ -18,6 +18,8 @@ constexpr llvm::StringLiteral kHostAttr = "nvptx.host";
 constexpr llvm::StringLiteral kBlockAttr = "nvptx.block";
 /// On a launch: blocks that a multiprocessor is to hold, which bounds a thread's registers.
 constexpr llvm::StringLiteral kMinBlocksAttr = "nvptx.min_blocks";
+/// On a launch: bytes of shared memory that it asks for, beside what it names.
+constexpr llvm::StringLiteral kSharedBytesAttr = "nvptx.shared_bytes";
 } // namespace ssmc::nvptx
 
 #endif // SSMC_TARGET_NVPTX_PASSES_H

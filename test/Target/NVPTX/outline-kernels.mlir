@@ -78,6 +78,23 @@ func.func @forward(%a: memref<2xf32>, %x: f32) attributes {nvptx.host} {
 
 // -----
 
+// Shared memory that a launch asks for.
+// CHECK: %[[BYTES:.*]] = arith.constant 65536 : i32
+// CHECK: gpu.launch_func @kernels::@forward_0
+// CHECK-SAME: dynamic_shared_memory_size %[[BYTES]]
+// CHECK: gpu.func @forward_0({{.*}}nvptx.shared_bytes = 65536
+func.func @forward(%a: memref<2xf32>, %x: f32) attributes {nvptx.host} {
+  %c1 = arith.constant 1 : index
+  gpu.launch blocks(%bx, %by, %bz) in (%gx = %c1, %gy = %c1, %gz = %c1)
+      threads(%tx, %ty, %tz) in (%sx = %c1, %sy = %c1, %sz = %c1) {
+    memref.store %x, %a[%tx] : memref<2xf32>
+    gpu.terminator
+  } {nvptx.shared_bytes = 65536 : i64}
+  return
+}
+
+// -----
+
 func.func @forward(%m: memref<2xf32>) -> f32 attributes {nvptx.host} {
   %c0 = arith.constant 0 : index
   // expected-error@+1 {{internal error: the host would touch memory of the device here; every access must be in a kernel}}
