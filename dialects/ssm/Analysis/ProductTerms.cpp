@@ -69,17 +69,17 @@ bool Factorization::addTerm(Value product, bool negated) {
   return true;
 }
 
-bool ProductTerms::splitKeys(ScanOp op, Factors open, Factors &time, Factors &key) {
+bool ProductTerms::split(ScanOp op, Factors open, ArrayRef<unsigned> dims, Factors &time,
+                         Factors &own) {
   Block *body = &op.getCoefficients().front();
-  SmallVector<unsigned> keyDims = op.getKeyDims();
   bool negated = false;
   while (!open.empty()) {
     Factor factor = open.pop_back_val();
     Operation *definition = factor.value.getDefiningOp();
     if (definition && definition->getBlock() != body)
       definition = nullptr;
-    llvm::SmallBitVector dims = op.getDependentDims(factor.value);
-    if (llvm::none_of(keyDims, [&](unsigned dim) { return dims[dim]; })) {
+    llvm::SmallBitVector depends = op.getDependentDims(factor.value);
+    if (llvm::none_of(dims, [&](unsigned dim) { return depends[dim]; })) {
       time.push_back(factor);
     } else if (isa_and_present<arith::NegFOp>(definition)) {
       negated = !negated;
@@ -89,7 +89,7 @@ bool ProductTerms::splitKeys(ScanOp op, Factors open, Factors &time, Factors &ke
       open.push_back({definition->getOperand(0), factor.inverse});
       open.push_back({definition->getOperand(1), factor.inverse != divides});
     } else {
-      key.push_back(factor);
+      own.push_back(factor);
     }
   }
   return negated;

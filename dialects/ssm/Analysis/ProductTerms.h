@@ -44,7 +44,12 @@ struct ProductTerms {
 
   /// Splits `factors` into what depends on the key and on time alone; returns whether
   /// the product is negated. Terms that differ in time alone then have the same keys.
-  static bool splitKeys(ScanOp op, Factors factors, Factors &time, Factors &key);
+  static bool splitKeys(ScanOp op, Factors factors, Factors &time, Factors &key) {
+    return split(op, std::move(factors), op.getKeyDims(), time, key);
+  }
+  /// The same for any dimensions `dims`, on which `own` depends.
+  static bool split(ScanOp op, Factors factors, ArrayRef<unsigned> dims, Factors &time,
+                    Factors &own);
   static bool areSameFactors(ArrayRef<Factor> a, ArrayRef<Factor> b);
 
   unsigned lane = 0, key = 0;

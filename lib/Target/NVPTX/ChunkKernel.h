@@ -10,12 +10,12 @@
 #ifndef SSMC_LIB_TARGET_NVPTX_CHUNKKERNEL_H
 #define SSMC_LIB_TARGET_NVPTX_CHUNKKERNEL_H
 
+#include "Target/NVPTX/ChunkFactors.h"
 #include "Target/NVPTX/KernelEmitter.h"
 #include "Target/NVPTX/TensorCores.h"
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
-#include "ssm/Analysis/ProductTerms.h"
 
 namespace ssmc::nvptx {
 using namespace mlir;

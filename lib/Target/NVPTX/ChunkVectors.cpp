@@ -47,11 +47,7 @@ std::optional<ChunkKernel::Vectors> ChunkKernel::findVectors(const Factors &fact
   if (getNeighbours(memory, op.getInsMap(*argument), products.key) != keys ||
       keys % count != 0)
     return std::nullopt;
-  Value value = factors.front().value;
-  if (auto widened = value.getDefiningOp<arith::ExtFOp>())
-    value = widened.getIn();
-  bool isCopy = terms == 1 && type.isBF16() && factors.size() == 1 &&
-                !factors.front().inverse && isa<BlockArgument>(value);
+  bool isCopy = terms == 1 && type.isBF16() && findCopied(factors);
   return Vectors{*argument, count, isCopy};
 }
 

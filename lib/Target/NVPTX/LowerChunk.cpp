@@ -85,18 +85,10 @@ bool ChunkKernel::canShareKeys() {
   if (products.outerDims.empty() || op.getDimSize(products.outerDims.back()) % 2)
     return false;
   unsigned dim = products.outerDims.back();
-  auto isShared = [&](AffineExpr index) {
-    auto quotient = dyn_cast<AffineBinaryOpExpr>(index);
-    if (!index.isFunctionOfDim(dim))
-      return true;
-    auto divisor = quotient ? dyn_cast<AffineConstantExpr>(quotient.getRHS()) : nullptr;
-    return divisor && quotient.getKind() == AffineExprKind::FloorDiv &&
-           isa<AffineDimExpr>(quotient.getLHS()) && divisor.getValue() % 2 == 0;
-  };
   bool areShared = true;
   forMatrices([&](const Factors &factors, const SharedMatrix &, bool) {
     for (unsigned argument : findArguments(factors))
-      areShared &= llvm::all_of(op.getInsMap(argument).getResults(), isShared);
+      areShared &= isSameFor(op.getInsMap(argument), dim, /*count=*/2);
   });
   return areShared;
 }
@@ -288,24 +280,7 @@ Value ChunkKernel::evaluate(ArrayRef<ProductTerms::Factor> factors) {
 
 Value ChunkKernel::evaluate(ArrayRef<ProductTerms::Factor> factors,
                             function_ref<Value(unsigned)> getArgument) {
-  SmallVector<Value> wanted;
-  for (const ProductTerms::Factor &factor : factors)
-    wanted.push_back(factor.value);
-  SmallVector<Value> values =
-      loops.inlineSlice(op.getCoefficients().front(), wanted, getArgument);
-  Value product = one();
-  bool isFirst = true;
-  for (auto [factor, value] : llvm::zip_equal(factors, values))
-    if (!factor.inverse) {
-      value = loops.convert(value, f32);
-      product = isFirst ? value : loops.mul(product, value);
-      isFirst = false;
-    }
-  for (auto [factor, value] : llvm::zip_equal(factors, values))
-    if (factor.inverse)
-      product = arith::DivFOp::create(loops.builder, loops.loc, product,
-                                      loops.convert(value, f32));
-  return product;
+  return evaluateFactors(loops, op, factors, getArgument);
 }
 
 Value ChunkKernel::evaluate(Value coefficient) {
