@@ -11,6 +11,7 @@
 #include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <ucontext.h>
 
 enum { MaxThreads = 1024, StackBytes = 1 << 18, Warp = 32 };
@@ -234,6 +235,101 @@ void multiply_wide(Thread *self, double left, double right) {
                     neighbour(self, column * 4 + k)->wide[1];
   }
   wait_warp(self);
+}
+
+/* Where the 16 bytes at a row of a tile are. */
+static uint8_t *swizzled(uint64_t address) {
+  return dynamic_shared() + (address ^ (address >> 7 & 7) << 4);
+}
+
+void multiply_warpgroup(Thread *self, int columns, float *sums, const uint32_t *left,
+                        uint64_t right, int adds, int transposed) {
+  memcpy(self->shown, left, 4 * sizeof(*left));
+  wait_warp(self);
+  unsigned lane = self->index % Warp;
+  uint64_t start = (right & 0x3FFF) << 4, leading = (right >> 16 & 0x3FFF) << 4,
+           stride = (right >> 32 & 0x3FFF) << 4;
+  float rows[2][16];
+  for (unsigned half = 0; half < 2; ++half)
+    for (unsigned k = 0; k < 16; ++k)
+      rows[half][k] = numberAt(neighbour(self, lane / 4 * 4 + k % 8 / 2)->shown[half + k / 8 * 2],
+                               k % 2, 0);
+  for (int i = 0; i < columns / 2; ++i) {
+    unsigned column = (unsigned)i / 4 * 8 + lane % 4 * 2 + (unsigned)i % 2;
+    double sum = 0;
+    for (unsigned k = 0; k < 16; ++k) {
+      uint64_t at = transposed ? k / 8 * stride + k % 8 * 128 + column / 64 * leading +
+                                     column % 64 * 2
+                               : column / 8 * stride + column % 8 * 128 + k * 2;
+      uint16_t number;
+      memcpy(&number, swizzled(start + at), 2);
+      sum += (double)rows[i / 2 % 2][k] * numberAt(number, 0, 0);
+    }
+    sums[i] = (float)((adds ? sums[i] : 0) + sum);
+  }
+  wait_warp(self);
+}
+
+void store_matrices(Thread *self, uint64_t address, const uint32_t *registers, int count,
+                    int transposed) {
+  self->address = address;
+  wait_warp(self);
+  unsigned lane = self->index % Warp, row = lane / 4, column = lane % 4 * 2;
+  for (unsigned i = 0; i < (unsigned)count; ++i)
+    for (unsigned j = 0; j < 2; ++j) {
+      unsigned r = transposed ? column + j : row, c = transposed ? row : column + j;
+      uint16_t number = (uint16_t)(registers[i] >> 16 * j);
+      memcpy((uint8_t *)neighbour(self, 8 * i + r)->address + 2 * c, &number, 2);
+    }
+  wait_warp(self);
+}
+
+uint32_t multiply_pairs(uint32_t a, uint32_t b) {
+  uint32_t result = 0;
+  for (unsigned i = 0; i < 2; ++i)
+    result |= (uint32_t)to_bf16(numberAt(a, i, 0) * numberAt(b, i, 0)) << 16 * i;
+  return result;
+}
+
+uint8_t *dynamic_shared(void) {
+  static uint8_t *start;
+  enum { Bytes = 1 << 18 };
+  if (!start) {
+    void *memory = mmap(NULL, 2 * Bytes, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+    if (memory == MAP_FAILED) {
+      perror("dynamic shared memory");
+      abort();
+    }
+    start = (uint8_t *)(((uintptr_t)memory + Bytes - 1) / Bytes * Bytes);
+  }
+  return start;
+}
+
+/* Arrivals of a phase, those still to come, and how many phases are over. */
+typedef struct Barrier {
+  uint16_t wanted, missing;
+  uint32_t phase;
+} Barrier;
+
+void init_barrier(uint64_t address, unsigned count) {
+  *(Barrier *)address = (Barrier){(uint16_t)count, (uint16_t)count, 0};
+}
+
+void arrive(uint64_t address) {
+  Barrier *barrier = (Barrier *)address;
+  if (--barrier->missing)
+    return;
+  barrier->missing = barrier->wanted;
+  ++barrier->phase;
+}
+
+int try_wait(Thread *self, uint64_t address, unsigned parity) {
+  const Barrier *barrier = (const Barrier *)address;
+  if (barrier->phase % 2 != parity)
+    return 1;
+  yield(self);
+  return barrier->phase % 2 != parity;
 }
 
 uint32_t permute(uint32_t a, uint32_t b, uint32_t selector) {

@@ -41,6 +41,19 @@ void load_matrices(Thread *self, uint64_t address, int count, int transposed);
 void multiply(Thread *self, const uint32_t *operands, const float *sums, int isF16);
 /* Adds the product of 8 x 4 by 4 x 8, in f64, to wide_sums. */
 void multiply_wide(Thread *self, double left, double right);
+void store_matrices(Thread *self, uint64_t address, const uint32_t *registers, int count,
+                    int transposed);
+/* wgmma: a warp's 16 rows of the sums, which are of all columns. The right operand is
+ * named by a descriptor of dynamic shared memory whose rows of 128 bytes are swizzled. */
+void multiply_warpgroup(Thread *self, int columns, float *sums, const uint32_t *left,
+                        uint64_t right, int adds, int transposed);
+uint32_t multiply_pairs(uint32_t a, uint32_t b);
+/* Of 32-bit addresses, as those of a device; begins at a multiple of 2^18. */
+uint8_t *dynamic_shared(void);
+/* Barriers in shared memory. */
+void init_barrier(uint64_t address, unsigned count);
+void arrive(uint64_t address);
+int try_wait(Thread *self, uint64_t address, unsigned parity);
 uint32_t permute(uint32_t a, uint32_t b, uint32_t selector);
 uint16_t to_bf16(float value);
 uint16_t to_f16(float value);

@@ -48,6 +48,8 @@ class Kernel:
             return str(int(text != "0"))
         if re.fullmatch(r"-?(0x[0-9A-Fa-f]+|\d+)U?", text):
             return f"({ctype(kind)}){text}" + ("ll" if kind[-2:] == "64" else "")
+        if text in DYNAMIC:
+            return "(uint64_t)(uintptr_t)dynamic_shared()"
         if text in self.shared or text in KNOWN:
             return f"(uint64_t)(uintptr_t)&{text}"
         raise ValueError(f"operand {text}")
@@ -69,7 +71,7 @@ class Kernel:
 
     def instruction(self, text):
         guard = ""
-        match = re.match(r"@(!?)%(p\d+)\s+(.*)", text)
+        match = re.match(r"@(!?)%(p\d+|\w+_pred)\s+(.*)", text)
         if match:
             guard, text = f"if ({match[1]}{match[2]}) ", match[3]
         name, _, rest = text.partition(" ")
@@ -96,7 +98,7 @@ class Kernel:
             return self.assign(args[0], kind, self.operand(args[1], kind))
         if op in ("ld", "st"):
             return self.memory(parts, args)
-        if op.startswith("prefetch") or op == "griddepcontrol":
+        if op.startswith("prefetch") or op in ("fence", "setmaxnreg", "griddepcontrol"):
             return None
         if op == "setp":
             return self.compare(parts, args)
@@ -109,6 +111,9 @@ class Kernel:
             if kind in FLOATS:
                 return self.assign(args[0], kind, f"__builtin_fma{'f' if kind == 'f32' else ''}({a}, {b}, {c})")
             return self.wide(parts, args, kind, c=args[3])
+        if op == "mul" and kind == "bf16x2":
+            a, b = (self.operand(arg, "u32") for arg in args[1:])
+            return self.emit(f"{args[0][1:]} = multiply_pairs({a}, {b});")
         if op == "mul" and kind not in FLOATS:
             return self.wide(parts, args, kind)
         if op in ("shl", "shr"):
@@ -148,6 +153,14 @@ class Kernel:
             for i, target in enumerate(targets):
                 self.emit(f"{target} = self->results[{i}];")
             return None
+        if op == "stmatrix":
+            sources = [self.operand(arg, "u32") for arg in args[1].strip("{}").split(",")]
+            return self.emit(f"store_matrices(self, {self.address(args[0])}, (uint32_t[]){{{', '.join(sources)}}}, "
+                             f"{len(sources)}, {int('trans' in parts)});")
+        if op == "mbarrier":
+            return self.barrier(parts, args)
+        if op == "wgmma":
+            return self.multiply_warpgroup(parts, args) if parts[1] == "mma_async" else None
         if op == "movmatrix":
             return self.emit(f"{args[0][1:]} = transpose(self, {self.operand(args[1], 'u32')});")
         if op == "mma":
@@ -156,7 +169,7 @@ class Kernel:
             a, b, c = (self.operand(arg, "u32") for arg in args[1:])
             return self.assign(args[0], "b32", f"permute({a}, {b}, {c})")
         if op == "cp" and parts[1] == "async":
-            if parts[2] in ("commit_group", "wait_group", "wait_all"):
+            if parts[2 + (parts[2] == "bulk")] in ("commit_group", "wait_group", "wait_all"):
                 return None
             target, source = self.address(args[0]), self.address(args[1])
             if len(args) > 3:  # zeros after what is there
@@ -273,13 +286,51 @@ class Kernel:
         for i, target in enumerate(groups[0]):
             self.emit(f"{target[1:]} = self->results[{i}];")
 
+    def barrier(self, parts, args):
+        """Of shared memory."""
+        if parts[1] == "init":
+            return self.emit(f"init_barrier({self.address(args[0])}, {args[1]});")
+        if parts[1] == "arrive":
+            return self.emit(f"arrive({self.address(args[1])});")
+        return self.emit(f"{args[0][1:]} = try_wait(self, {self.address(args[1])}, {self.operand(args[2], 'u32')});")
 
-KNOWN = set()
+    def multiply_warpgroup(self, parts, args):
+        """At once: nobody writes operands before they wait."""
+        columns = int(re.fullmatch(r"m64n(\d+)k16", parts[4])[1])
+        sums, left = ([part.strip() for part in group.strip()[1:-1].split(",")] for group in args[:2])
+        values = ", ".join(self.operand(part, "f32") for part in sums)
+        registers = ", ".join(self.operand(part, "u32") for part in left)
+        self.emit(f"{{ float sums[] = {{{values}}}; multiply_warpgroup(self, {columns}, sums, (uint32_t[]){{{registers}}}, "
+                  f"{args[2][1:]}, {self.operand(args[3], 'pred')}, {args[6]});")
+        for i, target in enumerate(sums):
+            self.emit(f"{target[1:]} = of_f32(sums[{i}]);")
+        self.emit("}")
+
+
+KNOWN, DYNAMIC = set(), set()
+
+
+def name_scopes(text):
+    """Blocks of assembly have registers and labels of their own: they get names that nobody else has."""
+    count = 0
+
+    def rename(match):
+        nonlocal count
+        count += 1
+        body = match[1]
+        for kind, names in re.findall(r"\.reg \.(\w+) ([^;]*);", body):
+            for name in names.split(","):
+                body = re.sub(rf"(?<![%\w.]){name.strip()}(?![\w.])", f"%{name.strip()}_{count}_{kind}", body)
+        body = re.sub(r"\.reg [^;]*;", "", body)
+        return re.sub(r"\bAGAIN\b", f"$AGAIN_{count}", body).replace(f"$AGAIN_{count}:", f"\n$AGAIN_{count}:\n")
+
+    return re.sub(r"\{ (\.reg .*?) \}$", rename, text, flags=re.M)
 
 
 def translate(text):
     out = ['#include "emulated_warps.h"', ""]
-    text = re.sub(r"//[^\n]*", "", text)
+    text = name_scopes(re.sub(r"//[^\n]*", "", text))
+    DYNAMIC.update(re.findall(r"^\s*\.extern \.shared .* (\w+)\[\];", text, re.M))
     for match in re.finditer(r"^\s*(?:\.visible )?\.(?:const|global)\s+\.align (\d+)\s+\.b8 (\w+)\[(\d+)\](?:\s*=\s*\{([^}]*)\})?;", text, re.M):
         KNOWN.add(match[2])
         values = match[4] or "0"
@@ -303,6 +354,8 @@ def kernel(name, params, body):
         registers = ", ".join(f"{match[1]}{i} = 0" for i in range(int(match[2])))
         declarations.append(f"  {WIDTH[match[1]]} {registers};")
     body = re.sub(r"\.reg [^;]*;", "", body)
+    for register, kind in sorted(set(re.findall(r"%(\w+_\d+_(pred|b32|b64))\b", body))):
+        declarations.append(f"  {'int' if kind == 'pred' else f'uint{kind[1:]}_t'} {register} = 0;")
     for statement in re.split(r";|(?<=:)\s*\n", body):
         statement = " ".join(statement.split())
         while (match := re.match(r"(\$\w+):\s*(.*)", statement)):
