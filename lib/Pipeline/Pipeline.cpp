@@ -170,6 +170,7 @@ static void buildLoopsPipeline(OpPassManager &pm, const PipelineOptions &options
     nvptx::LowerOpsPassOptions lowering;
     lowering.cooperative = !options.emulateKernels;
     lowering.operandType = options.operandType;
+    lowering.warpgroups = lowering.cooperative && nvptx::haveWarpgroups(options.gpu);
     function.addPass(nvptx::createLowerOpsPass(lowering));
     function.addPass(createCanonicalizerPass());
     function.addPass(createCSEPass());

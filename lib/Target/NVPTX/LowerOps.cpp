@@ -16,6 +16,7 @@
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/Transforms/WalkPatternRewriteDriver.h"
+#include "ssm/Analysis/Machine.h"
 #include "ssm/Transforms/Passes.h"
 #include "ssmc/Conversion/SSMToSCF.h"
 
@@ -79,6 +80,7 @@ void LowerOpsPass::runOnOperation() {
   walkAndApplyPatterns(function, std::move(scalars));
 
   IRRewriter rewriter(&getContext());
+  auto cores = int64_t(Machine::get(function->getParentOfType<ModuleOp>()).cores);
   chooseForms(rewriter);
   SmallVector<Operation *> structured;
   function.walk([&](Operation *op) {
@@ -103,7 +105,11 @@ void LowerOpsPass::runOnOperation() {
       if (hasTables(scan) && succeeded(nvptx::lowerTabulated(rewriter, scan)))
         continue;
       scan.dropTables();
-      if (failed(nvptx::lowerChunk(rewriter, scan, getNumTerms(scan))))
+      int64_t terms = getNumTerms(scan);
+      if (warpgroups &&
+          succeeded(nvptx::lowerWarpgroupChunk(rewriter, scan, terms, cores)))
+        continue;
+      if (failed(nvptx::lowerChunk(rewriter, scan, terms)))
         (void)nvptx::lowerScan(rewriter, scan, cooperative);
     } else if (auto conv = dyn_cast<ConvOp>(op)) {
       if (failed(nvptx::lowerConv(rewriter, conv)) && cooperative)

@@ -43,6 +43,13 @@ mlir::LogicalResult lowerChunk(mlir::RewriterBase &rewriter, mlir::ssm::ScanOp o
                                int64_t terms);
 bool fitsChunks(mlir::ssm::ScanOp op, int64_t terms);
 
+/// The same by products of warpgroups, which sm_90a has, on a device that holds `blocks` of
+/// them at once: with one term, one decay for all keys that is a power, tiles of 64 lanes,
+/// and 64 or 128 keys. Memory that is not aligned gets lowerChunk.
+mlir::LogicalResult lowerWarpgroupChunk(mlir::RewriterBase &rewriter,
+                                        mlir::ssm::ScanOp op, int64_t terms,
+                                        int64_t blocks);
+
 /// A time-invariant recurrence in chunks as products of bf16 with its tables on tensor
 /// cores; fails where it has no such form.
 mlir::LogicalResult lowerTabulated(mlir::RewriterBase &rewriter, mlir::ssm::ScanOp op);

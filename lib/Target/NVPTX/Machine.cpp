@@ -76,3 +76,10 @@ mlir::ssm::Machine nvptx::getMachine(llvm::StringRef arch, bool roundsTables) {
   machine.cores = device->multiprocessors;
   return machine;
 }
+
+bool nvptx::haveWarpgroups(llvm::ArrayRef<std::string> archs) {
+  return !archs.empty() && llvm::all_of(archs, [](llvm::StringRef name) {
+    std::optional<Arch> arch = parseArch(name);
+    return arch && arch->number == 90 && arch->variant == 'a';
+  });
+}

@@ -12,6 +12,10 @@ namespace ssmc::nvptx {
 /// with tables, whose operands are rounded to bf16.
 mlir::ssm::Machine getMachine(llvm::StringRef arch, bool roundsTables);
 
+/// Whether code for all of `archs` may have products of warpgroups (wgmma). There has to be
+/// one: otherwise code is for whatever comes.
+bool haveWarpgroups(llvm::ArrayRef<std::string> archs);
+
 } // namespace ssmc::nvptx
 
 #endif // SSMC_TARGET_NVPTX_MACHINE_H

@@ -31,7 +31,8 @@ def LowerOpsPass : Pass<"nvptx-lower-ops", "::mlir::func::FuncOp"> {
     lane has too many states for that they stay in memory. A recurrence that is scheduled
     in chunks, of which a matrix of keys and lanes is the state, takes products of bf16 on
     tensor cores; operands of f32 are sums of three bf16 unless the output is narrower
-    or `operand-type` says so. One that has tables is multiplied with them, where its
+    or `operand-type` says so; with `warpgroups` four warps multiply chunks together where
+    the recurrence fits. One that has tables is multiplied with them, where its
     output is bf16. A norm has a block of threads a row; products by packed
     weights have tiles in shared memory, or for a few tokens sums shared by threads. What
     has no form of its own takes the literal lowering.
@@ -41,6 +42,8 @@ def LowerOpsPass : Pass<"nvptx-lower-ops", "::mlir::func::FuncOp"> {
            "Threads may work together through shuffles and shared memory">,
     Option<"operandType", "operand-type", "std::string", "\"\"",
            "Of products in f32: bf16 rounds operands; empty keeps them">,
+    Option<"warpgroups", "warpgroups", "bool", "false",
+           "Four warps may multiply together, which sm_90a alone can">,
   ];
   let dependentDialects = ["::mlir::affine::AffineDialect",
                            "::mlir::arith::ArithDialect",
