@@ -70,6 +70,7 @@ Build::Build(const Source &source, const WeightFiles &weights, const Options &op
   pipelineOptions.fastExp = options.fastExp;
   pipelineOptions.operandType = this->request.operandType;
   pipelineOptions.ioType = this->request.ioType;
+  pipelineOptions.stateType = this->request.stateType;
   pipelineOptions.lastToken = this->request.lastToken;
   pipelineOptions.explain = options.explain;
   pipelineOptions.dumpDirectory = options.dumpDirectory;
@@ -95,6 +96,7 @@ std::string Build::computeKey() {
   for (const auto &[name, type] : frontendOptions.weightTypes)
     key.add(name).add(type);
   key.add("options").add(request.doublePrecision ? "f64" : "f32").add(request.ioType);
+  key.add(request.stateType);
   key.add(request.testValues ? "test" : "").add(request.lastToken ? "last token" : "");
   key.add(pipelineOptions.mode);
   addTarget(key);
@@ -224,6 +226,7 @@ llvm::Error Build::lower(Phase phase) {
     pipelineOptions.mode = "auto";
     pipelineOptions.lastToken = false;
     pipelineOptions.ioType.clear();
+    pipelineOptions.stateType.clear();
   }
   return llvm::Error::success();
 }

@@ -20,12 +20,14 @@ struct BuildRequest {
   BuildRequest(const Options &options)
       : name("layer"), mode(options.mode), doublePrecision(options.dtype == "f64"),
         operandType(options.dtype == "bf16" || options.dtype == "f16" ? options.dtype : ""),
-        ioType(options.ioDType == "f32" ? "" : options.ioDType) {}
+        ioType(options.ioDType == "f32" ? "" : options.ioDType),
+        stateType(options.stateDType == "f32" ? "" : options.stateDType) {}
   std::string name; // of the exported symbol, NAME_module
   std::string mode;
   bool doublePrecision;
   std::string operandType; // of products by weights; empty: as they are
   std::string ioType;      // of inputs and outputs over a sequence; empty: as they are
+  std::string stateType;   // of states of recurrences, in memory; empty: as they are
   bool literal = false;    // the oracle
   bool lastToken = false;  // results of the last token alone
   bool testValues = false; // parameters without a value take that of the tests

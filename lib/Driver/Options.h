@@ -36,7 +36,7 @@ struct Options {
   std::string target = "cpu", cpu = "native", triple; // target: cpu, cuda or cpu,cuda
   std::vector<std::string> gpu; // names such as sm_90; the one that PTX is for first
   bool targetGiven = false;
-  std::string dtype = "f32", ioDType = "f32", weightsDType;
+  std::string dtype = "f32", ioDType = "f32", stateDType = "f32", weightsDType;
   std::string dumpDirectory, stopAfter;
   bool dtypeGiven = false, fastExp = false, explain = false, noCache = false;
   ScheduleOptions schedule;

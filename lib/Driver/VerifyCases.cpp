@@ -64,15 +64,21 @@ void ssmc::forTokens(const ssmrt_value_info &info, const Tensor &tensor, int64_t
     visit((i * shape[dimension] + begin) * inner, (end - begin) * inner);
 }
 
-/// Gives inputs the values that their dtype in memory (--io-dtype) has: the literal form
-/// must see the same.
-llvm::Error LayerVerifier::roundSequences(std::vector<Tensor> &inputs) {
-  std::optional<ssmrt_dtype> narrow;
-  if (options.ioDType == "bf16")
-    narrow = {SSMRT_BFLOAT, 16, 1};
-  else if (options.ioDType == "f16")
-    narrow = {SSMRT_FLOAT, 16, 1};
-  for (Tensor &tensor : inputs) {
+/// The dtype of a name, if it has 16 bits.
+static std::optional<ssmrt_dtype> narrowOf(llvm::StringRef name) {
+  if (name == "bf16")
+    return ssmrt_dtype{SSMRT_BFLOAT, 16, 1};
+  if (name == "f16")
+    return ssmrt_dtype{SSMRT_FLOAT, 16, 1};
+  return std::nullopt;
+}
+
+/// Gives inputs the values that their dtype in memory (--io-dtype, --state-dtype) has: the
+/// literal form must see the same.
+llvm::Error LayerVerifier::roundInputs(std::vector<Tensor> &inputs) {
+  for (auto [number, tensor] : llvm::enumerate(inputs)) {
+    bool isState = oracle.layer.get()->inputs[number].flags & SSMRT_INITIAL;
+    auto narrow = narrowOf(isState ? options.stateDType : options.ioDType);
     if (!narrow || !isFloat(tensor.getDType()))
       continue;
     auto rounded = convertTo(tensor, *narrow);
@@ -112,7 +118,7 @@ llvm::Error LayerVerifier::makeCase(Case &sequence) {
       forTokens(info, tensor, impulse + 1, length, clear, axis);
     }
   }
-  if (llvm::Error error = roundSequences(*inputs))
+  if (llvm::Error error = roundInputs(*inputs))
     return error;
   sequence.inputs = std::move(*inputs);
   auto judge = Session::create(module, serial.get(), oracle.weights,

@@ -61,8 +61,10 @@ BuildRequest LayerVerifier::requestFor(llvm::StringRef mode, bool literal,
   BuildRequest request(options);
   request.mode = mode.str();
   request.literal = literal;
-  if (literal) // the oracle reads and writes all digits
+  if (literal) { // the oracle reads and writes all digits
     request.ioType.clear();
+    request.stateType.clear();
+  }
   request.doublePrecision = doublePrecision;
   request.testValues = !source.config;
   request.needsInitializers = true;
@@ -417,6 +419,8 @@ std::vector<LayerVerifier::Comparison> LayerVerifier::chooseComparisons() {
       verdict.mode = choice.mode;
       verdict.dtype = job.doublePrecision ? "f64" : options.dtype;
       verdict.tolerance = toleranceOf(verdict.dtype) + roundingOf(options.ioDType);
+      if (options.stateDType != "f32") // after every call: roundings add up
+        verdict.tolerance += toleranceOf(options.stateDType);
       verdict.failure = job.failure;
       for (auto [i, other] : llvm::enumerate(comparisons))
         if (other.job == &job && !other.same &&

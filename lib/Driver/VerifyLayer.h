@@ -106,7 +106,7 @@ private:
   llvm::Expected<Subject> load(Job &job);
   std::vector<Lengths> chooseLengths() const;
   llvm::Error makeCases();
-  llvm::Error roundSequences(std::vector<Tensor> &inputs);
+  llvm::Error roundInputs(std::vector<Tensor> &inputs);
   llvm::Error makeCase(Case &sequence);
   std::vector<Comparison> chooseComparisons();
   llvm::Error compareCase(Subject &subject, const ModeChoice &choice, Case &sequence,

@@ -134,7 +134,9 @@ static void buildLayerPipeline(OpPassManager &pm, const PipelineOptions &options
 }
 
 /// Tensors to memory: every temporary in one arena, arguments in the frame.
-static void buildBuffersPipeline(OpPassManager &pm) {
+static void buildBuffersPipeline(OpPassManager &pm, const PipelineOptions &options) {
+  if (!options.literal)
+    pm.addNestedPass<func::FuncOp>(ssm::createFuseStatesPass());
   pm.addNestedPass<func::FuncOp>(createJoinBranchesPass());
   pm.addNestedPass<func::FuncOp>(createSplitDestinationsPass());
   // What becomes a part of a larger tensor is written there at once.
@@ -313,7 +315,8 @@ static LogicalResult resume(ModuleOp module, Phase done, const PipelineOptions &
            << phaseName(done) << "', later than the '" << phaseName(options.stopAfter)
            << "' asked for";
   if (done >= Phase::Layer &&
-      (options.mode != "auto" || options.lastToken || !options.ioType.empty()))
+      (options.mode != "auto" || options.lastToken || !options.ioType.empty() ||
+       !options.stateType.empty()))
     return module.emitError("the file is of phase '")
            << phaseName(done) << "': its mode, its results and their types are settled";
   if (done < Phase::Buffers)
@@ -361,6 +364,8 @@ LogicalResult ssmc::runPipeline(ModuleOp module, const PipelineOptions &options)
         keepLastToken(module);
       if (!options.ioType.empty())
         narrowTensors(module, options.ioType);
+      if (!options.stateType.empty())
+        narrowStates(module, options.stateType);
       return success();
     case Phase::Layer:
       return run([&](OpPassManager &pm) { buildLayerPipeline(pm, options, *target); });
@@ -370,7 +375,7 @@ LogicalResult ssmc::runPipeline(ModuleOp module, const PipelineOptions &options)
       if (isCUDA(options))
         markHostFunctions(module);
       if (failed(run([&](OpPassManager &pm) {
-            buildBuffersPipeline(pm);
+            buildBuffersPipeline(pm, options);
             buildPlanPipeline(pm);
           })))
         return failure();

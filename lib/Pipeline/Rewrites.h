@@ -24,6 +24,11 @@ void keepLastToken(mlir::ModuleOp module);
 /// wider; what is computed from them stays as it is. States and weights do too.
 void narrowTensors(mlir::ModuleOp module, llvm::StringRef dtype);
 
+/// States of recurrences become of type `dtype`, bf16 or f16, in memory, if they are
+/// wider. Those that nothing shrinks stay: sums and angles would lose what is small beside
+/// them. Histories are inputs, which stay as well.
+void narrowStates(mlir::ModuleOp module, llvm::StringRef dtype);
+
 } // namespace ssmc
 
 #endif // SSMC_LIB_PIPELINE_REWRITES_H

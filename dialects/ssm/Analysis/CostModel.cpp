@@ -140,7 +140,7 @@ ScanWork::ScanWork(ScanOp op, const RecurrenceInfo &info) {
   }
 
   Value state = op.getFinalStates().front();
-  bits = getElementTypeOrSelf(state.getType()).getIntOrFloatBitWidth();
+  bits = op.getStateType().getIntOrFloatBitWidth();
   stateBytes = keys * lanes * outer * parts * bytesOf(state);
   auto stream = [&](Value operand, AffineMap map) {
     double bytes = bytesOf(operand);

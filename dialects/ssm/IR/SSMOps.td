@@ -208,6 +208,9 @@ def SSM_ScanOp : SSM_DestinationOp<"scan", [AttrSizedOperandSegments]> {
     ::mlir::OperandRange getFinalStates() {
       return getOuts().take_back(getNumStates());
     }
+    /// The type of a state while it is computed with: that of its elements in memory, f32
+    /// if those have fewer bits.
+    ::mlir::Type getStateType();
     ::mlir::AffineMap getInsMap(unsigned i) {
       return ::llvm::cast<::mlir::AffineMapAttr>(getInsMaps()[i]).getValue();
     }

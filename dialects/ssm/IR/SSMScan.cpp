@@ -39,6 +39,11 @@ YieldOp ScanOp::getEpilogueYield() {
   return cast<YieldOp>(getEpilogue().front().back());
 }
 
+Type ScanOp::getStateType() {
+  Type element = getElementTypeOrSelf(getFinalStates().front());
+  return element.getIntOrFloatBitWidth() < 32 ? Float32Type::get(getContext()) : element;
+}
+
 SmallVector<unsigned> ScanOp::getStateDims() {
   return getDims(getStateMap(), /*skip=*/1);
 }

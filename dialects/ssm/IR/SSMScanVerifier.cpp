@@ -170,7 +170,7 @@ static LogicalResult verifyTables(ScanOp op) {
     return op.emitOpError() << "(C11) tables: found " << tables.size()
                             << ", wanted none or 4: write, read, kernel, decay";
   SmallVector<ArrayRef<int64_t>> shapes;
-  Type element = getElementTypeOrSelf(op.getFinalStates().front());
+  Type element = op.getStateType();
   const char *names[] = {"write", "read", "kernel", "decay"};
   // The decay of a transition that mixes is a matrix.
   auto decay = dyn_cast<ShapedType>(tables[3].getType());

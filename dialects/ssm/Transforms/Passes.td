@@ -169,6 +169,54 @@ def FuseElementwisePass : Pass<"ssm-fuse-elementwise", "mlir::func::FuncOp"> {
                            "mlir::tensor::TensorDialect"];
 }
 
+def FuseStatesPass : Pass<"ssm-fuse-states", "mlir::func::FuncOp"> {
+  let summary = "Moves conversions of states into the scans beside them";
+  let description = [{
+    Where the initial state of an `ssm.scan` is a state in 16 bits, widened to f32, and the
+    final one is only rounded back to that type, the scan reads and writes the narrow state
+    itself: it computes in f32, rounds once at its end, and no state in f32 is in memory.
+    Example:
+
+    ```mlir
+    func.func @sum(%d: tensor<2x8x4xf32>, %s: tensor<2x4xbf16>, %y: tensor<2x8x4xf32>)
+        -> (tensor<2x8x4xf32>, tensor<2x4xbf16>) {
+      %e = tensor.empty() : tensor<2x4xf32>
+      %0 = linalg.generic {
+          indexing_maps = [affine_map<(d0, d1) -> (d0, d1)>, affine_map<(d0, d1) -> (d0, d1)>],
+          iterator_types = ["parallel", "parallel"]}
+          ins(%s : tensor<2x4xbf16>) outs(%e : tensor<2x4xf32>) {
+      ^bb0(%in: bf16, %out: f32):
+        %w = arith.extf %in : bf16 to f32
+        linalg.yield %w : f32
+      } -> tensor<2x4xf32>
+      %1:2 = ssm.scan ins(%d : tensor<2x8x4xf32>) initial(%0 : tensor<2x4xf32>)
+          outs(%y, %0 : tensor<2x8x4xf32>, tensor<2x4xf32>)
+          maps {ins = [affine_map<(d0, d1, d2) -> (d0, d1, d2)>],
+                state = affine_map<(d0, d1, d2) -> (d0, d2)>,
+                output = affine_map<(d0, d1, d2) -> (d0, d1, d2)>} coefficients {
+      ^bb0(%a: f32):
+        ssm.coefficients decay(%a : f32)
+      } epilogue {
+      ^bb0(%v: f32):
+        ssm.yield %v : f32
+      } -> tensor<2x8x4xf32>, tensor<2x4xf32>
+      %f = tensor.empty() : tensor<2x4xbf16>
+      %2 = linalg.generic {
+          indexing_maps = [affine_map<(d0, d1) -> (d0, d1)>, affine_map<(d0, d1) -> (d0, d1)>],
+          iterator_types = ["parallel", "parallel"]}
+          ins(%1#1 : tensor<2x4xf32>) outs(%f : tensor<2x4xbf16>) {
+      ^bb0(%in: f32, %out: bf16):
+        %n = arith.truncf %in : f32 to bf16
+        linalg.yield %n : bf16
+      } -> tensor<2x4xbf16>
+      return %1#0, %2 : tensor<2x8x4xf32>, tensor<2x4xbf16>
+    }
+    ```
+
+    becomes a scan with `initial(%s)` and `outs(%y, %s)`.
+  }];
+}
+
 def RoundOperandsPass : Pass<"ssm-round-operands", "mlir::func::FuncOp"> {
   let summary = "Stores operands of products as the products round them";
   let description = [{

@@ -45,6 +45,7 @@ struct PipelineOptions {
   bool fastExp = false;
   std::string operandType;        // of f32 products by weights: bf16, f16; empty: as they are
   std::string ioType;             // of inputs and outputs over a sequence; empty: as they are
+  std::string stateType;          // of states of recurrences in memory; empty: as they are
   bool lastToken = false;         // results over the sequence: of its last token only
   uint64_t hash = 0;              // of spec, parameters and options
   std::string dumpDirectory;      // one file a phase, if not empty

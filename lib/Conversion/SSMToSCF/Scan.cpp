@@ -17,8 +17,7 @@ public:
   ScanLowering(ScanOp op, OpBuilder &builder, bool forThreads)
       : op(op), forThreads(forThreads), loops(builder, op.getLoc()), roles(op.getCoefficientsOp()),
         keyDims(op.getKeyDims()), width(op.getNumStates()),
-        type(getAccumulatorType(
-            getElementTypeOrSelf(op.getFinalStates().front()))),
+        type(op.getStateType()),
         point(op.getNumDims()), sizes(op.getNumDims()) {
     for (unsigned dim : op.getStateDims()) {
       if (forThreads && !llvm::is_contained(keyDims, dim) &&
@@ -37,8 +36,8 @@ public:
   void run();
 
 private:
-  /// The state at the point in the buffers `memrefs`.
-  Parts loadState(ValueRange memrefs);
+  /// The state at the point, and at a place in the buffers `memrefs`.
+  Parts loadState();
   Parts loadState(ValueRange memrefs, ValueRange indices);
   void storeState(const Parts &state);
   /// Coefficients `values` at the point, as numbers of the state.
@@ -56,11 +55,16 @@ private:
 
   /// All tokens of the batch (and lanes) of the point.
   void runSequence();
-  /// Where the part of the state at the point is in `previous`.
-  SmallVector<Value> getPreviousIndices();
-  /// Memory for the state before a token, like `memref`; where lanes are outside, of
-  /// one lane.
+  /// Where the part of the state at the point is in memory for states.
+  SmallVector<Value> getIndices(bool isOfOneLane);
+  /// Memory for states in the type that is computed with, like `memref`; where lanes are
+  /// outside, of one lane.
   Value allocateLike(Value memref);
+  /// Whether the final state has fewer digits than what is computed with.
+  bool isNarrow() {
+    return getElementTypeOrSelf(op.getFinalStates().front()) != type;
+  }
+  void storeFinal();
   Parts multiply(ValueRange left, ValueRange right) {
     return loops.mulNumbers(left, right);
   }
@@ -82,8 +86,8 @@ private:
   Type type;
   SmallVector<Value> point;
   SmallVector<Value> sizes;
-  /// Where the state before this token is.
-  SmallVector<Value> previous;
+  /// Where the state is between tokens, and where it is before this token.
+  SmallVector<Value> states, previous;
 };
 
 struct LowerScan : public OpRewritePattern<ScanOp> {
@@ -110,7 +114,7 @@ Value ScanLowering::allocateLike(Value memref) {
     auto extents = llvm::map_to_vector(
         innerDims, [&](unsigned dim) { return op.getDimSize(dim); });
     return memref::AllocaOp::create(loops.builder, loops.loc,
-                                    MemRefType::get(extents, type.getElementType()));
+                                    MemRefType::get(extents, this->type));
   }
   SmallVector<Value> dynamicSizes;
   for (auto [dim, size] : llvm::enumerate(type.getShape()))
@@ -118,17 +122,17 @@ Value ScanLowering::allocateLike(Value memref) {
       dynamicSizes.push_back(loops.size(memref, dim));
   return memref::AllocOp::create(
       loops.builder, loops.loc,
-      MemRefType::get(type.getShape(), type.getElementType()), dynamicSizes);
+      MemRefType::get(type.getShape(), this->type), dynamicSizes);
 }
 
-SmallVector<Value> ScanLowering::getPreviousIndices() {
-  if (!forThreads || !op.getDense())
+SmallVector<Value> ScanLowering::getIndices(bool isOfOneLane) {
+  if (!isOfOneLane)
     return loops.apply(op.getStateMap(), point);
   return llvm::map_to_vector(innerDims, [&](unsigned dim) { return point[dim]; });
 }
 
-Parts ScanLowering::loadState(ValueRange memrefs) {
-  return loadState(memrefs, loops.apply(op.getStateMap(), point));
+Parts ScanLowering::loadState() {
+  return loadState(states, getIndices(forThreads && isNarrow()));
 }
 
 Parts ScanLowering::loadState(ValueRange memrefs, ValueRange indices) {
@@ -139,8 +143,8 @@ Parts ScanLowering::loadState(ValueRange memrefs, ValueRange indices) {
 }
 
 void ScanLowering::storeState(const Parts &state) {
-  SmallVector<Value> indices = loops.apply(op.getStateMap(), point);
-  for (auto [value, memref] : llvm::zip_equal(state, op.getFinalStates()))
+  SmallVector<Value> indices = getIndices(forThreads && isNarrow());
+  for (auto [value, memref] : llvm::zip_equal(state, states))
     loops.store(value, memref, indices);
 }
 
@@ -156,7 +160,7 @@ SmallVector<Value> ScanLowering::evaluate(ValueRange values) {
 }
 
 Parts ScanLowering::loadPrevious() {
-  Parts state = loadState(previous, getPreviousIndices());
+  Parts state = op.getDense() ? loadState(previous, getIndices(forThreads)) : loadState();
   if (!roles.getReset())
     return state;
   Value reset = evaluate(roles.getReset()).front();
@@ -175,19 +179,28 @@ void ScanLowering::initialize() {
     if (op.getInitial().empty())
       return storeState(zero());
     SmallVector<Value> indices = loops.apply(op.getStateMap(), point);
-    Parts state;
-    for (Value memref : op.getInitial())
-      state.push_back(loops.load(memref, indices));
-    storeState(state);
+    storeState(loadState(op.getInitial(), indices));
+  });
+}
+
+void ScanLowering::storeFinal() {
+  if (!isNarrow())
+    return;
+  SmallVector<unsigned> dims(innerDims);
+  if (!forThreads)
+    dims.insert(dims.begin(), 0);
+  loops.repeat(dims, sizes, point, [&] {
+    SmallVector<Value> indices = loops.apply(op.getStateMap(), point);
+    for (auto [part, memref] : llvm::zip_equal(loadState(), op.getFinalStates()))
+      loops.store(part, memref, indices);
   });
 }
 
 void ScanLowering::copyStates() {
   loops.repeat(innerDims, sizes, point, [&] {
-    SmallVector<Value> from = loops.apply(op.getStateMap(), point);
-    SmallVector<Value> to = getPreviousIndices();
-    for (auto [state, copy] : llvm::zip_equal(op.getFinalStates(), previous))
-      loops.store(loops.load(state, from), copy, to);
+    SmallVector<Value> to = getIndices(forThreads);
+    for (auto [part, copy] : llvm::zip_equal(loadState(), previous))
+      loops.store(part, copy, to);
   });
 }
 
@@ -250,12 +263,11 @@ void ScanLowering::writeOutputs() {
   loops.repeat(outputDims, sizes, point, [&] {
     Parts output;
     if (roles.getRead().empty()) {
-      output = loadState(op.getFinalStates());
+      output = loadState();
     } else {
       output =
           loops.reduce(keyDims, sizes, point, zero(), [&](ValueRange partial) {
-            return add(partial, multiply(evaluate(roles.getRead()),
-                                         loadState(op.getFinalStates())));
+            return add(partial, multiply(evaluate(roles.getRead()), loadState()));
           });
     }
     output.resize(op.getNumOutputs());
@@ -288,10 +300,14 @@ void ScanLowering::run() {
   if (std::optional<unsigned> source = op.getDenseSource())
     sizes[*source] = sizes[*op.getDenseTarget()];
 
-  llvm::append_range(previous, op.getFinalStates());
+  llvm::append_range(states, op.getFinalStates());
+  if (op.getDense())
+    previous = states;
   auto allocate = [&] {
-    if (op.getDense())
-      for (Value &memref : previous)
+    for (Value &memref : previous)
+      memref = allocateLike(memref);
+    for (Value &memref : states)
+      if (isNarrow())
         memref = allocateLike(memref);
   };
   if (forThreads) {
@@ -301,6 +317,7 @@ void ScanLowering::run() {
       allocate();
       initialize();
       runSequence();
+      storeFinal();
     });
     return;
   }
@@ -310,9 +327,11 @@ void ScanLowering::run() {
     point[0] = batch;
     runSequence();
   });
-  if (op.getDense())
-    for (Value memref : previous)
-      memref::DeallocOp::create(loops.builder, loops.loc, memref);
+  storeFinal();
+  if (isNarrow())
+    llvm::append_range(previous, states);
+  for (Value memref : previous)
+    memref::DeallocOp::create(loops.builder, loops.loc, memref);
 }
 
 void ssmc::detail::populateScanPatterns(RewritePatternSet &patterns,

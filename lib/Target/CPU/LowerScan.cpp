@@ -22,8 +22,7 @@ ScanLowering::ScanLowering(RewriterBase &builder, ScanOp op,
       epilogueBody(op.getEpilogue().front()), numDims(op.getNumDims()),
       parts(op.getNumStates()), coefficientsBase(builder, loc, numDims),
       epilogueBase(builder, loc, numDims) {
-  element =
-      cast<MemRefType>(op.getFinalStates().front().getType()).getElementType();
+  element = op.getStateType();
 }
 
 LogicalResult ScanLowering::run() {
@@ -323,7 +322,7 @@ void ScanLowering::emitDirect(RegionEmitter &coefficients,
           unsigned next = 0;
           for (const Offsets &point : points)
             for (unsigned part = 0; part < parts; ++part)
-              emitter.store(finals[part], carried[next++], point);
+              emitter.store(finals[part], toMemory(carried[next++]), point);
         });
       });
 }
@@ -409,7 +408,7 @@ void ScanLowering::emitBoundary(RegionEmitter &emitter, bool load) {
             if (!load) {
               SmallVector<Value> values;
               for (int64_t k = 0; k < count; ++k)
-                values.push_back(loadState(points[k])[part]);
+                values.push_back(toMemory(loadState(points[k])[part]));
               if (!block.storeTransposed(access, *innerKey, values, points[0]))
                 for (int64_t k = 0; k < count; ++k)
                   block.store(access, values[k], points[k]);

@@ -80,7 +80,7 @@ LogicalResult TabulatedLowering::run() {
   if (!found)
     return failure();
   form = std::move(*found);
-  element = getElementTypeOrSelf(op.getFinalStates().front());
+  element = op.getStateType();
   if (!chooseSizes())
     return failure();
 

@@ -184,6 +184,10 @@ private:
   Number loadState(const Offsets &offsets);
   void storeState(const Number &state, const Offsets &offsets);
   Number zeroState(RegionEmitter &emitter);
+  /// A part of a state as the final states have it in memory.
+  Value toMemory(Value part) {
+    return convert(part, getElementTypeOrSelf(op.getFinalStates().front()));
+  }
 
   bool hasKeys() const { return !keyDims.empty(); }
   bool resident() const { return outerKeys == 1 && innerKeys <= keyBlock; }

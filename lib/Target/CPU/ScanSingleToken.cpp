@@ -122,7 +122,7 @@ void ScanLowering::emitKeyLanes(RegionEmitter &element, Value number) {
             convert(at.splat(at.load(initial[part], point)), this->element);
       state = getNext(at, applyReset(at, state, point), {}, point);
       for (unsigned part = 0; part < parts; ++part)
-        at.store(finals[part], state[part], point);
+        at.store(finals[part], toMemory(state[part]), point);
       if (Value mask = at.getLanes().mask) {
         Number none = zeroState(at);
         for (auto [value, zero] : llvm::zip(state, none))
