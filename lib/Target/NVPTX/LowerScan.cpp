@@ -23,11 +23,16 @@ constexpr int64_t kMaxStates = 64;
 /// States of a thread where there are lanes enough to keep a device busy; with up to
 /// kFewLanes lanes as many threads as can share one.
 constexpr int64_t kSharedStates = 16, kFewLanes = 4096;
+/// Lanes of which a step gives a thread several.
+constexpr int64_t kManyLanes = 16384;
 /// States of a thread where there are so few lanes that segments alone do not help.
 constexpr int64_t kSomeStates = 8;
 /// Warps of all lanes below which time is cut, those below which multiprocessors are
 /// without one, and how many there are to be then; tokens of a segment at least.
 constexpr int64_t kFewWarps = 256, kFewestWarps = 96, kBusyWarps = 2048, kMinSegment = 64;
+/// Warps that keep most schedulers of a device busy, if each is one's only, and states of
+/// a thread where lanes are shared to have so many.
+constexpr int64_t kSpreadWarps = 320, kSpreadStates = 4;
 /// Products of a transition matrix a token, written out.
 constexpr int64_t kMaxDense = 256;
 /// Outputs a thread writes a token.
@@ -284,13 +289,16 @@ int64_t ScanKernel::getBlockTokens() {
   int64_t tokens = std::clamp<int64_t>(kBlockUpdates / std::max<int64_t>(updates, 1), 1,
                                        kMaxTokens);
   if (isCut)
-    tokens = std::min(tokens, kCutTokens);
+    tokens = std::min(tokens, lacksRegisters() && updates > kSomeStates ? kCutTokens / 2
+                                                                         : kCutTokens);
   if (defersOutputs()) // all of a block wait for its end
     tokens = std::clamp<int64_t>(kMaxTokens / numOutputs, 1, tokens);
   return tokens;
 }
 
 SmallVector<Value> ScanKernel::runTokens(Value begin, Value end, ArrayRef<Value> from) {
+  if (isSingle)
+    return emitBlock(begin, 1, from);
   OpBuilder &builder = loops.builder;
   SmallVector<Value> states(from);
   auto block = [&](Value first, Value last, int64_t count) {
@@ -382,29 +390,58 @@ static void shareProducts(RewriterBase &rewriter, ScanOp op) {
   }
 }
 
+/// Calls `emit` for the kernel in which threads have many states, where there are lanes
+/// enough, and else for the one with few.
+static void emitBySharing(RewriterBase &rewriter, ScanOp op, ScanKernel &many, ScanKernel &few,
+                          function_ref<void(ScanKernel &)> emit) {
+  if (!few.fits() || few.getNumSharing() == many.getNumSharing())
+    return emit(many);
+  Loops loops(rewriter, op.getLoc());
+  Value isFew = arith::CmpIOp::create(rewriter, op.getLoc(), arith::CmpIPredicate::sle,
+                                      few.getNumLanes(), loops.index(kFewLanes));
+  loops.when(isFew, [&] { emit(few); }, [&] { emit(many); });
+}
+
+/// Where a thread for each lane makes too few warps, threads share lanes and copy ahead all
+/// the same; calls `otherwise` where there are enough, or are not even enough then.
+static void emitSpread(RewriterBase &rewriter, ScanOp op, function_ref<void()> otherwise) {
+  ScanKernel whole(op, rewriter, /*isCooperative=*/true, kSharedStates, /*readsVectors=*/true);
+  ScanKernel spread(op, rewriter, /*isCooperative=*/true, kSpreadStates, /*readsVectors=*/true);
+  if (!whole.fits() || !spread.fits() || whole.getNumSharing() > 1 ||
+      spread.getNumSharing() == 1 || !whole.findStaged(/*isDeep=*/false) ||
+      !spread.findStaged(/*isDeep=*/true))
+    return otherwise();
+  Loops loops(rewriter, op.getLoc());
+  auto compare = [&](arith::CmpIPredicate predicate, Value value, int64_t bound) -> Value {
+    return arith::CmpIOp::create(rewriter, op.getLoc(), predicate, value, loops.index(bound));
+  };
+  auto both = [&](Value a, Value b) -> Value {
+    return arith::AndIOp::create(rewriter, op.getLoc(), a, b);
+  };
+  Value isSpread = both(compare(arith::CmpIPredicate::slt, whole.getNumWarps(), kSpreadWarps),
+                        compare(arith::CmpIPredicate::sge, spread.getNumWarps(), kSpreadWarps));
+  Value isLong = compare(arith::CmpIPredicate::sge, loops.size(op.getOutputInits().front(), 1),
+                         spread.getRingTokens());
+  loops.when(both(isSpread, isLong), [&] { spread.emitStaged(/*isDeep=*/true); }, otherwise);
+}
+
 /// The forms of a recurrence, of which the host takes one for a call.
 static void emitForms(RewriterBase &rewriter, ScanOp op, bool cooperative, bool vectors) {
   ScanKernel many(op, rewriter, cooperative, kSharedStates, vectors);
   ScanKernel few(op, rewriter, cooperative, 1, vectors);
   many.fits();
-  bool copiesAhead = vectors && many.findStaged(/*isDeep=*/false);
-  bool hasFew = cooperative && few.fits() && few.getNumSharing() != many.getNumSharing();
+  bool copiesAhead =
+      vectors && many.getNumSharing() == 1 && many.findStaged(/*isDeep=*/false);
   Loops loops(rewriter, op.getLoc());
-  auto emitMany = [&] {
-    if (!copiesAhead)
-      return many.run();
-    // Less than a block of tokens is not copied ahead.
-    Value length = loops.size(op.getOutputInits().front(), 1);
-    Value isShort = loops.less(length, loops.index(many.getRingTokens()));
-    loops.when(isShort, [&] { many.run(); }, [&] { many.runStaged(); });
-  };
   auto emitWhole = [&] {
-    if (!hasFew)
-      return emitMany();
-    Value most = arith::ConstantIndexOp::create(rewriter, op.getLoc(), kFewLanes);
-    Value isFew = arith::CmpIOp::create(rewriter, op.getLoc(), arith::CmpIPredicate::sle,
-                                        few.getNumLanes(), most);
-    loops.when(isFew, [&] { few.run(); }, emitMany);
+    emitBySharing(rewriter, op, many, few, [&](ScanKernel &kernel) {
+      if (!copiesAhead || &kernel != &many)
+        return kernel.run();
+      // Less than a block of tokens is not copied ahead.
+      Value length = loops.size(op.getOutputInits().front(), 1);
+      Value isShort = loops.less(length, loops.index(many.getRingTokens()));
+      loops.when(isShort, [&] { many.run(); }, [&] { many.runStaged(); });
+    });
   };
   if (!many.hasSegments())
     return emitWhole();
@@ -425,6 +462,27 @@ static void emitForms(RewriterBase &rewriter, ScanOp op, bool cooperative, bool 
   });
 }
 
+/// Calls of a single token have a form of their own where lanes are many.
+static void emitByLength(RewriterBase &rewriter, ScanOp op, bool cooperative, bool vectors) {
+  ScanKernel single(op, rewriter, cooperative, kSharedStates, vectors);
+  single.fits();
+  auto emitLong = [&] {
+    if (!cooperative || !vectors)
+      return emitForms(rewriter, op, cooperative, vectors);
+    emitSpread(rewriter, op, [&] { emitForms(rewriter, op, cooperative, vectors); });
+  };
+  if (!cooperative)
+    return emitLong();
+  Loops loops(rewriter, op.getLoc());
+  Value isSingle = arith::CmpIOp::create(
+      rewriter, op.getLoc(), arith::CmpIPredicate::eq,
+      loops.size(op.getOutputInits().front(), 1), loops.index(1));
+  Value isMany = arith::CmpIOp::create(rewriter, op.getLoc(), arith::CmpIPredicate::sge,
+                                       single.getNumLanes(), loops.index(kManyLanes));
+  loops.when(arith::AndIOp::create(rewriter, op.getLoc(), isSingle, isMany),
+             [&] { single.runSingle(); }, emitLong);
+}
+
 LogicalResult nvptx::lowerScan(RewriterBase &rewriter, ScanOp op, bool cooperative) {
   ScanKernel probe(op, rewriter, cooperative, kSharedStates, /*readsVectors=*/true);
   if (!probe.fits())
@@ -432,9 +490,9 @@ LogicalResult nvptx::lowerScan(RewriterBase &rewriter, ScanOp op, bool cooperati
   shareProducts(rewriter, op);
   if (cooperative)
     relaxDecays(rewriter, op);
-  bool copiesAhead = probe.findStaged(/*isDeep=*/false);
+  bool copiesAhead = probe.getNumSharing() == 1 && probe.findStaged(/*isDeep=*/false);
   if (!probe.hasVectors() && !copiesAhead) {
-    emitForms(rewriter, op, cooperative, /*vectors=*/false);
+    emitByLength(rewriter, op, cooperative, /*vectors=*/false);
   } else {
     auto emitScalar = [&] {
       ScanKernel scalar(op, rewriter, cooperative, kSharedStates, /*readsVectors=*/false);
@@ -443,7 +501,7 @@ LogicalResult nvptx::lowerScan(RewriterBase &rewriter, ScanOp op, bool cooperati
     };
     Loops(rewriter, op.getLoc())
         .when(probe.isAligned(),
-              [&] { emitForms(rewriter, op, cooperative, /*vectors=*/true); }, emitScalar);
+              [&] { emitByLength(rewriter, op, cooperative, /*vectors=*/true); }, emitScalar);
   }
   rewriter.eraseOp(op);
   return success();

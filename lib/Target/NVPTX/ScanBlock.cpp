@@ -24,6 +24,8 @@ using namespace ssmc::nvptx;
 
 /// Operands that depend on keys and are loaded ahead; bytes of a line of the cache.
 static constexpr int64_t kKeyedAhead = 32, kLine = 128;
+/// States for which decays and writes are computed early, and tokens that are read before.
+static constexpr int64_t kEarlyStates = 16, kReadBefore = 2;
 /// Terms of an output that a thread sums up in two sums.
 static constexpr int64_t kManyTerms = 8;
 
@@ -96,7 +98,8 @@ Value ScanKernel::load(Value operand, AffineMap map, int64_t step) {
     for (unsigned dim = 0; dim < map.getNumDims(); ++dim)
       if (at.count(dim))
         place = place * sizeOf(dim) + (map.isFunctionOfDim(dim) ? at[dim] : 0);
-    return {{operand, map}, {place, isInvariant ? -1 : step}};
+    bool isShared = ownLanes > 1 ? !map.isFunctionOfDim(laneDims.back()) : isInvariant;
+    return {{operand, map}, {place, isShared ? -1 : step}};
   };
   Key key = keyHere();
   if (Value found = invariants.lookup(key))
@@ -127,6 +130,25 @@ SmallVector<Value> ScanKernel::evaluate(ValueRange values, int64_t step) {
   for (Value &result : results)
     result = loops.convert(result, type);
   return results;
+}
+
+int64_t ScanKernel::getEarlyTokens() {
+  return readsStaged && split ? kEarlyStates / (numInner * width) : 0;
+}
+
+void ScanKernel::evaluateEarly(int64_t step) {
+  point[1] = times[step];
+  for (int64_t i = 0; i < numInner; ++i) {
+    moveTo(innerDims, i);
+    for (ValueRange values : {ValueRange(roles.getDecay()), ValueRange(roles.getWrite())})
+      if (!values.empty())
+        early[{values.front(), {i, step}}] = evaluate(values, step);
+  }
+}
+
+SmallVector<Value> ScanKernel::evaluateOnce(ValueRange values, int64_t place, int64_t step) {
+  auto found = early.find({values.front(), {place, step}});
+  return found == early.end() ? evaluate(values, step) : found->second;
 }
 
 SmallVector<Value> ScanKernel::update(ArrayRef<Value> states, int64_t step) {
@@ -190,14 +212,14 @@ SmallVector<Value> ScanKernel::update(ArrayRef<Value> states, int64_t step) {
       state = sum;
     }
     if (!roles.getDecay().empty())
-      state = multiply(evaluate(roles.getDecay(), step), state);
+      state = multiply(evaluateOnce(roles.getDecay(), i, step), state);
     for (unsigned pair = 0; pair < numPairs; ++pair) {
       Parts right =
           evaluate(roles.getErase().slice(2 * width * pair + width, width), step);
       state = add(state, multiply(right, sums[{otherPlace(), pair}]));
     }
     if (!roles.getWrite().empty())
-      state = add(state, evaluate(roles.getWrite(), step));
+      state = add(state, evaluateOnce(roles.getWrite(), i, step));
     state[0] = op.createRemainder(loops.builder, loops.loc, state[0]);
     after.append(state);
   }
@@ -244,35 +266,59 @@ void ScanKernel::write(const Parts &sum, int64_t place, int64_t step) {
     loops.store(result, memref, indices);
 }
 
-void ScanKernel::writeShared(ArrayRef<Parts> sums) {
+Parts ScanKernel::sumOwn(ArrayRef<Parts> sums) {
   OpBuilder &b = loops.builder;
-  int64_t count = times.size();
-  for (int64_t round = 0; round < int64_t(ownTimes.size()); ++round) {
-    int64_t first = round * numSharing, size = std::min(numSharing, count - first);
-    SmallVector<Parts> own;
-    for (int64_t place = 0; place < numOutputs; ++place) {
-      Parts mine = sums[first * numOutputs + place];
-      for (int64_t token = 1; token < size; ++token) {
-        Value isMine = arith::CmpIOp::create(b, loops.loc, arith::CmpIPredicate::eq, rank,
-                                             loops.index(token));
-        const Parts &sum = sums[(first + token) * numOutputs + place];
-        for (auto [part, other] : llvm::zip_equal(mine, sum))
-          part = loops.select(isMine, other, part);
+  SmallVector<Parts> mine(sums);
+  for (int64_t distance = numSharing / 2; distance > 0; distance /= 2) {
+    Value bit = arith::AndIOp::create(b, loops.loc, rank, loops.index(distance));
+    Value isUpper = arith::CmpIOp::create(b, loops.loc, arith::CmpIPredicate::ne, bit,
+                                          loops.index(0));
+    for (int64_t i = 0; i < distance; ++i)
+      for (auto [low, high] : llvm::zip_equal(mine[i], mine[i + distance])) {
+        Value given = loops.select(isUpper, low, high);
+        Value taken = gpu::ShuffleOp::create(b, loops.loc, given, int32_t(distance), kWarp,
+                                             gpu::ShuffleMode::XOR)
+                          .getShuffleResult();
+        low = loops.add(loops.select(isUpper, high, low), taken);
       }
-      own.push_back(mine);
-    }
-    OpBuilder::InsertionGuard guard(b);
-    if (size < numSharing) {
-      Value hasToken = loops.less(rank, loops.index(size));
-      auto branch = scf::IfOp::create(b, loops.loc, hasToken, /*withElseRegion=*/false);
-      b.setInsertionPointToStart(branch.thenBlock());
-    }
-    point[1] = ownTimes[round];
-    llvm::DenseMap<Key, Value> outside = loaded; // what a branch loads stays in it
-    for (int64_t place = 0; place < numOutputs; ++place)
-      write(own[place], place, kOwnStep + round);
-    loaded = std::move(outside);
   }
+  return mine.front();
+}
+
+void ScanKernel::writeShared(ArrayRef<Parts> sums, int64_t round) {
+  OpBuilder &b = loops.builder;
+  int64_t size = sums.size() / numOutputs;
+  SmallVector<Parts> own;
+  for (int64_t place = 0; place < numOutputs; ++place) {
+    SmallVector<Parts> tokens;
+    for (int64_t token = 0; token < size; ++token)
+      tokens.push_back(sums[token * numOutputs + place]);
+    if (size == numSharing && readsStaged) { // elsewhere registers are few
+      own.push_back(sumOwn(tokens));
+      continue;
+    }
+    for (Parts &sum : tokens)
+      sumOverThreads(sum);
+    Parts mine = tokens.front();
+    for (int64_t token = 1; token < size; ++token) {
+      Value isMine = arith::CmpIOp::create(b, loops.loc, arith::CmpIPredicate::eq, rank,
+                                           loops.index(token));
+      for (auto [part, other] : llvm::zip_equal(mine, tokens[token]))
+        part = loops.select(isMine, other, part);
+    }
+    own.push_back(mine);
+  }
+  OpBuilder::InsertionGuard guard(b);
+  if (size < numSharing) {
+    Value hasToken = loops.less(rank, loops.index(size));
+    auto branch = scf::IfOp::create(b, loops.loc, hasToken, /*withElseRegion=*/false);
+    b.setInsertionPointToStart(branch.thenBlock());
+  }
+  point[1] = ownTimes[round];
+  llvm::DenseMap<Key, Value> outside = loaded; // what a branch loads stays in it
+  for (int64_t place = 0; place < numOutputs; ++place)
+    write(own[place], place, kOwnStep + round);
+  loaded = std::move(outside);
 }
 
 void ScanKernel::forOperands(
@@ -296,10 +342,31 @@ void ScanKernel::forOperands(
     visitOne(operand, op.getEpilogueMap(i));
 }
 
+bool ScanKernel::lacksRegisters() {
+  bool isWide = false;
+  forOperands([&](Value operand, AffineMap map, ArrayRef<unsigned> dims) {
+    isWide |= !dims.empty() && bytesOf(operand) > 2;
+  });
+  return isCut && split && isWide;
+}
+
+void ScanKernel::loadAll(Value operand, AffineMap map, int64_t step) {
+  SmallVector<unsigned> dims;
+  for (const auto &entry : at)
+    if (map.isFunctionOfDim(entry.first))
+      dims.push_back(entry.first);
+  llvm::sort(dims);
+  for (int64_t place = 0, end = extentOf(dims); place < end; ++place) {
+    moveTo(dims, place);
+    load(operand, map, step);
+  }
+}
+
 void ScanKernel::loadKeyed(int64_t step) {
   point[1] = times[step];
   forOperands([&](Value operand, AffineMap map, ArrayRef<unsigned> dims) {
-    if (dims.empty() || !llvm::is_contained(op.getIns(), operand))
+    bool isLate = dims.empty() && !(getEarlyTokens() > 0 && getStaged(operand, map));
+    if (isLate || !llvm::is_contained(op.getIns(), operand))
       return;
     for (int64_t place = 0, end = extentOf(dims); place < end; ++place) {
       moveTo(dims, place);
@@ -348,6 +415,7 @@ Value ScanKernel::timeAt(Value token) {
 
 SmallVector<Value> ScanKernel::emitBlock(Value first, int64_t count, ValueRange states) {
   loaded.clear();
+  early.clear();
   times.clear();
   Value last = loops.sub(sizes[1], loops.index(1));
   for (int64_t step = 0; step < count; ++step)
@@ -374,7 +442,8 @@ SmallVector<Value> ScanKernel::emitBlock(Value first, int64_t count, ValueRange 
   for (auto [round, time] : llvm::enumerate(ownTimes)) {
     point[1] = time;
     for (auto [i, operand] : llvm::enumerate(op.getEpilogueIns()))
-      if (AffineMap map = op.getEpilogueMap(i); map.isFunctionOfDim(1) && !isInner(map))
+      if (AffineMap map = op.getEpilogueMap(i);
+          map.isFunctionOfDim(1) && !isInner(map) && !getStaged(operand, map))
         load(operand, map, kOwnStep + round);
   }
   // What depends on keys comes as many tokens ahead as there are registers.
@@ -383,9 +452,17 @@ SmallVector<Value> ScanKernel::emitBlock(Value first, int64_t count, ValueRange 
     if (!dims.empty())
       numKeyed += extentOf(dims);
   });
-  int64_t ahead = std::clamp<int64_t>(kKeyedAhead / std::max<int64_t>(numKeyed, 1), 1, count);
+  int64_t ahead = kKeyedAhead / std::max<int64_t>(numKeyed, 1);
+  if (lacksRegisters())
+    ahead = 1;
+  ahead = std::clamp<int64_t>(ahead, 1, count);
+  int64_t numEarly = std::min(getEarlyTokens(), count);
+  if (numEarly > 0)
+    ahead = std::min(numEarly + kReadBefore, count);
   for (int64_t step = 0; step < ahead; ++step)
     loadKeyed(step);
+  for (int64_t step = 0; step < numEarly; ++step)
+    evaluateEarly(step);
   // The next block's come into the cache: neighbouring threads, which share lines, ask for
   // a token each.
   if (isCooperative && count > 1) {
@@ -394,7 +471,7 @@ SmallVector<Value> ScanKernel::emitBlock(Value first, int64_t count, ValueRange 
     Value time = loops.add(loops.add(first, loops.index(count)), step);
     time = timeAt(arith::MinSIOp::create(loops.builder, loops.loc, time, last));
     forOperands([&](Value operand, AffineMap map, ArrayRef<unsigned> dims) {
-      if (!getStaged(operand, map))
+      if (!getStaged(operand, map) && !lacksRegisters())
         prefetch(operand, map, dims, time);
     });
   }
@@ -413,6 +490,8 @@ SmallVector<Value> ScanKernel::emitBlock(Value first, int64_t count, ValueRange 
     }
     if (step + ahead < count)
       loadKeyed(step + ahead);
+    if (numEarly > 0 && step + numEarly < count)
+      evaluateEarly(step + numEarly);
     point[1] = times[step];
     for (int64_t place = 0; place < numOutputs && !findsEnds; ++place) {
       moveTo(outputDims, place);
@@ -434,11 +513,11 @@ SmallVector<Value> ScanKernel::emitBlock(Value first, int64_t count, ValueRange 
       write(sum, place, step);
       loaded = std::move(outside);
     }
-  }
-  if (defersOutputs() && !findsEnds) {
-    for (Parts &sum : sums)
-      sumOverThreads(sum);
-    writeShared(sums);
+    bool isEndOfRound = (step + 1) % numSharing == 0 || step + 1 == count;
+    if (defersOutputs() && !findsEnds && isEndOfRound) {
+      writeShared(sums, step / numSharing);
+      sums.clear();
+    }
   }
   return current;
 }

@@ -42,13 +42,14 @@ public:
       : op(op), isCooperative(isCooperative), maxStates(maxStates),
         readsVectors(readsVectors), loops(builder, op.getLoc()), roles(op.getCoefficientsOp()),
         width(op.getNumStates()),
-        type(ssmc::detail::getAccumulatorType(
-            mlir::getElementTypeOrSelf(op.getFinalStates().front()))),
+        type(op.getStateType()),
         point(op.getNumDims()), sizes(op.getNumDims()) {}
 
   /// Whether the states fit.
   bool fits();
   void run();
+  /// The recurrence of a single token, for many lanes.
+  void runSingle();
   /// The same with the tokens in segments, a warp each; the warps of a block have the
   /// same lanes. `segments` is at most kMaxSegments.
   void runSegments(Value segments);
@@ -59,8 +60,10 @@ public:
   /// Finds what a warp can copy to shared memory, some blocks of tokens ahead; whether there
   /// is anything. `isDeep`: for few warps, which have to copy more each.
   bool findStaged(bool isDeep);
-  /// The recurrence with warps on their own, which copy ahead.
+  /// The recurrence with warps on their own, which copy ahead; in deep rings alone, or as the
+  /// number of warps asks for.
   void runStaged();
+  void emitStaged(bool isDeep);
   /// Tokens that are copied together.
   int64_t getRingTokens() const { return ringTokens; }
 
@@ -74,6 +77,8 @@ public:
   int64_t getNumSharing() const { return numSharing; }
   /// Number of lanes in all rows of the batch.
   Value getNumLanes();
+  /// Warps of all lanes.
+  Value getNumWarps();
 
 private:
   /// A place in the static dimensions that a thread runs over: keys (and the
@@ -88,8 +93,6 @@ private:
   }
   /// Shares the last key among threads so that each has few states.
   void shareKeys();
-  /// Warps of all lanes.
-  Value getNumWarps();
   /// Calls `visit` for all memory that is read or written, but for the outputs.
   void forMemory(llvm::function_ref<void(Value, AffineMap)> visit);
   /// Chooses which keys of a thread are neighbours.
@@ -102,6 +105,10 @@ private:
   void loadInvariants();
   SmallVector<Value> loadInitial();
   void storeFinal(ArrayRef<Value> states);
+  /// A single token where threads that share lanes share as many as they are; whether they
+  /// can.
+  void runOwnLanes();
+  bool hasOwnLanes();
   /// The states after the tokens from `begin` to before `end` of the order.
   SmallVector<Value> runTokens(Value begin, Value end, ArrayRef<Value> states);
   /// The states that a segment starts from, given those it ends with from zero and the
@@ -115,6 +122,7 @@ private:
     AffineMap map;
     unsigned dim;    ///< along which a row goes
     int64_t columns; ///< elements of a row
+    int64_t piece;   ///< bytes that a thread copies at once
     bool isWidened;  ///< once for all lanes
     /// In shared memory: stages x tokens x columns, and tokens x columns of f32.
     Value ring, wide;
@@ -123,7 +131,9 @@ private:
   /// Whether a row of `memref` has what a warp reads of a token; then it is staged.
   void stage(Value memref, AffineMap map, mlir::BlockArgument argument);
   SmallVector<Value> loadStaged(const Staged &source, int64_t step, int64_t count);
-  void emitStaged(bool isDeep);
+  /// Lanes of a warp, and which of them is this thread's.
+  int64_t getWarpLanes() const { return kWarp / numSharing; }
+  Value getLaneOfWarp();
   /// The first blocks' copies, of the tokens before `end`.
   void startCopies(Value end);
   /// Waits for the rows of the block at `time`, and copies those of a later one.
@@ -144,6 +154,8 @@ private:
 
   /// The sum over the threads that share a lane.
   void sumOverThreads(Parts &sum);
+  /// The sums over those threads of as many things: each thread gets that of its own.
+  Parts sumOwn(ArrayRef<Parts> sums);
   /// Sets `dims` of the point to the place number `index`.
   void moveTo(ArrayRef<unsigned> dims, int64_t index);
   /// Place number `index` of this thread in a dimension: of the lane.
@@ -175,6 +187,11 @@ private:
   SmallVector<Value> emitBlock(Value first, int64_t count, ValueRange states);
   /// Loads what the token `step` needs beside what every key shares.
   void loadKeyed(int64_t step);
+  /// Whether operands over keys take so many registers that there are none to load ahead: in
+  /// blocks of all the warps that time is cut for, which share lanes.
+  bool lacksRegisters();
+  /// Loads `operand` at all places of the thread on which it depends.
+  void loadAll(Value operand, AffineMap map, int64_t step);
   /// Calls `visit` for every operand that changes with time, its map and, in
   /// dimensions of the thread's places, its number of places.
   void forOperands(
@@ -184,6 +201,13 @@ private:
   void prefetch(Value operand, AffineMap map, ArrayRef<unsigned> dims,
                 Value time);
   SmallVector<Value> update(ArrayRef<Value> states, int64_t step);
+  /// Computes the decays and writes of the token `step` before the states are there: what a
+  /// thread with few states does of one token is too little to hide what it waits for.
+  void evaluateEarly(int64_t step);
+  /// Tokens whose decays and writes are computed early.
+  int64_t getEarlyTokens();
+  /// The decay or write at the point, the place `place` of the thread.
+  SmallVector<Value> evaluateOnce(ValueRange values, int64_t place, int64_t step);
   /// Where only what a segment ends with is wanted: the products after a token. Of
   /// powers of two whose exponents all keys share, but for a factor that stays, they are
   /// the sum of what is shared.
@@ -203,9 +227,9 @@ private:
   Parts read(ArrayRef<Value> states, int64_t place, int64_t step);
   /// Stores the output `place` of the token of the point.
   void write(const Parts &sum, int64_t place, int64_t step);
-  /// Stores the outputs of a block, of which every thread that shares the lane
-  /// has the `sums`: each takes a token of its own.
-  void writeShared(ArrayRef<Parts> sums);
+  /// Stores the outputs of up to as many tokens as threads share a lane, the `round`th so
+  /// many of a block, from each thread's part of the `sums`: each takes a token of its own.
+  void writeShared(ArrayRef<Parts> sums, int64_t round);
 
   ScanOp op;
   bool isCooperative;
@@ -214,10 +238,12 @@ private:
   /// The first of the two passes over a segment: products of decays after the states,
   /// and no outputs.
   bool findsEnds = false;
-  /// Whether time is in segments.
-  bool isCut = false;
+  /// Whether time is in segments, or a single token.
+  bool isCut = false, isSingle = false;
+  /// Neighbouring lanes of a thread, which `load` numbers as tokens.
+  int64_t ownLanes = 1;
   /// Whether rows of tokens are copied ahead, and whether this block's are read: from which
-  /// stage, and this thread's lane at which place of a row.
+  /// stage, and which thread of its warp this is.
   bool copiesAhead = false, readsStaged = false;
   Value slot, column;
   SmallVector<Staged> staged;
@@ -251,6 +277,9 @@ private:
   using Key =
       std::pair<std::pair<Value, AffineMap>, std::pair<int64_t, int64_t>>;
   llvm::DenseMap<Key, Value> loaded, invariants;
+  /// Decays and writes that are computed early, by the first value of their role, place and
+  /// token.
+  llvm::DenseMap<std::pair<Value, std::pair<int64_t, int64_t>>, SmallVector<Value>> early;
 };
 
 } // namespace ssmc::nvptx

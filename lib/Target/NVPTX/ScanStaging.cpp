@@ -32,15 +32,15 @@ static constexpr int64_t kFewTokens = 4, kRingUpdates = 256;
 /// Numbers that a thread widens at once.
 static constexpr int64_t kWidened = 4;
 
-/// Whether all of a warp's lanes, the first at a multiple of that, have the same value.
-static bool isUniform(AffineExpr expr, unsigned lane) {
+/// Whether all of a warp's lanes, the first at a multiple of `lanes`, have the same value.
+static bool isUniform(AffineExpr expr, unsigned lane, int64_t lanes) {
   if (!expr.isFunctionOfDim(lane))
     return true;
   auto quotient = dyn_cast<AffineBinaryOpExpr>(expr);
   if (!quotient || quotient.getKind() != AffineExprKind::FloorDiv)
     return false;
   auto divisor = dyn_cast<AffineConstantExpr>(quotient.getRHS());
-  return divisor && divisor.getValue() % kWarp == 0 && isa<AffineDimExpr>(quotient.getLHS());
+  return divisor && divisor.getValue() % lanes == 0 && isa<AffineDimExpr>(quotient.getLHS());
 }
 
 /// Whether 16 bits are widened to f32 wherever they are used.
@@ -53,30 +53,34 @@ static bool isWidened(BlockArgument argument) {
 
 void ScanKernel::stage(Value memref, AffineMap map, BlockArgument argument) {
   unsigned lane = laneDims.back();
-  Staged source = {memref, map, lane, kWarp, false, Value(), Value()};
+  int64_t lanes = getWarpLanes();
+  Staged source = {memref, map, lane, lanes, kVectorBytes, false, Value(), Value()};
   auto isOther = [&](unsigned dim) { return map.isFunctionOfDim(dim) && lastKey != dim; };
   if (!map.isFunctionOfDim(1) || llvm::any_of(innerDims, isOther) ||
       llvm::any_of(outputDims, isOther))
     return;
-  if (getNeighbours(memref, map, lane) % kWarp != 0) {
+  if (!map.isFunctionOfDim(lane) || getNeighbours(memref, map, lane) % lanes != 0) {
     if (!lastKey || getNeighbours(memref, map, *lastKey) != op.getDimSize(*lastKey) ||
         !llvm::all_of(map.getResults(),
-                      [&](AffineExpr expr) { return isUniform(expr, lane); }))
+                      [&](AffineExpr expr) { return isUniform(expr, lane, lanes); }))
       return;
     source.dim = *lastKey;
     source.columns = op.getDimSize(*lastKey);
-    source.isWidened = source.columns % kWidened == 0 && isWidened(argument);
+    source.isWidened = !split && source.columns % kWidened == 0 && isWidened(argument);
   }
-  if (source.columns * bytesOf(memref) % kVectorBytes == 0)
+  int64_t bytes = source.columns * bytesOf(memref);
+  source.piece = std::min(kVectorBytes, bytes);
+  bool canCopy = source.piece == 4 || source.piece == 8 || source.piece == kVectorBytes;
+  if (canCopy && bytes % source.piece == 0)
     staged.push_back(source);
 }
 
 bool ScanKernel::findStaged(bool isDeep) {
   staged.clear();
-  if (!isCooperative || split || op.getDense() || laneDims.empty())
+  if (!isCooperative || (split && !defersOutputs()) || op.getDense() || laneDims.empty())
     return false;
   int64_t extent = op.getDimSize(laneDims.back());
-  if (ShapedType::isDynamic(extent) || extent % kWarp != 0)
+  if (ShapedType::isDynamic(extent) || extent % getWarpLanes() != 0)
     return false;
   Block &coefficients = op.getCoefficients().front(), &epilogue = op.getEpilogue().front();
   for (auto [i, operand] : llvm::enumerate(op.getIns()))
@@ -106,16 +110,25 @@ const ScanKernel::Staged *ScanKernel::getStaged(Value operand, AffineMap map) co
   return found == staged.end() ? nullptr : found;
 }
 
+Value ScanKernel::getLaneOfWarp() {
+  if (!split)
+    return column;
+  return arith::DivUIOp::create(loops.builder, loops.loc, column, loops.index(numSharing));
+}
+
 SmallVector<Value> ScanKernel::loadStaged(const Staged &source, int64_t step,
                                           int64_t count) {
+  Value token = loops.index(step);
+  if (step >= kOwnStep)
+    token = loops.add(rank, loops.index((step - kOwnStep) * numSharing));
   if (source.dim != lastKey)
-    return {loops.load(source.ring, {slot, loops.index(step), column})};
-  int64_t first = at[*lastKey] / count * count;
+    return {loops.load(source.ring, {slot, token, getLaneOfWarp()})};
+  Value first = positionOf(*lastKey, at[*lastKey] / count * count);
   int64_t together = source.isWidened ? std::min(count, kWidened) : count;
   Value from = source.isWidened ? source.wide : source.ring;
   SmallVector<Value> values;
   for (int64_t i = 0; i < count; i += together) {
-    SmallVector<Value> indices = {loops.index(step), loops.index(first + i)};
+    SmallVector<Value> indices = {token, loops.add(first, loops.index(i))};
     if (!source.isWidened)
       indices.insert(indices.begin(), slot);
     if (together == 1)
@@ -144,8 +157,9 @@ void ScanKernel::copyRows(Value time, Value stage) {
   MLIRContext *context = b.getContext();
   SmallVector<Value> here(point);
   unsigned lane = laneDims.back();
+  Value laneOfWarp = getLaneOfWarp();
   for (Staged &source : staged) {
-    int64_t elements = kVectorBytes / bytesOf(source.memref);
+    int64_t elements = source.piece / bytesOf(source.memref);
     int64_t pieces = source.columns / elements, total = ringTokens * pieces;
     shareAmongWarp(total, [&](Value number) {
       Value row = arith::DivUIOp::create(b, loc, number, loops.index(pieces));
@@ -153,16 +167,18 @@ void ScanKernel::copyRows(Value time, Value stage) {
       Value element = loops.mul(piece, loops.index(elements));
       point[1] = timeAt(loops.add(time, row));
       point[source.dim] =
-          source.dim == lane ? loops.add(loops.sub(here[lane], column), element) : element;
+          source.dim == lane ? loops.add(loops.sub(here[lane], laneOfWarp), element) : element;
       Value from = LLVM::IntToPtrOp::create(b, loc, LLVM::LLVMPointerType::get(context, 1),
                                             addressOf(source.memref, source.map));
       Value to = loops.add(loops.mul(stage, loops.index(total)), number);
       to = arith::IndexCastOp::create(b, loc, b.getI32Type(),
-                                      loops.mul(to, loops.index(kVectorBytes)));
+                                      loops.mul(to, loops.index(source.piece)));
       to = LLVM::GEPOp::create(b, loc, LLVM::LLVMPointerType::get(context, 3), b.getI8Type(),
                                getSharedPointer(b, loc, source.ring), ValueRange{to});
-      NVVM::CpAsyncOp::create(b, loc, to, from, kVectorBytes,
-                              NVVM::LoadCacheModifierKind::CG, Value());
+      NVVM::CpAsyncOp::create(b, loc, to, from, source.piece,
+                              source.piece == kVectorBytes ? NVVM::LoadCacheModifierKind::CG
+                                                           : NVVM::LoadCacheModifierKind::CA,
+                              Value());
       point = here;
     });
   }

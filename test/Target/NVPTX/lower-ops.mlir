@@ -46,10 +46,18 @@ func.func @scan(%g: memref<?x?x8xf32>, %x: memref<?x?x8xf32>, %s: memref<?x8xf32
 // -----
 
 // Where there are few lanes all threads that can share one; sums over keys through shuffles.
-// Neighbouring keys of a thread are loaded together where memory is aligned for it.
+// Neighbouring keys of a thread are loaded together where memory is aligned for it. A single
+// token of many lanes has code without loops.
 // CHECK-LABEL: func.func @keys(
 // CHECK: memref.extract_aligned_pointer_as_index
 // CHECK: scf.if
+// CHECK: scf.if
+// CHECK: scf.parallel (%{{.*}}, %{{.*}}, %{{.*}}) =
+// CHECK-NOT: scf.for
+// CHECK: vector.load {{.*}} {alignment = 16 : i64} : memref<?x8x128xf32>, vector<4xf32>
+// CHECK-NOT: scf.for
+// CHECK-COUNT-3: gpu.shuffle xor
+// CHECK: } else {
 // CHECK: scf.parallel (%{{.*}}, %{{.*}}, %{{.*}}) =
 // CHECK: vector.load {{.*}} {alignment = 16 : i64} : memref<?x8x128xf32>, vector<4xf32>
 // CHECK-COUNT-5: gpu.shuffle xor
