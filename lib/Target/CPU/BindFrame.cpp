@@ -153,7 +153,9 @@ Value Binder::tableOf(MemRefType type,
     sizes.push_back(ShapedType::isDynamic(extent)
                         ? growing(extents[2 * i], extents[2 * i + 1])
                         : constant(extent));
-  return memrefOf(offsetBy(field(Prepared), offset), type, sizes);
+  Value table = memrefOf(offsetBy(field(Prepared), offset), type, sizes);
+  table.getDefiningOp()->setAttr(kTableAttr, builder.getUnitAttr());
+  return table;
 }
 
 Value Binder::memberOf(MemRefType family, int64_t first, Value index) {

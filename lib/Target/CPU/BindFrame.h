@@ -3,6 +3,7 @@
 #ifndef SSMC_TARGET_CPU_BINDFRAME_H
 #define SSMC_TARGET_CPU_BINDFRAME_H
 
+#include "llvm/ADT/StringRef.h"
 #include <cstdint>
 
 namespace ssmc {
@@ -12,6 +13,8 @@ namespace ssmc {
 constexpr int64_t kBatchDim = -1, kLengthDim = -2;
 /// States and tables start at multiples of this many bytes.
 constexpr int64_t kBlockAlignment = 64;
+/// On an argument that is a table, and on what becomes of it.
+constexpr llvm::StringLiteral kTableAttr = "ssm.table";
 
 } // namespace ssmc
 

@@ -18,6 +18,14 @@ bool isArgument(mlir::Value value);
 bool isOwnArgument(mlir::Value value, mlir::Operation *op);
 /// On the host: whether anything reads the states after this call; null where no frame says.
 mlir::Value emitKeepsStates(mlir::OpBuilder &builder, mlir::Operation *op);
+/// Whether it is a part of a table that `prepare` made: no kernel writes it,
+/// and it begins at a multiple of 16 bytes.
+bool isTable(mlir::Value value);
+/// Whether a product after `op` reads `memory`: the planner of memory keeps
+/// what is still to be read.
+bool isReadAfter(mlir::Operation *op, mlir::Value memory);
+/// Whether `second` follows `first`, and nothing happens between them.
+bool follow(mlir::Operation *first, mlir::Operation *second);
 
 } // namespace ssmc::nvptx
 

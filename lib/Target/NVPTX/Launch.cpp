@@ -4,6 +4,7 @@
 #include "Target/NVPTX/Passes.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include <numeric>
@@ -32,23 +33,27 @@ gpu::LaunchOp nvptx::startLaunch(OpBuilder &b, Location loc, Value gridX, Value 
   return launch;
 }
 
-int64_t nvptx::getRowUnit(Value memref) {
+int64_t nvptx::getRowUnit(Value memref, bool ofSlices) {
   auto type = cast<MemRefType>(memref.getType());
   if (type.getRank() == 0)
     return 1;
   if (auto view = memref.getDefiningOp<memref::SubViewOp>()) {
     int64_t offset = view.getStaticOffsets().back(), size = view.getStaticSizes().back();
     bool isPlain = llvm::all_of(view.getStaticStrides(), [](int64_t s) { return s == 1; });
-    if (!isPlain || view.getDroppedDims().any() || ShapedType::isDynamic(offset) ||
-        ShapedType::isDynamic(size))
+    llvm::SmallBitVector dropped = view.getDroppedDims();
+    bool isSlice = dropped.any() && !dropped.test(dropped.size() - 1);
+    if (!isPlain || (dropped.any() && !(isSlice && ofSlices)) ||
+        ShapedType::isDynamic(offset) || ShapedType::isDynamic(size))
       return 1;
-    return std::gcd(std::gcd(getRowUnit(view.getSource()), offset), size);
+    return std::gcd(std::gcd(getRowUnit(view.getSource(), ofSlices), offset),
+                    size);
   }
   int64_t extent = type.getShape().back();
   return !type.getLayout().isIdentity() || ShapedType::isDynamic(extent) ? 1 : extent;
 }
 
-int64_t nvptx::getNeighbours(Value memref, AffineMap map, unsigned dim) {
+int64_t nvptx::getNeighbours(Value memref, AffineMap map, unsigned dim,
+                             bool ofSlices) {
   if (map.getNumResults() == 0)
     return 1;
   auto last = dyn_cast<AffineDimExpr>(map.getResults().back());
@@ -57,7 +62,7 @@ int64_t nvptx::getNeighbours(Value memref, AffineMap map, unsigned dim) {
   for (AffineExpr other : map.getResults().drop_back())
     if (other.isFunctionOfDim(dim))
       return 1;
-  return getRowUnit(memref);
+  return getRowUnit(memref, ofSlices);
 }
 
 Value nvptx::areAligned(OpBuilder &b, Location loc, ValueRange memrefs, int64_t bytes) {
@@ -93,6 +98,36 @@ void nvptx::storeNeighbours(OpBuilder &b, Location loc, ValueRange values, Value
   Value vector = vector::FromElementsOp::create(b, loc, type, values);
   vector::StoreOp::create(b, loc, vector, memref, indices, /*nontemporal=*/false,
                           alignOf(type));
+}
+
+Value nvptx::addressOf(OpBuilder &b, Location loc, Value memref,
+                       ValueRange indices) {
+  auto metadata = memref::ExtractStridedMetadataOp::create(b, loc, memref);
+  Value offset = metadata.getOffset();
+  for (auto [index, step] : llvm::zip_equal(indices, metadata.getStrides()))
+    offset = arith::AddIOp::create(b, loc, offset,
+                                   arith::MulIOp::create(b, loc, index, step));
+  int64_t bytes =
+      (cast<MemRefType>(memref.getType()).getElementTypeBitWidth() + 7) / 8;
+  offset = arith::MulIOp::create(b, loc, offset,
+                                 arith::ConstantIndexOp::create(b, loc, bytes));
+  Value address =
+      memref::ExtractAlignedPointerAsIndexOp::create(b, loc, memref);
+  return arith::IndexCastOp::create(
+      b, loc, b.getI64Type(), arith::AddIOp::create(b, loc, address, offset));
+}
+
+void nvptx::prefetchLine(OpBuilder &b, Location loc, Value address,
+                         CacheLevel level) {
+  Value pointer = LLVM::IntToPtrOp::create(
+      b, loc, LLVM::LLVMPointerType::get(b.getContext()), address);
+  LLVM::InlineAsmOp::create(
+      b, loc, TypeRange(), ValueRange{pointer},
+      b.getStringAttr(level == CacheLevel::own ? "prefetch.L1 [$0];"
+                                               : "prefetch.L2 [$0];"),
+      b.getStringAttr("l"), /*has_side_effects=*/b.getUnitAttr(), UnitAttr(),
+      LLVM::TailCallKindAttr::get(b.getContext(), LLVM::TailCallKind::None),
+      LLVM::AsmDialectAttr(), ArrayAttr());
 }
 
 SmallVector<Value> nvptx::extractElements(OpBuilder &b, Location loc, Value vector) {

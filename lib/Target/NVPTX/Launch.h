@@ -20,16 +20,19 @@ mlir::gpu::LaunchOp startLaunch(mlir::OpBuilder &builder, mlir::Location loc,
 /// Shared memory that a block may have without asking for more.
 constexpr int64_t kSharedBytes = 48 * 1024;
 
-/// What a thread loads and stores at once.
-constexpr int64_t kVectorBytes = 16;
+/// What a thread loads and stores at once, and lines of caches.
+constexpr int64_t kVectorBytes = 16, kLine = 128;
 
-/// The largest number of elements known of which the rows of `memref`, along its last
-/// dimension, and their beginnings from its memory's are multiples; 1: nothing is known.
-int64_t getRowUnit(mlir::Value memref);
+/// The largest number of elements known of which the rows of `memref`, along
+/// its last dimension, and their beginnings from its memory's are multiples; 1:
+/// nothing is known. `ofSlices`: also of one layer's part of what all layers
+/// have, where registers suffice for more loads at once.
+int64_t getRowUnit(mlir::Value memref, bool ofSlices = false);
 
 /// Elements of `memref` that lie beside each other along dimension `dim` of a point, from
 /// multiples of their number on; 1: none are known to. Rows may be parts of longer ones.
-int64_t getNeighbours(mlir::Value memref, mlir::AffineMap map, unsigned dim);
+int64_t getNeighbours(mlir::Value memref, mlir::AffineMap map, unsigned dim,
+                      bool ofSlices = false);
 /// On the host: whether all of `memrefs` begin at multiples of `bytes`.
 mlir::Value areAligned(mlir::OpBuilder &builder, mlir::Location loc,
                        mlir::ValueRange memrefs, int64_t bytes);
@@ -39,6 +42,14 @@ mlir::Value loadNeighbours(mlir::OpBuilder &builder, mlir::Location loc, mlir::V
                            mlir::ValueRange indices, int64_t count);
 void storeNeighbours(mlir::OpBuilder &builder, mlir::Location loc, mlir::ValueRange values,
                      mlir::Value memref, mlir::ValueRange indices);
+/// The address in bytes of an element of `memref`; and asking for the line
+/// around one, which comes into the cache that a processor has, or into the
+/// device's.
+mlir::Value addressOf(mlir::OpBuilder &builder, mlir::Location loc,
+                      mlir::Value memref, mlir::ValueRange indices);
+enum class CacheLevel { own, device };
+void prefetchLine(mlir::OpBuilder &builder, mlir::Location loc,
+                  mlir::Value address, CacheLevel level);
 /// The elements of a vector; those of 16 bits so that what widens one is one instruction.
 llvm::SmallVector<mlir::Value> extractElements(mlir::OpBuilder &builder, mlir::Location loc,
                                                mlir::Value vector);

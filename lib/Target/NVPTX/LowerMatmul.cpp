@@ -231,8 +231,9 @@ void ScalarMatmul::run() {
   });
 }
 
-LogicalResult nvptx::lowerMatmul(RewriterBase &rewriter, MatmulOp op, NormOp norm) {
-  if (succeeded(lowerTensorMatmul(rewriter, op, norm)))
+LogicalResult nvptx::lowerMatmul(RewriterBase &rewriter, MatmulOp op,
+                                 Neighbours neighbours) {
+  if (succeeded(lowerTensorMatmul(rewriter, op, neighbours)))
     return success();
   ScalarMatmul kernels(op, rewriter);
   if (!kernels.fits())

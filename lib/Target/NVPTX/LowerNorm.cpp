@@ -104,12 +104,20 @@ void NormRow::reduce() {
     Value centred = mean ? loops.sub(element, mean) : element;
     return loops.mul(centred, centred);
   });
+  scale = scaleOf(square);
+}
+
+Value NormRow::scaleOf(Value squares) {
+  OpBuilder &b = loops.builder;
+  Location loc = loops.loc;
   if (op.getKind() != NormKind::l2)
-    square = arith::DivFOp::create(b, loc, square, count);
+    squares = arith::DivFOp::create(b, loc, squares,
+                                    loops.constant(type, double(size)));
   Value eps = loops.constant(type, op.getEps().convertToDouble());
   // A quotient for each element would be a branch, over which no load is moved.
-  scale = arith::DivFOp::create(b, loc, loops.constant(type, 1.0),
-                                math::SqrtOp::create(b, loc, loops.add(square, eps)));
+  return arith::DivFOp::create(
+      b, loc, loops.constant(type, 1.0),
+      math::SqrtOp::create(b, loc, loops.add(squares, eps)));
 }
 
 Value NormRow::apply(Value x) {

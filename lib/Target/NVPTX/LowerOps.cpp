@@ -87,14 +87,24 @@ void LowerOpsPass::runOnOperation() {
     if (isa<ScanOp, ConvOp, NormOp, MatmulOp, ImpulseResponseOp, SpectrumOp>(op))
       structured.push_back(op);
   });
-  // Norms that products compute.
-  DenseMap<Operation *, NormOp> normOf;
+  // What products compute beside themselves.
+  DenseMap<Operation *, nvptx::Neighbours> neighbours;
   DenseSet<Operation *> isComputed;
   for (Operation *op : structured)
-    if (auto matmul = dyn_cast<MatmulOp>(op); matmul && cooperative)
-      if (NormOp norm = nvptx::findNormOf(rewriter, matmul)) {
-        normOf[op] = norm;
-        isComputed.insert(norm);
+    if (auto matmul = dyn_cast<MatmulOp>(op); matmul && cooperative) {
+      nvptx::Neighbours found = nvptx::findNeighbours(rewriter, matmul);
+      neighbours[op] = found;
+      isComputed.insert(found.norm);
+      isComputed.insert(found.conv);
+    }
+  // Products that recurrences compute.
+  DenseMap<Operation *, MatmulOp> productOf;
+  for (Operation *op : structured)
+    if (auto scan = dyn_cast<ScanOp>(op); scan && cooperative)
+      if (MatmulOp product = nvptx::findProductOf(rewriter, scan);
+          product && !neighbours[product].norm && !neighbours[product].conv) {
+        productOf[op] = product;
+        isComputed.insert(product);
       }
   for (Operation *op : structured) {
     if (isComputed.contains(op))
@@ -110,14 +120,14 @@ void LowerOpsPass::runOnOperation() {
           succeeded(nvptx::lowerWarpgroupChunk(rewriter, scan, terms, cores)))
         continue;
       if (failed(nvptx::lowerChunk(rewriter, scan, terms)))
-        (void)nvptx::lowerScan(rewriter, scan, cooperative);
+        (void)nvptx::lowerScan(rewriter, scan, cooperative, productOf.lookup(op));
     } else if (auto conv = dyn_cast<ConvOp>(op)) {
       if (failed(nvptx::lowerConv(rewriter, conv)) && cooperative)
         (void)nvptx::lowerLongConv(rewriter, conv);
     } else if (auto norm = dyn_cast<NormOp>(op); norm && cooperative) {
       (void)nvptx::lowerNorm(rewriter, norm);
     } else if (auto matmul = dyn_cast<MatmulOp>(op); matmul && cooperative) {
-      (void)nvptx::lowerMatmul(rewriter, matmul, normOf.lookup(op));
+      (void)nvptx::lowerMatmul(rewriter, matmul, neighbours.lookup(op));
     } else if (auto response = dyn_cast<ImpulseResponseOp>(op); response && cooperative) {
       (void)nvptx::lowerImpulse(rewriter, response);
     } else if (auto spectrum = dyn_cast<SpectrumOp>(op); spectrum && cooperative) {

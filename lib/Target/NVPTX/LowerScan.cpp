@@ -6,6 +6,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "Target/CPU/ExpandMath.h"
+#include "Target/NVPTX/Buffers.h"
 #include "Target/NVPTX/Lowering.h"
 #include "Target/NVPTX/Passes.h"
 #include "Target/NVPTX/ScanKernel.h"
@@ -214,10 +215,10 @@ void ScanKernel::bindNumber(Value number) {
   bindThread(indices);
 }
 
-void ScanKernel::loadInvariants() {
-  int64_t room = kMaxInvariants - numInner * width;
+void ScanKernel::loadInvariants(function_ref<bool(Value)> isWanted) {
+  int64_t room = kMaxInvariants - numInner * width - int64_t(invariants.size());
   auto loadInvariant = [&](Value operand, AffineMap map) {
-    if (map.isFunctionOfDim(1))
+    if (map.isFunctionOfDim(1) || (isWanted && !isWanted(operand)))
       return;
     SmallVector<unsigned> dims;
     for (const auto &entry : at)
@@ -483,7 +484,64 @@ static void emitByLength(RewriterBase &rewriter, ScanOp op, bool cooperative, bo
              [&] { single.runSingle(); }, emitLong);
 }
 
-LogicalResult nvptx::lowerScan(RewriterBase &rewriter, ScanOp op, bool cooperative) {
+MatmulOp nvptx::findProductOf(RewriterBase &rewriter, ScanOp op) {
+  if (ScheduleAttr schedule = op.getScheduleAttr();
+      schedule && schedule.getMode() == ScanMode::chunk)
+    return {};
+  auto found = [&]() -> MatmulOp {
+    for (Value operand : op.getIns())
+      for (Operation *user : operand.getUsers())
+        if (auto product = dyn_cast<MatmulOp>(user))
+          if (product.getOutput() == operand && follow(product, op))
+            return product;
+    return {};
+  }();
+  if (!found || !isTemporary(found.getOutput()) ||
+      llvm::is_contained(op.getEpilogueIns(), found.getOutput()) ||
+      llvm::any_of(found.getOutput().getUsers(), [&](Operation *user) {
+        return user != found && user != op;
+      }))
+    return {};
+  // What other lanes still read when one stores its output.
+  SmallVector<Value> read(found.getEpilogueIns());
+  read.push_back(found.getInput());
+  for (Value memory : read) {
+    bool isScanned = llvm::any_of(op.getIns(), [&](Value operand) {
+      return operand != found.getOutput() &&
+             getBuffer(operand) == getBuffer(memory);
+    });
+    if (getBuffer(memory) == getBuffer(found.getOutput()) ||
+        (isTemporary(memory) && !isScanned && !isReadAfter(op, memory)))
+      return {};
+  }
+  ScanKernel kernel(op, rewriter, /*isCooperative=*/true,
+                    ScanKernel::getStepStates(op),
+                    /*readsVectors=*/true, /*isStep=*/true);
+  return ScanKernel::getStepStates(op) && kernel.fits() &&
+                 kernel.canMultiply(found)
+             ? found
+             : MatmulOp();
+}
+
+/// A single token has a form of its own where there are not many lanes.
+static void emitStepOr(RewriterBase &rewriter, ScanOp op, MatmulOp product,
+                       function_ref<void()> otherwise) {
+  int64_t states = ScanKernel::getStepStates(op);
+  ScanKernel step(op, rewriter, /*isCooperative=*/true, states, /*readsVectors=*/true,
+                  /*isStep=*/true);
+  if (!states || !step.fits())
+    return otherwise();
+  Loops loops(rewriter, op.getLoc());
+  Value length = loops.size(op.getOutputInits().front(), 1);
+  Value isStep = arith::AndIOp::create(
+      rewriter, op.getLoc(), loops.less(length, loops.index(2)),
+      loops.less(step.getNumLanes(), loops.index(kManyLanes)));
+  isStep = arith::AndIOp::create(rewriter, op.getLoc(), isStep, step.isAligned());
+  loops.when(isStep, [&] { step.runStep(product); }, otherwise);
+}
+
+LogicalResult nvptx::lowerScan(RewriterBase &rewriter, ScanOp op, bool cooperative,
+                               MatmulOp product) {
   ScanKernel probe(op, rewriter, cooperative, kSharedStates, /*readsVectors=*/true);
   if (!probe.fits())
     return failure();
@@ -491,18 +549,24 @@ LogicalResult nvptx::lowerScan(RewriterBase &rewriter, ScanOp op, bool cooperati
   if (cooperative)
     relaxDecays(rewriter, op);
   bool copiesAhead = probe.getNumSharing() == 1 && probe.findStaged(/*isDeep=*/false);
-  if (!probe.hasVectors() && !copiesAhead) {
-    emitByLength(rewriter, op, cooperative, /*vectors=*/false);
-  } else {
-    auto emitScalar = [&] {
-      ScanKernel scalar(op, rewriter, cooperative, kSharedStates, /*readsVectors=*/false);
-      scalar.fits();
-      scalar.run();
-    };
+  auto emitScalar = [&] {
+    ScanKernel scalar(op, rewriter, cooperative, kSharedStates, /*readsVectors=*/false);
+    scalar.fits();
+    scalar.run();
+  };
+  auto emitAll = [&] {
+    if (product)
+      (void)lowerMatmul(rewriter, product, Neighbours());
+    if (!probe.hasVectors() && !copiesAhead)
+      return emitByLength(rewriter, op, cooperative, /*vectors=*/false);
     Loops(rewriter, op.getLoc())
         .when(probe.isAligned(),
               [&] { emitByLength(rewriter, op, cooperative, /*vectors=*/true); }, emitScalar);
-  }
+  };
+  if (cooperative)
+    emitStepOr(rewriter, op, product, emitAll);
+  else
+    emitAll();
   rewriter.eraseOp(op);
   return success();
 }

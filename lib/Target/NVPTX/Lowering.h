@@ -11,10 +11,16 @@ namespace ssmc::nvptx {
 
 // Each of these erases the op. `cooperative`: threads may work together.
 
-/// A recurrence with a thread for each lane, or several, and the lane's states in
-/// registers; fails where there are too many, or their number is not known.
-mlir::LogicalResult lowerScan(mlir::RewriterBase &rewriter, mlir::ssm::ScanOp op,
-                              bool cooperative);
+/// A recurrence with a thread for each lane, or several, and the lane's states
+/// in registers; fails where there are too many, or their number is not known.
+/// `product` is lowered as well.
+mlir::LogicalResult lowerScan(mlir::RewriterBase &rewriter,
+                              mlir::ssm::ScanOp op, bool cooperative,
+                              mlir::ssm::MatmulOp product);
+/// The small product right before `op` that only makes an operand, where
+/// kernels of a single token can compute it themselves; null if there is none.
+mlir::ssm::MatmulOp findProductOf(mlir::RewriterBase &rewriter,
+                                  mlir::ssm::ScanOp op);
 
 /// A convolution with few lags, known ones, by runs of tokens.
 mlir::LogicalResult lowerConv(mlir::RewriterBase &rewriter, mlir::ssm::ConvOp op);
@@ -74,19 +80,27 @@ mlir::LogicalResult lowerSpectrum(mlir::RewriterBase &rewriter, mlir::ssm::Spect
 /// Rows of a norm with a block of threads each.
 mlir::LogicalResult lowerNorm(mlir::RewriterBase &rewriter, mlir::ssm::NormOp op);
 
-/// Products of tokens by weights in tiles of shared memory, or, of a few tokens, in sums
-/// that threads share.
-mlir::LogicalResult lowerMatmul(mlir::RewriterBase &rewriter, mlir::ssm::MatmulOp op,
-                                mlir::ssm::NormOp norm);
+/// What the kernels of a product can compute for few tokens; null where there
+/// is none.
+struct Neighbours {
+  /// The norm right before it that only makes its input.
+  mlir::ssm::NormOp norm;
+  /// The convolution right after it, of some of its columns.
+  mlir::ssm::ConvOp conv;
+};
+
+/// Products of tokens by weights in tiles of shared memory, or, of a few
+/// tokens, in sums that threads share. `neighbours`, found by findNeighbours,
+/// are lowered as well.
+mlir::LogicalResult lowerMatmul(mlir::RewriterBase &rewriter,
+                                mlir::ssm::MatmulOp op, Neighbours neighbours);
 
 /// The same by tensor cores, where both operands are 16-bit numbers and the weight's rows
 /// (panels of one column) begin at multiples of 16 bytes.
-mlir::LogicalResult lowerTensorMatmul(mlir::RewriterBase &rewriter, mlir::ssm::MatmulOp op,
-                                      mlir::ssm::NormOp norm);
-/// The norm right before `op` that only makes its input, where the kernels of `op` can
-/// compute it themselves for few tokens; null if there is none. Then it is given to
-/// lowerMatmul, which lowers it, too.
-mlir::ssm::NormOp findNormOf(mlir::RewriterBase &rewriter, mlir::ssm::MatmulOp op);
+mlir::LogicalResult lowerTensorMatmul(mlir::RewriterBase &rewriter,
+                                      mlir::ssm::MatmulOp op,
+                                      Neighbours neighbours);
+Neighbours findNeighbours(mlir::RewriterBase &rewriter, mlir::ssm::MatmulOp op);
 
 } // namespace ssmc::nvptx
 

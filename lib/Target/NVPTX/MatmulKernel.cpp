@@ -35,12 +35,32 @@ SmallVector<Value> MatmulKernel::leadingOf(Value row) {
   return indices;
 }
 
-void MatmulKernel::store(ArrayRef<Value> leading, Value column, Value sum) {
+SmallVector<Value> MatmulKernel::loadOperands(ArrayRef<Value> leading,
+                                              Value column) {
+  SmallVector<Value> point(leading), operands;
+  point.push_back(column);
+  for (auto [operand, map] :
+       llvm::zip_equal(op.getEpilogueIns(),
+                       op.getEpilogueMaps().getAsValueRange<AffineMapAttr>()))
+    operands.push_back(loops.load(operand, loops.apply(map, point)));
+  return operands;
+}
+
+Value MatmulKernel::store(ArrayRef<Value> leading, Value column, Value sum,
+                          ArrayRef<Value> operands) {
   SmallVector<Value> point(leading);
   point.push_back(column);
-  Value result = loops
-                     .inlineEpilogue(op.getEpilogue(), sum, op.getEpilogueIns(),
-                                     op.getEpilogueMaps(), point)
-                     .front();
+  Block &epilogue = op.getEpilogue().front();
+  Value result =
+      loops
+          .inlineSlice(
+              epilogue, epilogue.getTerminator()->getOperands(),
+              [&](unsigned argument) {
+                return argument ? operands[argument - 1]
+                                : loops.convert(
+                                      sum, epilogue.getArgument(0).getType());
+              })
+          .front();
   loops.store(result, op.getOutput(), point);
+  return result;
 }

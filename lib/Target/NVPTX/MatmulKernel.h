@@ -39,7 +39,15 @@ protected:
   /// The leading indices of row number `row`, which is in range.
   llvm::SmallVector<Value> leadingOf(Value row);
   /// Stores what the epilogue makes of `sum`.
-  void store(llvm::ArrayRef<Value> leading, Value column, Value sum);
+  void store(llvm::ArrayRef<Value> leading, Value column, Value sum) {
+    store(leading, column, sum, loadOperands(leading, column));
+  }
+  /// The same with the epilogue's operands, loaded before; returns what is
+  /// stored.
+  Value store(llvm::ArrayRef<Value> leading, Value column, Value sum,
+              llvm::ArrayRef<Value> operands);
+  llvm::SmallVector<Value> loadOperands(llvm::ArrayRef<Value> leading,
+                                        Value column);
   void barrier() { mlir::gpu::BarrierOp::create(b, loc); }
   Value rem(Value x, int64_t y) {
     return mlir::arith::RemUIOp::create(b, loc, x, loops.index(y));

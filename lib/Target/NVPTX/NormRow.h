@@ -26,6 +26,8 @@ public:
   /// Computes the mean, where the norm has one, and the scale, of all threads' elements.
   /// The next sums go where these are read: a barrier has to come between.
   void reduce();
+  /// The scale, given the sum of the squares of all elements, less their mean.
+  Value scaleOf(Value squares);
   /// `x` less the mean, scaled.
   Value apply(Value x);
 

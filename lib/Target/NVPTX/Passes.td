@@ -34,8 +34,10 @@ def LowerOpsPass : Pass<"nvptx-lower-ops", "::mlir::func::FuncOp"> {
     or `operand-type` says so; with `warpgroups` four warps multiply chunks together where
     the recurrence fits. One that has tables is multiplied with them, where its
     output is bf16. A norm has a block of threads a row; products by packed
-    weights have tiles in shared memory, or for a few tokens sums shared by threads. What
-    has no form of its own takes the literal lowering.
+    weights have tiles in shared memory, or for a few tokens sums shared by threads. Of a
+    few tokens a product's kernel computes the norm before it, and of single ones the
+    short convolution after it; a recurrence's kernel of a single token computes a small
+    product that makes an operand. What has no form of its own takes the literal lowering.
   }];
   let options = [
     Option<"cooperative", "cooperative", "bool", "true",

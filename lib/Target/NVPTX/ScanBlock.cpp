@@ -22,8 +22,8 @@ using namespace mlir::ssm;
 using namespace ssmc;
 using namespace ssmc::nvptx;
 
-/// Operands that depend on keys and are loaded ahead; bytes of a line of the cache.
-static constexpr int64_t kKeyedAhead = 32, kLine = 128;
+/// Operands that depend on keys and are loaded ahead.
+static constexpr int64_t kKeyedAhead = 32;
 /// States for which decays and writes are computed early, and tokens that are read before.
 static constexpr int64_t kEarlyStates = 16, kReadBefore = 2;
 /// Terms of an output that a thread sums up in two sums.
@@ -65,7 +65,8 @@ int64_t ScanKernel::vectorWidth(Value memref, AffineMap map) {
   if (!lastKey)
     return 1;
   int64_t together = std::min(group, kVectorBytes / bytesOf(memref));
-  return getNeighbours(memref, map, *lastKey) % together == 0 ? together : 1;
+  return getNeighbours(memref, map, *lastKey, isStep) % together == 0 ? together
+                                                                      : 1;
 }
 
 SmallVector<Value> ScanKernel::loadVector(Value memref, AffineMap map, int64_t count) {
@@ -92,6 +93,8 @@ bool ScanKernel::isInner(AffineMap map) {
 }
 
 Value ScanKernel::load(Value operand, AffineMap map, int64_t step) {
+  if (isMultiplied(operand))
+    return laneProduct ? laneProduct : laneProduct = multiplyLane();
   bool isInvariant = !map.isFunctionOfDim(1);
   auto keyHere = [&]() -> Key {
     int64_t place = 0;
@@ -375,18 +378,6 @@ void ScanKernel::loadKeyed(int64_t step) {
   });
 }
 
-Value ScanKernel::addressOf(Value memref, AffineMap map) {
-  OpBuilder &b = loops.builder;
-  auto metadata = memref::ExtractStridedMetadataOp::create(b, loops.loc, memref);
-  Value offset = metadata.getOffset();
-  SmallVector<Value> indices = loops.apply(map, point);
-  for (auto [index, step] : llvm::zip_equal(indices, metadata.getStrides()))
-    offset = loops.add(offset, loops.mul(index, step));
-  Value address = memref::ExtractAlignedPointerAsIndexOp::create(b, loops.loc, memref);
-  address = loops.add(address, loops.mul(offset, loops.index(bytesOf(memref))));
-  return arith::IndexCastOp::create(b, loops.loc, b.getI64Type(), address);
-}
-
 void ScanKernel::prefetch(Value operand, AffineMap map, ArrayRef<unsigned> dims,
                           Value time) {
   OpBuilder &b = loops.builder;
@@ -396,13 +387,8 @@ void ScanKernel::prefetch(Value operand, AffineMap map, ArrayRef<unsigned> dims,
   Value now = std::exchange(point[1], time);
   for (int64_t place = 0, end = extentOf(dims); place < end; place += stride) {
     moveTo(dims, place);
-    Value pointer = LLVM::IntToPtrOp::create(
-        b, loc, LLVM::LLVMPointerType::get(b.getContext()), addressOf(operand, map));
-    LLVM::InlineAsmOp::create(
-        b, loc, TypeRange(), ValueRange{pointer}, b.getStringAttr("prefetch.L1 [$0];"),
-        b.getStringAttr("l"), /*has_side_effects=*/b.getUnitAttr(), UnitAttr(),
-        LLVM::TailCallKindAttr::get(b.getContext(), LLVM::TailCallKind::None),
-        LLVM::AsmDialectAttr(), ArrayAttr());
+    prefetchLine(b, loc, addressOf(b, loc, operand, loops.apply(map, point)),
+                 CacheLevel::own);
   }
   point[1] = now;
 }
@@ -429,8 +415,10 @@ SmallVector<Value> ScanKernel::emitBlock(Value first, int64_t count, ValueRange 
   for (int64_t step = 0; step < count; ++step) {
     point[1] = times[step];
     auto loadAhead = [&](Value operand, AffineMap map) {
-      // What is in shared memory is read where it is used.
-      if (map.isFunctionOfDim(1) && !isInner(map) && !getStaged(operand, map))
+      // What is in shared memory is read where it is used, and a sum waits for
+      // others.
+      if (map.isFunctionOfDim(1) && !isInner(map) && !getStaged(operand, map) &&
+          !isMultiplied(operand))
         load(operand, map, step);
     };
     for (auto [i, operand] : llvm::enumerate(op.getIns()))

@@ -17,6 +17,7 @@ using mlir::Type;
 using mlir::Value;
 using mlir::ValueRange;
 using mlir::ssm::CoefficientsOp;
+using mlir::ssm::MatmulOp;
 using mlir::ssm::ScanOp;
 using ssmc::detail::Loops;
 
@@ -36,13 +37,12 @@ bool dependsOn(ScanOp op, Value value, ArrayRef<unsigned> dims);
 class ScanKernel {
 public:
   /// `maxStates`: where cooperative threads can share a lane, each has not more
-  /// states than that, if there are threads enough.
+  /// states than that, if there are threads enough. `isStep`: for `runStep`.
   ScanKernel(ScanOp op, OpBuilder &builder, bool isCooperative,
-             int64_t maxStates, bool readsVectors)
+             int64_t maxStates, bool readsVectors, bool isStep = false)
       : op(op), isCooperative(isCooperative), maxStates(maxStates),
-        readsVectors(readsVectors), loops(builder, op.getLoc()), roles(op.getCoefficientsOp()),
-        width(op.getNumStates()),
-        type(op.getStateType()),
+        readsVectors(readsVectors), isStep(isStep), loops(builder, op.getLoc()),
+        roles(op.getCoefficientsOp()), width(op.getNumStates()), type(op.getStateType()),
         point(op.getNumDims()), sizes(op.getNumDims()) {}
 
   /// Whether the states fit.
@@ -50,6 +50,12 @@ public:
   void run();
   /// The recurrence of a single token, for many lanes.
   void runSingle();
+  /// The same for few lanes, of which `small`, if it is not null,
+  /// computes an operand: every thread its share of the lane's sum.
+  void runStep(MatmulOp small);
+  bool canMultiply(MatmulOp product);
+  /// States of a thread with which that pays; no states: it does not.
+  static int64_t getStepStates(ScanOp op);
   /// The same with the tokens in segments, a warp each; the warps of a block have the
   /// same lanes. `segments` is at most kMaxSegments.
   void runSegments(Value segments);
@@ -101,8 +107,20 @@ private:
   void bindThread(ValueRange indices);
   SmallVector<Value> threadSizes();
   void bindOp();
-  /// Loads what does not change with time, as long as there are registers.
-  void loadInvariants();
+  /// Loads what does not change with time, as long as there are registers, of
+  /// the operands that are wanted.
+  void loadInvariants(llvm::function_ref<bool(Value)> isWanted = nullptr);
+  /// Numbers that follow each other in a row of the product's operands, which a
+  /// thread reads together.
+  int64_t numbersTogether(MatmulOp product);
+  void prefetchStates();
+  void loadProductWeights();
+  void loadProductTokens();
+  /// The product at the lane, of what is loaded.
+  Value multiplyLane();
+  bool isMultiplied(Value operand) {
+    return product && operand == product.getOutput();
+  }
   SmallVector<Value> loadInitial();
   void storeFinal(ArrayRef<Value> states);
   /// A single token where threads that share lanes share as many as they are; whether they
@@ -145,8 +163,6 @@ private:
   void shareAmongWarp(int64_t count, llvm::function_ref<void(Value)> visit);
   /// Tokens of a block.
   int64_t getBlockTokens();
-  /// The address in bytes of `memref` at the point.
-  Value addressOf(Value memref, AffineMap map);
   /// The time of a token of the order.
   Value timeAt(Value token);
   /// Binds a thread by its number among all of them.
@@ -235,6 +251,8 @@ private:
   bool isCooperative;
   int64_t maxStates;
   bool readsVectors;
+  /// Of a single token: `runStep`.
+  bool isStep;
   /// The first of the two passes over a segment: products of decays after the states,
   /// and no outputs.
   bool findsEnds = false;
@@ -280,6 +298,11 @@ private:
   /// Decays and writes that are computed early, by the first value of their role, place and
   /// token.
   llvm::DenseMap<std::pair<Value, std::pair<int64_t, int64_t>>, SmallVector<Value>> early;
+  /// The product that this kernel computes, what the thread has of its
+  /// operands, and its value at the lane once that is needed.
+  MatmulOp product;
+  SmallVector<Value> productWeights, productTokens;
+  Value laneProduct;
 };
 
 } // namespace ssmc::nvptx

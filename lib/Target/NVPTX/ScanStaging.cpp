@@ -168,8 +168,9 @@ void ScanKernel::copyRows(Value time, Value stage) {
       point[1] = timeAt(loops.add(time, row));
       point[source.dim] =
           source.dim == lane ? loops.add(loops.sub(here[lane], laneOfWarp), element) : element;
-      Value from = LLVM::IntToPtrOp::create(b, loc, LLVM::LLVMPointerType::get(context, 1),
-                                            addressOf(source.memref, source.map));
+      Value from = LLVM::IntToPtrOp::create(
+          b, loc, LLVM::LLVMPointerType::get(context, 1),
+          addressOf(b, loc, source.memref, loops.apply(source.map, point)));
       Value to = loops.add(loops.mul(stage, loops.index(total)), number);
       to = arith::IndexCastOp::create(b, loc, b.getI32Type(),
                                       loops.mul(to, loops.index(source.piece)));

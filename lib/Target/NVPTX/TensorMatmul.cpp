@@ -39,7 +39,7 @@ bool TensorMatmul::fits() {
       ShapedType::isDynamic(depth) || depth <= 0 || ShapedType::isDynamic(panels) ||
       panels > kMaxGridY * kColumns)
     return false;
-  if (norm && !canNorm())
+  if ((norm && !canNorm()) || (conv && !canConvolve()))
     return false;
   if (!op.getRoundInput() && inputType.getElementType() != element)
     return false;
@@ -103,22 +103,61 @@ Value TensorMatmul::round(Value numbers) {
   return arith::TruncFOp::create(b, loc, vectorType, numbers);
 }
 
-Value TensorMatmul::loadNormed(NormRow &row, ArrayRef<Value> leading, Value k) {
+Value TensorMatmul::loadNormed(NormRow &row, ArrayRef<Value> leading, Value k,
+                               bool isGuarded, Value *squares) {
   Value input = norm.getInput();
-  auto type = cast<MemRefType>(input.getType());
+  Value isThere;
+  if (isGuarded) { // what is not there meets weights that are zero
+    isThere = loops.less(k, loops.index(depth));
+    k = least(k, loops.index(depth - kVector));
+  }
   SmallVector<Value> at(leading);
   at.push_back(k);
-  Value wide;
-  if (hasAlignedRows(input))
-    wide = loadVector(input, at, type);
+  // Eight numbers that follow each other; null where nothing is known of the
+  // address.
+  auto loadWide = [&](Value memref, ArrayRef<Value> indices, bool isAligned) {
+    return isAligned
+               ? loadVector(memref, indices, cast<MemRefType>(memref.getType()))
+               : Value();
+  };
+  Value wide = loadWide(input, at, hasAlignedRows(input));
+  SmallVector<Value> wideOperands;
+  for (auto [operand, map] :
+       llvm::zip_equal(norm.getEpilogueIns(),
+                       norm.getEpilogueMaps().getAsValueRange<AffineMapAttr>()))
+    wideOperands.push_back(
+        loadWide(operand, loops.apply(map, at),
+                 isTable(operand) &&
+                     getNeighbours(operand, map, rank - 1, /*ofSlices=*/true) %
+                             kVector ==
+                         0));
+  Block &epilogue = norm.getEpilogue().front();
   SmallVector<Value> values;
   for (int64_t i = 0; i < kVector; ++i) {
     at.back() = loops.add(k, loops.index(i));
     Value x = wide ? Value(vector::ExtractOp::create(b, loc, wide, i)) : loops.load(input, at);
-    Value y = loops
-                  .inlineEpilogue(norm.getEpilogue(), row.apply(loops.convert(x, type)),
-                                  norm.getEpilogueIns(), norm.getEpilogueMaps(), at)
-                  .front();
+    x = loops.convert(x, type);
+    if (squares) {
+      Value square = loops.mul(x, x);
+      if (isThere)
+        square = loops.select(isThere, square, loops.constant(type, 0.0));
+      *squares = loops.add(*squares, square);
+    }
+    Value y = squares ? x : row.apply(x);
+    y = loops
+            .inlineSlice(
+                epilogue, epilogue.getTerminator()->getOperands(),
+                [&](unsigned argument) -> Value {
+                  if (argument == 0)
+                    return loops.convert(y, epilogue.getArgument(0).getType());
+                  Value operand = norm.getEpilogueIns()[argument - 1];
+                  auto map =
+                      cast<AffineMapAttr>(norm.getEpilogueMaps()[argument - 1]);
+                  if (Value loaded = wideOperands[argument - 1])
+                    return vector::ExtractOp::create(b, loc, loaded, i);
+                  return loops.load(operand, loops.apply(map.getValue(), at));
+                })
+            .front();
     values.push_back(loops.convert(y, element));
   }
   return vector::FromElementsOp::create(b, loc, vectorType, values);
@@ -157,35 +196,50 @@ void TensorMatmul::multiply(Value low, Value high, Value token, Sums &first, Sum
 // The choice
 //===----------------------------------------------------------------------===//
 
-void TensorMatmul::run() {
-  countRows();
-  OpBuilder::InsertionGuard inner(b);
+void TensorMatmul::emitProduct() {
   if (!norm)
     return emitMany();
-  choose(rows, kTokens, [&] { emitFew(norm); }, [&] {
-    (void)lowerNorm(b, norm); // takes the literal form where it does not fit
-    emitMany();
+  choose(
+      rows, countNormed(), [&] { emitFewForms(norm, ConvOp()); },
+      [&] {
+        (void)lowerNorm(
+            b,
+            std::exchange(norm, {})); // where it does not fit, the literal form
+        emitMany();
+      });
+}
+
+void TensorMatmul::run() {
+  OpBuilder::InsertionGuard inner(b);
+  if (conv)
+    b.setInsertionPoint(conv);
+  countRows();
+  if (!conv)
+    return emitProduct();
+  Value isFew =
+      loops.less(rows, loops.index((norm ? countNormed() : kTokens) + 1));
+  Value isSingle = loops.less(leadingSizes.back(), loops.index(2));
+  auto emitSingle = [&] {
+    Value tokens = std::exchange(leadingSizes.back(), loops.index(1));
+    emitFewForms(norm, conv);
+    leadingSizes.back() = tokens;
+  };
+  loops.when(both(isFew, isSingle), emitSingle, [&] {
+    emitProduct();
+    (void)lowerConv(b, conv);
   });
 }
 
-/// Whether what `op` reads and what `later` writes are different memory, by who else reads
-/// them: the planner of memory keeps what is still to be read.
+/// Whether what `op` reads and what `later` writes are different memory.
 static bool isKeptFor(NormOp op, MatmulOp later) {
   if (getBuffer(op.getInput()) == getBuffer(later.getOutput()))
     return false;
   // What is added to was there before the norm read its input.
-  if (llvm::is_contained(later.getEpilogueIns(), later.getOutput()))
-    return true;
-  for (Operation *user : op.getInput().getUsers())
-    if (auto reader = dyn_cast<MatmulOp>(user);
-        reader && reader->getBlock() == later->getBlock() && later->isBeforeInBlock(reader) &&
-        (reader.getInput() == op.getInput() ||
-         llvm::is_contained(reader.getEpilogueIns(), op.getInput())))
-      return true;
-  return false;
+  return llvm::is_contained(later.getEpilogueIns(), later.getOutput()) ||
+         isReadAfter(later, op.getInput());
 }
 
-NormOp nvptx::findNormOf(RewriterBase &rewriter, MatmulOp op) {
+static NormOp findNormOf(MatmulOp op) {
   NormOp norm;
   for (Operation *user : op.getInput().getUsers())
     if (user != op) {
@@ -194,18 +248,66 @@ NormOp nvptx::findNormOf(RewriterBase &rewriter, MatmulOp op) {
         return {};
       norm = one;
     }
-  if (!norm || !norm.hasPureBufferSemantics() || norm->getBlock() != op->getBlock() ||
-      !norm->isBeforeInBlock(op) || norm.getGroups() != 1 || norm.getInput() == op.getInput() ||
-      llvm::is_contained(norm.getEpilogueIns(), op.getInput()) || !isKeptFor(norm, op))
+  if (!norm || !norm.hasPureBufferSemantics() || !follow(norm, op) ||
+      norm.getGroups() != 1 || norm.getInput() == op.getInput() ||
+      llvm::is_contained(norm.getEpilogueIns(), op.getInput()) ||
+      !isKeptFor(norm, op))
     return {};
-  for (Operation *between = norm->getNextNode(); between != op; between = between->getNextNode())
-    if (!isMemoryEffectFree(between))
-      return {};
-  return TensorMatmul(op, norm, rewriter).fits() ? norm : NormOp();
+  return norm;
 }
 
-LogicalResult nvptx::lowerTensorMatmul(RewriterBase &rewriter, MatmulOp op, NormOp norm) {
-  TensorMatmul kernels(op, norm, rewriter);
+std::optional<int64_t> nvptx::firstColumnOf(Value view, Value whole) {
+  if (view == whole)
+    return 0;
+  auto part = view.getDefiningOp<memref::SubViewOp>();
+  if (!part || part.getSource() != whole || part.getDroppedDims().any() ||
+      !llvm::all_of(part.getStaticStrides(),
+                    [](int64_t stride) { return stride == 1; }) ||
+      !llvm::all_of(part.getStaticOffsets().drop_back(),
+                    [](int64_t at) { return at == 0; }) ||
+      ShapedType::isDynamic(part.getStaticOffsets().back()) ||
+      ShapedType::isDynamic(part.getStaticSizes().back()))
+    return std::nullopt;
+  return part.getStaticOffsets().back();
+}
+
+/// The convolution of columns of `op`, if what other blocks still read then is
+/// kept.
+static ConvOp findConvOf(MatmulOp op, NormOp norm) {
+  auto next = op->getNextNode();
+  while (next && isMemoryEffectFree(next))
+    next = next->getNextNode();
+  auto conv = dyn_cast_or_null<ConvOp>(next);
+  if (!conv || !ConvStep::fits(conv) ||
+      conv.getInputMap().getNumResults() != 3 ||
+      !firstColumnOf(conv.getInput(), op.getOutput()))
+    return {};
+  SmallVector<Value> read(op.getEpilogueIns());
+  read.push_back(norm ? norm.getInput() : op.getInput());
+  if (norm)
+    llvm::append_range(read, norm.getEpilogueIns());
+  for (Value memory : read)
+    if (isTemporary(memory) && !isReadAfter(conv, memory))
+      return {};
+  return conv;
+}
+
+Neighbours nvptx::findNeighbours(RewriterBase &rewriter, MatmulOp op) {
+  Neighbours found;
+  if (!TensorMatmul(op, found, rewriter).fits())
+    return found;
+  found.norm = findNormOf(op);
+  if (!TensorMatmul(op, found, rewriter).fits())
+    found.norm = {};
+  found.conv = findConvOf(op, found.norm);
+  if (!TensorMatmul(op, found, rewriter).fits())
+    found.conv = {};
+  return found;
+}
+
+LogicalResult nvptx::lowerTensorMatmul(RewriterBase &rewriter, MatmulOp op,
+                                       Neighbours neighbours) {
+  TensorMatmul kernels(op, neighbours, rewriter);
   if (!kernels.fits())
     return failure();
   kernels.run();

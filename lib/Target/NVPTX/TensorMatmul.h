@@ -10,18 +10,25 @@
 #ifndef SSMC_LIB_TARGET_NVPTX_TENSORMATMUL_H
 #define SSMC_LIB_TARGET_NVPTX_TENSORMATMUL_H
 
+#include "Target/NVPTX/ConvStep.h"
 #include "Target/NVPTX/Launch.h"
+#include "Target/NVPTX/Lowering.h"
 #include "Target/NVPTX/MatmulKernel.h"
 #include "Target/NVPTX/NormRow.h"
 
 namespace ssmc::nvptx {
 
+/// The first column that `view` has of `whole`, of which it is all or, with the
+/// same rank, some columns.
+std::optional<int64_t> firstColumnOf(mlir::Value view, mlir::Value whole);
+
 /// A product of 16-bit numbers. The weight has panels of one column, which are its rows.
 class TensorMatmul : MatmulKernel {
 public:
-  /// `norm`: of the input; null: there is none.
-  TensorMatmul(mlir::ssm::MatmulOp op, mlir::ssm::NormOp norm, mlir::RewriterBase &b)
-      : MatmulKernel(op, b), norm(norm), element(weightType.getElementType()),
+  TensorMatmul(mlir::ssm::MatmulOp op, Neighbours neighbours,
+               mlir::RewriterBase &b)
+      : MatmulKernel(op, b), norm(neighbours.norm), conv(neighbours.conv),
+        element(weightType.getElementType()),
         vectorType(mlir::VectorType::get(kVector, element)) {}
 
   bool fits();
@@ -31,6 +38,7 @@ private:
   template <typename T> using SmallVector = llvm::SmallVector<T>;
   template <typename T> using ArrayRef = llvm::ArrayRef<T>;
   using NormOp = mlir::ssm::NormOp;
+  using ConvOp = mlir::ssm::ConvOp;
 
   /// Columns and tokens of an instruction; numbers that a lane reads together, and the depth
   /// that the four lanes of a row have then: two instructions.
@@ -48,24 +56,67 @@ private:
 
   // Few tokens: TensorMatmulFew.cpp.
 
-  /// How blocks share the columns, one half or both of an instruction's, and the warps of a
-  /// block the depth: chunks of a warp are `ahead` in each of `passes`.
+  /// How blocks share the columns, one half or both of an instruction's, and
+  /// the warps of a block the depth: chunks of a warp are `ahead` in each of
+  /// `passes`; tokens of a block.
   struct Shares {
-    int64_t halves, blocks, warps, passes, ahead;
+    int64_t halves, blocks, warps, passes, ahead, tokens;
     bool isGuarded; // some are beyond the end
 
     int64_t columns() const { return halves * kColumns / 2; }
   };
-  Shares shareDepth();
+  Shares shareDepth(int64_t tokens);
   /// Whether the norm is computed with the product.
   bool canNorm();
-  /// `norm` is computed here.
-  void emitFew(NormOp norm);
+  /// Whether threads of a block have a sum each, of which they convolve some.
+  bool canConvolve();
+  /// Whether the norm may as well scale the sums: then nobody waits for its
+  /// figures.
+  bool scalesSums();
+  /// Up to how many tokens the norm is computed with the product.
+  int64_t countNormed();
+  /// Puts tokens from `firstRow` on into shared memory as operands, of which
+  /// the norm is to scale the sums, and each warp's sums of their squares.
+  void stageTokens(NormRow &row, Value firstRow, Value thread, Value staged,
+                   Value squares, const Shares &shares);
+  /// `norm` and `conv`, of single tokens, are computed here; `groups` of blocks
+  /// have up to `tokens` each.
+  void emitFew(NormOp norm, ConvOp conv, int64_t tokens, Value groups);
+  /// The same for one token, and for more.
+  void emitFewForms(NormOp norm, ConvOp conv);
+  /// The norm and the product alone, and either form of it.
+  void emitProduct();
   /// Measures the tokens from `firstRow` on, and gives the lane's row its own figures.
-  void measureRows(NormRow &row, Value firstRow, Value thread, Value lane, Value figures);
-  /// The sums that warps share, from registers to their end.
-  void addShares(ArrayRef<Sums> chains, Value thread, Value partial, Value firstColumn,
-                 Value firstRow, const Shares &shares);
+  void measureRows(NormRow &row, Value firstRow, Value thread, Value lane,
+                   Value figures, int64_t tokens);
+  /// What a thread stores: the sum of a token and a column, both numbered in
+  /// the block.
+  struct Place {
+    Value token, number, column, isThere;
+    SmallVector<Value> leading, operands;
+  };
+  /// Of what is not there, leading indices and operands are others' that are.
+  Place placeOf(Value number, Value firstColumn, Value firstRow,
+                const Shares &shares);
+  void loadOperands(Place &place);
+  /// The channel of the convolution that a column is; beyond its channels
+  /// others are.
+  Value channelOf(Value column);
+  /// The sums that warps share, from registers to their end; of `squares`, if
+  /// the norm is to scale sums, each warp has its share. `step` gets what is of
+  /// its channels.
+  void addShares(ArrayRef<Sums> chains, Value thread, Value partial,
+                 Value squares, const Shares &shares, ArrayRef<Place> places,
+                 std::optional<ConvStep> &step);
+  /// Asks for what the epilogue of the norm reads of tables.
+  void prefetchScales(Value thread, int64_t threads);
+  /// The sums that warps share, from registers to their end; of `squares`,
+  /// where the norm scales sums, each warp has its share in `figures`. `use`
+  /// gets what is stored.
+  void addShares(ArrayRef<Sums> chains, Value squares, Value thread,
+                 Value partial, Value figures, Value firstColumn,
+                 Value firstRow, const Shares &shares,
+                 llvm::function_ref<void(const Place &, Value)> use);
 
   // Many tokens: TensorMatmulMany.cpp.
 
@@ -82,8 +133,11 @@ private:
   Value loadToken(ArrayRef<Value> leading, Value k, bool isGuarded);
   /// As operands. Whoever rounds waits for the load.
   Value round(Value numbers);
-  /// The same of tokens that `row`, a norm, is still to be applied to.
-  Value loadNormed(NormRow &row, ArrayRef<Value> leading, Value k);
+  /// The same of tokens that `row`, a norm, is still to be applied to; where it
+  /// scales sums its epilogue alone is applied, and squares are added to
+  /// `squares`.
+  Value loadNormed(NormRow &row, ArrayRef<Value> leading, Value k,
+                   bool isGuarded, Value *squares);
   Value guard(Value k, int64_t end, bool isGuarded, llvm::function_ref<Value(Value)> load);
   /// A load of 8 numbers that follow each other in `memref`.
   Value loadVector(Value memref, ArrayRef<Value> indices, mlir::MemRefType type);
@@ -103,6 +157,7 @@ private:
   }
 
   NormOp norm;
+  ConvOp conv;
   mlir::Type element;
   mlir::VectorType vectorType;
 };

@@ -418,5 +418,6 @@ void TensorMatmul::emitMany() {
       return emitSmaller();
     unlessFewer(kLargeTile, kBusyLargeTiles, emitSmaller);
   };
-  choose(rows, kFew, [&] { emitFew(NormOp()); }, emitMost);
+  choose(
+      rows, kFew, [&] { emitFewForms(NormOp(), ConvOp()); }, emitMost);
 }

@@ -331,15 +331,19 @@ func.func @conv(%x: memref<?x?x64xf32>, %k: memref<64x2xf32>, %h: memref<?x1x64x
 // -----
 
 // Rows of bf16 are for tensor cores. Few tokens: weights are asked for before the kernel
-// waits for those before it, and the norm that only makes the tokens is computed here; for
-// more it has a launch of its own.
+// waits for those before it, and the norm that only makes the tokens is computed here: it
+// scales the sums. For more it has a launch of its own.
 // CHECK-LABEL: func.func @tensor_cores(
 // CHECK: scf.if
 // CHECK: gpu.launch
 // CHECK: vector.load {{.*}} {alignment = 16 : i64} : memref<96x32x1x2xbf16>, vector<8xbf16>
 // CHECK: griddepcontrol.wait
-// CHECK: gpu.all_reduce
+// CHECK: vector.store {{.*}} {alignment = 16 : i64} : memref<8x96xbf16, #gpu.address_space<workgroup>>, vector<8xbf16>
+// CHECK: gpu.barrier
+// CHECK: vector.load {{.*}} : memref<8x96xbf16, #gpu.address_space<workgroup>>, vector<8xbf16>
 // CHECK: nvvm.mma.sync
+// CHECK: gpu.barrier
+// CHECK: math.sqrt
 // CHECK: memref.store %{{.*}} : memref<?x?x96xf32>
 // CHECK: else
 // CHECK: gpu.launch
