@@ -37,6 +37,7 @@ public:
   void run();
 
 private:
+  bool canGo(Operation *op);
   Value require(Value value);
 
   func::FuncOp prepare, onDevice;
@@ -76,6 +77,24 @@ void Mover::consider(Operation *op) {
   moved.insert_range(ops);
 }
 
+/// Whether all that is read and read by is where it has to be: a table that is added has
+/// a size that is known.
+bool Mover::canGo(Operation *op) {
+  for (Value operand : op->getOperands()) {
+    auto type = dyn_cast<RankedTensorType>(operand.getType());
+    Operation *made = operand.getDefiningOp();
+    if (!type || moved.contains(made))
+      continue;
+    bool isTable = llvm::is_contained(end.getOperands(), operand);
+    if (!isForDevice(op) ||
+        !(isTable || type.hasStaticShape() || isa_and_nonnull<tensor::EmptyOp>(made)))
+      return false;
+  }
+  return llvm::all_of(op->getUsers(), [&](Operation *user) {
+    return user == end || moved.contains(user);
+  });
+}
+
 /// `value` of @prepare on the device: lengths and memory are made anew, tensors are read
 /// from tables.
 Value Mover::require(Value value) {
@@ -107,6 +126,8 @@ Value Mover::require(Value value) {
 }
 
 void Mover::run() {
+  while (moved.remove_if([&](Operation *op) { return !canGo(op); }))
+    continue;
   if (moved.empty())
     return;
   Location loc = prepare.getLoc();

@@ -51,3 +51,22 @@ func.func @prepare(%a: tensor<1x4x4x2x1xf64> {ssm.weight = "a"}, %b: tensor<1x4x
   %0 = arith.negf %k : tensor<?x1x1x4xf32>
   return %0 : tensor<?x1x1x4xf32>
 }
+
+// -----
+
+// Transforms of what is no table, and has no size that is known, stay as well.
+// CHECK-LABEL: func.func @prepare(
+// CHECK: ssm.spectrum
+// CHECK-NOT: @prepare_on_device
+func.func @prepare(%a: tensor<4xf32> {ssm.weight = "a"}, %length: index {ssm.prepared_length})
+    -> (tensor<4096x2xf32> {ssm.table = 0 : i64},
+        tensor<4x?x2x1xf32> {ssm.extents = array<i64: 0, 4, 1, 0, 0, 2, 0, 1>, ssm.table = 1 : i64}) {
+  %k0 = tensor.empty(%length) : tensor<?x4xf32>
+  %k = linalg.broadcast ins(%a : tensor<4xf32>) outs(%k0 : tensor<?x4xf32>) dimensions = [0]
+  %r0 = tensor.empty() : tensor<4096x2xf32>
+  %r = ssm.roots outs(%r0 : tensor<4096x2xf32>) -> tensor<4096x2xf32>
+  %s0 = tensor.empty(%length) : tensor<4x?x2x1xf32>
+  %s = ssm.spectrum kernel(%k : tensor<?x4xf32>) roots(%r : tensor<4096x2xf32>) lag 0 lane 1
+      outs(%s0 : tensor<4x?x2x1xf32>) {block = 4096 : i64, threads = 256 : i64} -> tensor<4x?x2x1xf32>
+  return %r, %s : tensor<4096x2xf32>, tensor<4x?x2x1xf32>
+}
