@@ -98,14 +98,21 @@ Value FourierBlock::getPlace(Value base, int64_t i) {
   return loops.add(base, loops.add(own, loops.index(i / 2 * 4 * kThreads)));
 }
 
-void FourierBlock::storeValues(Points points, Value to, Value base) {
+int64_t FourierBlock::getAlignment(Value spectrum) {
+  ArrayRef<int64_t> shape = cast<MemRefType>(spectrum.getType()).getShape();
+  int64_t places = shape[shape.size() - 3];
+  bool isEven = !ShapedType::isDynamic(places) && places % 2 == 0;
+  return isEven ? kVectorBytes : kVectorBytes / 2;
+}
+
+void FourierBlock::storeValues(Points points, Value to, Value base, int64_t alignment) {
   OpBuilder &b = loops.builder;
   for (int64_t i = 0; i < kOwn; i += 2) {
     Value vector = vector::FromElementsOp::create(
         b, loops.loc, VectorType::get(4, type),
         ValueRange{points[i].re, points[i].im, points[i + 1].re, points[i + 1].im});
     vector::StoreOp::create(b, loops.loc, vector, to, getPlace(base, i),
-                            /*nontemporal=*/false, llvm::MaybeAlign(kVectorBytes));
+                            /*nontemporal=*/false, llvm::MaybeAlign(alignment));
   }
 }
 

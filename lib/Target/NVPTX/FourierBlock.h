@@ -42,9 +42,12 @@ public:
   void invert(Points points);
 
   /// Where a thread's values `i` and `i + 1` are, in the order of ssm.spectrum for threads,
-  /// and stores all of them there, from `base` on.
+  /// and stores all of them there, from `base` on, a multiple of `alignment` bytes.
   mlir::Value getPlace(mlir::Value base, int64_t i);
-  void storeValues(Points points, mlir::Value to, mlir::Value base);
+  void storeValues(Points points, mlir::Value to, mlir::Value base, int64_t alignment);
+  /// What a channel's places in a spectrum begin at a multiple of, in bytes: that of a
+  /// vector unless they may be an odd number.
+  static int64_t getAlignment(mlir::Value spectrum);
 
   ComplexNumber multiply(ComplexNumber a, ComplexNumber b);
   ComplexNumber multiplyAdd(ComplexNumber a, ComplexNumber b, ComplexNumber sum);

@@ -74,7 +74,8 @@ private:
   void keep(Points &points, Value number);
   Points multiplyOwn(const Points &points);
   void addProducts(Points &sums, Value output, Value begin, Value end);
-  std::array<ComplexNumber, 2> loadNumbers(Value memory, Value place);
+  std::array<ComplexNumber, 2> loadNumbers(Value memory, Value place, int64_t alignment);
+  std::array<ComplexNumber, 2> loadFactors(Value base, int64_t i);
   SmallVector<Value> getSpectrumSizes();
   Value getSpectrumBase(ArrayRef<Value> spectrumSizes);
 
@@ -386,15 +387,22 @@ void FFTConv::storeTokens(const Points &points, Value number) {
 }
 
 /// Two complex numbers beside each other.
-std::array<ComplexNumber, 2> FFTConv::loadNumbers(Value from, Value place) {
+std::array<ComplexNumber, 2> FFTConv::loadNumbers(Value from, Value place,
+                                                  int64_t alignment) {
   OpBuilder &b = loops.builder;
   Value vector =
       vector::LoadOp::create(b, loops.loc, VectorType::get(4, f32), from, place,
-                             /*nontemporal=*/false, llvm::MaybeAlign(kVectorBytes));
+                             /*nontemporal=*/false, llvm::MaybeAlign(alignment));
   auto part = [&](int64_t i) {
     return vector::ExtractOp::create(b, loops.loc, vector, i).getResult();
   };
   return {ComplexNumber{part(0), part(1)}, ComplexNumber{part(2), part(3)}};
+}
+
+/// Those of the kernel for the thread's values `i` and `i + 1`.
+std::array<ComplexNumber, 2> FFTConv::loadFactors(Value base, int64_t i) {
+  return loadNumbers(spectrum, fourier->getPlace(base, i),
+                     FourierBlock::getAlignment(op.getSpectrum()));
 }
 
 /// Where the transform of the block `number` of tokens is kept.
@@ -404,7 +412,7 @@ Value FFTConv::getKept(Value number) {
 
 /// Keeps the transform of the block `number` of tokens.
 void FFTConv::keep(Points &points, Value number) {
-  fourier->storeValues(points, memory, getKept(number));
+  fourier->storeValues(points, memory, getKept(number), kVectorBytes);
 }
 
 /// Products of a thread's values with those of the kernel's piece 0.
@@ -413,7 +421,7 @@ Points FFTConv::multiplyOwn(const Points &points) {
   Value piece = loops.sub(loops.index(0), pieces.firstPiece);
   Value base = loops.add(spectrumBase, times(piece, 2 * kBlock));
   for (int64_t i = 0; i < kOwn; i += 2)
-    for (const ComplexNumber &factor : loadNumbers(spectrum, fourier->getPlace(base, i)))
+    for (const ComplexNumber &factor : loadFactors(base, i))
       products.push_back(fourier->multiply(points[products.size()], factor));
   return products;
 }
@@ -432,8 +440,8 @@ void FFTConv::addProducts(Points &sums, Value output, Value begin, Value end) {
         Value keptPlace = getKept(number);
         SmallVector<Value> after;
         for (int64_t i = 0; i < kOwn; i += 2) {
-          auto kept = loadNumbers(memory, fourier->getPlace(keptPlace, i));
-          auto factors = loadNumbers(spectrum, fourier->getPlace(place, i));
+          auto kept = loadNumbers(memory, fourier->getPlace(keptPlace, i), kVectorBytes);
+          auto factors = loadFactors(place, i);
           for (int64_t j = 0; j < 2; ++j) {
             int64_t at = after.size();
             ComplexNumber sum = fourier->multiplyAdd(kept[j], factors[j],

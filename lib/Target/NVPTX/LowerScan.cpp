@@ -404,13 +404,14 @@ static void emitBySharing(RewriterBase &rewriter, ScanOp op, ScanKernel &many, S
 }
 
 /// Where a thread for each lane makes too few warps, threads share lanes and copy ahead all
-/// the same; calls `otherwise` where there are enough, or are not even enough then.
+/// the same; calls `otherwise` where there are enough, or are not even enough then. Rows of
+/// f32 are twice the copies of a ring that holds half the tokens: there segments are faster.
 static void emitSpread(RewriterBase &rewriter, ScanOp op, function_ref<void()> otherwise) {
   ScanKernel whole(op, rewriter, /*isCooperative=*/true, kSharedStates, /*readsVectors=*/true);
   ScanKernel spread(op, rewriter, /*isCooperative=*/true, kSpreadStates, /*readsVectors=*/true);
   if (!whole.fits() || !spread.fits() || whole.getNumSharing() > 1 ||
       spread.getNumSharing() == 1 || !whole.findStaged(/*isDeep=*/false) ||
-      !spread.findStaged(/*isDeep=*/true))
+      !spread.findStaged(/*isDeep=*/true) || !spread.hasNarrowRows())
     return otherwise();
   Loops loops(rewriter, op.getLoc());
   auto compare = [&](arith::CmpIPredicate predicate, Value value, int64_t bound) -> Value {

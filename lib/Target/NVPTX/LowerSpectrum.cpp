@@ -97,7 +97,8 @@ void SpectrumKernel::emit() {
           points.push_back({loops.mul(low, scale),
                             arith::NegFOp::create(b, loops.loc, loops.mul(high, scale))});
         fourier.transform(points);
-        fourier.storeValues(points, to, loops.add(base, times(number, 2 * kBlock)));
+        fourier.storeValues(points, to, loops.add(base, times(number, 2 * kBlock)),
+                            FourierBlock::getAlignment(out));
         fourier.barrier();
         return taps;
       });

@@ -72,6 +72,8 @@ public:
   void emitStaged(bool isDeep);
   /// Tokens that are copied together.
   int64_t getRingTokens() const { return ringTokens; }
+  /// Whether all rows that are staged are of 16-bit numbers.
+  bool hasNarrowRows();
 
   /// Whether neighbouring keys can be read together, and, on the host, whether memory is
   /// aligned for that, or for copies.

@@ -27,7 +27,9 @@ bool ScanKernel::hasOwnLanes() {
       op.getInitial().empty())
     return false;
   int64_t extent = op.getDimSize(laneDims.back());
-  int64_t bytes = numSharing * numInner * width * bytesOf(op.getInitial().front());
+  // Complex decays and writes take twice the registers as well.
+  int64_t bytes =
+      numSharing * numInner * width * width * bytesOf(op.getInitial().front());
   return !ShapedType::isDynamic(extent) && extent % numSharing == 0 && bytes <= kStateBytes;
 }
 

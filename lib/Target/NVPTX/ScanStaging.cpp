@@ -101,6 +101,11 @@ bool ScanKernel::findStaged(bool isDeep) {
   return !staged.empty();
 }
 
+bool ScanKernel::hasNarrowRows() {
+  return llvm::all_of(
+      staged, [&](const Staged &source) { return bytesOf(source.memref) == 2; });
+}
+
 const ScanKernel::Staged *ScanKernel::getStaged(Value operand, AffineMap map) const {
   if (!readsStaged)
     return nullptr;

@@ -93,6 +93,14 @@ void wait_some(Thread *self, unsigned barrier, unsigned wanted) {
     yield(self);
 }
 
+void check_alignment(uint64_t address, unsigned bytes) {
+  if (address % bytes == 0)
+    return;
+  fprintf(stderr, "misaligned address: %#llx is no multiple of %u\n",
+          (unsigned long long)address, bytes);
+  abort();
+}
+
 void run_grid(const fake_launch *launch, void **arguments, thread_body body) {
   static char *stacks;
   if (!stacks)

@@ -27,6 +27,8 @@ typedef struct Thread {
 
 typedef void (*thread_body)(Thread *self, void **arguments);
 
+/* Ends the program where a device would: vectors are at multiples of their bytes. */
+void check_alignment(uint64_t address, unsigned bytes);
 void run_grid(const fake_launch *launch, void **arguments, thread_body body);
 unsigned special(const Thread *self, const char *name);
 void wait_block(Thread *self);

@@ -202,6 +202,8 @@ class Kernel:
         load = parts[0] == "ld"
         place, values = (args[1], args[0]) if load else (args[0], args[1])
         names = [part.strip() for part in values.strip("{}").split(",")] if vector > 1 else [values]
+        if vector > 1:
+            self.emit(f"check_alignment({self.address(place)}, {vector * bits // 8});")
         for i, name in enumerate(names):
             at = f"({self.address(place)} + {i * bits // 8})"
             if load:
