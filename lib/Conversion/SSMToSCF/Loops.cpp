@@ -223,19 +223,25 @@ Loops::inlineSlice(Block &block, ValueRange results,
       results, [&](Value value) { return mapping.lookupOrDefault(value); });
 }
 
-SmallVector<Value> Loops::inlineEpilogue(Region &region, ValueRange values,
-                                         ValueRange operands, ArrayAttr maps,
-                                         ValueRange point) {
+SmallVector<Value>
+Loops::inlineEpilogue(Region &region, ValueRange values,
+                      function_ref<Value(unsigned)> getOperand) {
   Block &block = region.front();
   return inlineSlice(
       block, block.getTerminator()->getOperands(), [&](unsigned argument) {
-        Type type = block.getArgument(argument).getType();
-        if (argument < values.size())
-          return convert(values[argument], type);
-        unsigned operand = argument - values.size();
-        AffineMap map = cast<AffineMapAttr>(maps[operand]).getValue();
-        return load(operands[operand], apply(map, point));
+        if (argument >= values.size())
+          return getOperand(argument - values.size());
+        return convert(values[argument], block.getArgument(argument).getType());
       });
+}
+
+SmallVector<Value> Loops::inlineEpilogue(Region &region, ValueRange values,
+                                         ValueRange operands, ArrayAttr maps,
+                                         ValueRange point) {
+  return inlineEpilogue(region, values, [&](unsigned operand) {
+    AffineMap map = cast<AffineMapAttr>(maps[operand]).getValue();
+    return load(operands[operand], apply(map, point));
+  });
 }
 
 Type ssmc::detail::getAccumulatorType(TypeRange types) {

@@ -112,6 +112,10 @@ public:
                                                 mlir::ValueRange operands,
                                                 mlir::ArrayAttr maps,
                                                 mlir::ValueRange point);
+  /// The same with operands that `getOperand` has by number.
+  llvm::SmallVector<mlir::Value>
+  inlineEpilogue(mlir::Region &region, mlir::ValueRange values,
+                 llvm::function_ref<mlir::Value(unsigned)> getOperand);
 };
 
 /// The type in which numbers of `types` are accumulated: f64 if any is, f32

@@ -80,17 +80,10 @@ void ConvStep::finish(Value token) {
   Value sum = loops.constant(type, 0.0);
   for (int64_t lag = 0; lag < numLags; ++lag)
     sum = loops.add(sum, loops.mul(taps[lag], tokens[numLags - 1 - lag]));
-  Block &epilogue = op.getEpilogue().front();
-  Value result =
-      loops
-          .inlineSlice(
-              epilogue, epilogue.getTerminator()->getOperands(),
-              [&](unsigned argument) {
-                return argument ? operands[argument - 1]
-                                : loops.convert(
-                                      sum, epilogue.getArgument(0).getType());
-              })
-          .front();
+  Value result = loops
+                     .inlineEpilogue(op.getEpilogue(), sum,
+                                     [&](unsigned number) { return operands[number]; })
+                     .front();
   loops.store(result, op.getOutput(), loops.apply(op.getOutputMap(), point));
   if (Value finalHistory = op.getFinalHistory())
     for (int64_t i = 0; i + 1 < numLags; ++i) {

@@ -202,16 +202,14 @@ static void emitNorm(RewriterBase &rewriter, NormOp op, int64_t numThreads,
   row.reduce();
   if (!isAhead)
     loadOperands();
-  Block &epilogue = op.getEpilogue().front();
   Type result = getElementTypeOrSelf(op.getOutput());
   for (auto [element, loaded] : llvm::zip_equal(row.elements, operands)) {
     Value y = row.apply(element);
-    element = loops.inlineSlice(epilogue, epilogue.getTerminator()->getOperands(),
-                                [&, &loaded = loaded](unsigned argument) {
-                                  return argument > 0
-                                             ? loaded[argument - 1]
-                                             : loops.convert(y, epilogue.getArgument(0).getType());
-                                })
+    element = loops
+                  .inlineEpilogue(op.getEpilogue(), y,
+                                  [&, &loaded = loaded](unsigned number) {
+                                    return loaded[number];
+                                  })
                   .front();
     element = loops.convert(element, result);
   }

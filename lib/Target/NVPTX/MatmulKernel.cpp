@@ -50,17 +50,10 @@ Value MatmulKernel::store(ArrayRef<Value> leading, Value column, Value sum,
                           ArrayRef<Value> operands) {
   SmallVector<Value> point(leading);
   point.push_back(column);
-  Block &epilogue = op.getEpilogue().front();
-  Value result =
-      loops
-          .inlineSlice(
-              epilogue, epilogue.getTerminator()->getOperands(),
-              [&](unsigned argument) {
-                return argument ? operands[argument - 1]
-                                : loops.convert(
-                                      sum, epilogue.getArgument(0).getType());
-              })
-          .front();
+  Value result = loops
+                     .inlineEpilogue(op.getEpilogue(), sum,
+                                     [&](unsigned number) { return operands[number]; })
+                     .front();
   loops.store(result, op.getOutput(), point);
   return result;
 }

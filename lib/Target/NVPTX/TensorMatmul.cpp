@@ -131,7 +131,6 @@ Value TensorMatmul::loadNormed(NormRow &row, ArrayRef<Value> leading, Value k,
                      getNeighbours(operand, map, rank - 1, /*ofSlices=*/true) %
                              kVector ==
                          0));
-  Block &epilogue = norm.getEpilogue().front();
   SmallVector<Value> values;
   for (int64_t i = 0; i < kVector; ++i) {
     at.back() = loops.add(k, loops.index(i));
@@ -144,20 +143,14 @@ Value TensorMatmul::loadNormed(NormRow &row, ArrayRef<Value> leading, Value k,
       *squares = loops.add(*squares, square);
     }
     Value y = squares ? x : row.apply(x);
-    y = loops
-            .inlineSlice(
-                epilogue, epilogue.getTerminator()->getOperands(),
-                [&](unsigned argument) -> Value {
-                  if (argument == 0)
-                    return loops.convert(y, epilogue.getArgument(0).getType());
-                  Value operand = norm.getEpilogueIns()[argument - 1];
-                  auto map =
-                      cast<AffineMapAttr>(norm.getEpilogueMaps()[argument - 1]);
-                  if (Value loaded = wideOperands[argument - 1])
-                    return vector::ExtractOp::create(b, loc, loaded, i);
-                  return loops.load(operand, loops.apply(map.getValue(), at));
-                })
-            .front();
+    auto loadOperand = [&](unsigned number) -> Value {
+      if (Value loaded = wideOperands[number])
+        return vector::ExtractOp::create(b, loc, loaded, i);
+      auto map = cast<AffineMapAttr>(norm.getEpilogueMaps()[number]);
+      return loops.load(norm.getEpilogueIns()[number],
+                        loops.apply(map.getValue(), at));
+    };
+    y = loops.inlineEpilogue(norm.getEpilogue(), y, loadOperand).front();
     values.push_back(loops.convert(y, element));
   }
   return vector::FromElementsOp::create(b, loc, vectorType, values);
