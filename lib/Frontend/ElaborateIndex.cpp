@@ -241,9 +241,13 @@ std::optional<Number> Elaborator::pointOfIndex(const ast::IndexExpr &expr,
         covered *= sizes[unknown];
       }
       if (covered != axis.size) {
+        // An axis may be unknown because of an error that was shown.
+        if (llvm::is_contained(sizes, kUnknownExtent) && diagnostics.hasErrors())
+          return std::nullopt;
         std::string text;
         for (int64_t size : sizes)
-          text += (text.empty() ? "" : " x ") + std::to_string(size);
+          text += (text.empty() ? "" : " x ") +
+                  (size == kUnknownExtent ? "?" : std::to_string(size));
         diagnostics.error(item.index->range,
                           "the merged indices cover " + text + " elements, the axis "
                           "of '" + name + "' has " + llvm::Twine(axis.size));
