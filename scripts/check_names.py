@@ -19,7 +19,7 @@ def kebab(name):
 
 
 def passes(table):
-    """Yield (name without Pass, flag, body) of the passes defined in a Passes.td."""
+    """Yield (name without Pass, flag, body) of the passes defined in a Passes.td, or what one includes."""
     for match in re.finditer(r'^def (\w+) ?: ?(?:\w*Pass)<"([^"]+)".*?\{(.*?)^\}', table.read_text(), re.M | re.S):
         yield match.group(1).removesuffix("Pass"), match.group(1), match.group(2), match.group(3)
 
@@ -68,7 +68,7 @@ def check_pass(table, name, definition, flag, body, errors):
 
 def main():
     count = failed = 0
-    tables = sorted(path for top in ("dialects", "include", "lib") for path in (ROOT / top).rglob("Passes.td"))
+    tables = sorted(path for top in ("dialects", "include", "lib") for path in (ROOT / top).rglob("*Passes.td"))
     for table in tables:
         for name, definition, flag, body in passes(table):
             errors = []

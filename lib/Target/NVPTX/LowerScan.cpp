@@ -329,18 +329,21 @@ SmallVector<Value> ScanKernel::runTokens(Value begin, Value end, ArrayRef<Value>
   return states;
 }
 
-void ScanKernel::run() {
-  bindOp();
-  isCut = false;
+void ScanKernel::startThreads(ArrayRef<Value> extents) {
   OpBuilder &builder = loops.builder;
-  SmallVector<Value> extents = threadSizes();
   SmallVector<Value> zeros(extents.size(), loops.index(0)),
       ones(extents.size(), loops.index(1));
   auto threads = scf::ParallelOp::create(builder, loops.loc, zeros, extents, ones);
   threads->setAttr(nvptx::kBlockAttr, builder.getI64IntegerAttr(kThreads));
-  OpBuilder::InsertionGuard guard(builder);
   builder.setInsertionPointToStart(threads.getBody());
   bindThread(threads.getInductionVars());
+}
+
+void ScanKernel::run() {
+  bindOp();
+  isCut = false;
+  OpBuilder::InsertionGuard guard(loops.builder);
+  startThreads(threadSizes());
   loadInvariants();
   storeFinal(runTokens(loops.index(0), sizes[1], loadInitial()));
 }

@@ -108,6 +108,8 @@ private:
   /// Binds dimensions of the point to a thread's numbers in the grid.
   void bindThread(ValueRange indices);
   SmallVector<Value> threadSizes();
+  /// Goes on in a kernel with a thread for each point of `extents`.
+  void startThreads(ArrayRef<Value> extents);
   void bindOp();
   /// Loads what does not change with time, as long as there are registers, of
   /// the operands that are wanted.

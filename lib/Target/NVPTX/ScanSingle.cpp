@@ -19,8 +19,6 @@ using namespace ssmc::nvptx;
 
 /// Bytes of states that a thread asks for at once.
 static constexpr int64_t kStateBytes = 256;
-/// Threads of a block of the grid.
-static constexpr int64_t kThreads = 128;
 
 bool ScanKernel::hasOwnLanes() {
   if (!split || !readsVectors || !defersOutputs() || op.getDense() || laneDims.empty() ||
@@ -43,18 +41,12 @@ void ScanKernel::runSingle() {
 
 void ScanKernel::runOwnLanes() {
   bindOp();
-  OpBuilder &b = loops.builder;
   unsigned lane = laneDims.back();
   ownLanes = numSharing;
   SmallVector<Value> extents = threadSizes();
   extents[laneDims.size()] = loops.index(op.getDimSize(lane) / ownLanes);
-  SmallVector<Value> zeros(extents.size(), loops.index(0)),
-      ones(extents.size(), loops.index(1));
-  auto threads = scf::ParallelOp::create(b, loops.loc, zeros, extents, ones);
-  threads->setAttr(nvptx::kBlockAttr, b.getI64IntegerAttr(kThreads));
-  OpBuilder::InsertionGuard guard(b);
-  b.setInsertionPointToStart(threads.getBody());
-  bindThread(threads.getInductionVars());
+  OpBuilder::InsertionGuard guard(loops.builder);
+  startThreads(extents);
   Value first = loops.mul(point[lane], loops.index(ownLanes));
   auto forLanes = [&](function_ref<void(int64_t)> visit) {
     for (int64_t i = 0; i < ownLanes; ++i) {

@@ -6,6 +6,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "Target/CPU/BindFrame.h"
 #include "Target/NVPTX/Lowering.h"
 #include "Target/NVPTX/Passes.h"
 
@@ -22,8 +23,6 @@ namespace ssmc::nvptx {
 
 using namespace mlir;
 using namespace ssmc;
-
-static constexpr llvm::StringLiteral kTable = "ssm.table";
 
 namespace {
 class Mover {
@@ -111,7 +110,7 @@ Value Mover::require(Value value) {
   NamedAttrList attributes;
   if (isTensor) {
     auto *known = llvm::find(tables, value);
-    attributes.set(kTable, builder.getI64IntegerAttr(known - tables.begin()));
+    attributes.set(kTableAttr, builder.getI64IntegerAttr(known - tables.begin()));
     if (known == tables.end())
       tables.push_back(value);
   } else {
@@ -151,7 +150,7 @@ void Mover::run() {
     NamedAttrList attributes;
     if (number < prepare.getNumResults())
       attributes = prepare.getResultAttrDict(number);
-    attributes.set(kTable, builder.getI64IntegerAttr(number));
+    attributes.set(kTableAttr, builder.getI64IntegerAttr(number));
     (isMoved ? attributesThere : attributesHere)
         .push_back(attributes.getDictionary(builder.getContext()));
   }

@@ -80,7 +80,8 @@ private:
   void bindUnit(const Group &group, Value unit);
   /// Sets the point to a token in the order of time; the number is an index.
   void bindToken(Value step);
-  /// Address of what `map` has of the point.
+  /// Address of what `map` has of the point, in contiguous memory: the strides that
+  /// nvptx::addressOf multiplies by are registers that are not there.
   Value addressOf(Value memory, AffineMap map);
   int64_t stepOf(const Rows &rows) { return op.getReverse() ? -rows.step : rows.step; }
   Value stageOf(Value step) { return remWords(step, kStages); }
