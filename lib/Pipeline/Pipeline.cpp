@@ -75,7 +75,6 @@ static void buildLayerPipeline(OpPassManager &pm, const PipelineOptions &options
   modes.segments = options.schedule.segments;
   modes.crossover = options.schedule.crossover;
   modes.convolution = options.schedule.conv;
-  modes.convolvesScans = !isCUDA(options);
   pm.addNestedPass<func::FuncOp>(ssm::createSelectModesPass(modes));
   pm.addNestedPass<func::FuncOp>(ssm::createExpandQuadraticPass());
   pm.addPass(createCanonicalizerPass());

@@ -32,11 +32,14 @@ static constexpr double memoryOfToken = 4;
 static constexpr double unitOverhead = 1500;
 /// The same where all blocks have one size and threads share them. A level takes three
 /// slots of a point, and four on the way back, which cannot merge as many additions with
-/// products; the efficiencies are those of that code and of direct sums on an H200. What
-/// goes through memory: tokens to where transforms are and sums back, six numbers a
-/// token, and two more for each piece and for what is kept.
+/// products; the efficiencies are those of that code and of direct sums on an H200, where long sums
+/// reach 0.6 and sums over some hundred lags 0.3. What goes through memory: tokens to where
+/// transforms are and sums back, six numbers a token, and two more for each piece and for
+/// what is kept. A direct sum has clocks of its own for an output, and any form some for a
+/// call.
 static constexpr double threadedLevelSlots = 7, threadedEfficiency = 0.6,
-                        threadedDirectEfficiency = 0.6, tokenNumbers = 6,
+                        threadedDirectEfficiency = 0.45, threadedDirectOutput = 100,
+                        threadedCall = 30000, tokenNumbers = 6,
                         pieceNumbers = 2, numberBytes = 4;
 /// Lengths at which the two are compared.
 static constexpr int64_t longestCompared = 4096, comparedStep = 16;
@@ -69,7 +72,8 @@ double ConvCostModel::countTaps(double length) const {
 
 double ConvCostModel::getDirectClocks(int64_t length) const {
   if (machine.transformPoints > 0)
-    return countTaps(length) / (fmaPerClock * threadedDirectEfficiency);
+    return countTaps(length) / (fmaPerClock * threadedDirectEfficiency) +
+           threadedDirectOutput * length + threadedCall;
   return countTaps(length) / (fmaPerClock * directEfficiency) +
          directOutput * length + directOverhead;
 }
@@ -98,7 +102,7 @@ double ConvCostModel::getThreadedClocks(double length, double lags) const {
   return blocks * block *
              (slots / (fmaPerClock * threadedEfficiency) +
               numbers * bytes / machine.l3BytesPerClock) +
-         length * tokenNumbers * bytes / machine.memoryBytesPerClock;
+         length * tokenNumbers * bytes / machine.memoryBytesPerClock + threadedCall;
 }
 
 double ConvCostModel::getTransformClocks(int64_t length) const {

@@ -34,6 +34,8 @@ static constexpr int64_t longLength = 4096, longestTransformed = 65536;
 /// What a convolution may take of the time of another form: it has tables of some 30
 /// bytes a lag and channel, which have to be prepared and kept.
 static constexpr double convolutionShare = 0.8;
+/// The lengths for which it is worth that: the longest is so many times the shortest.
+static constexpr int64_t convolutionSpan = 4;
 /// What chunks with tables may take of the time of a form that has none.
 static constexpr double tableShare = 0.9;
 /// Bytes of a spectrum over those of the kernel: two parts, and a piece more than lags.
@@ -195,7 +197,7 @@ double CostModel::getScanClocks(double length) const {
   OperationCount atStates = work.inputs > 0 ? OperationCount() : work.atStates;
   double perVector = (work.parts * slots / machine.fmaPerClock +
                       getCoefficientClocks(atStates)) /
-                         scanEfficiency +
+                         (work.inputs > 0 ? machine.invariantShare : scanEfficiency) +
                      work.parts * boundarySlots / timeTile / machine.fmaPerClock;
   double perToken = work.keys * laneVectors * perVector +
                     laneVectors * (getCoefficientClocks(work.atLanes) + stagedVector) +
@@ -432,6 +434,8 @@ std::optional<LengthRange> CostModel::getConvRange(Execution other,
   }
   if (best && best->last == last)
     best->last.reset();
+  if (best && best->last && *best->last < convolutionSpan * best->first)
+    return std::nullopt;
   return best;
 }
 

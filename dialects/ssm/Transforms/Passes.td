@@ -412,8 +412,6 @@ def SelectModesPass : Pass<"ssm-select-modes", "mlir::func::FuncOp"> {
            "Shortest length that is executed in chunks">,
     Option<"convolution", "convolution", "std::string", "\"auto\"",
            "How long kernels are convolved: auto, fft or direct">,
-    Option<"convolvesScans", "convolves-scans", "bool", "true",
-           "A recurrence may become a convolution without being asked to">,
   ];
 }
 

@@ -255,7 +255,7 @@ LogicalResult SelectModesPass::select(ScanOp scan, std::optional<ExecutionMode> 
                                                   hasPreparedTables(scan, info), length);
   scan.setScheduleAttr(schedule);
   // Nothing is asked for: a convolution besides, where that pays.
-  bool isFree = convolvesScans && !asked && !given && chunk == 0 && crossover < 0 &&
+  bool isFree = !asked && !given && chunk == 0 && crossover < 0 &&
                 convolution != "direct";
   if (isFree && isLayer(scan->getParentOfType<func::FuncOp>()) &&
       reasonAgainst(scan, info, ExecutionMode::Conv).empty() &&

@@ -2,7 +2,6 @@
 // RUN: FileCheck %s --check-prefix=EXPLAIN < %t
 // RUN: ssm-opt %s --pass-pipeline='builtin.module(func.func(ssm-select-modes{chunk-tokens=16}))' | FileCheck %s --check-prefix=NONE
 // RUN: ssm-opt %s --pass-pipeline='builtin.module(func.func(ssm-select-modes{convolution=direct}))' | FileCheck %s --check-prefix=NONE
-// RUN: ssm-opt %s --pass-pipeline='builtin.module(func.func(ssm-select-modes{convolves-scans=false}))' | FileCheck %s --check-prefix=NONE
 
 #bte = affine_map<(b, t, e, n) -> (b, t, e)>
 #en = affine_map<(b, t, e, n) -> (e, n)>
