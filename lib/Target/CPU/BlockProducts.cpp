@@ -3,7 +3,6 @@
 #include "BlockProducts.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
-#include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 
@@ -59,17 +58,6 @@ Value BlockProducts::loadVector(Value memref, ValueRange indices) {
 
 void BlockProducts::storeVector(Value value, Value memref, ValueRange indices) {
   vector::StoreOp::create(builder, loc, value, memref, indices);
-}
-
-Value BlockProducts::flush(Value vector) {
-  APFloat smallest = APFloat::getSmallestNormalized(
-      cast<FloatType>(element).getFloatSemantics());
-  Value bound = arith::ConstantOp::create(
-      builder, loc, DenseElementsAttr::get(vectorType, smallest));
-  Value magnitude = math::AbsFOp::create(builder, loc, vector);
-  Value isSmall = arith::CmpFOp::create(builder, loc, arith::CmpFPredicate::OLT,
-                                        magnitude, bound);
-  return arith::SelectOp::create(builder, loc, isSmall, constant(0), vector);
 }
 
 int64_t BlockProducts::getRows(int64_t vectors) const {

@@ -41,7 +41,7 @@ protected:
   SmallVector<Value> zeros(int64_t count);
   /// A decay that a few more tokens would make zero is zero: arithmetic on
   /// denormal numbers is slow.
-  Value flush(Value vector);
+  Value flush(Value vector) { return flushDenormals(builder, loc, vector, element); }
   Value multiply(Value a, Value b);
   Value add(Value a, Value b);
   Value convert(Value value, Type type) {

@@ -3,6 +3,7 @@
 #include "VectorEmitter.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/IR/Matchers.h"
 
@@ -42,6 +43,23 @@ Value ssmc::cpu::convertFloat(OpBuilder &builder, Location loc, Value value,
   return convertFloat(
       builder, loc, convertFloat(builder, loc, value, builder.getF32Type()),
       element);
+}
+
+Value ssmc::cpu::flushDenormals(OpBuilder &builder, Location loc, Value value,
+                                Type element) {
+  double smallest =
+      APFloat::getSmallestNormalized(cast<FloatType>(element).getFloatSemantics())
+          .convertToDouble();
+  Type type = value.getType();
+  TypedAttr limit = builder.getFloatAttr(getElementTypeOrSelf(type), smallest);
+  if (auto vector = dyn_cast<VectorType>(type))
+    limit = DenseElementsAttr::get(vector, limit);
+  Value isSmall = arith::CmpFOp::create(
+      builder, loc, arith::CmpFPredicate::OLT,
+      math::AbsFOp::create(builder, loc, value),
+      arith::ConstantOp::create(builder, loc, limit));
+  Value zero = arith::ConstantOp::create(builder, loc, builder.getZeroAttr(type));
+  return arith::SelectOp::create(builder, loc, isSmall, zero, value);
 }
 
 Value ssmc::cpu::addIndex(OpBuilder &builder, Location loc, Value a, Value b) {

@@ -13,7 +13,6 @@
 #include "VectorEmitter.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
-#include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
@@ -368,15 +367,8 @@ void ImpulseLowering::storeTap(Value lag, unsigned number, Value which, Value va
   Value isInside = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::ult, lag,
                                          numLags);
   Value out = op.getOuts()[number];
-  auto element = cast<FloatType>(cast<MemRefType>(out.getType()).getElementType());
-  double smallest =
-      APFloat::getSmallestNormalized(element.getFloatSemantics()).convertToDouble();
-  Value limit = arith::ConstantOp::create(builder, loc,
-                                          DenseElementsAttr::get(vector, smallest));
-  Value isSmall = arith::CmpFOp::create(builder, loc, arith::CmpFPredicate::OLT,
-                                        math::AbsFOp::create(builder, loc, value), limit);
-  Value zero = arith::ConstantOp::create(builder, loc, builder.getZeroAttr(vector));
-  value = arith::SelectOp::create(builder, loc, isSmall, zero, value);
+  Type element = cast<MemRefType>(out.getType()).getElementType();
+  value = flushDenormals(builder, loc, value, element);
   if (op.getReverse())
     lag = subIndex(builder, loc, subIndex(builder, loc, numLags, index(1)), lag);
   emitIf(builder, loc, isInside, [&] {

@@ -209,6 +209,14 @@ void SpectrumLowering::emitPiece(RegionEmitter &emitter, Value number) {
     fft.store({re, im}, memory, add(base, position));
   });
   fft.transform({memory, base, block, index(1)});
+  // Kernels that decay have pieces of nothing but such numbers.
+  emitFor(builder, loc, index(0), block, 1, [&](Value number) {
+    Value point = add(base, number);
+    ComplexLanes value = fft.load(memory, point);
+    value.re = flushDenormals(builder, loc, value.re, element);
+    value.im = flushDenormals(builder, loc, value.im, element);
+    fft.store(value, memory, point);
+  });
   if (staged)
     storeForThreads(block, offset);
 }

@@ -208,6 +208,10 @@ Value getUnitsPerTask(OpBuilder &builder, Location loc, Value factor,
 /// A number or a vector with elements of the floating-point type `element`.
 Value convertFloat(OpBuilder &builder, Location loc, Value value, Type element);
 
+/// `value`, zero where it would be a denormal number of the floating-point type
+/// `element`: arithmetic on those is slow, a hundred clocks and more on some CPUs.
+Value flushDenormals(OpBuilder &builder, Location loc, Value value, Type element);
+
 /// Index arithmetic that folds constants.
 Value addIndex(OpBuilder &builder, Location loc, Value a, Value b);
 Value subIndex(OpBuilder &builder, Location loc, Value a, Value b);

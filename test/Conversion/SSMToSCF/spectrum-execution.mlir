@@ -1,7 +1,8 @@
 // RUN: ssm-opt %s --convert-ssm-to-scf %lower_to_llvm -o %t.mlir
 // RUN: %run spectrum %t.mlir | FileCheck %s
-// RUN: ssm-opt %s --pass-pipeline='builtin.module(func.func(ssm-lower-to-cpu{vector-bits=128}))' | ssm-opt --convert-ssm-to-scf --convert-vector-to-llvm %lower_to_llvm -o %t.fast.mlir
+// RUN: ssm-opt %s --pass-pipeline='builtin.module(func.func(ssm-lower-to-cpu{vector-bits=128}))' | ssm-opt --convert-ssm-to-scf --convert-math-to-llvm --convert-vector-to-llvm %lower_to_llvm -o %t.fast.mlir
 // RUN: %run spectrum %t.fast.mlir | FileCheck %s
+// RUN: %run small %t.fast.mlir | FileCheck %s --check-prefix=SMALL
 
 // A kernel of the lag 0 alone, which is 64: its transform is one everywhere, and in the
 // second piece, which is the high half of what the first one gives, -i. The other
@@ -73,6 +74,30 @@ func.func @spectrum() {
       : memref<2x16x2x1xf32> to memref<1x2xf32, strided<[2, 1], offset: 32>>
   %other_show = memref.cast %other : memref<1x2xf32, strided<[2, 1], offset: 32>> to memref<*xf32>
   call @printMemrefF32(%other_show) : (memref<*xf32>) -> ()
+  return
+}
+
+// Taps of channels of one tile, over 64: a denormal number is zero, the smallest that is
+// none stays.
+// SMALL: data =
+// SMALL-NEXT: {{\[}}[0, 1.17549e-38, {{-?}}0, {{-?}}0]
+func.func @small() {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %k = memref.alloc() : memref<1x2xf32>
+  %denormal = arith.constant 7.0e-37 : f32
+  %normal = arith.constant 0x03800000 : f32
+  memref.store %denormal, %k[%c0, %c0] : memref<1x2xf32>
+  memref.store %normal, %k[%c0, %c1] : memref<1x2xf32>
+  %r = memref.alloc() : memref<64x2xf32>
+  ssm.roots outs(%r : memref<64x2xf32>)
+  %s = memref.alloc() : memref<1x136x2x4xf32>
+  ssm.spectrum kernel(%k : memref<1x2xf32>) roots(%r : memref<64x2xf32>) lag 0 lane 1
+      outs(%s : memref<1x136x2x4xf32>)
+  %low = memref.subview %s[0, 37, 0, 0] [1, 1, 2, 4] [1, 1, 1, 1]
+      : memref<1x136x2x4xf32> to memref<2x4xf32, strided<[4, 1], offset: 296>>
+  %low_show = memref.cast %low : memref<2x4xf32, strided<[4, 1], offset: 296>> to memref<*xf32>
+  call @printMemrefF32(%low_show) : (memref<*xf32>) -> ()
   return
 }
 
