@@ -42,7 +42,7 @@ inline Block allocate(int64_t bytes) {
   if (bytes < 0)
     stop("size");
   constexpr int64_t largePage = int64_t(2) << 20;
-  int64_t alignment = bytes >= 4 * largePage ? largePage : SSMRT_ALIGNMENT;
+  int64_t alignment = bytes >= 2 * largePage ? largePage : SSMRT_ALIGNMENT;
   void *block = nullptr;
   if (posix_memalign(&block, size_t(alignment), size_t(std::max<int64_t>(bytes, 64))))
     stop("memory");
