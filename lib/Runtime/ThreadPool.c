@@ -31,9 +31,10 @@
 /* Work below this many nanoseconds in total stays on the calling thread, and no
  * participant is woken for less than half of it. */
 enum { MinimumWork = 20000 };
-/* A job that gives every participant more than this is cut into several chunks
- * each, for threads whose core is slower or shared. */
-enum { LongWork = 200000, ChunksOfLongWork = 4 };
+/* A job that gives every participant more than LongWork is cut into several
+ * chunks each, for threads whose core is slower or shared, or whose memory is.
+ * Nobody waits at the end for longer than one chunk takes. */
+enum { LongWork = 200000, ChunkWork = 20000, MaxChunksOfLongWork = 64 };
 /* Pauses before a worker sleeps: some 50 to 150 microseconds. With more threads
  * than cores spinning takes time from those who work. */
 enum { SpinPauses = 3000, SpinPausesCrowded = 50 };
@@ -136,10 +137,11 @@ static bool takeChunk(Slot *slot, uint32_t *chunk) {
   return false;
 }
 
-/* First item of a chunk: the first (count % chunks) chunks have one more. */
+/* First item of a chunk. Where chunks cannot be equal, those with one item more
+ * are spread evenly, so that the runs of participants differ by one at most. */
 static int64_t firstItem(const Job *job, uint32_t chunk) {
   int64_t size = job->count / job->chunks, more = job->count % job->chunks;
-  return chunk * size + (chunk < more ? chunk : more);
+  return chunk * size + chunk * more / job->chunks;
 }
 
 static uint32_t runSlot(Pool *pool, Slot *slot) {
@@ -246,7 +248,9 @@ static void planJob(const Pool *pool, int64_t count, int64_t cost, Job *job) {
     if (participants > work / (MinimumWork / 2))
       participants = work / (MinimumWork / 2);
     if (work / participants > LongWork)
-      perParticipant = ChunksOfLongWork;
+      perParticipant = work / participants / ChunkWork;
+    if (perParticipant > MaxChunksOfLongWork)
+      perParticipant = MaxChunksOfLongWork;
   }
   if (perParticipant > count / participants)
     perParticipant = count / participants;

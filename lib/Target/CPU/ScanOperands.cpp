@@ -54,21 +54,35 @@ void Stream::emitPrefetch(RegionEmitter &at, const Offsets &offsets,
                              /*localityHint=*/2, /*isDataCache=*/true);
 }
 
-/// Nanoseconds in which one core reads and writes the states of a batch row,
-/// which come from memory where a call has few tokens: those of other layers
-/// were touched since.
-static double getStateCost(ssm::ScanOp op) {
+/// Bytes of an operand that belong to one batch row.
+static double getBytesOfRow(MemRefType type, bool hasRows) {
+  double elements = 1;
+  for (int64_t size : type.getShape().drop_front(hasRows ? 1 : 0))
+    elements *= ShapedType::isDynamic(size) ? 1 : size;
+  return elements * type.getElementTypeBitWidth() / 8;
+}
+
+/// Nanoseconds in which one core reads and writes what a batch row needs once,
+/// however many tokens there are: states, and operands that no token changes.
+/// With few tokens they come from memory: those of other layers were touched
+/// since.
+static double getOnceCost(ssm::ScanOp op) {
   constexpr double nanosecondsPerByte = 0.05;
   double bytes = 0;
-  for (Value state : op.getFinalStates()) {
-    auto type = cast<MemRefType>(state.getType());
-    double elements = 1;
-    for (int64_t size : type.getShape().drop_front())
-      elements *= ShapedType::isDynamic(size) ? 1 : size;
-    bytes += elements * type.getElementTypeBitWidth() / 8;
+  for (Value state : op.getFinalStates())
+    bytes += 2 * getBytesOfRow(cast<MemRefType>(state.getType()), true);
+  for (auto [i, operand] : llvm::enumerate(op.getIns())) {
+    AffineMap map = op.getInsMap(i);
+    if (!map.isFunctionOfDim(1))
+      bytes += getBytesOfRow(cast<MemRefType>(operand.getType()),
+                             map.isFunctionOfDim(0));
   }
-  return 2 * bytes * nanosecondsPerByte;
+  return bytes * nanosecondsPerByte;
 }
+
+/// Nanoseconds of work that two threads finish sooner than one: both wait for
+/// memory, and starting the second takes about one of them.
+static constexpr double worthTwoThreads = 16e3;
 
 void ssmc::cpu::emitUnitTasks(
     OpBuilder &builder, ssm::ScanOp op, Value batches, int64_t unitsOfRow,
@@ -78,11 +92,18 @@ void ssmc::cpu::emitUnitTasks(
   auto index = [&](int64_t value) { return indexConstant(builder, loc, value); };
   Value numUnits = mulIndex(builder, loc, batches, index(unitsOfRow));
   // In steps, as the length is known at run time only.
-  int64_t stateSteps =
-      getStateCost(op) / std::max<int64_t>(unitsOfRow, 1) / stepCost;
-  Value steps = addIndex(builder, loc, tokens, index(stateSteps));
+  int64_t onceSteps =
+      getOnceCost(op) / std::max<int64_t>(unitsOfRow, 1) / stepCost;
+  Value steps = addIndex(builder, loc, tokens, index(onceSteps));
   Value least = builder.createOrFold<arith::MaxSIOp>(loc, numUnits, index(1));
   Value unitsPerTask = minIndex(
       builder, loc, getUnitsPerTask(builder, loc, steps, stepCost), least);
+  // Work of one or two tasks is halved.
+  Value isWorthTwo = builder.createOrFold<arith::CmpIOp>(
+      loc, arith::CmpIPredicate::sge, mulIndex(builder, loc, numUnits, steps),
+      index(worthTwoThreads / stepCost));
+  Value half = ceilDivIndex(builder, loc, least, index(2));
+  unitsPerTask = builder.createOrFold<arith::SelectOp>(
+      loc, isWorthTwo, minIndex(builder, loc, unitsPerTask, half), unitsPerTask);
   emitTasks(builder, loc, numUnits, unitsPerTask, std::nullopt, body);
 }
