@@ -129,12 +129,18 @@ void TileEmitter::prefetchWeights(Value row) {
   int64_t rowBytes = tile.width * pair * bytes;
   if (tile.prefetchBytes == 0 || rowBytes % lineBytes)
     return;
-  Value ahead = index.add(row, tile.prefetchBytes / rowBytes);
-  for (int64_t position = 0; position < rowBytes; position += lineBytes)
-    memref::PrefetchOp::create(
-        b, tile.weight,
-        ValueRange{tile.panel, ahead, index.constant(position / bytes)},
-        /*isWrite=*/false, /*localityHint=*/2, /*isDataCache=*/true);
+  auto prefetch = [&](int64_t distance, unsigned locality) {
+    Value ahead = index.add(row, distance / rowBytes);
+    for (int64_t position = 0; position < rowBytes; position += lineBytes)
+      memref::PrefetchOp::create(
+          b, tile.weight,
+          ValueRange{tile.panel, ahead, index.constant(position / bytes)},
+          /*isWrite=*/false, locality, /*isDataCache=*/true);
+  };
+  // From memory, then from the second cache: a load that waits for either keeps
+  // later ones from starting.
+  prefetch(tile.prefetchBytes, 2);
+  prefetch(tile.prefetchBytes / 2, 3);
 }
 
 void TileEmitter::dotStep(MutableArrayRef<Value> sums, Value k) {

@@ -29,7 +29,8 @@ struct MatmulTile {
   mlir::Value sumsRow;
   /// Starts from the values in `sums` where this is true; null: never.
   mlir::Value resume;
-  /// How far ahead of the loads weights are asked for; 0: not at all.
+  /// How far ahead of the loads weights are asked for, and half as far once more for
+  /// the first cache; 0: not at all.
   int64_t prefetchBytes = 0;
   int64_t rows, width, lanes;
   mlir::Type accumulator;

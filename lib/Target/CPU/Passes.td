@@ -76,7 +76,8 @@ def LowerMatmulPass : Pass<"ssm-lower-matmul"> {
            "What multiplies bf16: none, dot (AVX512-BF16) or tiles (AMX-BF16, "
            "in 64-bit code for Linux)">,
     Option<"prefetchBytes", "prefetch-bytes", "int64_t", "0",
-           "How far ahead of loads streamed weights are prefetched; 0: not at all">,
+           "How far ahead of loads streamed weights are prefetched, and half as far "
+           "into the first cache; 0: not at all">,
   ];
   let dependentDialects = ["::mlir::arith::ArithDialect",
                            "::mlir::LLVM::LLVMDialect",

@@ -33,13 +33,16 @@
 // 40 columns are whole registers: no masks.
 // CHECK-NOT: vector.maskedstore
 // CHECK: ssm.cost
-// Rows of 64 bytes: 128 of them ahead, one prefetch each; not where blocks of weights
-// are in a cache.
+// Rows of 64 bytes: 128 of them ahead, one prefetch each, and 64 into the first cache;
+// not where blocks of weights are in a cache.
 // AHEAD-LABEL: func @linear
 // AHEAD: case 1
 // AHEAD: %[[C128:.*]] = arith.constant 128 : index
 // AHEAD-NEXT: %[[ROW:.*]] = arith.addi %{{.*}}, %[[C128]] : index
 // AHEAD: memref.prefetch %{{.*}}[%{{.*}}, %[[ROW]], %{{.*}}], read, locality<2>, data
+// AHEAD: %[[C64:.*]] = arith.constant 64 : index
+// AHEAD-NEXT: %[[NEAR:.*]] = arith.addi %{{.*}}, %[[C64]] : index
+// AHEAD: memref.prefetch %{{.*}}[%{{.*}}, %[[NEAR]], %{{.*}}], read, locality<3>, data
 // AHEAD: else
 // AHEAD: scf.index_switch
 // AHEAD-NOT: memref.prefetch
