@@ -183,6 +183,7 @@ static void buildLoopsPipeline(OpPassManager &pm, const PipelineOptions &options
   if (!options.literal) {
     cpu::LowerToCPUPassOptions vectors;
     vectors.vectorBits = target.vectorBits;
+    vectors.prefetchBytes = target.prefetchBytes;
     pm.addNestedPass<func::FuncOp>(cpu::createLowerToCPUPass(vectors));
     cpu::LowerMatmulPassOptions products;
     products.vectorBits = target.vectorBits;

@@ -18,6 +18,8 @@ namespace ssmc::cpu {
 struct VectorTarget {
   /// Bits of a vector register: 128, 256 or 512.
   int64_t bits = 512;
+  /// `KernelTarget::prefetchBytes`.
+  int64_t prefetchBytes = 0;
 
   /// Lanes for elements of `type`: those of the widest type that takes part.
   int64_t getLanes(unsigned elementBits) const {

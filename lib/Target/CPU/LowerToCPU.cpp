@@ -39,6 +39,7 @@ void LowerToCPUPass::runOnOperation() {
   }
   VectorTarget target;
   target.bits = vectorBits;
+  target.prefetchBytes = prefetchBytes;
   IRRewriter rewriter(&getContext());
   lowerCrossovers(rewriter, getOperation());
   SmallVector<Operation *> ops;

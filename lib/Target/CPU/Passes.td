@@ -43,6 +43,8 @@ def LowerToCPUPass : Pass<"ssm-lower-to-cpu", "::mlir::func::FuncOp"> {
   let options = [
     Option<"vectorBits", "vector-bits", "int64_t", "512",
            "Bits of a vector register: 512, 256 or 128">,
+    Option<"prefetchBytes", "prefetch-bytes", "int64_t", "0",
+           "Twice how far ahead of loads a step prefetches states; 0: not at all">,
   ];
   let dependentDialects = ["::mlir::affine::AffineDialect",
                            "::mlir::arith::ArithDialect",

@@ -106,6 +106,7 @@ private:
   bool hasSingleTokenForm();
   void emitSingleToken(RegionEmitter &coefficients, RegionEmitter &epilogue);
   void bindKeySources(RegionEmitter &emitter, Value number);
+  void emitPrefetchRows(RegionEmitter &at, const Offsets &point);
   void emitKeyLanes(RegionEmitter &element, Value number);
 
   // Passes over a tile of time.

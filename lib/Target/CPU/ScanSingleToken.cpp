@@ -90,6 +90,33 @@ void ScanLowering::bindKeySources(RegionEmitter &emitter, Value number) {
   }
 }
 
+/// Asks for vectors of states, and of operands that every element has of its own,
+/// at a distance: rows of elements follow each other in memory, and the loads of
+/// one row leave no room to wait for the next.
+void ScanLowering::emitPrefetchRows(RegionEmitter &at, const Offsets &point) {
+  constexpr int64_t lineBytes = 64;
+  auto prefetch = [&](const Access &access) {
+    auto type = cast<MemRefType>(access.memref.getType());
+    int64_t bytes = type.getElementTypeBitWidth() / 8;
+    if (getStride(access, *innerKey) != Stride::unit ||
+        point[*innerKey] * bytes % lineBytes != 0)
+      return;
+    SmallVector<Value> indices = at.getIndices(access, point);
+    indices.back() = addIndex(builder, loc, indices.back(),
+                              index(target.prefetchBytes / 2 / bytes));
+    memref::PrefetchOp::create(builder, loc, access.memref, indices,
+                               /*isWrite=*/false, /*localityHint=*/3,
+                               /*isDataCache=*/true);
+  };
+  if (target.prefetchBytes == 0)
+    return;
+  for (const Access &access : initial)
+    prefetch(access);
+  for (auto [i, operand] : llvm::enumerate(op.getIns()))
+    if (AffineMap map = op.getInsMap(i); map.isFunctionOfDim(*lane))
+      prefetch({operand, map});
+}
+
 /// One step of all keys of one element; leaves the sums of its reads.
 void ScanLowering::emitKeyLanes(RegionEmitter &element, Value number) {
   int64_t whole = innerKeys / fullWidth;
@@ -116,6 +143,7 @@ void ScanLowering::emitKeyLanes(RegionEmitter &element, Value number) {
     for (int64_t u = 0; u < count; ++u) {
       Offsets point = at.zeroOffsets();
       point[*innerKey] = u * fullWidth;
+      emitPrefetchRows(at, point);
       Number state = zeroState(at);
       for (unsigned part = 0; part < parts && !initial.empty(); ++part)
         state[part] =
