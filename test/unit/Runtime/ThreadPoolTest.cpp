@@ -6,6 +6,8 @@
 
 #include <atomic>
 #include <cfenv>
+#include <mutex>
+#include <set>
 #include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
@@ -145,6 +147,22 @@ TEST(ThreadPoolTest, SmallWorkStaysOnTheCaller) {
       EXPECT_EQ(std::this_thread::get_id(), self);
       EXPECT_EQ(end - begin, 100);
     });
+}
+
+TEST(ThreadPoolTest, LongWorkIsDealtOutEvenly) {
+  Context pool(2);
+  std::mutex mutex;
+  std::set<int64_t> begins;
+  int64_t longest = 0;
+  pool.parallelFor(53, 10000, [&](int64_t begin, int64_t end) {
+    std::lock_guard<std::mutex> lock(mutex);
+    begins.insert(begin);
+    longest = std::max(longest, end - begin);
+  });
+  // 20 microseconds are two items and a bit; the second run begins in the middle.
+  EXPECT_EQ(begins.size(), 26u);
+  EXPECT_EQ(longest, 3);
+  EXPECT_EQ(begins.count(26), 1u);
 }
 
 TEST(ThreadPoolTest, HugeCosts) {
