@@ -172,6 +172,7 @@ static void buildLoopsPipeline(OpPassManager &pm, const PipelineOptions &options
     lowering.cooperative = !options.emulateKernels;
     lowering.operandType = options.operandType;
     lowering.warpgroups = lowering.cooperative && nvptx::haveWarpgroups(options.gpu);
+    lowering.sharedBytes = nvptx::getSharedBytes(options.gpu);
     function.addPass(nvptx::createLowerOpsPass(lowering));
     function.addPass(createCanonicalizerPass());
     function.addPass(createCSEPass());

@@ -29,22 +29,44 @@ bool ConvStep::fits(ConvOp op) {
          dims.size() == op.getNumDims() - 1;
 }
 
-void ConvStep::loadTables(ArrayRef<Value> indices) {
+void ConvStep::moveTo(ArrayRef<Value> indices) {
   from.assign(indices.begin(), indices.end());
   point.assign(op.getNumDims(), loops.index(0));
   for (auto [expr, index] :
        llvm::zip_equal(op.getInputMap().getResults(), indices))
     point[cast<AffineDimExpr>(expr).getPosition()] = index;
+}
+
+void ConvStep::loadTables(ArrayRef<Value> indices) {
+  moveTo(indices);
   if (isTable(op.getKernel()))
     loadTaps();
-  for (int64_t i = 0; op.getHistory() && i + 1 < numLags; ++i) {
-    from[1] = loops.index(i);
-    prefetchLine(loops.builder, loops.loc,
-                 addressOf(loops.builder, loops.loc, op.getHistory(), from),
-                 CacheLevel::device);
-  }
   operands.resize(op.getEpilogueIns().size());
   loadOperands(/*areTables=*/true);
+}
+
+void ConvStep::prefetchLineOf(Value memref, ArrayRef<Value> indices) {
+  prefetchLine(loops.builder, loops.loc,
+               addressOf(loops.builder, loops.loc, memref, indices), CacheLevel::device);
+}
+
+void ConvStep::prefetchHistory() {
+  for (int64_t i = 0; op.getHistory() && i + 1 < numLags; ++i) {
+    from[1] = loops.index(i);
+    prefetchLineOf(op.getHistory(), from);
+  }
+}
+
+void ConvStep::prefetch(ArrayRef<Value> indices) {
+  moveTo(indices);
+  if (isTable(op.getKernel())) {
+    point.back() = loops.index(0);
+    prefetchLineOf(op.getKernel(), loops.apply(op.getKernelMap(), point));
+  }
+  for (auto [i, operand] : llvm::enumerate(op.getEpilogueIns()))
+    if (isTable(operand))
+      prefetchLineOf(operand, loops.apply(op.getEpilogueMap(i), point));
+  prefetchHistory();
 }
 
 void ConvStep::loadTaps() {

@@ -18,15 +18,21 @@ public:
   /// else.
   static bool fits(mlir::ssm::ConvOp op);
 
-  /// Loads what no kernel writes, of the channel at `indices` of the input, and
-  /// asks for the history, which may be written still.
+  /// Loads what no kernel writes, of the channel at `indices` of the input.
   void loadTables(llvm::ArrayRef<Value> indices);
+  /// Asks for it instead, where it is tables, and for the history, which may be
+  /// written still, or for the history alone.
+  void prefetch(llvm::ArrayRef<Value> indices);
+  void prefetchHistory();
   /// Loads the tokens before this one, and what else there is.
   void loadHistory();
   /// Stores the output and the history, given the token.
   void finish(Value token);
 
 private:
+  /// Goes to the channel at `indices` of the input.
+  void moveTo(llvm::ArrayRef<Value> indices);
+  void prefetchLineOf(Value memref, llvm::ArrayRef<Value> indices);
   void loadTaps();
   /// Operands of the epilogue that are tables, or those that are not.
   void loadOperands(bool areTables);

@@ -232,8 +232,8 @@ void ScalarMatmul::run() {
 }
 
 LogicalResult nvptx::lowerMatmul(RewriterBase &rewriter, MatmulOp op,
-                                 Neighbours neighbours) {
-  if (succeeded(lowerTensorMatmul(rewriter, op, neighbours)))
+                                 Neighbours neighbours, Device device) {
+  if (succeeded(lowerTensorMatmul(rewriter, op, neighbours, device)))
     return success();
   ScalarMatmul kernels(op, rewriter);
   if (!kernels.fits())

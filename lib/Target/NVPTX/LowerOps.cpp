@@ -81,6 +81,7 @@ void LowerOpsPass::runOnOperation() {
 
   IRRewriter rewriter(&getContext());
   auto cores = int64_t(Machine::get(function->getParentOfType<ModuleOp>()).cores);
+  nvptx::Device device{cores, sharedBytes};
   chooseForms(rewriter);
   SmallVector<Operation *> structured;
   function.walk([&](Operation *op) {
@@ -92,7 +93,7 @@ void LowerOpsPass::runOnOperation() {
   DenseSet<Operation *> isComputed;
   for (Operation *op : structured)
     if (auto matmul = dyn_cast<MatmulOp>(op); matmul && cooperative) {
-      nvptx::Neighbours found = nvptx::findNeighbours(rewriter, matmul);
+      nvptx::Neighbours found = nvptx::findNeighbours(rewriter, matmul, device);
       neighbours[op] = found;
       isComputed.insert(found.norm);
       isComputed.insert(found.conv);
@@ -120,14 +121,14 @@ void LowerOpsPass::runOnOperation() {
           succeeded(nvptx::lowerWarpgroupChunk(rewriter, scan, terms, cores)))
         continue;
       if (failed(nvptx::lowerChunk(rewriter, scan, terms)))
-        (void)nvptx::lowerScan(rewriter, scan, cooperative, productOf.lookup(op));
+        (void)nvptx::lowerScan(rewriter, scan, cooperative, productOf.lookup(op), device);
     } else if (auto conv = dyn_cast<ConvOp>(op)) {
       if (failed(nvptx::lowerConv(rewriter, conv)) && cooperative)
         (void)nvptx::lowerLongConv(rewriter, conv);
     } else if (auto norm = dyn_cast<NormOp>(op); norm && cooperative) {
       (void)nvptx::lowerNorm(rewriter, norm);
     } else if (auto matmul = dyn_cast<MatmulOp>(op); matmul && cooperative) {
-      (void)nvptx::lowerMatmul(rewriter, matmul, neighbours.lookup(op));
+      (void)nvptx::lowerMatmul(rewriter, matmul, neighbours.lookup(op), device);
     } else if (auto response = dyn_cast<ImpulseResponseOp>(op); response && cooperative) {
       (void)nvptx::lowerImpulse(rewriter, response);
     } else if (auto spectrum = dyn_cast<SpectrumOp>(op); spectrum && cooperative) {

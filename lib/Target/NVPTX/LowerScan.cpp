@@ -545,7 +545,7 @@ static void emitStepOr(RewriterBase &rewriter, ScanOp op, MatmulOp product,
 }
 
 LogicalResult nvptx::lowerScan(RewriterBase &rewriter, ScanOp op, bool cooperative,
-                               MatmulOp product) {
+                               MatmulOp product, Device device) {
   ScanKernel probe(op, rewriter, cooperative, kSharedStates, /*readsVectors=*/true);
   if (!probe.fits())
     return failure();
@@ -560,7 +560,7 @@ LogicalResult nvptx::lowerScan(RewriterBase &rewriter, ScanOp op, bool cooperati
   };
   auto emitAll = [&] {
     if (product)
-      (void)lowerMatmul(rewriter, product, Neighbours());
+      (void)lowerMatmul(rewriter, product, Neighbours(), device);
     if (!probe.hasVectors() && !copiesAhead)
       return emitByLength(rewriter, op, cooperative, /*vectors=*/false);
     Loops(rewriter, op.getLoc())

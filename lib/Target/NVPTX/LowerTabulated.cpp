@@ -303,7 +303,7 @@ LogicalResult nvptx::lowerTabulated(RewriterBase &rewriter, ScanOp op) {
         auto scan = cast<ScanOp>(rewriter.clone(*op));
         scan.dropTables();
         rewriter.setInsertionPoint(scan);
-        (void)lowerScan(rewriter, scan, /*cooperative=*/true, MatmulOp());
+        (void)lowerScan(rewriter, scan, /*cooperative=*/true, MatmulOp(), Device());
       });
   rewriter.eraseOp(op);
   return success();

@@ -9,6 +9,11 @@
 
 namespace ssmc::nvptx {
 
+/// Multiprocessors, and bytes of shared memory that a block may ask for.
+struct Device {
+  int64_t multiprocessors, sharedBytes;
+};
+
 // Each of these erases the op. `cooperative`: threads may work together.
 
 /// A recurrence with a thread for each lane, or several, and the lane's states
@@ -16,7 +21,7 @@ namespace ssmc::nvptx {
 /// `product` is lowered as well.
 mlir::LogicalResult lowerScan(mlir::RewriterBase &rewriter,
                               mlir::ssm::ScanOp op, bool cooperative,
-                              mlir::ssm::MatmulOp product);
+                              mlir::ssm::MatmulOp product, Device device);
 /// The small product right before `op` that only makes an operand, where
 /// kernels of a single token can compute it themselves; null if there is none.
 mlir::ssm::MatmulOp findProductOf(mlir::RewriterBase &rewriter,
@@ -93,14 +98,16 @@ struct Neighbours {
 /// tokens, in sums that threads share. `neighbours`, found by findNeighbours,
 /// are lowered as well.
 mlir::LogicalResult lowerMatmul(mlir::RewriterBase &rewriter,
-                                mlir::ssm::MatmulOp op, Neighbours neighbours);
+                                mlir::ssm::MatmulOp op, Neighbours neighbours,
+                                Device device);
 
 /// The same by tensor cores, where both operands are 16-bit numbers and the weight's rows
 /// (panels of one column) begin at multiples of 16 bytes.
 mlir::LogicalResult lowerTensorMatmul(mlir::RewriterBase &rewriter,
                                       mlir::ssm::MatmulOp op,
-                                      Neighbours neighbours);
-Neighbours findNeighbours(mlir::RewriterBase &rewriter, mlir::ssm::MatmulOp op);
+                                      Neighbours neighbours, Device device);
+Neighbours findNeighbours(mlir::RewriterBase &rewriter, mlir::ssm::MatmulOp op,
+                          Device device);
 
 } // namespace ssmc::nvptx
 

@@ -88,3 +88,8 @@ bool nvptx::haveWarpgroups(llvm::ArrayRef<std::string> archs) {
     return arch && arch->number == 90 && arch->variant == 'a';
   });
 }
+
+int64_t nvptx::getSharedBytes(llvm::ArrayRef<std::string> archs) {
+  // PTX for sm_90 runs on later ones as well, which have less.
+  return (haveWarpgroups(archs) ? 227 : 99) << 10;
+}

@@ -16,6 +16,9 @@ mlir::ssm::Machine getMachine(llvm::StringRef arch, bool roundsTables);
 /// one: otherwise code is for whatever comes.
 bool haveWarpgroups(llvm::ArrayRef<std::string> archs);
 
+/// Bytes of shared memory that a block may ask for wherever code for `archs` runs.
+int64_t getSharedBytes(llvm::ArrayRef<std::string> archs);
+
 } // namespace ssmc::nvptx
 
 #endif // SSMC_TARGET_NVPTX_MACHINE_H

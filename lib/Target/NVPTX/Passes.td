@@ -46,6 +46,8 @@ def LowerOpsPass : Pass<"nvptx-lower-ops", "::mlir::func::FuncOp"> {
            "Of products in f32: bf16 rounds operands; empty keeps them">,
     Option<"warpgroups", "warpgroups", "bool", "false",
            "Four warps may multiply together, which sm_90a alone can">,
+    Option<"sharedBytes", "shared-bytes", "int64_t", "101376",
+           "Shared memory that a block may ask for">,
   ];
   let dependentDialects = ["::mlir::affine::AffineDialect",
                            "::mlir::arith::ArithDialect",

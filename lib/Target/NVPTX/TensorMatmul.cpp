@@ -157,6 +157,43 @@ Value TensorMatmul::loadNormed(NormRow &row, ArrayRef<Value> leading, Value k,
 }
 
 //===----------------------------------------------------------------------===//
+// Copies
+//===----------------------------------------------------------------------===//
+
+Value TensorMatmul::makePointer(Value memref, ArrayRef<Value> indices) {
+  auto global = LLVM::LLVMPointerType::get(b.getContext(),
+                                           unsigned(NVVM::NVVMMemorySpace::Global));
+  return LLVM::IntToPtrOp::create(b, loc, global, addressOf(b, loc, memref, indices));
+}
+
+Value TensorMatmul::at(Value base, Value bytes) {
+  return LLVM::GEPOp::create(b, loc, base.getType(), b.getI8Type(), base,
+                             ArrayRef<LLVM::GEPArg>{bytes});
+}
+
+Value TensorMatmul::at(Value base, int64_t bytes) {
+  return LLVM::GEPOp::create(b, loc, base.getType(), b.getI8Type(), base,
+                             ArrayRef<LLVM::GEPArg>{int32_t(bytes)});
+}
+
+void TensorMatmul::copyPiece(Value target, Value source, Value k, int64_t end,
+                             bool isGuarded) {
+  Value from = at(source, arith::IndexCastOp::create(b, loc, b.getI64Type(),
+                                                     loops.mul(k, loops.index(2))));
+  Value bytes;
+  if (isGuarded) { // zeros beyond the end, where nothing is read
+    auto count = [&](int64_t value) -> Value {
+      return arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(int32_t(value)));
+    };
+    Value isThere = loops.less(k, loops.index(end));
+    from = loops.select(isThere, from, source);
+    bytes = loops.select(isThere, count(kVectorBytes), count(0));
+  }
+  NVVM::CpAsyncOp::create(b, loc, target, from, kVectorBytes,
+                          NVVM::LoadCacheModifierKind::CG, bytes);
+}
+
+//===----------------------------------------------------------------------===//
 // Instructions
 //===----------------------------------------------------------------------===//
 
@@ -285,22 +322,23 @@ static ConvOp findConvOf(MatmulOp op, NormOp norm) {
   return conv;
 }
 
-Neighbours nvptx::findNeighbours(RewriterBase &rewriter, MatmulOp op) {
+Neighbours nvptx::findNeighbours(RewriterBase &rewriter, MatmulOp op, Device device) {
   Neighbours found;
-  if (!TensorMatmul(op, found, rewriter).fits())
+  auto fits = [&] { return TensorMatmul(op, found, device, rewriter).fits(); };
+  if (!fits())
     return found;
   found.norm = findNormOf(op);
-  if (!TensorMatmul(op, found, rewriter).fits())
+  if (!fits())
     found.norm = {};
   found.conv = findConvOf(op, found.norm);
-  if (!TensorMatmul(op, found, rewriter).fits())
+  if (!fits())
     found.conv = {};
   return found;
 }
 
 LogicalResult nvptx::lowerTensorMatmul(RewriterBase &rewriter, MatmulOp op,
-                                       Neighbours neighbours) {
-  TensorMatmul kernels(op, neighbours, rewriter);
+                                       Neighbours neighbours, Device device) {
+  TensorMatmul kernels(op, neighbours, device, rewriter);
   if (!kernels.fits())
     return failure();
   kernels.run();

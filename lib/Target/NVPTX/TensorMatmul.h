@@ -16,6 +16,8 @@
 #include "Target/NVPTX/MatmulKernel.h"
 #include "Target/NVPTX/NormRow.h"
 
+#include <functional>
+
 namespace ssmc::nvptx {
 
 /// The first column that `view` has of `whole`, of which it is all or, with the
@@ -25,10 +27,10 @@ std::optional<int64_t> firstColumnOf(mlir::Value view, mlir::Value whole);
 /// A product of 16-bit numbers. The weight has panels of one column, which are its rows.
 class TensorMatmul : MatmulKernel {
 public:
-  TensorMatmul(mlir::ssm::MatmulOp op, Neighbours neighbours,
+  TensorMatmul(mlir::ssm::MatmulOp op, Neighbours neighbours, Device device,
                mlir::RewriterBase &b)
       : MatmulKernel(op, b), norm(neighbours.norm), conv(neighbours.conv),
-        element(weightType.getElementType()),
+        device(device), element(weightType.getElementType()),
         vectorType(mlir::VectorType::get(kVector, element)) {}
 
   bool fits();
@@ -56,16 +58,25 @@ private:
 
   // Few tokens: TensorMatmulFew.cpp.
 
+  /// What a thread stores: the sum of a token and a column, both numbered in
+  /// the block.
+  struct Place {
+    Value token, number, column, isThere;
+    SmallVector<Value> leading, operands;
+  };
   /// How blocks share the columns, one half or both of an instruction's, and
   /// the warps of a block the depth: chunks of a warp are `ahead` in each of
   /// `passes`; tokens of a block.
+  /// With `stages` of a ring of weights (TensorMatmulRing.cpp), a multiprocessor has one
+  /// block, which takes the columns of several.
   struct Shares {
-    int64_t halves, blocks, warps, passes, ahead, tokens;
+    int64_t halves, blocks, warps, passes, ahead, tokens, stages = 0;
     bool isGuarded; // some are beyond the end
 
     int64_t columns() const { return halves * kColumns / 2; }
   };
   Shares shareDepth(int64_t tokens);
+  std::optional<Shares> shareRing(int64_t tokens);
   /// Whether the norm is computed with the product.
   bool canNorm();
   /// Whether threads of a block have a sum each, of which they convolve some.
@@ -79,6 +90,19 @@ private:
   /// the norm is to scale the sums, and each warp's sums of their squares.
   void stageTokens(NormRow &row, Value firstRow, Value thread, Value staged,
                    Value squares, const Shares &shares);
+  /// Shared memory of a block: sums of `warps`, then what the norm needs.
+  SmallVector<mlir::MemRefType> buffersOf(NormOp norm, int64_t warps,
+                                          const Shares &shares);
+  /// What loads operands of a lane, from a depth on, in a launch with those
+  /// buffers, once the kernels before it have ended.
+  std::function<Value(Value)> readTokens(NormOp norm, mlir::gpu::LaunchOp launch,
+                                         Value firstRow, const Shares &shares);
+  /// The place in the convolution's input of what a thread stores.
+  SmallVector<Value> channelAt(ConvOp conv, const Place &place);
+  /// The columns that a lane multiplies of a block's, which begin at `firstColumn`.
+  SmallVector<Value> columnsOf(Value firstColumn, Lane lane, const Shares &shares);
+  /// Where a lane's part of its warp's chunk `number` begins.
+  Value depthOf(Value number, Value thread, const Shares &shares);
   /// `norm` and `conv`, of single tokens, are computed here; `groups` of blocks
   /// have up to `tokens` each.
   void emitFew(NormOp norm, ConvOp conv, int64_t tokens, Value groups);
@@ -89,12 +113,6 @@ private:
   /// Measures the tokens from `firstRow` on, and gives the lane's row its own figures.
   void measureRows(NormRow &row, Value firstRow, Value thread, Value lane,
                    Value figures, int64_t tokens);
-  /// What a thread stores: the sum of a token and a column, both numbered in
-  /// the block.
-  struct Place {
-    Value token, number, column, isThere;
-    SmallVector<Value> leading, operands;
-  };
   /// Of what is not there, leading indices and operands are others' that are.
   Place placeOf(Value number, Value firstColumn, Value firstRow,
                 const Shares &shares);
@@ -102,21 +120,19 @@ private:
   /// The channel of the convolution that a column is; beyond its channels
   /// others are.
   Value channelOf(Value column);
-  /// The sums that warps share, from registers to their end; of `squares`, if
-  /// the norm is to scale sums, each warp has its share. `step` gets what is of
-  /// its channels.
+  /// The sums that warps share, from registers to their end, by way of `partial`
+  /// from `firstWarp` on; of `squares`, if the norm is to scale sums, each warp
+  /// has its share. `step` gets what is of its channels.
   void addShares(ArrayRef<Sums> chains, Value thread, Value partial,
-                 Value squares, const Shares &shares, ArrayRef<Place> places,
-                 std::optional<ConvStep> &step);
+                 Value firstWarp, Value squares, const Shares &shares,
+                 ArrayRef<Place> places, std::optional<ConvStep> &step);
   /// Asks for what the epilogue of the norm reads of tables.
   void prefetchScales(Value thread, int64_t threads);
-  /// The sums that warps share, from registers to their end; of `squares`,
-  /// where the norm scales sums, each warp has its share in `figures`. `use`
-  /// gets what is stored.
-  void addShares(ArrayRef<Sums> chains, Value squares, Value thread,
-                 Value partial, Value figures, Value firstColumn,
-                 Value firstRow, const Shares &shares,
-                 llvm::function_ref<void(const Place &, Value)> use);
+  /// What the sums of a block's first groups of columns will need that no kernel
+  /// writes, and histories, are asked for; a thread has 8 columns.
+  void prefetchPlaces(ConvOp conv, Value thread, Value block, Value firstRow,
+                      int64_t grid, const Shares &shares);
+  void emitRing(NormOp norm, ConvOp conv, const Shares &shares, Value groups);
 
   // Many tokens: TensorMatmulMany.cpp.
 
@@ -141,6 +157,13 @@ private:
   Value guard(Value k, int64_t end, bool isGuarded, llvm::function_ref<Value(Value)> load);
   /// A load of 8 numbers that follow each other in `memref`.
   Value loadVector(Value memref, ArrayRef<Value> indices, mlir::MemRefType type);
+  /// The place of an element in memory; and `bytes` further than `base`.
+  Value makePointer(Value memref, ArrayRef<Value> indices);
+  Value at(Value base, Value bytes);
+  Value at(Value base, int64_t bytes);
+  /// Begins to copy 8 numbers from `k` on of the row at `source` to shared memory;
+  /// with `isGuarded` zeros from `end` on.
+  void copyPiece(Value target, Value source, Value k, int64_t end, bool isGuarded);
   /// The registers of 8 numbers.
   SmallVector<Value> registersOf(Value vector);
   /// Adds the products of 16 columns and 8 tokens over a chunk to `first` and `second`.
@@ -158,6 +181,7 @@ private:
 
   NormOp norm;
   ConvOp conv;
+  Device device;
   mlir::Type element;
   mlir::VectorType vectorType;
 };

@@ -6,7 +6,8 @@
 // tokens is computed by every block of 16 columns anew, which is less than
 // another kernel: where it only scales, tokens go to shared memory without it,
 // and the sums are scaled. Of single tokens the threads that have the sums
-// convolve them.
+// convolve them. Of more blocks than run at once there are fewer, with rings of weights
+// (TensorMatmulRing.cpp).
 //
 //===----------------------------------------------------------------------===//
 
@@ -64,7 +65,7 @@ bool TensorMatmul::canNorm() {
     return depth % kVector == 0 && countNormed() > 0;
   Shares shares = shareDepth(kTokens);
   return !shares.isGuarded && shares.passes == 1 &&
-         shares.blocks <= 2 * kBusyBlocks &&
+         (shares.stages > 0 || shares.blocks <= 2 * kBusyBlocks) &&
          NormRow(norm, b, shares.warps * kWarp).fits();
 }
 
@@ -132,11 +133,11 @@ void TensorMatmul::measureRows(NormRow &row, Value firstRow, Value thread,
 }
 
 void TensorMatmul::addShares(ArrayRef<Sums> chains, Value thread, Value partial,
-                             Value squares, const Shares &shares,
-                             ArrayRef<Place> places,
+                             Value firstWarp, Value squares,
+                             const Shares &shares, ArrayRef<Place> places,
                              std::optional<ConvStep> &step) {
   Lane lane = laneOf(thread);
-  Value warp = div(thread, kWarp);
+  Value warp = loops.add(firstWarp, div(thread, kWarp));
   for (int64_t i = 0; i < 2 * shares.halves; ++i) {
     Value sum = chains[0][i];
     for (const Sums &chain : chains.drop_front())
@@ -161,7 +162,8 @@ void TensorMatmul::addShares(ArrayRef<Sums> chains, Value thread, Value partial,
   for (const Place &place : places)
     loops.when(place.isThere, [&] {
       Value sum = sumOf([&](Value w) {
-        return loops.load(partial, {w, place.token, place.number});
+        return loops.load(partial,
+                          {loops.add(firstWarp, w), place.token, place.number});
       });
       if (squares) {
         Value total = sumOf([&](Value w) {
@@ -236,6 +238,8 @@ void TensorMatmul::prefetchScales(Value thread, int64_t threads) {
 }
 
 TensorMatmul::Shares TensorMatmul::shareDepth(int64_t tokens) {
+  if (std::optional<Shares> ring = shareRing(tokens))
+    return *ring;
   int64_t chunks = llvm::divideCeil(depth, kChunk);
   auto shareBy = [&](int64_t halves) {
     Shares shares;
@@ -272,40 +276,95 @@ void TensorMatmul::emitFewForms(NormOp norm, ConvOp conv) {
   choose(rows, 1, emitOne, emitMore);
 }
 
-void TensorMatmul::emitFew(NormOp norm, ConvOp conv, int64_t tokens,
-                           Value groups) {
-  Shares shares = shareDepth(tokens);
-  int64_t warps = shares.warps, passes = shares.passes, ahead = shares.ahead;
-  int64_t halves = shares.halves;
-  bool isGuarded = shares.isGuarded, isScaled = norm && scalesSums();
-  OpBuilder::InsertionGuard inner(b);
+SmallVector<MemRefType> TensorMatmul::buffersOf(NormOp norm, int64_t warps,
+                                                const Shares &shares) {
+  int64_t tokens = shares.tokens;
   // Tokens are four numbers further apart than they have, so that lanes meet different banks.
   SmallVector<MemRefType> buffers = {
       sharedType({warps, tokens, shares.columns() + 4}, type)};
+  bool isScaled = norm && scalesSums();
   if (norm)
-    buffers.push_back(isScaled ? sharedType({warps, tokens}, type)
+    buffers.push_back(isScaled ? sharedType({shares.warps, tokens}, type)
                                : sharedType({tokens, 2}, type));
   if (isScaled)
     buffers.push_back(stagedType(tokens, depth, element));
-  gpu::LaunchOp launch =
-      startLaunch(loops.index(shares.blocks), groups, warps * kWarp, buffers);
-  Value thread = launch.getThreadIds().x, warp = div(thread, kWarp);
-  Lane lane = laneOf(thread);
-  Value firstColumn = loops.mul(launch.getBlockIds().x, loops.index(shares.columns()));
-  Value firstRow = loops.mul(launch.getBlockIds().y, loops.index(tokens));
+  return buffers;
+}
+
+SmallVector<Value> TensorMatmul::columnsOf(Value firstColumn, Lane lane,
+                                           const Shares &shares) {
   Value last = loops.index(panels - 1);
   SmallVector<Value> mine;
-  for (int64_t half = 0; half < halves; ++half)
-    mine.push_back(least(loops.add(firstColumn, madd(loops.index(half), 8, lane.row)), last));
+  for (int64_t half = 0; half < shares.halves; ++half)
+    mine.push_back(
+        least(loops.add(firstColumn, madd(loops.index(half), 8, lane.row)), last));
+  return mine;
+}
+
+Value TensorMatmul::depthOf(Value number, Value thread, const Shares &shares) {
+  Value chunk = madd(number, shares.warps, div(thread, kWarp));
+  return madd(chunk, kChunk, loops.mul(laneOf(thread).quarter, loops.index(kVector)));
+}
+
+SmallVector<Value> TensorMatmul::channelAt(ConvOp conv, const Place &place) {
+  Value channel = loops.max(channelOf(place.column), loops.index(0));
+  SmallVector<Value> indices = place.leading;
+  indices.push_back(least(
+      channel, loops.sub(loops.size(conv.getInput(), rank - 1), loops.index(1))));
+  return indices;
+}
+
+std::function<mlir::Value(mlir::Value)>
+TensorMatmul::readTokens(NormOp norm, gpu::LaunchOp launch, Value firstRow,
+                         const Shares &shares) {
+  Value thread = launch.getThreadIds().x, lane = laneOf(thread).row;
+  bool isGuarded = shares.isGuarded;
+  // Tokens that are not there are the last one: nobody stores what comes of them.
+  Value row = least(loops.add(firstRow, lane), loops.sub(rows, loops.index(1)));
+  SmallVector<Value> leading = leadingOf(row);
+  if (!norm)
+    return [=](Value k) { return round(loadToken(leading, k, isGuarded)); };
+  NormRow normRow(norm, b, shares.warps * kWarp);
+  Value figures = launch.getWorkgroupAttributions()[1];
+  if (!scalesSums()) {
+    measureRows(normRow, firstRow, thread, lane, figures, shares.tokens);
+    return [=](Value k) mutable {
+      return loadNormed(normRow, leading, k, isGuarded, nullptr);
+    };
+  }
+  Value staged = launch.getWorkgroupAttributions()[2];
+  stageTokens(normRow, firstRow, thread, staged, figures, shares);
+  return [=](Value k) {
+    return loadVector(
+        staged,
+        {loops.sub(row, firstRow),
+         isGuarded ? least(k, loops.index(depth - kVector)) : k},
+        cast<MemRefType>(staged.getType()));
+  };
+}
+
+void TensorMatmul::emitFew(NormOp norm, ConvOp conv, int64_t tokens,
+                           Value groups) {
+  Shares shares = shareDepth(tokens);
+  if (shares.stages > 0)
+    return emitRing(norm, conv, shares, groups);
+  int64_t warps = shares.warps, passes = shares.passes, ahead = shares.ahead;
+  int64_t halves = shares.halves;
+  OpBuilder::InsertionGuard inner(b);
+  gpu::LaunchOp launch = startLaunch(loops.index(shares.blocks), groups, warps * kWarp,
+                                     buffersOf(norm, warps, shares));
+  Value thread = launch.getThreadIds().x;
+  Value firstColumn = loops.mul(launch.getBlockIds().x, loops.index(shares.columns()));
+  Value firstRow = loops.mul(launch.getBlockIds().y, loops.index(tokens));
+  SmallVector<Value> mine = columnsOf(firstColumn, laneOf(thread), shares);
 
   auto depthAt = [&](Value pass, int64_t i) {
-    Value chunk = madd(madd(pass, ahead, loops.index(i)), warps, warp);
-    return madd(chunk, kChunk, loops.mul(lane.quarter, loops.index(kVector)));
+    return depthOf(madd(pass, ahead, loops.index(i)), thread, shares);
   };
   // Weights of a lane, by chunks.
   auto fetch = [&](Value pass, int64_t i) {
     return llvm::map_to_vector(mine, [&](Value column) {
-      return loadWeight(column, depthAt(pass, i), isGuarded);
+      return loadWeight(column, depthAt(pass, i), shares.isGuarded);
     });
   };
   SmallVector<Value> weights;
@@ -313,9 +372,6 @@ void TensorMatmul::emitFew(NormOp norm, ConvOp conv, int64_t tokens,
     llvm::append_range(weights, fetch(loops.index(0), i));
   if (norm)
     prefetchScales(thread, warps * kWarp);
-  // Tokens that are not there are the last one: nobody stores what comes of them.
-  Value row = least(loops.add(firstRow, lane.row), loops.sub(rows, loops.index(1)));
-  SmallVector<Value> leading = leadingOf(row);
   SmallVector<Place> places;
   for (int64_t done = 0; done < shares.columns() * tokens;
        done += warps * kWarp)
@@ -324,38 +380,15 @@ void TensorMatmul::emitFew(NormOp norm, ConvOp conv, int64_t tokens,
   std::optional<ConvStep> step;
   if (conv) {
     step.emplace(conv, b);
-    Value channel = loops.max(channelOf(places.front().column), loops.index(0));
-    SmallVector<Value> indices = places.front().leading;
-    indices.push_back(
-        least(channel, loops.sub(loops.size(conv.getInput(), rank - 1),
-                                 loops.index(1))));
-    step->loadTables(indices);
+    step->loadTables(channelAt(conv, places.front()));
+    step->prefetchHistory();
   }
   emitWait(b, loc);
   if (step)
     step->loadHistory();
   for (Place &place : places)
     loadOperands(place);
-  Value figures = norm ? Value(launch.getWorkgroupAttributions()[1]) : Value();
-  Value staged =
-      isScaled ? Value(launch.getWorkgroupAttributions()[2]) : Value();
-  std::optional<NormRow> normRow;
-  if (norm)
-    normRow.emplace(norm, b, warps * kWarp);
-  if (isScaled)
-    stageTokens(*normRow, firstRow, thread, staged, figures, shares);
-  else if (norm)
-    measureRows(*normRow, firstRow, thread, lane.row, figures, tokens);
-  auto loadOperand = [&](Value k) -> Value {
-    if (isScaled)
-      return loadVector(
-          staged,
-          {loops.sub(row, firstRow),
-           isGuarded ? least(k, loops.index(depth - kVector)) : k},
-          cast<MemRefType>(staged.getType()));
-    return normRow ? loadNormed(*normRow, leading, k, isGuarded, nullptr)
-                   : round(loadToken(leading, k, isGuarded));
-  };
+  std::function<Value(Value)> loadOperand = readTokens(norm, launch, firstRow, shares);
   SmallVector<Sums> chains(4, zeros());
   // With a pass after this one, each chunk's weights make room for that pass's.
   auto use = [&](Value pass, MutableArrayRef<Value> weights, bool hasNext) {
@@ -394,6 +427,7 @@ void TensorMatmul::emitFew(NormOp norm, ConvOp conv, int64_t tokens,
     weights = unflatten(loop.getResults());
   }
   use(loops.index(passes - 1), weights, /*hasNext=*/false);
-  addShares(chains, thread, launch.getWorkgroupAttributions()[0],
-            isScaled ? figures : Value(), shares, places, step);
+  addShares(chains, thread, launch.getWorkgroupAttributions()[0], loops.index(0),
+            norm && scalesSums() ? Value(launch.getWorkgroupAttributions()[1]) : Value(),
+            shares, places, step);
 }

@@ -57,11 +57,9 @@ private:
   void place();
   /// The byte of a tile in shared memory where `piece` of `row` lies.
   Value swizzle(Value row, Value piece);
-  Value makeAddress(Value memref, ArrayRef<Value> indices);
   /// Begins to copy a chunk of weights, or of tokens, into a stage.
   void copyWeights(Value chunk, Value stage);
   void copyTokens(Value chunk, Value stage);
-  void copyPiece(Value target, Value source, Value k, int64_t end);
   /// Tokens that are rounded, or that are not aligned, go through registers, in which as many
   /// chunks are on their way as there is room for.
   int64_t getLoadsAhead() { return copiesTokens ? 0 : tile.columns < 64 ? 2 : 1; }
@@ -86,15 +84,8 @@ private:
   /// Of places in shared memory, which have 32 bits.
   Value plus(Value x, Value y) { return arith::AddIOp::create(b, loc, x, y); }
   Value flip(Value x, Value y) { return arith::XOrIOp::create(b, loc, x, y); }
-  /// `bytes` further than `base`.
-  Value at(Value base, Value bytes) {
-    return LLVM::GEPOp::create(b, loc, base.getType(), b.getI8Type(), base,
-                               ArrayRef<LLVM::GEPArg>{bytes});
-  }
-  Value at(Value base, int64_t bytes) {
-    return LLVM::GEPOp::create(b, loc, base.getType(), b.getI8Type(), base,
-                               ArrayRef<LLVM::GEPArg>{int32_t(bytes)});
-  }
+  Value at(Value base, Value bytes) { return product.at(base, bytes); }
+  Value at(Value base, int64_t bytes) { return product.at(base, bytes); }
 
   TensorMatmul &product;
   RewriterBase &b;
@@ -122,23 +113,6 @@ Value TensorMatmul::Tiles::swizzle(Value row, Value piece) {
   return product.madd(row, rowBytes, place);
 }
 
-Value TensorMatmul::Tiles::makeAddress(Value memref, ArrayRef<Value> indices) {
-  auto type = cast<MemRefType>(memref.getType());
-  auto metadata = memref::ExtractStridedMetadataOp::create(b, loc, memref);
-  Value number = metadata.getOffset();
-  for (auto [index, stride] : llvm::zip_equal(indices, metadata.getStrides()))
-    number = loops.add(number, loops.mul(index, stride));
-  Value bytes = loops.mul(number, loops.index(type.getElementTypeBitWidth() / 8));
-  Value address = loops.add(
-      memref::ExtractAlignedPointerAsIndexOp::create(b, loc, memref), bytes);
-  address = arith::IndexCastOp::create(b, loc, b.getI64Type(), address);
-  Value pointer = LLVM::IntToPtrOp::create(
-      b, loc, LLVM::LLVMPointerType::get(b.getContext()), address);
-  auto global = LLVM::LLVMPointerType::get(b.getContext(),
-                                           unsigned(NVVM::NVVMMemorySpace::Global));
-  return LLVM::AddrSpaceCastOp::create(b, loc, global, pointer);
-}
-
 void TensorMatmul::Tiles::place() {
   Value zero = loops.index(0);
   int64_t pieces = rowBytes / kVectorBytes; // of a row
@@ -155,7 +129,7 @@ void TensorMatmul::Tiles::place() {
     Value column = rowOf(firstColumn, i);
     if (product.panels % tile.columns != 0)
       column = product.least(column, lastColumn);
-    weightRows.push_back(makeAddress(product.op.getWeight(), {column, zero, zero, zero}));
+    weightRows.push_back(product.makePointer(product.op.getWeight(), {column, zero, zero, zero}));
   }
   for (int64_t i = 0; i < getPieces(tile.tokens); ++i) {
     tokens.push_back(product.leadingOf(product.least(rowOf(firstRow, i), lastRow)));
@@ -163,7 +137,7 @@ void TensorMatmul::Tiles::place() {
       continue;
     SmallVector<Value> indices(tokens.back());
     indices.push_back(zero);
-    tokenRows.push_back(makeAddress(product.op.getInput(), indices));
+    tokenRows.push_back(product.makePointer(product.op.getInput(), indices));
   }
 
   Value lane = product.rem(thread, kWarp), warp = product.div(thread, kWarp);
@@ -198,33 +172,21 @@ void TensorMatmul::Tiles::place() {
 // Copies
 //===----------------------------------------------------------------------===//
 
-void TensorMatmul::Tiles::copyPiece(Value target, Value source, Value k, int64_t end) {
-  Value from = at(source, arith::IndexCastOp::create(b, loc, b.getI64Type(),
-                                                     loops.mul(k, loops.index(2))));
-  Value bytes;
-  if (isGuarded) { // zeros beyond the end, where nothing is read
-    Value isThere = loops.less(k, loops.index(end));
-    from = loops.select(isThere, from, source);
-    bytes = loops.select(isThere, constant(kVectorBytes), constant(0));
-  }
-  NVVM::CpAsyncOp::create(b, loc, target, from, kVectorBytes,
-                          NVVM::LoadCacheModifierKind::CG, bytes);
-}
-
 void TensorMatmul::Tiles::copyWeights(Value chunk, Value stage) {
   Value k = product.madd(chunk, tile.depth, pieceDepth);
   Value target = at(shared, plus(stage, piecePlace));
   for (auto [i, row] : llvm::enumerate(weightRows))
-    copyPiece(at(target, int64_t(i) * threads * kVectorBytes), row, k,
-              product.weightType.getShape()[1] * 2);
+    product.copyPiece(at(target, int64_t(i) * threads * kVectorBytes), row, k,
+                      product.weightType.getShape()[1] * 2, isGuarded);
 }
 
 void TensorMatmul::Tiles::copyTokens(Value chunk, Value stage) {
   Value k = product.madd(chunk, tile.depth, pieceDepth);
   Value target = at(shared, plus(stage, piecePlace));
   for (auto [i, row] : llvm::enumerate(tokenRows))
-    copyPiece(at(target, tile.columns * rowBytes + int64_t(i) * threads * kVectorBytes), row, k,
-              product.depth);
+    product.copyPiece(
+        at(target, tile.columns * rowBytes + int64_t(i) * threads * kVectorBytes), row, k,
+        product.depth, isGuarded);
 }
 
 SmallVector<Value> TensorMatmul::Tiles::loadTokens(Value chunk) {
