@@ -96,7 +96,7 @@ private:
   void bindThread(Value warpOfRole, Value headOfBlock, Value block);
   void runInTurns(Value block);
   void runOverlapped(Value block);
-  void produce(Value numGroups);
+  void produce(Value numWhole, Value numGroups);
   void consume(Value numWhole, Value numGroups);
   /// `emit` for a number of groups, with what it carries.
   SmallVector<Value>
@@ -169,20 +169,27 @@ private:
   void forVectors(int64_t count, function_ref<void(int64_t, Value, Value)> visit);
   // ChunkDecays.cpp
   using Pair = std::array<Value, 2>;
-  void stageDecayedKeys(Value first);
-  void stageDecayedPair(Value first, Value chunk, Value key);
+  /// What decays, keys and rows are computed of.
+  SmallVector<unsigned> findDecayedArguments();
+  /// Whether a thread loads all that it stages of the next group ahead.
+  bool loadsDecayedAhead();
+  SmallVector<Value> loadDecayedKeys(Value first);
+  void stageDecayedKeys(Value first, ValueRange loaded);
+  void stageDecayedPair(Value first, Value chunk, Value key, ValueRange loaded);
   /// Whether the two keys of a thread are loaded together.
   bool readsPairs(unsigned argument);
-  Pair evaluatePair(const Factors &factors, Value key);
+  Value loadPair(unsigned argument, Value key);
+  Pair evaluatePair(const Factors &factors, Value key,
+                    function_ref<Value(unsigned)> getPair);
 
   Value shuffle(Value value, Value lane);
 
   // ChunkScores.cpp
   void emitScores(Value first);
   void emitChunkScores(Value first);
-  SmallVector<Value> multiplyRows(const Row &row, unsigned term);
+  SmallVector<Value> multiplyRows(const Row &row);
   SmallVector<Value> sumDirectly(const Row &row, unsigned term, Value first);
-  Fragment divideByTotals(Fragment fragment, int64_t key);
+  Fragment divideByTotals(const Fragment &fragment, int64_t key);
   void applyDecays(MutableArrayRef<Value> scores, const Row &row);
   void emitInverse();
   /// Calls `visit` with the number, row and column of each sum of a 16 x 16 product.
@@ -267,6 +274,7 @@ private:
   Value prefixes;  ///< by token: decays from the start of its chunk
   Value suffixes;  ///< by token: decays after it to the end of its chunk
   Value totals;    ///< by chunk (and key)
+  Value inverseTotals; ///< one by those of a key
   Value timeScales; ///< by term and token: factors of its lanes
   Value withinChunk; ///< by chunk: decays from column to row - 1; row 0 is zero
   Value eraseScales, erasePrefixes; ///< by token, without and with decays before it

@@ -28,26 +28,31 @@ void ChunkKernel::emitScores(Value first) {
 
 void ChunkKernel::emitChunkScores(Value first) {
   OpBuilder &b = loops.builder;
-  for (auto [rowNumber, row] : llvm::enumerate(rows))
-    for (unsigned term = 0; term < products.terms.size(); ++term) {
-      SmallVector<Value> sums;
-      if (products.keyDecay) {
-        Value flag = memref::LoadOp::create(b, loops.loc, isExtreme, warp);
-        Value isNone = arith::CmpIOp::create(
-            b, loops.loc, arith::CmpIPredicate::eq, flag,
-            arith::ConstantOp::create(b, loops.loc, b.getI32IntegerAttr(0)));
-        auto branch =
-            scf::IfOp::create(b, loops.loc, SmallVector<Type>(8, f32), isNone,
-                              /*withElseRegion=*/true);
-        OpBuilder::InsertionGuard guard(b);
-        b.setInsertionPointToStart(branch.thenBlock());
-        scf::YieldOp::create(b, loops.loc, multiplyRows(row, term));
-        b.setInsertionPointToStart(branch.elseBlock());
-        scf::YieldOp::create(b, loops.loc, sumDirectly(row, term, first));
-        sums = branch.getResults();
-      } else {
-        sums = multiplyRows(row, term);
-      }
+  unsigned numTerms = products.terms.size();
+  for (auto [rowNumber, row] : llvm::enumerate(rows)) {
+    SmallVector<Value> ofRow;
+    if (products.keyDecay) {
+      Value flag = memref::LoadOp::create(b, loops.loc, isExtreme, warp);
+      Value isNone = arith::CmpIOp::create(
+          b, loops.loc, arith::CmpIPredicate::eq, flag,
+          arith::ConstantOp::create(b, loops.loc, b.getI32IntegerAttr(0)));
+      auto branch = scf::IfOp::create(b, loops.loc,
+                                      SmallVector<Type>(kSums * numTerms, f32), isNone,
+                                      /*withElseRegion=*/true);
+      OpBuilder::InsertionGuard guard(b);
+      b.setInsertionPointToStart(branch.thenBlock());
+      scf::YieldOp::create(b, loops.loc, multiplyRows(row));
+      b.setInsertionPointToStart(branch.elseBlock());
+      SmallVector<Value> directly;
+      for (unsigned term = 0; term < numTerms; ++term)
+        llvm::append_range(directly, sumDirectly(row, term, first));
+      scf::YieldOp::create(b, loops.loc, directly);
+      ofRow = branch.getResults();
+    } else {
+      ofRow = multiplyRows(row);
+    }
+    for (unsigned term = 0; term < numTerms; ++term) {
+      MutableArrayRef<Value> sums = MutableArrayRef(ofRow).slice(kSums * term, kSums);
       applyDecays(sums, row);
       if (row.isBefore && products.pairs[0].term == term) {
         forSums([&](int64_t i, Value r, Value c) {
@@ -57,42 +62,47 @@ void ChunkKernel::emitChunkScores(Value first) {
       }
       Value firstRow =
           loops.add(times(warp, kChunk),
-                    loops.index((rowNumber * products.terms.size() + term) * heads * group));
+                    loops.index((rowNumber * numTerms + term) * heads * group));
       for (int64_t i = 0; i < 8; i += 2) {
         Value place = loops.add(firstRow, plus(laneRow, i % 4 / 2 * 8));
         place = loops.add(times(place, scores.stride), plus(laneColumn, i / 4 * 8));
         cores.store(cores.split(sums[i], sums[i + 1]), scores, place);
       }
     }
+  }
   if (!products.pairs.empty())
     emitInverse();
 }
 
-/// 16 rows times as many keys of a term, as two products side by side.
-SmallVector<Value> ChunkKernel::multiplyRows(const Row &row, unsigned term) {
-  const SharedMatrix &columns = keyMatrices[term];
-  SmallVector<Value> sums = zeros(8);
+/// 16 rows times as many keys of each term, as two products side by side.
+SmallVector<Value> ChunkKernel::multiplyRows(const Row &row) {
+  SmallVector<Value> sums = zeros(kSums * keyMatrices.size());
   auto place = [&](const SharedMatrix &matrix, Order order) {
     return loops.add(cores.getOffset(order, lane, matrix.stride),
                      times(remainder(warp, numChunks()), kChunk * matrix.stride));
   };
   Value left = place(row.matrix, Order::belowFirst);
-  Value right = place(columns, Order::besideFirst);
+  SmallVector<Value> right;
+  for (const SharedMatrix &columns : keyMatrices)
+    right.push_back(place(columns, Order::besideFirst));
   for (int64_t key = 0; key < paddedKeys; key += kChunk) {
     Fragment a = cores.load(row.matrix, left, 0, key, /*transposed=*/false);
     if (products.keyDecay)
-      a = divideByTotals(std::move(a), key);
-    Fragment b = cores.load(columns, right, 0, key, /*transposed=*/false);
-    for (int64_t half = 0; half < 2; ++half)
-      cores.multiply(MutableArrayRef(sums).slice(4 * half, 4), a, b, half);
+      a = divideByTotals(a, key);
+    for (auto [term, columns] : llvm::enumerate(keyMatrices)) {
+      Fragment b = cores.load(columns, right[term], 0, key, /*transposed=*/false);
+      for (int64_t half = 0; half < 2; ++half)
+        cores.multiply(MutableArrayRef(sums).slice(kSums * term + 4 * half, 4), a, b,
+                       half);
+    }
   }
   return sums;
 }
 
 /// Rows have the decays from the start of the chunk, keys those to its end: together all
 /// of the chunk's too many.
-ChunkKernel::Fragment ChunkKernel::divideByTotals(Fragment fragment, int64_t key) {
-  OpBuilder &b = loops.builder;
+ChunkKernel::Fragment ChunkKernel::divideByTotals(const Fragment &fragment,
+                                                  int64_t key) {
   SmallVector<Value> numbers;
   for (int64_t i = 0; i < 4; ++i) {
     SmallVector<Value> pairs;
@@ -100,8 +110,8 @@ ChunkKernel::Fragment ChunkKernel::divideByTotals(Fragment fragment, int64_t key
       pairs.push_back(term[i]);
     auto [low, high] = cores.join(pairs);
     for (auto [number, value] : {std::make_pair(0, low), std::make_pair(1, high)}) {
-      Value total = loadStaged(totals, {warp, plus(laneColumn, key + i / 2 * 8 + number)});
-      numbers.push_back(arith::DivFOp::create(b, loops.loc, value, total));
+      Value column = plus(laneColumn, key + i / 2 * 8 + number);
+      numbers.push_back(loops.mul(value, loops.load(inverseTotals, {warp, column})));
     }
   }
   return cores.splitSums(numbers);

@@ -44,6 +44,8 @@ SmallVector<Value> ChunkKernel::loadGroup(Value first) {
       if (std::optional<Vectors> vectors = findVectors(factors))
         llvm::append_range(loaded, loadVectors(*vectors, first));
     });
+  else if (loadsDecayedAhead())
+    llvm::append_range(loaded, loadDecayedKeys(first));
   return loaded;
 }
 
@@ -64,7 +66,7 @@ void ChunkKernel::stageGroup(Value first, ValueRange loaded) {
   if (numTokens)
     stageTokens(first, take(numTokens));
   if (products.keyDecay)
-    stageDecayedKeys(first);
+    stageDecayedKeys(first, loaded);
   else
     forMatrices([&](const Factors &factors, const SharedMatrix &matrix, bool isKey) {
       if (std::optional<Vectors> vectors = findVectors(factors))
@@ -74,7 +76,6 @@ void ChunkKernel::stageGroup(Value first, ValueRange loaded) {
         stageMatrix(factors, matrix, first, isKey);
     });
   stagingBarrier();
-  emitScores(first);
 }
 
 /// Of keys beyond the last token nothing may be left.

@@ -142,6 +142,7 @@ SmallVector<MemRefType> ChunkKernel::getBuffers() {
     add({stages, int64_t(products.terms.size()), tokens}, f32);
   if (products.keyDecay) {
     add({stages, numChunks(), paddedKeys}, f32);
+    add({numChunks(), paddedKeys}, f32);
     add({numChunks()}, loops.builder.getI32Type());
   }
   if (!products.pairs.empty()) {
@@ -181,6 +182,7 @@ void ChunkKernel::allocate(ValueRange buffers) {
     timeScales = next();
   if (products.keyDecay) {
     totals = next();
+    inverseTotals = next();
     isExtreme = next();
   }
   if (!products.pairs.empty()) {
@@ -356,6 +358,7 @@ SmallVector<Value> ChunkKernel::emitInTurns(Value begin, Value end, bool areWhol
     // What is of this thread alone comes while the others are staged.
     SmallVector<Value> values = loadGroupValues(first);
     stageGroup(first, loadGroup(first));
+    emitScores(first);
     barrier();
     SmallVector<Value> after = emitGroup(first, values, carried);
     barrier();
@@ -420,23 +423,52 @@ void ChunkKernel::runOverlapped(Value block) {
   Value chunkHead = arith::MinSIOp::create(
       b, loops.loc, quotient(warpOfBlock, numChunks()), loops.index(heads - 1));
   bindThread(warpOfBlock, chunkHead, block);
-  produce(all);
+  produce(whole, all);
   b.setInsertionPointToStart(roles.elseBlock());
   Value multiplier = plus(warpOfBlock, -kWarps);
   bindThread(multiplier, quotient(multiplier, tileWarps), block);
   consume(whole, all);
 }
 
-void ChunkKernel::produce(Value numGroups) {
+void ChunkKernel::produce(Value numWhole, Value numGroups) {
   isWhole = false;
-  forGroups(loops.index(0), numGroups, loadGroup(loops.index(0)),
-            [&](Value number, ValueRange loaded) {
-              Value first = times(number, group);
-              SmallVector<Value> next = loadGroup(plus(first, group));
-              stageGroup(first, loaded);
-              barrier();
-              return next;
-            });
+  if (!loadsDecayedAhead()) {
+    forGroups(loops.index(0), numGroups, loadGroup(loops.index(0)),
+              [&](Value number, ValueRange loaded) {
+                Value first = times(number, group);
+                SmallVector<Value> next = loadGroup(plus(first, group));
+                stageGroup(first, loaded);
+                emitScores(first);
+                barrier();
+                return next;
+              });
+    return;
+  }
+  // Tokens of whole groups are a known distance apart: fewer addresses in registers. What
+  // is loaded ahead takes those of the decays, once they are staged: a spilled load is
+  // waited for. The last group loads itself once more.
+  loops.when(loops.less(loops.index(0), numWhole), [&] {
+    isWhole = true;
+    forGroups(loops.index(0), numWhole, loadGroup(loops.index(0)),
+              [&](Value number, ValueRange loaded) {
+                Value first = times(number, group);
+                stageGroup(first, loaded);
+                Value next = arith::MinSIOp::create(loops.builder, loops.loc,
+                                                    plus(number, 1), plus(numWhole, -1));
+                SmallVector<Value> ahead = loadGroup(times(next, group));
+                emitScores(first);
+                barrier();
+                return ahead;
+              });
+    isWhole = false;
+  });
+  loops.when(loops.less(numWhole, numGroups), [&] {
+    bindStage(remainder(numWhole, stages));
+    Value first = times(numWhole, group);
+    stageGroup(first, loadGroup(first));
+    emitScores(first);
+    barrier();
+  });
 }
 
 void ChunkKernel::consume(Value numWhole, Value numGroups) {
