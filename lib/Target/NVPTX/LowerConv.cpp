@@ -18,6 +18,9 @@ using namespace ssmc::detail;
 /// Lags of a kernel that fits into registers, and bytes of a run: threads with narrower
 /// numbers have more tokens, for as many are on their way.
 static constexpr int64_t kMaxLags = 16, kRunBytes = 32;
+/// Tokens from which on runs at the ends of a sequence have a launch of their own: their code
+/// takes more registers than that of all others.
+static constexpr int64_t kLongSequence = 1024;
 
 namespace {
 /// The code of a thread.
@@ -74,16 +77,38 @@ void ConvRun::run() {
     sizes.push_back(loops.size(op.getOutput(), axis));
   }
   length = sizes[1];
-  Value count = loops.index(numTokens);
-  sizes[1] = b.createOrFold<arith::CeilDivUIOp>(loops.loc, length, count);
-  loops.each(dims, sizes, point, [&] {
-    Value first = loops.mul(point[1], count);
-    Value isAfter = loops.less(loops.index(reach - 1), first);
-    Value isWhole = loops.less(loops.add(first, loops.index(numTokens - 1)), length);
-    Value isInner = arith::AndIOp::create(b, loops.loc, isAfter, isWhole);
-    loops.when(isInner, [&] { emit(first, /*isInner=*/true); },
-               [&] { emit(first, /*isInner=*/false); });
-  });
+  Value runs = b.createOrFold<arith::CeilDivUIOp>(loops.loc, length, loops.index(numTokens));
+  auto forRuns = [&](Value number, llvm::function_ref<void(Value)> body) {
+    sizes[1] = number;
+    loops.each(dims, sizes, point, [&] { body(point[1]); });
+  };
+  auto emitTogether = [&] {
+    forRuns(runs, [&](Value run) {
+      Value first = loops.mul(run, loops.index(numTokens));
+      Value isAfter = loops.less(loops.index(reach - 1), first);
+      Value isThere = loops.less(loops.add(first, loops.index(numTokens - 1)), length);
+      Value isInner = arith::AndIOp::create(b, loops.loc, isAfter, isThere);
+      loops.when(isInner, [&] { emit(first, /*isInner=*/true); },
+                 [&] { emit(first, /*isInner=*/false); });
+    });
+  };
+  auto emitApart = [&] {
+    Value count = loops.index(numTokens);
+    Value before = loops.index(llvm::divideCeil(reach, numTokens));
+    Value inner = loops.sub(arith::DivUIOp::create(b, loops.loc, length, count), before);
+    forRuns(inner, [&](Value run) {
+      emit(loops.mul(loops.add(run, before), count), /*isInner=*/true);
+    });
+    forRuns(loops.sub(runs, inner), [&](Value run) {
+      Value after = loops.add(run, inner);
+      run = loops.select(loops.less(run, before), run, after);
+      emit(loops.mul(run, count), /*isInner=*/false);
+    });
+  };
+  if (isWhole)
+    emitTogether();
+  else
+    loops.when(loops.less(length, loops.index(kLongSequence)), emitTogether, emitApart);
   Value finalHistory = op.getFinalHistory();
   if (finalHistory && !ownsChannel())
     writeFinalHistory(loops, sequence, finalHistory);
@@ -112,6 +137,26 @@ void ConvRun::emit(Value first, bool isInner) {
                          ? loadToken(loops, sequence, from, first, type)
                          : loops.convert(loops.load(op.getInput(), from), type));
   }
+  auto store = [&](int64_t i) {
+    OpBuilder::InsertionGuard guard(b);
+    if (i > 0 && !isInner) {
+      Value exists = loops.less(loops.add(first, loops.index(i)), length);
+      auto branch = scf::IfOp::create(b, loops.loc, exists, /*withElseRegion=*/false);
+      b.setInsertionPointToStart(branch.thenBlock());
+    }
+    point[1] = times[i];
+    loops.store(results[i], op.getOutput(), loops.apply(op.getOutputMap(), point));
+  };
+  if (Value finalHistory = op.getFinalHistory(); finalHistory && ownsChannel())
+    for (int64_t i = 0; i < reach; ++i) {
+      from[1] = loops.index(i);
+      loops.store(tokens[i + numTokens], finalHistory, from);
+    }
+  // A store ends each token, for the assembler moves loads down to their use as far as no
+  // store holds them up; unless others are to come.
+  bool loadsLater =
+      llvm::any_of(op.getEpilogueMaps().getAsValueRange<AffineMapAttr>(),
+                   [](AffineMap map) { return map.isFunctionOfDim(1); });
   for (int64_t i = 0; i < numTokens; ++i) {
     Value sum = loops.constant(type, 0.0);
     for (int64_t lag = 0; lag < numLags; ++lag)
@@ -121,22 +166,11 @@ void ConvRun::emit(Value first, bool isInner) {
                           .inlineEpilogue(op.getEpilogue(), sum, op.getEpilogueIns(),
                                           op.getEpilogueMaps(), point)
                           .front());
+    if (!loadsLater)
+      store(i);
   }
-  if (Value finalHistory = op.getFinalHistory(); finalHistory && ownsChannel())
-    for (int64_t i = 0; i < reach; ++i) {
-      from[1] = loops.index(i);
-      loops.store(tokens[i + numTokens], finalHistory, from);
-    }
-  for (auto [i, result] : llvm::enumerate(results)) {
-    OpBuilder::InsertionGuard guard(b);
-    if (i > 0 && !isInner) {
-      Value exists = loops.less(loops.add(first, loops.index(i)), length);
-      auto branch = scf::IfOp::create(b, loops.loc, exists, /*withElseRegion=*/false);
-      b.setInsertionPointToStart(branch.thenBlock());
-    }
-    point[1] = times[i];
-    loops.store(result, op.getOutput(), loops.apply(op.getOutputMap(), point));
-  }
+  for (int64_t i = 0; loadsLater && i < numTokens; ++i)
+    store(i);
 }
 
 LogicalResult nvptx::lowerConv(RewriterBase &rewriter, ConvOp op) {
