@@ -41,6 +41,9 @@ public:
   /// The coefficients of such values, times the number of points.
   void invert(Points points);
 
+  /// The 16 coefficients, times 16, of the node that has the thread's values as leaves.
+  void joinOwn(Points points) { join(points, passes[kPasses - 1]); }
+
   /// Where a thread's values `i` and `i + 1` are, in the order of ssm.spectrum for threads,
   /// and stores all of them there, from `base` on, a multiple of `alignment` bytes.
   mlir::Value getPlace(mlir::Value base, int64_t i);

@@ -11,6 +11,9 @@
 // need later tokens it transforms all blocks before. Threads read what they have kept
 // themselves, so nothing else waits for it.
 //
+// For sequences of 16 bits tensor cores may be the second (TensorConvolution.h); then it is
+// f16 that lies between the kernels.
+//
 //===----------------------------------------------------------------------===//
 
 #include "Target/NVPTX/FourierBlock.h"
@@ -18,8 +21,10 @@
 #include "Target/NVPTX/Launch.h"
 #include "Target/NVPTX/Lowering.h"
 #include "Target/NVPTX/Passes.h"
+#include "Target/NVPTX/TensorConvolution.h"
 
 #include "Conversion/SSMToSCF/Sequence.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "ssm/IR/SpectrumBlocks.h"
@@ -42,7 +47,9 @@ using Points = SmallVector<ComplexNumber, kOwn>;
 
 class FFTConv : nvptx::KernelEmitter {
 public:
-  FFTConv(ConvOp op, linalg::GenericOp producer, Value keepsHistory, OpBuilder &builder);
+  /// `tensorCores`: of how many multiprocessors they may transform sequences of 16 bits.
+  FFTConv(ConvOp op, linalg::GenericOp producer, Value keepsHistory, int64_t tensorCores,
+          OpBuilder &builder);
   Value isPossible();
   void emit();
   /// Whether each token of the input is read once, so that the history is written by the
@@ -51,7 +58,7 @@ public:
 
 private:
   // Tiles, by two launches.
-  gpu::LaunchOp startTile();
+  gpu::LaunchOp startTile(Value tokens);
   void emitTokens();
   void moveTokens(Value written, bool isWhole);
   void storeHistory(ArrayRef<Value> values, SmallVector<Value> from);
@@ -64,7 +71,13 @@ private:
   Value loadInput(ArrayRef<Value> indices);
   Value getPlace(Value channel, Value token);
 
+  // For tensor cores.
+  TensorConvolution::Sequences getSequences();
+  void storePairs(bool isWhole);
+  std::array<Value, 2> loadPair(Value channel);
+
   // Transforms.
+  void emitWideForm();
   void emitConvolution(bool afterAll);
   void emitBlocks();
   void emitBlocksAfterAll();
@@ -94,6 +107,8 @@ private:
   Value memory;    ///< transforms that are kept, then tokens by channel
   Value keptBlocks, firstToken;
   Value spectrum;
+  int64_t cores = 0; ///< whose tensor cores may transform
+  TensorConvolution *tensor = nullptr; ///< while kernels for it are emitted
 
   // Of a block of threads.
   Value thread, row, spectrumBase; ///< row: of a channel of a sequence
@@ -103,7 +118,7 @@ private:
 } // namespace
 
 FFTConv::FFTConv(ConvOp op, linalg::GenericOp producer, Value keepsHistory,
-                 OpBuilder &builder)
+                 int64_t tensorCores, OpBuilder &builder)
     : KernelEmitter(builder, op.getLoc()), op(op), producer(producer),
       keepsHistory(keepsHistory), f32(builder.getF32Type()),
       sizes(op.getNumDims()), point(op.getNumDims()) {
@@ -124,6 +139,8 @@ FFTConv::FFTConv(ConvOp op, linalg::GenericOp producer, Value keepsHistory,
   lastPiece = plus(loops.add(pieces.firstPiece, pieces.numPieces), -1);
   auto first = static_cast<int64_t>(op.getStaticFirst());
   looksAhead = op.getFirst() || first < 0 || first >= kBlock;
+  if (getElementTypeOrSelf(op.getOutput()).getIntOrFloatBitWidth() == 16 && !looksAhead)
+    cores = tensorCores;
 }
 
 /// No token came before, and the sequence is long enough.
@@ -172,14 +189,14 @@ Value FFTConv::getPlace(Value channel, Value token) {
   return loops.add(loops.add(loops.mul(number, length), token), firstToken);
 }
 
-/// A launch with a block of threads a tile, whose shared memory has a row of tokens for
+/// A launch with a block of threads for each tile of so many tokens, whose shared memory has a row of tokens for
 /// each channel; one place more than those lets threads find different banks.
-gpu::LaunchOp FFTConv::startTile() {
+gpu::LaunchOp FFTConv::startTile(Value tokens) {
   OpBuilder &b = loops.builder;
   auto ceilDiv = [&](Value a, int64_t by) -> Value {
     return arith::CeilDivUIOp::create(b, loops.loc, a, loops.index(by));
   };
-  Value rowTiles = ceilDiv(channels, kWarp), tokenTiles = ceilDiv(length, kTileTokens);
+  Value rowTiles = ceilDiv(channels, kWarp), tokenTiles = ceilDiv(tokens, kTileTokens);
   Value count = loops.mul(loops.mul(rowTiles, tokenTiles), batches);
   gpu::LaunchOp launch =
       startLaunch(b, loops.loc, count, loops.index(1), kWarp * kWarps,
@@ -272,7 +289,7 @@ void FFTConv::emitTokens() {
   if (writesHistory())
     written = keepsHistory ? loops.select(keepsHistory, length, loops.index(0)) : length;
   OpBuilder::InsertionGuard guard(loops.builder);
-  startTile();
+  startTile(tensor ? times(blocks, kBlock) : length);
   forTile([&](bool isWhole) { moveTokens(written, isWhole); });
 }
 
@@ -291,6 +308,8 @@ void FFTConv::moveTokens(Value written, bool isWhole) {
   for (auto [i, value] : llvm::enumerate(values))
     loops.store(loops.convert(value, f32), tile, {lane, plus(warp, i * kWarps)});
   gpu::BarrierOp::create(loops.builder, loops.loc);
+  if (tensor)
+    return storePairs(isWhole);
   for (int64_t i = 0; i < kTileOwn; ++i) {
     Value inTile = plus(times(warp, kWarp / kWarps), i / 2);
     Value inRow = plus(lane, i % 2 * kWarp);
@@ -301,10 +320,84 @@ void FFTConv::moveTokens(Value written, bool isWhole) {
   }
 }
 
+/// The tile as pairs of f16, each channel's divided by the largest power of two up to one of
+/// its tokens; zero after the last token, up to the end of a block.
+void FFTConv::storePairs(bool isWhole) {
+  OpBuilder &b = loops.builder;
+  Type i32 = b.getI32Type();
+  auto word = [&](int64_t value) -> Value {
+    return arith::ConstantOp::create(b, loops.loc, b.getI32IntegerAttr(int32_t(value)));
+  };
+  auto bitsOf = [&](Value value) -> Value {
+    return arith::BitcastOp::create(b, loops.loc, i32, value);
+  };
+  Value warp = quotient(thread, kWarp), lane = remainder(thread, kWarp);
+  for (int64_t i = 0; i < kWarp / kWarps; ++i) {
+    Value inTile = plus(times(warp, kWarp / kWarps), i);
+    Value channel = loops.add(tileChannel, inTile);
+    std::array<Value, 2> pair, sizes;
+    for (int64_t second = 0; second < 2; ++second) {
+      Value inRow = plus(times(lane, 2), second);
+      Value value = loops.load(tile, {inTile, inRow});
+      if (!isWhole)
+        value = loops.select(loops.less(loops.add(tileToken, inRow), length), value,
+                             constant(0.0));
+      pair[second] = value;
+      sizes[second] =
+          arith::AndIOp::create(b, loops.loc, bitsOf(value), word(0x7FFFFFFF));
+    }
+    // The bits of numbers that are not negative are in their order.
+    Value largest = NVVM::ReduxOp::create(
+        b, loops.loc, i32, arith::MaxUIOp::create(b, loops.loc, sizes[0], sizes[1]),
+        NVVM::ReduxKind::UMAX, word(-1));
+    auto bitsOfNumber = [&](double value) {
+      return word(llvm::bit_cast<int32_t>(float(value)));
+    };
+    Value scaleBits = arith::AndIOp::create(b, loops.loc, largest, word(0x7F800000));
+    scaleBits = arith::MaxUIOp::create(b, loops.loc, scaleBits,
+                                       bitsOfNumber(TensorConvolution::kLeastScale));
+    scaleBits = arith::MinUIOp::create(b, loops.loc, scaleBits,
+                                       bitsOfNumber(TensorConvolution::kLargestScale));
+    Value inverseBits = arith::SubIOp::create(b, loops.loc, word(254 << 23), scaleBits);
+    Value inverse = arith::BitcastOp::create(b, loops.loc, f32, inverseBits);
+    auto store = [&] {
+      Value vector = LLVM::CallIntrinsicOp::create(
+                         b, loops.loc, VectorType::get(2, b.getF16Type()),
+                         b.getStringAttr("llvm.nvvm.ff2f16x2.rn"),
+                         ValueRange{loops.mul(pair[1], inverse), loops.mul(pair[0], inverse)})
+                         ->getResult(0);
+      vector = vector::BitCastOp::create(b, loops.loc, VectorType::get(1, f32), vector);
+      Value place =
+          tensor->getTokenPlace(point[0], channel, loops.add(tileToken, times(lane, 2)));
+      loops.store(vector::ExtractOp::create(b, loops.loc, vector, 0), memory, place);
+      loops.when(loops.less(lane, loops.index(1)), [&] {
+        loops.store(arith::BitcastOp::create(b, loops.loc, f32, scaleBits), memory,
+                    tensor->getTokenScalePlace(point[0], channel, tileToken));
+      });
+    };
+    isWhole ? store() : loops.when(loops.less(channel, channels), store);
+  }
+}
+
+/// The lane's two sums of a channel, of which blocks are whole.
+std::array<Value, 2> FFTConv::loadPair(Value channel) {
+  OpBuilder &b = loops.builder;
+  Value token = loops.add(tileToken, times(remainder(thread, kWarp), 2));
+  Value word = loops.load(memory, tensor->getTokenPlace(point[0], channel, token));
+  Value scale = loops.load(
+      memory, tensor->getScalePlace(point[0], channel, quotient(tileToken, kBlock)));
+  Value vector =
+      vector::FromElementsOp::create(b, loops.loc, VectorType::get(1, f32), word);
+  vector = vector::BitCastOp::create(b, loops.loc, VectorType::get(2, b.getF16Type()), vector);
+  SmallVector<Value> parts = extractElements(b, loops.loc, vector);
+  return {loops.mul(loops.convert(parts[0], f32), scale),
+          loops.mul(loops.convert(parts[1], f32), scale)};
+}
+
 /// Sums channel by channel to outputs token by token.
 void FFTConv::emitOutputs() {
   OpBuilder::InsertionGuard guard(loops.builder);
-  startTile();
+  startTile(length);
   forTile([&](bool isWhole) { moveOutputs(isWhole); });
 }
 
@@ -314,13 +407,19 @@ void FFTConv::moveOutputs(bool isWhole) {
   SmallVector<Value> sums;
   for (int64_t i = 0; i < kTileOwn; ++i) {
     Value channel = loops.add(tileChannel, plus(times(warp, kWarp / kWarps), i / 2));
+    channel = clamp(channel, channels, isWhole);
+    if (tensor) {
+      if (i % 2 == 0)
+        llvm::append_range(sums, loadPair(channel));
+      continue;
+    }
     Value token = loops.add(tileToken, plus(lane, i % 2 * kWarp));
-    sums.push_back(loops.load(memory, getPlace(clamp(channel, channels, isWhole),
-                                               clamp(token, length, isWhole))));
+    sums.push_back(loops.load(memory, getPlace(channel, clamp(token, length, isWhole))));
   }
   for (auto [i, sum] : llvm::enumerate(sums))
     loops.store(sum, tile,
-                {plus(times(warp, kWarp / kWarps), i / 2), plus(lane, i % 2 * kWarp)});
+                {plus(times(warp, kWarp / kWarps), i / 2),
+                 tensor ? plus(times(lane, 2), i % 2) : plus(lane, i % 2 * kWarp)});
   gpu::BarrierOp::create(loops.builder, loops.loc);
   Value channel = loops.add(tileChannel, lane);
   bindChannel(clamp(channel, channels, isWhole));
@@ -535,13 +634,51 @@ void FFTConv::emitConvolution(bool afterAll) {
   afterAll ? emitBlocksAfterAll() : emitBlocks();
 }
 
+TensorConvolution::Sequences FFTConv::getSequences() {
+  SmallVector<Value> spectrumSizes = getSpectrumSizes();
+  return {memory,
+          flatten(op.getSpectrum()),
+          flatten(op.getRoots()),
+          FourierBlock::getAlignment(op.getSpectrum()),
+          batches,
+          channels,
+          blocks,
+          plus(lastPiece, 1),
+          cores,
+          [this, spectrumSizes](Value channel) {
+            llvm::fill(point, loops.index(0));
+            bindChannel(channel);
+            return getSpectrumBase(spectrumSizes);
+          }};
+}
+
 void FFTConv::emit() {
+  memory = flatten(op.getWorkspace());
+  if (!cores)
+    return emitWideForm();
+  TensorConvolution products(loops.builder, loops.loc, getSequences());
+  // Fewer rows leave too many columns of the products empty.
+  Value enough = loops.less(loops.index(TensorConvolution::kRows / 2 - 1), batches);
+  Value fits = loops.less(plus(products.getNumWords(), -1), loops.size(memory, 0));
+  Value hasOwn = loops.less(loops.index(-1), lastPiece);
+  loops.when(
+      both(both(enough, fits), hasOwn),
+      [&] {
+        tensor = &products;
+        emitTokens();
+        products.emit();
+        emitOutputs();
+        tensor = nullptr;
+      },
+      [&] { emitWideForm(); });
+}
+
+void FFTConv::emitWideForm() {
   Value isSingle = loops.less(blocks, loops.index(2));
   keptBlocks = looksAhead ? loops.select(isSingle, loops.index(0), blocks)
                           : plus(blocks, -1);
   firstToken =
       times(loops.mul(loops.mul(batches, channels), keptBlocks), 2 * kBlock);
-  memory = flatten(op.getWorkspace());
   emitTokens();
   if (looksAhead)
     loops.when(
@@ -559,9 +696,10 @@ bool nvptx::canUseFFT(ConvOp op) {
 }
 
 void nvptx::emitFFTConv(OpBuilder &builder, ConvOp op, linalg::GenericOp producer,
-                        Value keepsHistory, function_ref<void()> otherwise,
+                        Value keepsHistory, int64_t tensorCores,
+                        function_ref<void()> otherwise,
                         function_ref<void()> putHistory) {
-  FFTConv conv(op, producer, keepsHistory, builder);
+  FFTConv conv(op, producer, keepsHistory, tensorCores, builder);
   Value isPossible = conv.isPossible();
   auto emit = [&] {
     conv.emit();

@@ -34,7 +34,7 @@ constexpr int64_t kSharingWarps = 16, kTogether = 8;
 class LongConv : nvptx::KernelEmitter {
 public:
   LongConv(ConvOp op, OpBuilder &builder);
-  void run(linalg::GenericOp producer);
+  void run(linalg::GenericOp producer, int64_t tensorCores);
 
 private:
   gpu::LaunchOp start(Value tiles, int64_t warps, ArrayRef<MemRefType> shared);
@@ -315,7 +315,7 @@ void LongConv::emitSingle() {
 }
 
 /// `producer`: of the input, where transforms can read it instead, or null.
-void LongConv::run(linalg::GenericOp producer) {
+void LongConv::run(linalg::GenericOp producer, int64_t tensorCores) {
   Value isSingle = arith::CmpIOp::create(loops.builder, loops.loc,
                                          arith::CmpIPredicate::eq, length, loops.index(1));
   // Where nobody else reads it, a history serves later calls alone.
@@ -342,12 +342,12 @@ void LongConv::run(linalg::GenericOp producer) {
   };
   loops.when(isSingle, [&] { emit(&LongConv::emitSingle); }, [&] {
     nvptx::emitFFTConv(
-        loops.builder, op, producer, keeps, [&] { emit(&LongConv::emitTiles); },
+        loops.builder, op, producer, keeps, tensorCores, [&] { emit(&LongConv::emitTiles); },
         putHistory);
   });
 }
 
-LogicalResult nvptx::lowerLongConv(RewriterBase &rewriter, ConvOp op) {
+LogicalResult nvptx::lowerLongConv(RewriterBase &rewriter, ConvOp op, int64_t tensorCores) {
   auto isWide = [](Value value) { return getElementTypeOrSelf(value).isF64(); };
   if (!op.hasPureBufferSemantics() || op.getCut() || op.getNumDims() < 4 ||
       isWide(op.getInput()) || isWide(op.getKernel()) || isWide(op.getOutput()))
@@ -355,7 +355,7 @@ LogicalResult nvptx::lowerLongConv(RewriterBase &rewriter, ConvOp op) {
   linalg::GenericOp producer;
   if (canUseFFT(op))
     producer = findProducerOf(op);
-  LongConv(op, rewriter).run(producer);
+  LongConv(op, rewriter).run(producer, tensorCores);
   rewriter.eraseOp(op);
   if (producer)
     rewriter.eraseOp(producer);

@@ -124,7 +124,7 @@ void LowerOpsPass::runOnOperation() {
         (void)nvptx::lowerScan(rewriter, scan, cooperative, productOf.lookup(op), device);
     } else if (auto conv = dyn_cast<ConvOp>(op)) {
       if (failed(nvptx::lowerConv(rewriter, conv)) && cooperative)
-        (void)nvptx::lowerLongConv(rewriter, conv);
+        (void)nvptx::lowerLongConv(rewriter, conv, warpgroups ? cores : 0);
     } else if (auto norm = dyn_cast<NormOp>(op); norm && cooperative) {
       (void)nvptx::lowerNorm(rewriter, norm);
     } else if (auto matmul = dyn_cast<MatmulOp>(op); matmul && cooperative) {

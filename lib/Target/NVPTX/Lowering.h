@@ -31,8 +31,10 @@ mlir::ssm::MatmulOp findProductOf(mlir::RewriterBase &rewriter,
 mlir::LogicalResult lowerConv(mlir::RewriterBase &rewriter, mlir::ssm::ConvOp op);
 
 /// A convolution with any lags by tiles of tokens; fails where it has no lanes, in f64, and
-/// where documents start inside.
-mlir::LogicalResult lowerLongConv(mlir::RewriterBase &rewriter, mlir::ssm::ConvOp op);
+/// where documents start inside. `tensorCores`: of how many multiprocessors those may
+/// transform sequences of 16 bits, with the shared memory that sm_90 has; none of 0.
+mlir::LogicalResult lowerLongConv(mlir::RewriterBase &rewriter, mlir::ssm::ConvOp op,
+                                  int64_t tensorCores);
 
 /// The same by Fourier transforms, where its kernel has a spectrum for threads: from
 /// `shortest_fft` tokens on that come first in their sequence. Emits `otherwise` for other
@@ -42,7 +44,7 @@ mlir::LogicalResult lowerLongConv(mlir::RewriterBase &rewriter, mlir::ssm::ConvO
 bool canUseFFT(mlir::ssm::ConvOp op);
 void emitFFTConv(mlir::OpBuilder &builder, mlir::ssm::ConvOp op,
                  mlir::linalg::GenericOp producer, mlir::Value keepsHistory,
-                 llvm::function_ref<void()> otherwise,
+                 int64_t tensorCores, llvm::function_ref<void()> otherwise,
                  llvm::function_ref<void()> putHistory);
 /// The elementwise op right before `op` that only makes its input, from memory that
 /// nothing else is put into; null if there is none.

@@ -4,7 +4,8 @@
   compare_with_scan.py --build BUILD --scratch DIR SPEC.ssm LAYER PARAMETER=VALUE... --input x=-1:1:2x70x3x17 ...
       --weight w=-1:1:8x17 ... --output y ... [--tolerance 1e-6] [--option=--dtype=bf16 ...]
 
-Inputs and weights are random numbers of a range, with a shape; `--init SEED` draws all weights. `--call=--split=N` or
+Inputs and weights are random numbers of a range, with a shape, and what those of the later half of a row are
+multiplied with; `--init SEED` draws all weights. `--call=--split=N` or
 `--call=--step` runs the sequence in two calls, or token by token. Prints the largest error of each output over the largest
 number.
 """
@@ -25,11 +26,15 @@ DRIVER = ROOT / "test" / "unit" / "Runtime"
 
 
 def draw(text):
-    """Name, shape and numbers of "name=low:high:shape"."""
+    """Name, shape and numbers of "name=low:high:shape[:growth]"."""
     name, rest = text.split("=")
-    low, high, extents = rest.split(":")
+    low, high, extents, *growth = rest.split(":")
     shape = tuple(int(extent) for extent in extents.split("x"))
-    return name, shape, [random.uniform(float(low), float(high)) for _ in range(math.prod(shape))]
+    values = [random.uniform(float(low), float(high)) for _ in range(math.prod(shape))]
+    if growth:
+        row = math.prod(shape[1:])
+        values = [value * float(growth[0]) if i % row >= row // 2 else value for i, value in enumerate(values)]
+    return name, shape, values
 
 
 def make_inputs(args):

@@ -168,6 +168,17 @@ uint32_t shuffle(Thread *self, uint32_t value, uint32_t operand, const char *kin
   return result;
 }
 
+uint32_t largest(Thread *self, uint32_t value) {
+  self->shown[0] = value;
+  wait_warp(self);
+  for (unsigned lane = 0; lane < Warp; ++lane) {
+    uint32_t other = neighbour(self, lane)->shown[0];
+    value = other > value ? other : value;
+  }
+  wait_warp(self);
+  return value;
+}
+
 void load_matrices(Thread *self, uint64_t address, int count, int transposed) {
   self->address = address;
   wait_warp(self);
@@ -292,10 +303,12 @@ void store_matrices(Thread *self, uint64_t address, const uint32_t *registers, i
   wait_warp(self);
 }
 
-uint32_t multiply_pairs(uint32_t a, uint32_t b) {
+uint32_t multiply_pairs(uint32_t a, uint32_t b, int isF16) {
   uint32_t result = 0;
-  for (unsigned i = 0; i < 2; ++i)
-    result |= (uint32_t)to_bf16(numberAt(a, i, 0) * numberAt(b, i, 0)) << 16 * i;
+  for (unsigned i = 0; i < 2; ++i) {
+    float product = numberAt(a, i, isF16) * numberAt(b, i, isF16);
+    result |= (uint32_t)(isF16 ? to_f16(product) : to_bf16(product)) << 16 * i;
+  }
   return result;
 }
 

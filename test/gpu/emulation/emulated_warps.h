@@ -39,6 +39,8 @@ uint32_t shuffle(Thread *self, uint32_t value, uint32_t operand, const char *kin
                  uint32_t clamp, uint32_t mask);
 /* movmatrix: of 8 x 8. */
 uint32_t transpose(Thread *self, uint32_t pair);
+/// Of all lanes.
+uint32_t largest(Thread *self, uint32_t value);
 void load_matrices(Thread *self, uint64_t address, int count, int transposed);
 void multiply(Thread *self, const uint32_t *operands, const float *sums, int isF16);
 /* Adds the product of 8 x 4 by 4 x 8, in f64, to wide_sums. */
@@ -49,7 +51,7 @@ void store_matrices(Thread *self, uint64_t address, const uint32_t *registers, i
  * named by a descriptor of dynamic shared memory whose rows of 128 bytes are swizzled. */
 void multiply_warpgroup(Thread *self, int columns, float *sums, const uint32_t *left,
                         uint64_t right, int adds, int transposed);
-uint32_t multiply_pairs(uint32_t a, uint32_t b);
+uint32_t multiply_pairs(uint32_t a, uint32_t b, int isF16);
 /* Of 32-bit addresses, as those of a device; begins at a multiple of 2^18. */
 uint8_t *dynamic_shared(void);
 /* Barriers in shared memory. */

@@ -111,9 +111,9 @@ class Kernel:
             if kind in FLOATS:
                 return self.assign(args[0], kind, f"__builtin_fma{'f' if kind == 'f32' else ''}({a}, {b}, {c})")
             return self.wide(parts, args, kind, c=args[3])
-        if op == "mul" and kind == "bf16x2":
+        if op == "mul" and kind in ("bf16x2", "f16x2"):
             a, b = (self.operand(arg, "u32") for arg in args[1:])
-            return self.emit(f"{args[0][1:]} = multiply_pairs({a}, {b});")
+            return self.emit(f"{args[0][1:]} = multiply_pairs({a}, {b}, {int(kind == 'f16x2')});")
         if op == "mul" and kind not in FLOATS:
             return self.wide(parts, args, kind)
         if op in ("shl", "shr"):
@@ -147,6 +147,8 @@ class Kernel:
             return self.emit("wait_warp(self);" if parts[1] == "warp" else "wait_block(self);")
         if op == "shfl":
             return self.shuffle(parts, args)
+        if op == "redux":
+            return self.emit(f"{args[0][1:]} = largest(self, {self.operand(args[1], 'u32')});")
         if op == "ldmatrix":
             targets = [arg.strip()[1:] for arg in args[0][1:-1].split(",")]
             self.emit(f"load_matrices(self, {self.address(args[1])}, {len(targets)}, {int('trans' in parts)});")
