@@ -31,8 +31,9 @@ Value FFTConv::getPlace(Value channel, Value token) {
   return loops.add(loops.add(loops.mul(number, length), token), firstToken);
 }
 
-/// A launch with a block of threads for each tile of so many tokens, whose shared memory has a row of tokens for
-/// each channel; one place more than those lets threads find different banks.
+/// A launch with a block of threads for each tile of so many tokens, whose shared memory
+/// has a row of tokens for each channel; one place more than those lets threads find
+/// different banks.
 gpu::LaunchOp FFTConv::startTile(Value tokens) {
   OpBuilder &b = loops.builder;
   auto ceilDiv = [&](Value a, int64_t by) -> Value {

@@ -53,8 +53,8 @@ std::optional<TensorMatmul::Shares> TensorMatmul::shareRing(int64_t tokens) {
   return shares;
 }
 
-void TensorMatmul::prefetchPlaces(ConvOp conv, Value thread, Value block, Value firstRow, int64_t grid,
-                                  const Shares &shares) {
+void TensorMatmul::prefetchPlaces(ConvOp conv, Value thread, Value block, Value firstRow,
+                                  int64_t grid, const Shares &shares) {
   int64_t halves = shares.halves, most = llvm::divideCeil(shares.blocks, grid) * halves;
   loops.when(loops.less(thread, loops.index(most)), [&] {
     Value group = madd(div(thread, halves), grid, block);
