@@ -44,6 +44,10 @@ Value BlockProducts::constant(double value) {
       DenseElementsAttr::get(vectorType, builder.getFloatAttr(element, value)));
 }
 
+Value BlockProducts::divide(Value a, int64_t b) {
+  return builder.createOrFold<arith::DivUIOp>(loc, a, index(b));
+}
+
 SmallVector<Value> BlockProducts::zeros(int64_t count) {
   return SmallVector<Value>(count, constant(0));
 }

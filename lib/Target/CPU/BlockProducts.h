@@ -56,6 +56,7 @@ protected:
   Value at(Value base, int64_t offset) {
     return addIndex(builder, loc, base, index(offset));
   }
+  Value divide(Value a, int64_t b);
 
   RewriterBase &builder;
   Location loc;

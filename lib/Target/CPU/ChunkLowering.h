@@ -48,7 +48,8 @@ private:
   using Factor = ProductTerms::Factor;
   struct Term : ProductTerms::Term {
     Term(const ProductTerms::Term &term) : ProductTerms::Term(term) {}
-    Value columns;        ///< keys x chunk
+    Value rows;    ///< chunk x keys, unless there is a decay for each key
+    Value columns; ///< keys x chunk, with a decay for each key
     Value decayedColumns; ///< keys x chunk, with a decay for each key
     Value values;         ///< chunk x lanes
     Value scales;         ///< chunk: what the time factors give
@@ -58,9 +59,15 @@ private:
     ErasePair(const ProductTerms::ErasePair &pair)
         : ProductTerms::ErasePair(pair) {}
     Value rows;                ///< chunk x keys
-    Value sums;                ///< chunk x lanes
-    Value scales;              ///< chunk
+    Value scales;              ///< chunk: what the time factors give
     SmallVector<Value> scores; ///< chunk x chunk, for each term
+  };
+
+  /// Rows of the tokens of a chunk, and what they give with each term.
+  struct ScoreRows {
+    Value rows;             ///< chunk x keys
+    ArrayRef<Value> scores; ///< chunk x chunk, for each term
+    bool before;            ///< of the state before a token, not after it
   };
 
   // Analysis.
@@ -81,9 +88,8 @@ private:
   void emitCopy(RegionEmitter &coefficients, RegionEmitter &epilogue);
 
   // Between memory and scratch.
-  /// Fetches a share of the next chunk, that of a block of the state: blocks
-  /// are of `vectors` vectors, and of as many rows as those have.
-  void emitPrefetch(Value row, Value column, int64_t vectors);
+  /// Fetches one of `blocks` shares of the next chunk, that with `number`.
+  void emitPrefetch(Value number, int64_t blocks);
   void emitBoundary(RegionEmitter &emitter, bool load);
   void forTokens(RegionEmitter &emitter, Block &body,
                  llvm::function_ref<void(RegionEmitter &, Value)> emit);
@@ -117,16 +123,24 @@ private:
   // Several terms.
   void emitTerms(RegionEmitter &coefficients, RegionEmitter &epilogue);
   void stageTerms(RegionEmitter &emitter);
-  void emitTermScores(Value rows, Term &term, Value scores, bool before);
+  void emitDecaysBefore();
+  void emitTermScores(ArrayRef<ScoreRows> sets);
   void emitTermKeyDecayScores(Value rows, Term &term, Value scores,
                               bool before);
   void scaleRows(Value rows, bool before);
-  void emitQueries(RegionEmitter &coefficients);
-  void decayColumns();
-  void emitErasedSums(Value column, int64_t vectors);
-  void emitSubstitution(Value column);
-  void emitTermReads(Value column, int64_t vectors);
-  void emitTermUpdate(Value column, int64_t vectors);
+  void decayRows();
+  void emitRowProducts(Value a, Value b, Value products);
+  int64_t getNumErasedTerms();
+  // `fetch` is the number of the first share that is fetched meanwhile.
+  SmallVector<Value> addState(ValueRange sums, Value rows, Value first,
+                              Value column, int64_t vectors, Value fetch);
+  SmallVector<Value> addTokens(ValueRange sums, Value scores, Value values,
+                               Value first, Value column, int64_t vectors);
+  void scaleSums(MutableArrayRef<Value> sums, Value first, int64_t vectors);
+  Value getFetch(Value fetch, int64_t set, Value first, int64_t rows);
+  void emitTermValues(Value column, int64_t vectors, Value fetch);
+  void emitTermReads(Value column, int64_t vectors, Value fetch);
+  void emitTermUpdate(Value column, int64_t vectors, Value fetch);
 
   /// Runs `emit` for each point of the output's dimensions that the state
   /// lacks.
@@ -154,6 +168,9 @@ private:
   /// Without pairs and with one term, the members above are all there is.
   SmallVector<Term> terms;
   SmallVector<ErasePair> pairs;
+  /// Keys for which sums with the state are added between two fetches of shares
+  /// of the next chunk.
+  static constexpr int64_t fetchKeys = 32;
   bool hasTerms() const { return terms.size() > 1 || !pairs.empty(); }
 
   Value batches, tokens;
@@ -169,6 +186,9 @@ private:
   Value products;    ///< chunk x chunk: products of decays from column to row
   Value decayedKeys; ///< keys x chunk
   Value blockProduct, fullProduct; ///< of decays, for each key
+  Value decaysBefore; ///< chunk + 1: products of decays, before each token
+  /// Shares in which the next chunk is fetched.
+  int64_t fetches = 0;
 
   SmallVector<Stream> streams;
 

@@ -282,9 +282,16 @@ Value ChunkLowering::getTotalDecay(Value k) {
 
 void ChunkLowering::emitStateUpdate() {
   Value written = keyDecay ? decayedKeys : keyColumns;
+  int64_t blockLanes = getWidestBlock() * width;
+  int64_t blockKeys = getRows(getWidestBlock());
+  int64_t keyBlocks = llvm::divideCeil(keys, blockKeys);
+  int64_t blocks = keyBlocks * llvm::divideCeil(laneBlock, blockLanes);
   forBlocks(laneBlock, getWidestBlock(), width, [&](Value column, int64_t vectors) {
     forBlocks(keys, getRows(vectors), 1, [&](Value row, int64_t rows) {
-      emitPrefetch(row, column, getWidestBlock());
+      Value passed = mulIndex(builder, loc, divide(column, blockLanes),
+                              index(keyBlocks));
+      emitPrefetch(addIndex(builder, loc, passed, divide(row, blockKeys)),
+                   blocks);
       SmallVector<Value> sums;
       for (int64_t r = 0; r < rows; ++r) {
         Value decay = getTotalDecay(at(row, r));

@@ -68,24 +68,13 @@ void ChunkLowering::emitBoundary(RegionEmitter &emitter, bool load) {
 
 /// The rows of a head are pages apart, where no processor looks ahead by
 /// itself.
-void ChunkLowering::emitPrefetch(Value row, Value column, int64_t vectors) {
-  int64_t rowBlocks = llvm::divideCeil(keys, getRows(vectors));
-  int64_t blocks = rowBlocks * llvm::divideCeil(laneBlock, vectors * width);
-  auto divide = [&](Value a, int64_t b) {
-    return builder.createOrFold<arith::DivUIOp>(loc, a, index(b));
-  };
-  Value number = addIndex(
-      builder, loc,
-      mulIndex(builder, loc, divide(column, vectors * width), index(rowBlocks)),
-      divide(row, getRows(vectors)));
+void ChunkLowering::emitPrefetch(Value number, int64_t blocks) {
   // Several blocks share the rows of a token, or one has those of several
   // tokens.
   int64_t shares = std::max<int64_t>(blocks / chunk, 1);
   int64_t blockTokens = llvm::divideCeil(chunk, blocks);
   Value first =
-      mulIndex(builder, loc,
-               builder.createOrFold<arith::DivUIOp>(loc, number, index(shares)),
-               index(blockTokens));
+      mulIndex(builder, loc, divide(number, shares), index(blockTokens));
   Value share =
       builder.createOrFold<arith::RemUIOp>(loc, number, index(shares));
   for (int64_t i = 0; i < blockTokens; ++i) {

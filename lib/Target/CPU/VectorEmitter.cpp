@@ -72,6 +72,46 @@ SmallVector<Value> ssmc::cpu::transposeInRegisters(OpBuilder &builder,
   return rows;
 }
 
+Value ssmc::cpu::sumLanesInRegisters(OpBuilder &builder, Location loc,
+                                     SmallVector<Value> rows) {
+  auto type = cast<VectorType>(rows.front().getType());
+  int64_t width = type.getNumElements();
+  assert(int64_t(rows.size()) == width && "as many rows as lanes");
+  // Halves of the pieces of 128 bits first, then whole pieces: both are one
+  // instruction where vectors are longer than that.
+  int64_t piece =
+      std::min<int64_t>(width, 128 / type.getElementTypeBitWidth());
+  auto addHalves = [&](llvm::function_ref<int64_t(int64_t, bool)> place) {
+    SmallVector<Value> sums;
+    for (size_t i = 0; i < rows.size(); i += 2) {
+      Value halves[2];
+      for (bool second : {false, true}) {
+        SmallVector<int64_t> places;
+        for (int64_t lane = 0; lane < width; ++lane)
+          places.push_back(place(lane, second));
+        halves[second] = vector::ShuffleOp::create(builder, loc, rows[i],
+                                                   rows[i + 1], places);
+      }
+      sums.push_back(
+          arith::AddFOp::create(builder, loc, halves[0], halves[1]));
+    }
+    rows = std::move(sums);
+  };
+  for (int64_t size = 1; size < piece; size *= 2)
+    addHalves([&](int64_t lane, bool second) {
+      int64_t group = lane % piece / size;
+      int64_t from = group / 2 + (second ? piece / size / 2 : 0);
+      return lane / piece * piece + from * size + lane % size +
+             (group % 2 ? width : 0);
+    });
+  while (rows.size() > 1)
+    addHalves([&](int64_t lane, bool second) {
+      int64_t from = 2 * (lane / piece) + second;
+      return from * piece + lane % piece;
+    });
+  return rows.front();
+}
+
 static Value
 combineLanes(OpBuilder &builder, Location loc, Value vector,
              llvm::function_ref<Operation *(Value, Value)> combine) {

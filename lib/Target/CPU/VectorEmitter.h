@@ -151,6 +151,10 @@ Stride getStride(const Access &access, unsigned dim);
 /// row j. As many rows as lanes, a power of two.
 SmallVector<Value> transposeInRegisters(OpBuilder &builder, Location loc,
                                         SmallVector<Value> rows);
+/// Sums over the lanes of as many vectors as each has lanes: lane i is the sum
+/// of vector i.
+Value sumLanesInRegisters(OpBuilder &builder, Location loc,
+                          SmallVector<Value> rows);
 
 /// Combines the lanes of a vector by halves, with clones of the scalar `op`.
 Value reduceLanes(OpBuilder &builder, Location loc, Operation *op,

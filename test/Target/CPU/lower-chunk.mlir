@@ -115,6 +115,40 @@ func.func @erase(%g: memref<?x?xf32>, %k: memref<?x?x24xf32>,
   return
 }
 
+// What tokens give each other are sums over keys, eight at once. Sums with the state
+// fetch the next chunk, too: those of the erase term, then those that are read. The
+// update has the keys of a token side by side.
+// CHECK-LABEL: func @long_keys
+// CHECK: memref.alloca() {{.*}} : memref<16x72xf32>
+// CHECK-COUNT-14: vector.shuffle {{.*}} : vector<8xf32>, vector<8xf32>
+// CHECK: vector.store {{.*}} : memref<16x16xf32>, vector<2xf32>
+// CHECK: memref.prefetch {{.*}}, read, locality<2>, data : memref<?x?x64xf32>
+// CHECK: memref.prefetch {{.*}}, write, locality<2>, data : memref<?x?x40xf32>
+// CHECK: memref.prefetch {{.*}}, write, locality<2>, data : memref<?x?x40xf32>
+// CHECK: memref.prefetch {{.*}}, write, locality<2>, data : memref<?x?x40xf32>
+// CHECK-NOT: ssm.scan
+func.func @long_keys(%g: memref<?x?xf32>, %k: memref<?x?x64xf32>,
+                     %v: memref<?x?x40xf32>, %y: memref<?x?x40xf32>,
+                     %s: memref<?x64x40xf32>) {
+  ssm.scan
+      ins(%g, %k, %v : memref<?x?xf32>, memref<?x?x64xf32>,
+          memref<?x?x40xf32>)
+      initial(%s : memref<?x64x40xf32>)
+      outs(%y, %s : memref<?x?x40xf32>, memref<?x64x40xf32>)
+      maps {ins = [#bt, #btk, #btp], state = #state, output = #btp}
+      coefficients {
+  ^bb0(%gv: f32, %kv: f32, %vv: f32):
+    %nk = arith.negf %kv : f32
+    %write = arith.mulf %kv, %vv : f32
+    ssm.coefficients decay(%gv : f32) write(%write : f32) read(%kv : f32)
+        erase(%kv, %nk : f32, f32)
+  } epilogue {
+  ^bb0(%o: f32):
+    ssm.yield %o : f32
+  } attributes {schedule = #ssm.schedule<mode = chunk>}
+  return
+}
+
 // A reset makes what is before it vanish: the sequential form.
 // CHECK-LABEL: func @reset
 // CHECK: scf.parallel
