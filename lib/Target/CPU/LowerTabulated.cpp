@@ -12,9 +12,16 @@ using namespace mlir::ssm;
 using namespace ssmc;
 using namespace ssmc::cpu;
 
-/// Bytes of scratch memory of one task: more than the first cache holds, so that the
-/// tables, which come from the second, serve many chunks.
-static constexpr int64_t scratchBytes = 96 * 1024;
+/// Bytes of scratch memory of a tile: what the first cache holds. The tables come from
+/// the second, once for every block of columns, however many chunks a tile has.
+static constexpr int64_t scratchBytes = 48 * 1024;
+/// Units of a group: lines of memory are fetched in pairs. Four were no faster, and are
+/// tables of twice as many bytes in the second cache.
+static constexpr int64_t unitsOfGroup = 2;
+/// Bytes of tables of a group: what the second cache holds beside everything else.
+static constexpr int64_t groupBytes = 512 * 1024;
+/// Groups of a row of the batch, at least, as a thread computes whole ones.
+static constexpr int64_t minimumGroups = 8;
 /// Tokens that one block of a product fetches ahead; more would not be hidden by it.
 static constexpr int64_t maximumShare = 32;
 
@@ -56,6 +63,11 @@ bool TabulatedLowering::chooseSizes() {
                     element.getIntOrFloatBitWidth() / 8;
   tileChunks = blockColumns *
                std::clamp<int64_t>(scratchBytes / (ofChunk * blockColumns), 1, 4);
+  int64_t tableBytes = rows * chunk * (inputs + copies * outputs) * write[5] *
+                       element.getIntOrFloatBitWidth() / 8;
+  if (tiles % unitsOfGroup == 0 && unitsOfGroup * tableBytes <= groupBytes &&
+      tiles * InvariantForm::getExtent(op, form.outer) >= unitsOfGroup * minimumGroups)
+    groupUnits = unitsOfGroup;
   return rows == parts * InvariantForm::getExtent(op, form.rows) &&
          copies == InvariantForm::getExtent(op, form.copies) &&
          write[1] == (form.onLane ? tiles : 1) &&
@@ -99,7 +111,8 @@ LogicalResult TabulatedLowering::run() {
   batches = getExtent(0);
   tokens = getExtent(1);
   int64_t ofRow = tiles * InvariantForm::getExtent(op, form.outer);
-  emitUnitTasks(builder, op, batches, ofRow, tokens, getUnitTokenCost(),
+  emitUnitTasks(builder, op, batches, ofRow / groupUnits, tokens,
+                groupUnits * getUnitTokenCost(),
                 [&](Value begin, Value end) { emitTask(begin, end); });
   builder.eraseOp(op);
   return success();
@@ -116,23 +129,57 @@ Value TabulatedLowering::allocate(int64_t rows) {
 }
 
 void TabulatedLowering::emitTask(Value begin, Value end) {
-  state = allocate(rows);
+  state = allocate(groupUnits * rows);
   if (dense)
     nextState = allocate(rows);
   values = allocate(tileChunks * (chunk * inputs + 1));
   carried = allocate(tileChunks * (rows + rowPadding));
   results = allocate(tileChunks * chunk * outputs);
-  emitFor(builder, loc, begin, end, 1, [&](Value unit) { emitUnit(unit); });
+  emitFor(builder, loc, begin, end, 1, [&](Value group) { emitGroup(group); });
 }
 
-/// Rows of the batch follow each other, so that the tables are read again soon.
-void TabulatedLowering::emitUnit(Value unit) {
+/// A tile of each unit of the group, then the next one of each.
+void TabulatedLowering::emitGroup(Value group) {
+  auto forUnits = [&](UnitBody body) {
+    emitFor(builder, loc, index(0), index(groupUnits), 1, [&](Value number) {
+      unitInGroup = number;
+      emitUnit(group, body);
+    });
+  };
+  auto emitTiles = [&](Value firstToken, Value lastToken, int64_t length) {
+    int64_t step = tileChunks * length;
+    emitFor(builder, loc, firstToken, lastToken, step, [&](Value start) {
+      Value count = minIndex(builder, loc, minus(lastToken, start), index(step));
+      Value chunks = count;
+      if (length > 1)
+        chunks = builder.createOrFold<arith::DivUIOp>(loc, count, index(length));
+      forUnits([&](RegionEmitter &coefficients, RegionEmitter &epilogue) {
+        emitTile(coefficients, epilogue, start, chunks, length);
+      });
+    });
+  };
+  forUnits([&](RegionEmitter &coefficients, RegionEmitter &) {
+    emitBoundary(coefficients, /*load=*/true);
+  });
+  Value whole = times(
+      builder.createOrFold<arith::DivUIOp>(loc, tokens, index(chunk)), chunk);
+  emitTiles(index(0), whole, chunk);
+  if (chunk > 1)
+    emitTiles(whole, tokens, 1);
+  forUnits([&](RegionEmitter &coefficients, RegionEmitter &) {
+    emitBoundary(coefficients, /*load=*/false);
+  });
+}
+
+/// Runs `body` at the lanes of a unit. Rows of the batch follow each other, so that the
+/// tables of a group are read again soon.
+void TabulatedLowering::emitUnit(Value group, UnitBody body) {
   SmallVector<Value> extents;
   for (unsigned dim : form.outer)
     extents.push_back(index(op.getDimSize(dim)));
-  extents.push_back(index(tiles));
+  extents.push_back(index(tiles / groupUnits));
   extents.push_back(batches);
-  SmallVector<Value> digits = delinearize(builder, loc, unit, extents);
+  SmallVector<Value> digits = delinearize(builder, loc, group, extents);
   RegionEmitter coefficients = coefficientsBase;
   RegionEmitter epilogue = epilogueBase;
   outerNumber = index(0);
@@ -144,12 +191,12 @@ void TabulatedLowering::emitUnit(Value unit) {
   if (form.onOuter)
     for (auto [i, dim] : llvm::enumerate(form.outer))
       outerNumber = plus(times(outerNumber, op.getDimSize(dim)), digits[i]);
-  Value tile = digits[form.outer.size()];
+  Value tile = plus(times(digits[form.outer.size()], groupUnits), unitInGroup);
   tileNumber = form.onLane ? tile : index(0);
   coefficients.hoist(coefficientsBody, {coefficients.zeroOffsets()});
   epilogue.hoist(epilogueBody, {epilogue.zeroOffsets()});
   if (!form.lane)
-    return emitLanes(coefficients, epilogue);
+    return body(coefficients, epilogue);
   firstLane = times(tile, width);
   endLane = minIndex(builder, loc, at(firstLane, width), index(lanes));
   emitLaneLoops(coefficients, loc, *form.lane, firstLane, endLane, width, 1, lanes,
@@ -157,29 +204,8 @@ void TabulatedLowering::emitUnit(Value unit) {
                   RegionEmitter after = epilogue;
                   after.setLanes(inner.getLanes());
                   after.bindDim(*form.lane, inner.getDim(*form.lane));
-                  emitLanes(inner, after);
+                  body(inner, after);
                 });
-}
-
-void TabulatedLowering::emitLanes(RegionEmitter &coefficients,
-                                  RegionEmitter &epilogue) {
-  emitBoundary(coefficients, /*load=*/true);
-  auto emitTiles = [&](Value first, Value last, int64_t length) {
-    int64_t step = tileChunks * length;
-    emitFor(builder, loc, first, last, step, [&](Value start) {
-      Value count = minIndex(builder, loc, minus(last, start), index(step));
-      Value chunks = count;
-      if (length > 1)
-        chunks = builder.createOrFold<arith::DivUIOp>(loc, count, index(length));
-      emitTile(coefficients, epilogue, start, chunks, length);
-    });
-  };
-  Value whole = times(
-      builder.createOrFold<arith::DivUIOp>(loc, tokens, index(chunk)), chunk);
-  emitTiles(index(0), whole, chunk);
-  if (chunk > 1)
-    emitTiles(whole, tokens, 1);
-  emitBoundary(coefficients, /*load=*/false);
 }
 
 /// `chunks` chunks of `length` tokens, from the token `first` on.
@@ -219,7 +245,7 @@ void TabulatedLowering::emitBoundary(RegionEmitter &emitter, bool load) {
       point.bindDim(dim, digit);
     Offsets here = point.zeroOffsets();
     for (int64_t part = 0; part < parts; ++part) {
-      Value row = at(times(key, parts), part);
+      Value row = getStatePlace(at(times(key, parts), part));
       if (!load) {
         Access access{op.getFinalStates()[part], op.getStateMap()};
         Type type = cast<MemRefType>(access.memref.getType()).getElementType();
@@ -267,7 +293,8 @@ void TabulatedLowering::stageInputs(RegionEmitter &emitter, Value first, Value c
 }
 
 /// Rows of memory are pages apart, where no processor looks ahead by itself. Each block
-/// of a tile's first product fetches its share of the next tile.
+/// of a tile's first product fetches its share of the next tile: of a row, the lines
+/// of all units of the group together.
 void TabulatedLowering::emitPrefetch(Value firstRow, Value firstChunk) {
   int64_t tileTokens = tileChunks * chunk;
   int64_t rowBlocks = llvm::divideCeil(rows, blockRows);
@@ -278,15 +305,21 @@ void TabulatedLowering::emitPrefetch(Value firstRow, Value firstChunk) {
       times(builder.createOrFold<arith::DivUIOp>(loc, firstChunk, index(blockColumns)),
             rowBlocks),
       builder.createOrFold<arith::DivUIOp>(loc, firstRow, index(blockRows)));
-  Value first = plus(at(firstToken, tileTokens), times(block, share));
+  block = plus(times(unitInGroup, rowBlocks * (tileChunks / blockColumns)), block);
+  Value groupLane = minus(firstLane, times(unitInGroup, width));
+  Value first = times(block, share), next = at(firstToken, tileTokens);
   Value last = at(tokens, -1);
   for (int64_t i = 0; i < share; ++i) {
+    Value number = at(first, i), group = index(groupUnits);
+    Value line = builder.createOrFold<arith::RemUIOp>(loc, number, group);
+    number = builder.createOrFold<arith::DivUIOp>(loc, number, group);
     // Inside the arrays, though a wrong address would do no harm.
-    Value token = minIndex(builder, loc, at(first, i), last);
+    Value token = minIndex(builder, loc, plus(next, number), last);
     if (op.getReverse())
       token = minus(last, token);
     RegionEmitter ahead = *point;
     ahead.bindDim(1, token);
+    ahead.bindDim(*form.lane, plus(groupLane, times(line, width)));
     for (unsigned dim : form.copies)
       ahead.bindDim(dim, index(0));
     for (const Stream &stream : streams)

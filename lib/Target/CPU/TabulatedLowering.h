@@ -27,7 +27,9 @@ using namespace mlir::ssm;
 /// The first and the last are products of small matrices, one for each lane: an element
 /// of a table is loaded once for several chunks, and an input or a state for several
 /// rows. A unit of work is one vector of lanes of one row of the batch; so its tables
-/// stay in the second cache while the chunks pass, a tile of them at a time:
+/// stay in the second cache while the chunks pass, a tile of them at a time. Two units
+/// whose lanes lie side by side in memory take turns, tile by tile, as a processor
+/// fetches lines in pairs. For each tile:
 ///
 ///   inputs of the tile -> scratch
 ///   w of every chunk -> scratch; from chunk to chunk it is replaced by S
@@ -43,13 +45,15 @@ private:
   /// A value by row and column of a block.
   using Element = llvm::function_ref<Value(int64_t)>;
   using BlockBody = llvm::function_ref<void(Value, int64_t)>;
+  /// At the lanes of a unit: coefficients and epilogue.
+  using UnitBody = llvm::function_ref<void(RegionEmitter &, RegionEmitter &)>;
 
   // Schedule.
   bool chooseSizes();
   double getUnitTokenCost();
   void emitTask(Value begin, Value end);
-  void emitUnit(Value unit);
-  void emitLanes(RegionEmitter &coefficients, RegionEmitter &epilogue);
+  void emitGroup(Value group);
+  void emitUnit(Value group, UnitBody body);
   void emitTile(RegionEmitter &coefficients, RegionEmitter &epilogue, Value first,
                 Value chunks, int64_t length);
 
@@ -73,7 +77,8 @@ private:
                                 llvm::function_ref<Value(int64_t, int64_t, Value)> a,
                                 llvm::function_ref<Value(int64_t, int64_t, Value)> b,
                                 int64_t rows);
-  /// Places in scratch memory of a chunk's rows and inputs.
+  /// Places in scratch memory of the unit's state, and of a chunk's rows and inputs.
+  Value getStatePlace(Value row) { return plus(times(unitInGroup, rows), row); }
   Value getCarriedPlace(Value number, Value row);
   Value getValuePlace(Value number, Value token, int64_t input, int64_t length);
   void forBlocks(int64_t size, int64_t block, BlockBody body);
@@ -111,6 +116,8 @@ private:
   bool dense = false;
   /// Rows and columns of a block of a product, and chunks of a tile.
   int64_t blockRows = 4, blockColumns = 6, tileChunks = 6;
+  /// Units of which a tile of each is computed before the next one of any.
+  int64_t groupUnits = 1;
   /// Between the rows of one chunk and the next. What a block reads together, a row of
   /// each chunk, must not fall into the same set of a cache, as it would at a distance
   /// of a power of two; nor may a row have the low address bits of one that was just
@@ -121,13 +128,15 @@ private:
 
   Value batches, tokens;
   RegionEmitter coefficientsBase, epilogueBase;
-  Value state, nextState; ///< rows
-  Value values;   ///< tokens of the tile, inputs
-  Value carried;  ///< chunks of the tile, rows: w, then S
-  Value results;  ///< tokens of the tile, outputs
+  Value state;     ///< units of the group, rows
+  Value nextState; ///< rows
+  Value values;    ///< tokens of the tile, inputs
+  Value carried;   ///< chunks of the tile, rows: w, then S
+  Value results;   ///< tokens of the tile, outputs
 
   // Where the code being emitted is.
   Value outerNumber, tileNumber; ///< of the tables
+  Value unitInGroup;
   Value firstToken;              ///< of the tile
   const RegionEmitter *point = nullptr; ///< the unit's
   Value firstLane, endLane;

@@ -173,14 +173,17 @@ void TabulatedLowering::emitCarry(Value chunks, int64_t length) {
             [&](int64_t row, int64_t, Value source) {
               return loadTable(decayTable, {exponent, at(firstRow, row), source});
             },
-            [&](int64_t, int64_t, Value source) { return loadRow(state, source); },
+            [&](int64_t, int64_t, Value source) {
+              return loadRow(state, getStatePlace(source));
+            },
             numRows);
         for (int64_t row = 0; row < numRows; ++row)
           storeRow(sums[row], nextState, at(firstRow, row));
       });
       emitFor(builder, loc, index(0), index(rows), 1, [&](Value row) {
-        storeRow(loadRow(state, row), carried, getCarriedPlace(number, row));
-        storeRow(loadRow(nextState, row), state, row);
+        Value place = getStatePlace(row);
+        storeRow(loadRow(state, place), carried, getCarriedPlace(number, row));
+        storeRow(loadRow(nextState, row), state, place);
       });
     });
     return;
@@ -191,7 +194,7 @@ void TabulatedLowering::emitCarry(Value chunks, int64_t length) {
     SmallVector<Value> decays, states;
     for (int64_t row = 0; row < count; ++row) {
       decays.push_back(loadTable(decayTable, {exponent, at(first, row)}));
-      states.push_back(loadRow(state, at(first, row)));
+      states.push_back(loadRow(state, getStatePlace(at(first, row))));
     }
     states = emitFor(
         builder, loc, index(0), chunks, 1, states, [&](Value number, ValueRange before) {
@@ -211,7 +214,7 @@ void TabulatedLowering::emitCarry(Value chunks, int64_t length) {
           return next;
         });
     for (int64_t row = 0; row < count; ++row)
-      storeRow(states[row], state, at(first, row));
+      storeRow(states[row], state, getStatePlace(at(first, row)));
   });
 }
 
