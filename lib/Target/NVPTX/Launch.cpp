@@ -2,6 +2,7 @@
 
 #include "Target/NVPTX/Launch.h"
 #include "Target/NVPTX/Passes.h"
+#include "Target/NVPTX/TensorCores.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
@@ -128,6 +129,24 @@ void nvptx::prefetchLine(OpBuilder &b, Location loc, Value address,
       b.getStringAttr("l"), /*has_side_effects=*/b.getUnitAttr(), UnitAttr(),
       LLVM::TailCallKindAttr::get(b.getContext(), LLVM::TailCallKind::None),
       LLVM::AsmDialectAttr(), ArrayAttr());
+}
+
+bool nvptx::canCopyAhead(int64_t bytes) {
+  return bytes == 4 || bytes == 8 || bytes == kVectorBytes;
+}
+
+void nvptx::copyAhead(OpBuilder &b, Location loc, Value buffer, Value offset, Value address,
+                      int64_t bytes) {
+  MLIRContext *context = b.getContext();
+  Value from =
+      LLVM::IntToPtrOp::create(b, loc, LLVM::LLVMPointerType::get(context, 1), address);
+  Value to = arith::IndexCastOp::create(b, loc, b.getI32Type(), offset);
+  to = LLVM::GEPOp::create(b, loc, LLVM::LLVMPointerType::get(context, 3), b.getI8Type(),
+                           getSharedPointer(b, loc, buffer), ValueRange{to});
+  NVVM::CpAsyncOp::create(b, loc, to, from, bytes,
+                          bytes == kVectorBytes ? NVVM::LoadCacheModifierKind::CG
+                                                : NVVM::LoadCacheModifierKind::CA,
+                          Value());
 }
 
 SmallVector<Value> nvptx::extractElements(OpBuilder &b, Location loc, Value vector) {

@@ -50,6 +50,12 @@ mlir::Value addressOf(mlir::OpBuilder &builder, mlir::Location loc,
 enum class CacheLevel { own, device };
 void prefetchLine(mlir::OpBuilder &builder, mlir::Location loc,
                   mlir::Value address, CacheLevel level);
+/// Copies `bytes` from a 64-bit address to shared memory, `offset` bytes from the beginning
+/// of `buffer`, while the thread goes on (cp.async); both are multiples of `bytes`, which
+/// are as many as one copy can have.
+bool canCopyAhead(int64_t bytes);
+void copyAhead(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value buffer,
+               mlir::Value offset, mlir::Value address, int64_t bytes);
 /// The elements of a vector; those of 16 bits so that what widens one is one instruction.
 llvm::SmallVector<mlir::Value> extractElements(mlir::OpBuilder &builder, mlir::Location loc,
                                                mlir::Value vector);

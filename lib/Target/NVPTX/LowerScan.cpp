@@ -204,8 +204,8 @@ void ScanKernel::bindThread(ValueRange indices) {
   thread = loops.add(loops.mul(thread, loops.index(numSharing)), rank);
 }
 
-void ScanKernel::bindNumber(Value number) {
-  SmallVector<Value> extents = threadSizes(), indices(extents.size());
+void ScanKernel::bindNumber(Value number, ArrayRef<Value> extents) {
+  SmallVector<Value> indices(extents.size());
   for (size_t i = extents.size(); i-- > 0;) {
     indices[i] = i ? Value(arith::RemUIOp::create(loops.builder, loops.loc, number, extents[i]))
                    : number;

@@ -131,6 +131,11 @@ private:
   /// can.
   void runOwnLanes();
   bool hasOwnLanes();
+  void emitOwnLanes(Value buffer, Value thread);
+  /// Copies the states of a lane, the `lane`th of this thread's own, to shared memory ahead,
+  /// as a group of copies; the states of one that is there.
+  void copyInitial(Value buffer, Value thread, int64_t lane);
+  SmallVector<Value> loadCopied(Value buffer, Value thread, int64_t lane);
   /// The states after the tokens from `begin` to before `end` of the order.
   SmallVector<Value> runTokens(Value begin, Value end, ArrayRef<Value> states);
   /// The states that a segment starts from, given those it ends with from zero and the
@@ -169,8 +174,9 @@ private:
   int64_t getBlockTokens();
   /// The time of a token of the order.
   Value timeAt(Value token);
-  /// Binds a thread by its number among all of them.
-  void bindNumber(Value number);
+  /// Binds a thread by its number among all of them, or among those of `extents`.
+  void bindNumber(Value number) { bindNumber(number, threadSizes()); }
+  void bindNumber(Value number, ArrayRef<Value> extents);
 
   /// The sum over the threads that share a lane.
   void sumOverThreads(Parts &sum);

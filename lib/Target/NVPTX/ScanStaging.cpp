@@ -9,9 +9,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "Target/NVPTX/ScanKernel.h"
-#include "Target/NVPTX/TensorCores.h"
 
-#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 
 using namespace mlir;
@@ -70,8 +68,7 @@ void ScanKernel::stage(Value memref, AffineMap map, BlockArgument argument) {
   }
   int64_t bytes = source.columns * bytesOf(memref);
   source.piece = std::min(kVectorBytes, bytes);
-  bool canCopy = source.piece == 4 || source.piece == 8 || source.piece == kVectorBytes;
-  if (canCopy && bytes % source.piece == 0)
+  if (canCopyAhead(source.piece) && bytes % source.piece == 0)
     staged.push_back(source);
 }
 
@@ -159,7 +156,6 @@ void ScanKernel::shareAmongWarp(int64_t count, function_ref<void(Value)> visit) 
 void ScanKernel::copyRows(Value time, Value stage) {
   OpBuilder &b = loops.builder;
   Location loc = loops.loc;
-  MLIRContext *context = b.getContext();
   SmallVector<Value> here(point);
   unsigned lane = laneDims.back();
   Value laneOfWarp = getLaneOfWarp();
@@ -173,18 +169,10 @@ void ScanKernel::copyRows(Value time, Value stage) {
       point[1] = timeAt(loops.add(time, row));
       point[source.dim] =
           source.dim == lane ? loops.add(loops.sub(here[lane], laneOfWarp), element) : element;
-      Value from = LLVM::IntToPtrOp::create(
-          b, loc, LLVM::LLVMPointerType::get(context, 1),
-          addressOf(b, loc, source.memref, loops.apply(source.map, point)));
       Value to = loops.add(loops.mul(stage, loops.index(total)), number);
-      to = arith::IndexCastOp::create(b, loc, b.getI32Type(),
-                                      loops.mul(to, loops.index(source.piece)));
-      to = LLVM::GEPOp::create(b, loc, LLVM::LLVMPointerType::get(context, 3), b.getI8Type(),
-                               getSharedPointer(b, loc, source.ring), ValueRange{to});
-      NVVM::CpAsyncOp::create(b, loc, to, from, source.piece,
-                              source.piece == kVectorBytes ? NVVM::LoadCacheModifierKind::CG
-                                                           : NVVM::LoadCacheModifierKind::CA,
-                              Value());
+      copyAhead(b, loc, source.ring, loops.mul(to, loops.index(source.piece)),
+                addressOf(b, loc, source.memref, loops.apply(source.map, point)),
+                source.piece);
       point = here;
     });
   }
