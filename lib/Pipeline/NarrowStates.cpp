@@ -3,14 +3,18 @@
 // Reading and writing the state is most of what a step does. Here states get the dtype
 // that the caller wants for them in memory, from the argument of `forward` through the
 // loops over layers to the results, with a conversion beside each scan;
-// ssm-fuse-states takes the conversions into the scans.
+// ssm-fuse-states takes the conversions into the scans. The history of a short
+// convolution is tokens of its input: it gets that dtype where they have it already, so
+// that nothing is rounded.
 //
 //===----------------------------------------------------------------------===//
 
 #include "ConvertTensor.h"
 #include "Rewrites.h"
 
+#include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "ssm/IR/SSM.h"
@@ -25,7 +29,8 @@ class State {
 public:
   State(BlockArgument argument, Type narrow) : argument(argument), narrow(narrow) {}
 
-  /// Whether a recurrence carries it, and every one that does may round it.
+  /// Whether a recurrence carries it, and every one that does may round it; or short
+  /// convolutions alone, whose inputs have no more digits.
   bool mayRound();
   void round();
 
@@ -37,6 +42,7 @@ private:
   Type narrow;
   llvm::SetVector<Value> values;
   llvm::SetVector<ssm::ScanOp> scans;
+  llvm::SetVector<ssm::ConvOp> convolutions;
 };
 } // namespace
 
@@ -56,6 +62,8 @@ void State::follow(Value value) {
     Operation *owner = use.getOwner();
     if (auto scan = dyn_cast<ssm::ScanOp>(owner)) {
       scans.insert(scan);
+    } else if (auto convolution = dyn_cast<ssm::ConvOp>(owner)) {
+      convolutions.insert(convolution);
     } else if (isa<tensor::ExtractSliceOp>(owner) && use.getOperandNumber() == 0) {
       follow(owner->getResult(0));
     } else if (auto insert = dyn_cast<tensor::InsertSliceOp>(owner)) {
@@ -68,11 +76,28 @@ void State::follow(Value value) {
   }
 }
 
+/// Whether `value` is what was in `narrow` before.
+static bool isWidened(Value value, Type narrow) {
+  auto widening = value.getDefiningOp<linalg::GenericOp>();
+  if (!widening || widening.getNumDpsInputs() != 1 ||
+      getElementTypeOrSelf(widening.getDpsInputOperand(0)->get()) != narrow)
+    return false;
+  auto result = widening.getBody()->getTerminator()->getOperand(0);
+  auto wide = result.getDefiningOp<arith::ExtFOp>();
+  return wide && wide.getIn() == widening.getBody()->getArgument(0);
+}
+
 bool State::mayRound() {
   if (!isWider(argument.getType(), narrow))
     return false;
   follow(argument);
-  return !scans.empty() && llvm::all_of(scans, [](ssm::ScanOp scan) {
+  if (scans.empty())
+    return !convolutions.empty() &&
+           llvm::all_of(convolutions, [&](ssm::ConvOp convolution) {
+             return !convolution.isLong() && !convolution.getPosition() &&
+                    isWidened(convolution.getInput(), narrow);
+           });
+  return convolutions.empty() && llvm::all_of(scans, [](ssm::ScanOp scan) {
     ssm::CoefficientsOp roles = scan.getCoefficientsOp();
     return !roles.getDecay().empty() || !roles.getDense().empty() ||
            !roles.getErase().empty();

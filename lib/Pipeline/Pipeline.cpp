@@ -134,8 +134,11 @@ static void buildLayerPipeline(OpPassManager &pm, const PipelineOptions &options
 
 /// Tensors to memory: every temporary in one arena, arguments in the frame.
 static void buildBuffersPipeline(OpPassManager &pm, const PipelineOptions &options) {
-  if (!options.literal)
-    pm.addNestedPass<func::FuncOp>(ssm::createFuseStatesPass());
+  if (!options.literal) {
+    ssm::FuseStatesPassOptions states;
+    states.histories = isCUDA(options);
+    pm.addNestedPass<func::FuncOp>(ssm::createFuseStatesPass(states));
+  }
   pm.addNestedPass<func::FuncOp>(createJoinBranchesPass());
   pm.addNestedPass<func::FuncOp>(createSplitDestinationsPass());
   // What becomes a part of a larger tensor is written there at once.

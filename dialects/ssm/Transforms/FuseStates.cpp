@@ -1,7 +1,7 @@
 //===- FuseStates.cpp - Conversions of states into scans ------------------===//
 //
 // ssm-fuse-states: a scan whose state is widened before it and rounded after it reads and
-// writes the narrow state.
+// writes the narrow state; a convolution its history, where the option says so.
 //
 //===----------------------------------------------------------------------===//
 
@@ -52,37 +52,39 @@ static linalg::GenericOp getRounding(Value state, Type type) {
              : nullptr;
 }
 
-static void fuseStates(RewriterBase &rewriter, ssm::ScanOp scan) {
-  unsigned width = scan.getNumStates(), firstResult = scan.getNumOutputs();
-  if (scan.getInitial().empty())
+/// `initial`: the operands of `op` that are states before it. Those after it are its results
+/// from `firstResult` on, which `outs` has the destinations of.
+static void fuseStates(RewriterBase &rewriter, Operation *op, MutableOperandRange initial,
+                       MutableOperandRange outs, unsigned firstResult) {
+  unsigned width = initial.size();
+  if (width == 0 || outs.size() < firstResult + width)
     return;
   SmallVector<Value> narrow;
   SmallVector<linalg::GenericOp> roundings;
-  for (auto [initial, final] : llvm::zip_equal(scan.getInitial(), scan.getFinalStates())) {
-    Value state = getNarrow(initial);
+  llvm::SmallSetVector<Operation *, 4> widenings;
+  for (unsigned part = 0; part < width; ++part) {
+    Value wide = initial[part].get(), final = outs[firstResult + part].get();
+    Value state = getNarrow(wide);
     if (!state || getNarrow(final) != state ||
         (!narrow.empty() && state.getType() != narrow.front().getType()))
       return;
     narrow.push_back(state);
-    Value result = scan.getResult(firstResult + roundings.size());
-    roundings.push_back(getRounding(result, getElementTypeOrSelf(state)));
+    roundings.push_back(
+        getRounding(op->getResult(firstResult + part), getElementTypeOrSelf(state)));
     if (!roundings.back())
       return;
+    widenings.insert(wide.getDefiningOp());
+    widenings.insert(final.getDefiningOp());
   }
-  llvm::SmallSetVector<Operation *, 4> widenings;
-  for (Value state : llvm::concat<Value>(SmallVector<Value>(scan.getInitial()),
-                                         SmallVector<Value>(scan.getFinalStates())))
-    widenings.insert(state.getDefiningOp());
-  rewriter.modifyOpInPlace(scan, [&] {
-    scan.getInitialMutable().assign(narrow);
-    MutableOperandRange outs = scan.getOutsMutable();
-    for (unsigned part = 0; part < width; ++part) {
-      outs.slice(firstResult + part, 1).assign(narrow[part]);
-      scan.getResult(firstResult + part).setType(narrow[part].getType());
+  rewriter.modifyOpInPlace(op, [&] {
+    for (auto [part, state] : llvm::enumerate(narrow)) {
+      initial[part].set(state);
+      outs[firstResult + part].set(state);
+      op->getResult(firstResult + part).setType(state.getType());
     }
   });
   for (auto [part, rounding] : llvm::enumerate(roundings))
-    rewriter.replaceOp(rounding, scan.getResult(firstResult + part));
+    rewriter.replaceOp(rounding, op->getResult(firstResult + part));
   for (Operation *widening : widenings)
     if (widening->use_empty())
       rewriter.eraseOp(widening);
@@ -90,12 +92,25 @@ static void fuseStates(RewriterBase &rewriter, ssm::ScanOp scan) {
 
 namespace {
 class FuseStatesPass : public ssm::impl::FuseStatesPassBase<FuseStatesPass> {
+public:
+  using FuseStatesPassBase::FuseStatesPassBase;
+
+private:
   void runOnOperation() override {
     IRRewriter rewriter(&getContext());
-    SmallVector<ssm::ScanOp> scans;
-    getOperation().walk([&](ssm::ScanOp scan) { scans.push_back(scan); });
-    for (ssm::ScanOp scan : scans)
-      fuseStates(rewriter, scan);
+    SmallVector<Operation *> ops;
+    getOperation().walk([&](Operation *op) {
+      if (isa<ssm::ScanOp>(op) || (histories && isa<ssm::ConvOp>(op)))
+        ops.push_back(op);
+    });
+    for (Operation *op : ops) {
+      if (auto scan = dyn_cast<ssm::ScanOp>(op))
+        fuseStates(rewriter, scan, scan.getInitialMutable(), scan.getOutsMutable(),
+                   scan.getNumOutputs());
+      else if (auto convolution = cast<ssm::ConvOp>(op); convolution.getFinalHistory())
+        fuseStates(rewriter, convolution, convolution.getHistoryMutable(),
+                   convolution.getOutsMutable(), /*firstResult=*/1);
+    }
   }
 };
 } // namespace

@@ -100,6 +100,10 @@ def FuseStatesPass : Pass<"ssm-fuse-states", "mlir::func::FuncOp"> {
 
     becomes a scan with `initial(%s)` and `outs(%y, %s)`.
   }];
+  let options = [
+    Option<"histories", "histories", "bool", "false",
+           "Convolutions read and write their histories so, too.">,
+  ];
 }
 
 def FuseScansPass : Pass<"ssm-fuse-scans", "mlir::func::FuncOp"> {
