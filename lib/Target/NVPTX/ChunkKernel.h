@@ -50,8 +50,10 @@ using ssmc::detail::Loops;
 class ChunkKernel : KernelEmitter {
 public:
   /// `terms` of bf16 stand for an operand of f32.
+  /// `sharedBytes`: shared memory that a block may ask for.
   /// `readsVectors`: memory is aligned so that neighbouring keys can be loaded together.
-  ChunkKernel(ScanOp op, OpBuilder &builder, int64_t terms, bool readsVectors);
+  ChunkKernel(ScanOp op, OpBuilder &builder, int64_t terms, int64_t sharedBytes,
+              bool readsVectors);
 
   bool fits();
   /// Memory of which vectors would be read.
@@ -89,7 +91,10 @@ private:
   void bindBlock(Value block, Value headOfBlock);
   int64_t getTileLanes() { return tileWarps * kWarpLanes; }
   void allocate(ValueRange buffers);
+  /// In shared memory: matrices, then tables.
   SmallVector<MemRefType> getBuffers();
+  /// Matrices that a block asks for when it is launched.
+  size_t numAskedFor();
   /// Which of the stages in shared memory is meant from here on.
   void bindStage(Value number);
   /// The numbers of this thread's warp, among those that do the same, and what follows.
@@ -245,7 +250,7 @@ private:
   CoefficientsOp roles;
   ProductTerms products;
   FloatType f32;
-  int64_t terms;
+  int64_t terms, sharedBytes;
   bool readsVectors;
   bool hasLaneVectors = false; ///< lanes of a warp are dealt out for vectors
   int64_t keys = 0, paddedKeys = 0, lanes = 0, group = 0, stages = 1;

@@ -25,10 +25,12 @@ constexpr int64_t kSharingKeys = 128, kSharingBlocks = 2;
 // Sizes
 //===----------------------------------------------------------------------===//
 
-ChunkKernel::ChunkKernel(ScanOp op, OpBuilder &builder, int64_t terms, bool readsVectors)
+ChunkKernel::ChunkKernel(ScanOp op, OpBuilder &builder, int64_t terms, int64_t sharedBytes,
+                         bool readsVectors)
     : KernelEmitter(builder, op.getLoc()), op(op), cores(loops, terms),
       roles(op.getCoefficientsOp()), f32(builder.getF32Type()), terms(terms),
-      readsVectors(readsVectors), point(op.getNumDims()), sizes(op.getNumDims()) {}
+      sharedBytes(sharedBytes), readsVectors(readsVectors), point(op.getNumDims()),
+      sizes(op.getNumDims()) {}
 
 bool ChunkKernel::fits() {
   if (!op.hasPureBufferSemantics())
@@ -71,13 +73,27 @@ bool ChunkKernel::fits() {
   return chooseGroup();
 }
 
+/// Multiples of a vector, of all buffers.
+static int64_t bytesOf(ArrayRef<MemRefType> buffers) {
+  int64_t bytes = 0;
+  for (MemRefType type : buffers)
+    bytes += llvm::alignTo(type.getNumElements() * type.getElementTypeBitWidth() / 8,
+                           kVectorBytes);
+  return bytes;
+}
+
 int64_t ChunkKernel::getSharedBytes(int64_t tokens, int64_t numStages) {
   group = tokens;
   stages = numStages;
-  int64_t bytes = 0;
-  for (MemRefType type : getBuffers())
-    bytes += llvm::alignTo(type.getNumElements() * type.getElementTypeBitWidth() / 8, 16);
-  return bytes;
+  return bytesOf(getBuffers());
+}
+
+size_t ChunkKernel::numAskedFor() {
+  SmallVector<MemRefType> buffers = getBuffers();
+  if (bytesOf(buffers) <= kSharedBytes)
+    return 0;
+  return llvm::count_if(
+      buffers, [](MemRefType type) { return type.getElementType().isBF16(); });
 }
 
 /// Whether two neighbours in the last independent dimension have the same keys.
@@ -113,8 +129,9 @@ bool ChunkKernel::chooseGroup() {
 bool ChunkKernel::chooseGroup(int64_t numStages) {
   // A warp stages a chunk: of one chunk alone, others would wait for it.
   int64_t fewest = numStages > 1 ? 2 * kChunk : kChunk;
+  int64_t bytes = products.pairs.empty() ? kSharedBytes : sharedBytes;
   for (int64_t tokens = kWarps * kChunk / heads; tokens >= fewest; tokens /= 2)
-    if (getSharedBytes(tokens, numStages) <= kSharedBytes)
+    if (getSharedBytes(tokens, numStages) <= bytes)
       return true;
   return false;
 }
@@ -511,8 +528,11 @@ void ChunkKernel::run() {
   if (stages > 1)
     threads += heads * tileWarps * kWarp;
   OpBuilder::InsertionGuard guard(b);
-  gpu::LaunchOp launch = startLaunch(b, loops.loc, times(sizes[0], blocksOfRow),
-                                     loops.index(1), threads, getBuffers());
+  SmallVector<MemRefType> types = getBuffers();
+  ArrayRef<MemRefType> asked = ArrayRef(types).take_front(numAskedFor());
+  gpu::LaunchOp launch =
+      startLaunch(b, loops.loc, times(sizes[0], blocksOfRow), loops.index(1), threads,
+                  ArrayRef(types).drop_front(asked.size()));
   if (threads == 2 * kThreads && readsVectors && products.pairs.empty() &&
       paddedKeys <= kSharingKeys)
     launch->setAttr(kMinBlocksAttr, b.getI64IntegerAttr(kSharingBlocks));
@@ -523,8 +543,16 @@ void ChunkKernel::run() {
   laneRow = quotient(lane, 4);
   laneColumn = times(remainder(lane, 4), 2);
   SmallVector<Value> buffers;
-  for (BlockArgument buffer : launch.getWorkgroupAttributions())
-    buffers.push_back(buffer);
+  if (!asked.empty()) {
+    launch->setAttr(kSharedBytesAttr, b.getI64IntegerAttr(bytesOf(asked)));
+    Value memory = gpu::DynamicSharedMemoryOp::create(
+        b, loops.loc, sharedType({ShapedType::kDynamic}, b.getI8Type()));
+    for (auto [number, type] : llvm::enumerate(asked))
+      buffers.push_back(memref::ViewOp::create(
+          b, loops.loc, type, memory, loops.index(bytesOf(asked.take_front(number))),
+          ValueRange()));
+  }
+  llvm::append_range(buffers, launch.getWorkgroupAttributions());
   allocate(buffers);
   if (stages > 1)
     runOverlapped(launch.getBlockIds().x);
@@ -550,22 +578,23 @@ SmallVector<Value> ChunkKernel::getVectorMemory() {
   return memory;
 }
 
-bool nvptx::fitsChunks(ScanOp op, int64_t terms) {
+bool nvptx::fitsChunks(ScanOp op, int64_t terms, const Device &device) {
   OpBuilder builder(op);
-  return ChunkKernel(op, builder, terms, /*readsVectors=*/false).fits();
+  return ChunkKernel(op, builder, terms, device.sharedBytes, /*readsVectors=*/false).fits();
 }
 
-LogicalResult nvptx::lowerChunk(RewriterBase &rewriter, ScanOp op, int64_t terms) {
+LogicalResult nvptx::lowerChunk(RewriterBase &rewriter, ScanOp op, int64_t terms,
+                                const Device &device) {
   ScheduleAttr schedule = op.getScheduleAttr();
   if (!schedule || schedule.getMode() != ScanMode::chunk)
     return failure();
   relaxDecays(rewriter, op);
   auto emit = [&](bool readsVectors) {
-    ChunkKernel kernel(op, rewriter, terms, readsVectors);
+    ChunkKernel kernel(op, rewriter, terms, device.sharedBytes, readsVectors);
     kernel.fits();
     kernel.run();
   };
-  ChunkKernel probe(op, rewriter, terms, /*readsVectors=*/true);
+  ChunkKernel probe(op, rewriter, terms, device.sharedBytes, /*readsVectors=*/true);
   if (!probe.fits())
     return failure();
   SmallVector<Value> memory = probe.getVectorMemory();

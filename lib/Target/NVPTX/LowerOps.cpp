@@ -37,7 +37,7 @@ struct LowerOpsPass : ssmc::nvptx::impl::LowerOpsPassBase<LowerOpsPass> {
 private:
   /// Leaves chunks to recurrences that have that form here, and a recurrence below the
   /// length from which on they pay.
-  void chooseForms(RewriterBase &rewriter);
+  void chooseForms(RewriterBase &rewriter, const nvptx::Device &device);
   /// How many bf16 stand for an operand of a recurrence's products: all bits of an f32,
   /// or those that its results have.
   int64_t getNumTerms(ScanOp op) {
@@ -56,13 +56,13 @@ private:
 /// Tokens for which a recurrence is no sequence.
 constexpr int64_t kShortestSequence = 2;
 
-void LowerOpsPass::chooseForms(RewriterBase &rewriter) {
+void LowerOpsPass::chooseForms(RewriterBase &rewriter, const nvptx::Device &device) {
   getOperation().walk([&](ScanOp scan) {
     ScheduleAttr schedule = scan.getScheduleAttr();
     if (!schedule || schedule.getMode() != ScanMode::chunk)
       return;
     bool fits = hasTables(scan) ||
-                (cooperative && nvptx::fitsChunks(scan, getNumTerms(scan)));
+                (cooperative && nvptx::fitsChunks(scan, getNumTerms(scan), device));
     int64_t shortest = fits ? std::max(schedule.getCrossover(), kShortestSequence) : 0;
     scan.setScheduleAttr(ScheduleAttr::get(
         &getContext(), fits ? ScanMode::chunk : ScanMode::scan, schedule.getChunk(),
@@ -82,7 +82,7 @@ void LowerOpsPass::runOnOperation() {
   IRRewriter rewriter(&getContext());
   auto cores = int64_t(Machine::get(function->getParentOfType<ModuleOp>()).cores);
   nvptx::Device device{cores, sharedBytes};
-  chooseForms(rewriter);
+  chooseForms(rewriter, device);
   SmallVector<Operation *> structured;
   function.walk([&](Operation *op) {
     if (isa<ScanOp, ConvOp, NormOp, MatmulOp, ImpulseResponseOp, SpectrumOp>(op))
@@ -118,9 +118,9 @@ void LowerOpsPass::runOnOperation() {
       scan.dropTables();
       int64_t terms = getNumTerms(scan);
       if (warpgroups &&
-          succeeded(nvptx::lowerWarpgroupChunk(rewriter, scan, terms, cores)))
+          succeeded(nvptx::lowerWarpgroupChunk(rewriter, scan, terms, device)))
         continue;
-      if (failed(nvptx::lowerChunk(rewriter, scan, terms)))
+      if (failed(nvptx::lowerChunk(rewriter, scan, terms, device)))
         (void)nvptx::lowerScan(rewriter, scan, cooperative, productOf.lookup(op), device);
     } else if (auto conv = dyn_cast<ConvOp>(op)) {
       if (failed(nvptx::lowerConv(rewriter, conv)) && cooperative)

@@ -315,17 +315,17 @@ void WarpgroupChunk::run() {
 }
 
 LogicalResult nvptx::lowerWarpgroupChunk(RewriterBase &rewriter, ScanOp op, int64_t terms,
-                                         int64_t blocks) {
+                                         const Device &device) {
   ScheduleAttr schedule = op.getScheduleAttr();
   if (!schedule || schedule.getMode() != ScanMode::chunk || terms != 1)
     return failure();
   using Kernel = WarpgroupChunk;
-  Kernel kernel(op, rewriter, blocks, Kernel::kMostUnits);
+  Kernel kernel(op, rewriter, device.multiprocessors, Kernel::kMostUnits);
   if (!kernel.fits())
     return failure();
   detail::Loops loops(rewriter, op.getLoc());
   auto emit = [&] {
-    Kernel narrow(op, rewriter, blocks, Kernel::kFewestUnits);
+    Kernel narrow(op, rewriter, device.multiprocessors, Kernel::kFewestUnits);
     if (kernel.getUnits() == Kernel::kFewestUnits || !narrow.fits())
       return kernel.run();
     Value hasFewGroups = kernel.hasFewGroups();
@@ -335,7 +335,7 @@ LogicalResult nvptx::lowerWarpgroupChunk(RewriterBase &rewriter, ScanOp op, int6
   Value isAligned =
       areAligned(rewriter, op.getLoc(), kernel.getVectorMemory(), kVectorBytes);
   loops.when(isAligned, emit, [&] {
-    (void)lowerChunk(rewriter, cast<ScanOp>(rewriter.clone(*op)), terms);
+    (void)lowerChunk(rewriter, cast<ScanOp>(rewriter.clone(*op)), terms, device);
   });
   rewriter.eraseOp(op);
   return success();

@@ -53,15 +53,15 @@ mlir::linalg::GenericOp findProducerOf(mlir::ssm::ConvOp op);
 /// A recurrence that is scheduled in chunks as products on tensor cores; fails where it
 /// has no such form. `terms` of bf16 stand for an operand.
 mlir::LogicalResult lowerChunk(mlir::RewriterBase &rewriter, mlir::ssm::ScanOp op,
-                               int64_t terms);
-bool fitsChunks(mlir::ssm::ScanOp op, int64_t terms);
+                               int64_t terms, const Device &device);
+bool fitsChunks(mlir::ssm::ScanOp op, int64_t terms, const Device &device);
 
-/// The same by products of warpgroups, which sm_90a has, on a device that holds `blocks` of
-/// them at once: with one term, one decay for all keys that is a power, tiles of 64 lanes,
-/// and 64 or 128 keys. Memory that is not aligned gets lowerChunk.
+/// The same by products of warpgroups, which sm_90a has, a block on each multiprocessor:
+/// with one term, one decay for all keys that is a power, tiles of 64 lanes, and 64 or 128
+/// keys. Memory that is not aligned gets lowerChunk.
 mlir::LogicalResult lowerWarpgroupChunk(mlir::RewriterBase &rewriter,
                                         mlir::ssm::ScanOp op, int64_t terms,
-                                        int64_t blocks);
+                                        const Device &device);
 
 /// A time-invariant recurrence in chunks as products of bf16 with its tables on tensor
 /// cores; fails where it has no such form.
