@@ -52,10 +52,15 @@ public:
   /// `terms` of bf16 stand for an operand of f32.
   /// `sharedBytes`: shared memory that a block may ask for.
   /// `readsVectors`: memory is aligned so that neighbouring keys can be loaded together.
+  /// `maySpread`: blocks are few, and have a head each.
   ChunkKernel(ScanOp op, OpBuilder &builder, int64_t terms, int64_t sharedBytes,
-              bool readsVectors);
+              bool readsVectors, bool maySpread = false);
 
   bool fits();
+  /// Whether a block has two heads.
+  bool sharesKeys() const { return heads > 1; }
+  /// On the host: blocks of the grid.
+  Value getNumBlocks();
   /// Memory of which vectors would be read.
   SmallVector<Value> getVectorMemory();
   void run();
@@ -251,7 +256,7 @@ private:
   ProductTerms products;
   FloatType f32;
   int64_t terms, sharedBytes;
-  bool readsVectors;
+  bool readsVectors, maySpread;
   bool hasLaneVectors = false; ///< lanes of a warp are dealt out for vectors
   int64_t keys = 0, paddedKeys = 0, lanes = 0, group = 0, stages = 1;
   /// Warps that multiply: of so many points of the last independent dimension so many.

@@ -19,6 +19,8 @@ constexpr int64_t kMaxKeys = 256;
 constexpr int64_t kRowPadding = 8;
 /// With up to so many keys a multiprocessor is to hold so many blocks, or larger ones.
 constexpr int64_t kSharingKeys = 128, kSharingBlocks = 2;
+/// Up to so many blocks of one head each have a multiprocessor of their own.
+constexpr int64_t kFewBlocks = 128;
 } // namespace
 
 //===----------------------------------------------------------------------===//
@@ -26,10 +28,11 @@ constexpr int64_t kSharingKeys = 128, kSharingBlocks = 2;
 //===----------------------------------------------------------------------===//
 
 ChunkKernel::ChunkKernel(ScanOp op, OpBuilder &builder, int64_t terms, int64_t sharedBytes,
-                         bool readsVectors)
+                         bool readsVectors, bool maySpread)
     : KernelEmitter(builder, op.getLoc()), op(op), cores(loops, terms),
       roles(op.getCoefficientsOp()), f32(builder.getF32Type()), terms(terms),
-      sharedBytes(sharedBytes), readsVectors(readsVectors), point(op.getNumDims()),
+      sharedBytes(sharedBytes), readsVectors(readsVectors), maySpread(maySpread),
+      point(op.getNumDims()),
       sizes(op.getNumDims()) {}
 
 bool ChunkKernel::fits() {
@@ -109,14 +112,15 @@ bool ChunkKernel::canShareKeys() {
   return areShared;
 }
 
-/// Two stages where there is room, and then more warps that multiply what is staged: of
-/// twice as many lanes, or of two heads. One product waits for another with an erase pair,
-/// so that more blocks are better.
+/// Two stages where there is room, and then more warps that multiply what is
+/// staged: of twice as many lanes, or of two heads, if blocks are many. One
+/// product waits for another with an erase pair, so that more blocks are better.
 bool ChunkKernel::chooseGroup() {
   if (products.pairs.empty() && paddedKeys <= kSharingKeys) {
     bool hasWideTile = lanes > getTileLanes();
     tileWarps = hasWideTile ? 2 * kWarps : kWarps;
-    heads = !hasWideTile && !products.keyDecay && canShareKeys() ? 2 : 1;
+    heads =
+        !hasWideTile && !products.keyDecay && !maySpread && canShareKeys() ? 2 : 1;
     if (heads * tileWarps > kWarps && chooseGroup(/*numStages=*/2))
       return true;
   }
@@ -516,23 +520,25 @@ void ChunkKernel::bindThread(Value warpOfRole, Value headOfBlock, Value block) {
   bindBlock(block, headOfBlock);
 }
 
+Value ChunkKernel::getNumBlocks() {
+  int64_t blocksOfRow = llvm::divideCeil(lanes, getTileLanes());
+  for (unsigned dim : products.outerDims)
+    blocksOfRow *= op.getDimSize(dim);
+  return times(loops.size(op.getOutputInits().front(), 0), blocksOfRow / heads);
+}
+
 void ChunkKernel::run() {
   OpBuilder &b = loops.builder;
   loops.bindSizes(op, sizes);
   length = sizes[1];
-  int64_t blocksOfRow = llvm::divideCeil(lanes, getTileLanes());
-  for (unsigned dim : products.outerDims)
-    blocksOfRow *= op.getDimSize(dim);
-  blocksOfRow /= heads;
   int64_t threads = kThreads;
   if (stages > 1)
     threads += heads * tileWarps * kWarp;
   OpBuilder::InsertionGuard guard(b);
   SmallVector<MemRefType> types = getBuffers();
   ArrayRef<MemRefType> asked = ArrayRef(types).take_front(numAskedFor());
-  gpu::LaunchOp launch =
-      startLaunch(b, loops.loc, times(sizes[0], blocksOfRow), loops.index(1), threads,
-                  ArrayRef(types).drop_front(asked.size()));
+  gpu::LaunchOp launch = startLaunch(b, loops.loc, getNumBlocks(), loops.index(1),
+                                     threads, ArrayRef(types).drop_front(asked.size()));
   if (threads == 2 * kThreads && readsVectors && products.pairs.empty() &&
       paddedKeys <= kSharingKeys)
     launch->setAttr(kMinBlocksAttr, b.getI64IntegerAttr(kSharingBlocks));
@@ -592,7 +598,14 @@ LogicalResult nvptx::lowerChunk(RewriterBase &rewriter, ScanOp op, int64_t terms
   auto emit = [&](bool readsVectors) {
     ChunkKernel kernel(op, rewriter, terms, device.sharedBytes, readsVectors);
     kernel.fits();
-    kernel.run();
+    if (!kernel.sharesKeys())
+      return kernel.run();
+    ChunkKernel spread(op, rewriter, terms, device.sharedBytes, readsVectors,
+                       /*maySpread=*/true);
+    spread.fits();
+    Loops loops(rewriter, op.getLoc());
+    Value isFew = loops.less(spread.getNumBlocks(), loops.index(kFewBlocks + 1));
+    loops.when(isFew, [&] { spread.run(); }, [&] { kernel.run(); });
   };
   ChunkKernel probe(op, rewriter, terms, device.sharedBytes, /*readsVectors=*/true);
   if (!probe.fits())
