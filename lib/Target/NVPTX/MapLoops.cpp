@@ -28,7 +28,7 @@ using nvptx::Points;
 namespace {
 /// Threads of a block, and how many blocks keep a device busy: with fewer, blocks of a
 /// warp spread the work over more multiprocessors.
-constexpr int64_t kThreads = 256, kWarp = 32, kBusyBlocks = 256;
+constexpr int64_t kThreads = 128, kWarp = 32, kBusyBlocks = 256;
 /// Beyond this many blocks threads take several points.
 constexpr int64_t kMaxBlocks = 1 << 20;
 

@@ -23,6 +23,10 @@ struct RingShape {
   int64_t tokens, stages, bytes;
 };
 static constexpr RingShape kShallow = {16, 3, 12 * 1024}, kDeep = {32, 4, 16 * 1024};
+/// Where a token is little work, memory alone counts: of many warps half as many
+/// bytes on their way are enough.
+static constexpr RingShape kSmall = {16, 3, 8 * 1024};
+static constexpr int64_t kLittleWork = 1;
 /// Up to so many warps have deep rings.
 static constexpr int64_t kFewWarps = 512;
 /// Fewer tokens of a block are not worth their copies; updates of states in its code.
@@ -84,7 +88,8 @@ bool ScanKernel::findStaged(bool isDeep) {
     stage(operand, op.getInsMap(i), coefficients.getArgument(i));
   for (auto [i, operand] : llvm::enumerate(op.getEpilogueIns()))
     stage(operand, op.getEpilogueMap(i), epilogue.getArgument(op.getNumOutputs() + i));
-  const RingShape &shape = isDeep ? kDeep : kShallow;
+  const RingShape &shape =
+      isDeep ? kDeep : numInner * width <= kLittleWork ? kSmall : kShallow;
   int64_t tokenBytes = 0;
   for (const Staged &source : staged)
     tokenBytes += source.columns * bytesOf(source.memref) * shape.stages +

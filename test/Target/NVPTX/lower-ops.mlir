@@ -179,6 +179,102 @@ func.func @copies_ahead(%g: memref<?x?x64xf32>, %x: memref<?x?x64xbf16>,
 
 // -----
 
+// Of one state a lane a token is little work: rings are half as large where there are many warps.
+// CHECK-LABEL: func.func @little_work(
+// CHECK: gpu.launch {{.*}} memref<4x16x32xf32
+// CHECK: } else {
+// CHECK: gpu.launch {{.*}} memref<3x8x32xf32
+func.func @little_work(%g: memref<?x?x64xf32>, %x: memref<?x?x64xf32>, %s: memref<?x64xf32>,
+                       %y: memref<?x?x64xf32>) attributes {nvptx.host} {
+  ssm.scan ins(%g, %x : memref<?x?x64xf32>, memref<?x?x64xf32>)
+      initial(%s : memref<?x64xf32>) outs(%y, %s : memref<?x?x64xf32>, memref<?x64xf32>)
+      maps {ins = [affine_map<(b, t, e) -> (b, t, e)>, affine_map<(b, t, e) -> (b, t, e)>],
+            state = affine_map<(b, t, e) -> (b, e)>,
+            output = affine_map<(b, t, e) -> (b, t, e)>}
+      coefficients {
+  ^bb0(%gv: f32, %xv: f32):
+    ssm.coefficients decay(%gv : f32) write(%xv : f32)
+  } epilogue {
+  ^bb0(%o: f32):
+    ssm.yield %o : f32
+  }
+  return
+}
+
+// -----
+
+// A single token of many lanes with states in 16 bits: eight threads share as many lanes, whose
+// states are all on their way to shared memory before the first is used.
+// CHECK-LABEL: func.func @narrow_states(
+// CHECK: gpu.launch {{.*}} workgroup(%[[COPIED:.*]] : memref<8x2x64x8xbf16, #gpu.address_space<workgroup>>)
+// CHECK-COUNT-16: nvvm.cp.async.shared.global {{.*}}, 16, cache = cg
+// CHECK: nvvm.cp.async.commit.group
+// CHECK: nvvm.cp.async.wait.group 7
+// CHECK-COUNT-2: vector.load %[[COPIED]]
+// CHECK-COUNT-2: vector.store {{.*}} : memref<?x8x128xbf16>, vector<8xbf16>
+// CHECK: nvvm.cp.async.wait.group 6
+// CHECK: nvvm.cp.async.wait.group 0
+// CHECK-COUNT-7: gpu.shuffle xor
+// CHECK: memref.store
+// CHECK: {nvptx.block = 64 : i64}
+// ALONE-LABEL: func.func @narrow_states(
+// ALONE-NOT: nvvm.cp.async
+// ALONE: return
+func.func @narrow_states(%k: memref<?x?x128xf32>, %v: memref<?x?x8xf32>,
+                         %s: memref<?x8x128xbf16>, %y: memref<?x?x8xf32>)
+    attributes {nvptx.host} {
+  ssm.scan ins(%k, %v : memref<?x?x128xf32>, memref<?x?x8xf32>)
+      initial(%s : memref<?x8x128xbf16>)
+      outs(%y, %s : memref<?x?x8xf32>, memref<?x8x128xbf16>)
+      maps {ins = [affine_map<(b, t, e, n) -> (b, t, n)>,
+                   affine_map<(b, t, e, n) -> (b, t, e)>],
+            state = affine_map<(b, t, e, n) -> (b, e, n)>,
+            output = affine_map<(b, t, e, n) -> (b, t, e)>}
+      coefficients {
+  ^bb0(%kv: f32, %vv: f32):
+    %write = arith.mulf %kv, %vv : f32
+    ssm.coefficients write(%write : f32) read(%kv : f32)
+  } epilogue {
+  ^bb0(%o: f32):
+    ssm.yield %o : f32
+  }
+  return
+}
+
+// -----
+
+// Chunks of two heads that share keys: few blocks have a head each.
+// CHECK-LABEL: func.func @few_heads(
+// CHECK-DAG: %[[ROWS:.*]] = memref.dim %arg2, %c0
+// CHECK-DAG: %[[SPREAD:.*]] = arith.muli %[[ROWS]], %c6
+// CHECK: %[[FEW:.*]] = arith.cmpi {{.*}}, %[[SPREAD]], %c129
+// CHECK: scf.if %[[FEW]] {
+// CHECK: gpu.launch blocks({{.*}}) in ({{.*}} = %[[SPREAD]], {{.*}} threads({{.*}}) in ({{.*}} = %c256
+// CHECK: } else {
+// CHECK: gpu.launch {{.*}} threads({{.*}}) in ({{.*}} = %c384
+func.func @few_heads(%k: memref<?x?x32xf32>, %v: memref<?x?x6x64xf32>,
+                     %y: memref<?x?x6x64xf32>, %s: memref<?x6x64x32xf32>)
+    attributes {nvptx.host} {
+  ssm.scan ins(%k, %v : memref<?x?x32xf32>, memref<?x?x6x64xf32>)
+      initial(%s : memref<?x6x64x32xf32>)
+      outs(%y, %s : memref<?x?x6x64xf32>, memref<?x6x64x32xf32>)
+      maps {ins = [affine_map<(b, t, h, e, n) -> (b, t, n)>,
+                   affine_map<(b, t, h, e, n) -> (b, t, h, e)>],
+            state = affine_map<(b, t, h, e, n) -> (b, h, e, n)>,
+            output = affine_map<(b, t, h, e, n) -> (b, t, h, e)>}
+      coefficients {
+  ^bb0(%kv: f32, %vv: f32):
+    %write = arith.mulf %kv, %vv : f32
+    ssm.coefficients write(%write : f32) read(%kv : f32)
+  } epilogue {
+  ^bb0(%o: f32):
+    ssm.yield %o : f32
+  } attributes {schedule = #ssm.schedule<mode = chunk, chunk = 16>}
+  return
+}
+
+// -----
+
 // A block of threads a row: all that a thread reads is on its way before the sum.
 // CHECK-LABEL: func.func @norm(
 // CHECK: gpu.launch
