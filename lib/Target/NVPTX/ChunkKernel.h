@@ -144,10 +144,10 @@ private:
     return llvm::any_of(products.terms, [](auto &term) { return !term.time.empty(); });
   }
   int64_t numChunks() { return group / kChunk; }
-  Value loadStaged(Value table, ArrayRef<Value> indices);
-  void storeStaged(Value value, Value table, ArrayRef<Value> indices);
 
   // ChunkStaging.cpp
+  Value loadStaged(Value table, ArrayRef<Value> indices);
+  void storeStaged(Value value, Value table, ArrayRef<Value> indices);
   /// What a thread loads ahead of staging a group.
   SmallVector<Value> loadGroup(Value first);
   void stageGroup(Value first, ValueRange loaded);

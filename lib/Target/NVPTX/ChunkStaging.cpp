@@ -14,6 +14,18 @@ namespace {
 constexpr int64_t kLoadsAhead = 8;
 } // namespace
 
+Value ChunkKernel::loadStaged(Value table, ArrayRef<Value> indices) {
+  SmallVector<Value> place{stage};
+  llvm::append_range(place, indices);
+  return loops.load(table, place);
+}
+
+void ChunkKernel::storeStaged(Value value, Value table, ArrayRef<Value> indices) {
+  SmallVector<Value> place{stage};
+  llvm::append_range(place, indices);
+  loops.store(value, table, place);
+}
+
 Value ChunkKernel::shuffle(Value value, Value from) {
   OpBuilder &b = loops.builder;
   Type i32 = b.getI32Type();

@@ -236,18 +236,6 @@ void ChunkKernel::bindStage(Value number) {
   bind(scores);
 }
 
-Value ChunkKernel::loadStaged(Value table, ArrayRef<Value> indices) {
-  SmallVector<Value> place{stage};
-  llvm::append_range(place, indices);
-  return loops.load(table, place);
-}
-
-void ChunkKernel::storeStaged(Value value, Value table, ArrayRef<Value> indices) {
-  SmallVector<Value> place{stage};
-  llvm::append_range(place, indices);
-  loops.store(value, table, place);
-}
-
 //===----------------------------------------------------------------------===//
 // Places and values at them
 //===----------------------------------------------------------------------===//
