@@ -50,8 +50,7 @@ bool TabulatedKernel::findStreams() {
   for (auto [number, memref] : llvm::enumerate(op.getIns())) {
     AffineMap map = op.getInsMap(number);
     argumentStreams.push_back(addStream(memref, map));
-    if (!argumentStreams.back() && map.isFunctionOfDim(1) &&
-        map.isFunctionOfDim(*form.lane))
+    if (!argumentStreams.back() && map.isFunctionOfDim(1))
       return false;
   }
   Value input = roles.getInputs().front();
