@@ -87,21 +87,26 @@ private:
     bool isCopy; ///< the numbers are staged as they are
   };
 
-  // LowerChunk.cpp
+  // ChunkSizes.cpp
   bool chooseGroup();
   bool chooseGroup(int64_t numStages);
   bool canShareKeys();
+  /// Whether a multiprocessor can hold several blocks, or larger ones.
+  bool hasFewKeys();
   int64_t getSharedBytes(int64_t tokens, int64_t numStages);
   unsigned getNumScores() { return rows.size() * products.terms.size(); }
-  void bindBlock(Value block, Value headOfBlock);
   int64_t getTileLanes() { return tileWarps * kWarpLanes; }
   void allocate(ValueRange buffers);
   /// In shared memory: matrices, then tables.
   SmallVector<MemRefType> getBuffers();
   /// Matrices that a block asks for when it is launched.
   size_t numAskedFor();
+  SmallVector<Value> askFor(gpu::LaunchOp launch, ArrayRef<MemRefType> buffers);
   /// Which of the stages in shared memory is meant from here on.
   void bindStage(Value number);
+
+  // LowerChunk.cpp
+  void bindBlock(Value block, Value headOfBlock);
   /// The numbers of this thread's warp, among those that do the same, and what follows.
   void bindThread(Value warpOfRole, Value headOfBlock, Value block);
   void runInTurns(Value block);
