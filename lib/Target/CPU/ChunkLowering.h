@@ -119,6 +119,10 @@ private:
   void emitRead();
   void emitStateUpdate();
   Value getTotalDecay(Value key);
+  SmallVector<Value> loadDecayed(Value row, int64_t rows, Value column,
+                                 int64_t vectors);
+  void storeBlock(ValueRange sums, Value into, Value row, Value column,
+                  int64_t vectors);
 
   // Several terms.
   void emitTerms(RegionEmitter &coefficients, RegionEmitter &epilogue);

@@ -264,10 +264,7 @@ void ChunkLowering::emitRead() {
           [&](int64_t v, Value k) {
             return loadVector(state, {k, at(column, v * width)});
           });
-      for (int64_t r = 0; r < rows; ++r)
-        for (int64_t v = 0; v < vectors; ++v)
-          storeVector(sums[r * vectors + v], reads,
-                      {at(row, r), at(column, v * width)});
+      storeBlock(sums, reads, row, column, vectors);
     });
   });
 }
@@ -278,6 +275,26 @@ Value ChunkLowering::getTotalDecay(Value k) {
   Value last = subIndex(builder, loc, padded, index(1));
   return splat(arith::MulFOp::create(builder, loc, loadScalar(decays, index(0)),
                                      loadScalar(products, {last, index(0)})));
+}
+
+/// A block of the state, as the decays of the chunk leave it.
+SmallVector<Value> ChunkLowering::loadDecayed(Value row, int64_t rows,
+                                              Value column, int64_t vectors) {
+  SmallVector<Value> sums;
+  for (int64_t r = 0; r < rows; ++r) {
+    Value decay = getTotalDecay(at(row, r));
+    for (int64_t v = 0; v < vectors; ++v)
+      sums.push_back(multiply(
+          loadVector(state, {at(row, r), at(column, v * width)}), decay));
+  }
+  return sums;
+}
+
+void ChunkLowering::storeBlock(ValueRange sums, Value into, Value row,
+                               Value column, int64_t vectors) {
+  for (auto [i, sum] : llvm::enumerate(sums))
+    storeVector(sum, into,
+                {at(row, i / vectors), at(column, i % vectors * width)});
 }
 
 void ChunkLowering::emitStateUpdate() {
@@ -292,25 +309,16 @@ void ChunkLowering::emitStateUpdate() {
                               index(keyBlocks));
       emitPrefetch(addIndex(builder, loc, passed, divide(row, blockKeys)),
                    blocks);
-      SmallVector<Value> sums;
-      for (int64_t r = 0; r < rows; ++r) {
-        Value decay = getTotalDecay(at(row, r));
-        for (int64_t v = 0; v < vectors; ++v)
-          sums.push_back(multiply(
-              loadVector(state, {at(row, r), at(column, v * width)}), decay));
-      }
-      sums = accumulate(
-          sums, rows, vectors, index(0), padded,
+      SmallVector<Value> sums = accumulate(
+          loadDecayed(row, rows, column, vectors), rows, vectors, index(0),
+          padded,
           [&](int64_t r, Value token) {
             return loadScalar(written, {at(row, r), token});
           },
           [&](int64_t v, Value token) {
             return loadVector(values, {token, at(column, v * width)});
           });
-      for (int64_t r = 0; r < rows; ++r)
-        for (int64_t v = 0; v < vectors; ++v)
-          storeVector(sums[r * vectors + v], state,
-                      {at(row, r), at(column, v * width)});
+      storeBlock(sums, state, row, column, vectors);
     });
   });
 }

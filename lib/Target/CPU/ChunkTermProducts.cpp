@@ -6,11 +6,6 @@
 
 #include "ChunkLowering.h"
 
-#include "mlir/Dialect/Arith/IR/Arith.h"
-#include "mlir/Dialect/Math/IR/Math.h"
-#include "mlir/Dialect/MemRef/IR/MemRef.h"
-#include "mlir/Dialect/Vector/IR/VectorOps.h"
-
 using namespace mlir;
 using namespace mlir::ssm;
 using namespace ssmc;
@@ -165,9 +160,7 @@ void ChunkLowering::emitTermReads(Value column, int64_t vectors, Value fetch) {
             return loadVector(term.values, {token, at(column, v * width)});
           });
     }
-    for (auto [i, sum] : llvm::enumerate(sums))
-      storeVector(sum, reads,
-                  {at(first, i / vectors), at(column, i % vectors * width)});
+    storeBlock(sums, reads, first, column, vectors);
   });
 }
 
@@ -175,13 +168,7 @@ void ChunkLowering::emitTermUpdate(Value column, int64_t vectors, Value fetch) {
   forBlocks(keys, getRows(vectors), 1, [&](Value row, int64_t rows) {
     emitPrefetch(addIndex(builder, loc, fetch, divide(row, getRows(vectors))),
                  fetches);
-    SmallVector<Value> sums;
-    for (int64_t r = 0; r < rows; ++r) {
-      Value decay = getTotalDecay(at(row, r));
-      for (int64_t v = 0; v < vectors; ++v)
-        sums.push_back(multiply(
-            loadVector(state, {at(row, r), at(column, v * width)}), decay));
-    }
+    SmallVector<Value> sums = loadDecayed(row, rows, column, vectors);
     for (Term &term : terms)
       sums = accumulate(
           sums, rows, vectors, index(0), index(chunk),
@@ -193,9 +180,6 @@ void ChunkLowering::emitTermUpdate(Value column, int64_t vectors, Value fetch) {
           [&](int64_t v, Value token) {
             return loadVector(term.values, {token, at(column, v * width)});
           });
-    for (int64_t r = 0; r < rows; ++r)
-      for (int64_t v = 0; v < vectors; ++v)
-        storeVector(sums[r * vectors + v], state,
-                    {at(row, r), at(column, v * width)});
+    storeBlock(sums, state, row, column, vectors);
   });
 }
