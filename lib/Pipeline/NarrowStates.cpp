@@ -14,10 +14,10 @@
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
-#include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "ssm/IR/SSM.h"
+#include "ssm/Transforms/ElementwiseBody.h"
 #include "llvm/ADT/SetVector.h"
 
 using namespace mlir;
@@ -78,13 +78,8 @@ void State::follow(Value value) {
 
 /// Whether `value` is what was in `narrow` before.
 static bool isWidened(Value value, Type narrow) {
-  auto widening = value.getDefiningOp<linalg::GenericOp>();
-  if (!widening || widening.getNumDpsInputs() != 1 ||
-      getElementTypeOrSelf(widening.getDpsInputOperand(0)->get()) != narrow)
-    return false;
-  auto result = widening.getBody()->getTerminator()->getOperand(0);
-  auto wide = result.getDefiningOp<arith::ExtFOp>();
-  return wide && wide.getIn() == widening.getBody()->getArgument(0);
+  Value before = ssm::getConverted<arith::ExtFOp>(value);
+  return before && getElementTypeOrSelf(before) == narrow;
 }
 
 bool State::mayRound() {

@@ -20,6 +20,15 @@ using Refusal = const char *;
 /// operands are known; null if it can.
 Refusal refuseElementwise(linalg::GenericOp op);
 
+/// What `value` is a `Conversion` of, element by element; null if it is anything else.
+template <typename Conversion>
+Value getConverted(Value value) {
+  auto op = value.getDefiningOp<linalg::GenericOp>();
+  bool converts = op && linalg::isaElemwiseSingleUnaryOpInterface(op) &&
+                  isa<Conversion>(op.getBody()->front());
+  return converts ? op.getDpsInputs().front() : Value();
+}
+
 /// From the indices of result `number` to the loops of `op`, which must be
 /// elementwise.
 AffineMap getLoopsOfResult(linalg::GenericOp op, unsigned number);

@@ -415,14 +415,6 @@ static void populateFusionPatterns(RewritePatternSet &patterns) {
 // Inputs that are only widened
 //===----------------------------------------------------------------------===//
 
-/// What an op only widens, element by element, for `value`; null where it does more.
-static Value getNarrow(Value value) {
-  auto generic = value.getDefiningOp<linalg::GenericOp>();
-  bool widens = generic && linalg::isaElemwiseSingleUnaryOpInterface(generic) &&
-                isa<arith::ExtFOp>(generic.getBody()->front());
-  return widens ? generic.getDpsInputs().front() : Value();
-}
-
 /// Convolutions of known lags and norms convert what they read.
 static void readNarrow(func::FuncOp function) {
   function.walk([](Operation *op) {
@@ -431,7 +423,7 @@ static void readNarrow(func::FuncOp function) {
       input = &conv.getInputMutable();
     else if (auto norm = dyn_cast<ssm::NormOp>(op))
       input = &norm.getInputMutable();
-    if (Value narrow = input ? getNarrow(input->get()) : Value())
+    if (Value narrow = input ? ssm::getConverted<arith::ExtFOp>(input->get()) : Value())
       input->set(narrow);
   });
 }

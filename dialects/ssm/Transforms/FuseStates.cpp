@@ -5,6 +5,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "ElementwiseBody.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
@@ -19,25 +20,12 @@ namespace mlir::ssm {
 
 using namespace mlir;
 
-/// Whether all that `op` does is a `Conversion` of each element.
-template <typename Conversion>
-static bool isConversion(linalg::GenericOp op) {
-  if (!op || op.getNumDpsInputs() != 1 || op.getNumResults() != 1 ||
-      !llvm::all_of(op.getIndexingMapsArray(), [](AffineMap map) { return map.isIdentity(); }))
-    return false;
-  Block &body = *op.getBody();
-  auto yielded = cast<linalg::YieldOp>(body.getTerminator()).getOperand(0);
-  auto conversion = yielded.template getDefiningOp<Conversion>();
-  return conversion && conversion.getIn() == body.getArgument(0);
-}
-
 /// The state in 16 bits that `value` is in f32; null if it is anything else.
 static Value getNarrow(Value value) {
-  auto widened = value.getDefiningOp<linalg::GenericOp>();
-  if (!getElementTypeOrSelf(value).isF32() || !isConversion<arith::ExtFOp>(widened))
-    return {};
-  Value narrow = widened.getDpsInputOperand(0)->get();
-  return getElementTypeOrSelf(narrow).getIntOrFloatBitWidth() == 16 ? narrow : Value();
+  Value narrow = ssm::getConverted<arith::ExtFOp>(value);
+  bool isNarrow = narrow && getElementTypeOrSelf(value).isF32() &&
+                  getElementTypeOrSelf(narrow).getIntOrFloatBitWidth() == 16;
+  return isNarrow ? narrow : Value();
 }
 
 /// What alone reads `state`, rounding it to `type`.
@@ -45,8 +33,7 @@ static linalg::GenericOp getRounding(Value state, Type type) {
   if (!state.hasOneUse())
     return {};
   auto rounding = dyn_cast<linalg::GenericOp>(*state.user_begin());
-  return isConversion<arith::TruncFOp>(rounding) &&
-                 rounding.getDpsInputOperand(0)->get() == state &&
+  return rounding && ssm::getConverted<arith::TruncFOp>(rounding.getResult(0)) == state &&
                  getElementTypeOrSelf(rounding.getResult(0)) == type
              ? rounding
              : nullptr;
